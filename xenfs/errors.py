@@ -1,0 +1,70 @@
+"""What can go wrong, each with the errno that the caller of the filesystem will see."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+def errno_name(code: int) -> str:
+    """The symbol of an errno value, such as "ESRCH"; the number itself where it has none."""
+    return errno.errorcode.get(code, str(code))
+
+
+class XenfsError(Exception):
+    """Any failure that xenfs can name. `errno` is what a reader or writer of a file gets."""
+
+    errno: int
+
+    def __init__(self, message: str, code: int = errno.EIO) -> None:
+        super().__init__(message)
+        self.errno = code
+
+
+class HypercallError(XenfsError):
+    """Xen refused an operation; the message names both the operation and the errno."""
+
+    def __init__(self, operation: str, code: int, hint: str = "") -> None:
+        text = f"{operation}: {errno_name(code)} ({os.strerror(code)})"
+        super().__init__(f"{text}; {hint}" if hint else text, code)
+        self.operation = operation
+
+
+class BadInput(XenfsError):
+    """Text that a writer may not write. Made before any hypercall; `word` or `at` tells where the caret goes."""
+
+    def __init__(self, why: str, code: int = errno.EINVAL, *, word: str | None = None, at: int | None = None) -> None:
+        super().__init__(why, code)
+        self.why, self.word, self.at = why, word, at
+
+
+class Stale(XenfsError):
+    """The thing that a file, a directory or a descriptor belonged to is gone: ESTALE."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is gone", errno.ESTALE)
+
+
+class NotThere(XenfsError):
+    """A name that does not exist, or does not exist any more: ENOENT."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"no such {what}", errno.ENOENT)
+
+
+class BadAddress(XenfsError):
+    """A pointer that does not lie in a live pool buffer: EFAULT."""
+
+    def __init__(self, address: int, nbytes: int) -> None:
+        super().__init__(f"{nbytes} bytes at {address:#x} are not in a live buffer", errno.EFAULT)
+
+
+class PoolError(XenfsError):
+    """The hypercall-safe pool was misused or is exhausted; the message names the buffer."""
+
+
+class StartError(XenfsError):
+    """xenfs cannot run here; the message is one plain sentence that says what to do."""
+
+    def __init__(self, message: str, code: int = errno.ENODEV) -> None:
+        super().__init__(message, code)
