@@ -1,0 +1,430 @@
+"""The xenstore client against a scripted xenstored, and the framing against every way bytes may arrive."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xenfs.errors import XenfsError
+from xenfs.hypervisor.xenstore import FakeXenstore, XenstoreClient, connect
+from xenfs.hypervisor.xenstore.wire import PAYLOAD_MAX, Decoder, Message, Op, pack, strings
+
+Handler = Callable[[Message], list[bytes]]
+
+messages = st.builds(
+    Message, st.integers(0, 0xFFFF), st.integers(0, 2**32 - 1), st.just(0), st.binary(max_size=PAYLOAD_MAX)
+)
+
+
+class Xenstored:
+    """A xenstored in a thread. `handler` gives the bytes that a request is answered with; `None` hangs up."""
+
+    def __init__(self, path: Path, handler: Callable[[Message], list[bytes] | None]) -> None:
+        self.path, self.handler = str(path), handler
+        self.requests: list[Message] = []
+        self.connections = 0
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.path)
+        self._listener.listen()
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, client: socket.socket) -> None:
+        decoder = Decoder()
+        with client, contextlib.suppress(OSError):  # the client may hang up first
+            while data := client.recv(4096):
+                for request in decoder.feed(data):
+                    self.requests.append(request)
+                    replies = self.handler(request)
+                    if replies is None:
+                        return
+                    for reply in replies:
+                        client.sendall(reply)
+
+    def stop(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(5)
+        assert not any(thread.is_alive() for thread in self._threads)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Callable[..., tuple[XenstoreClient, Xenstored]]]:
+    """Starts a xenstored with the handler given, and a client of it."""
+    started: list[Xenstored | XenstoreClient] = []
+
+    def start(handler: Handler, **options: float) -> tuple[XenstoreClient, Xenstored]:
+        server = Xenstored(tmp_path / "socket", handler)
+        client = XenstoreClient([server.path], **{"timeout_s": 5.0, **options})
+        started.extend((client, server))
+        return client, server
+
+    yield start
+    for one in started:
+        one.close() if isinstance(one, XenstoreClient) else one.stop()
+
+
+def reply(request: Message, payload: bytes) -> bytes:
+    return pack(Message(request.op, request.req_id, request.tx_id, payload))
+
+
+def error(request: Message, name: bytes) -> bytes:
+    return pack(Message(Op.ERROR, request.req_id, request.tx_id, name + b"\0"))
+
+
+EVENT = pack(Message(Op.WATCH_EVENT, 0, 0, b"@introduceDomain\0token\0"))
+
+
+def store(nodes: dict[bytes, bytes]) -> Handler:
+    """Answers READ from a mapping."""
+
+    def handler(request: Message) -> list[bytes]:
+        path = request.payload.rstrip(b"\0")
+        return [reply(request, nodes[path])] if path in nodes else [error(request, b"ENOENT")]
+
+    return handler
+
+
+# framing
+
+
+@given(st.lists(messages, max_size=5), st.data())
+def test_messages_survive_any_cutting(sent: list[Message], data: st.DataObject) -> None:
+    stream = b"".join(map(pack, sent))
+    decoder, got = Decoder(), []
+    while stream:
+        size = data.draw(st.integers(1, len(stream)))
+        got += decoder.feed(stream[:size])
+        stream = stream[size:]
+    assert got == sent
+
+
+def test_header_is_four_machine_words() -> None:
+    assert pack(Message(Op.READ, 7, 0, b"/a\0")) == struct.pack("=4I", 2, 7, 0, 3) + b"/a\0"
+
+
+@given(st.integers(PAYLOAD_MAX + 1, 2**32 - 1))
+def test_too_long_a_payload_is_refused_both_ways(length: int) -> None:
+    with pytest.raises(XenfsError) as caught:
+        Decoder().feed(struct.pack("=4I", Op.READ, 1, 0, length))
+    assert caught.value.errno == errno.EIO
+    with pytest.raises(XenfsError) as caught:
+        pack(Message(Op.READ, 1, 0, bytes(PAYLOAD_MAX + 1)))
+    assert caught.value.errno == errno.E2BIG
+
+
+@given(st.lists(st.binary(min_size=1, max_size=20).filter(lambda name: b"\0" not in name)))
+def test_strings_are_split_at_their_ends(names: list[bytes]) -> None:
+    assert strings(b"".join(name + b"\0" for name in names)) == names
+
+
+# reading
+
+
+def test_read(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, server = served(
+        store({b"/local/domain/0/name": b"Domain-0", b"/empty": b"", b"/odd": b"\xff\0\n"})
+    )
+    assert client.read("/local/domain/0/name") == b"Domain-0"
+    assert client.read(b"/empty") == b""
+    assert client.read("/odd") == b"\xff\0\n"
+    assert client.read("/absent") is None
+    assert server.connections == 1
+
+
+def test_read_many_keeps_order_and_pipelines(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    nodes = {f"/d/{i}".encode(): str(i).encode() * 100 for i in range(0, 1000, 2)}
+    client, _ = served(store(nodes))
+    paths = [f"/d/{i}" for i in range(1000)]
+    assert client.read_many(paths) == [nodes.get(path.encode()) for path in paths]
+    assert client.read_many([]) == []
+
+
+def test_several_requests_are_under_way_at_once(
+    served: Callable[..., tuple[XenstoreClient, Xenstored]],
+) -> None:
+    held: list[Message] = []
+
+    def handler(request: Message) -> list[bytes]:
+        held.append(request)  # nothing is answered until the third has come
+        return [reply(one, one.payload) for one in held] if len(held) == 3 else []
+
+    client, _ = served(handler)
+    assert client.read_many(["/a", "/b", "/c"]) == [b"/a\0", b"/b\0", b"/c\0"]
+
+
+@pytest.mark.parametrize("path", ["", "/a\0b", b"\0"])
+def test_impossible_paths_are_not_sent(path: str | bytes) -> None:
+    with pytest.raises(XenfsError) as caught:
+        XenstoreClient(["/nonexistent"]).read(path)
+    assert caught.value.errno == errno.EINVAL
+
+
+def test_replies_in_crumbs(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, _ = served(lambda request: [bytes([byte]) for byte in reply(request, b"value")])
+    assert client.read_many(["/a"] * 3) == [b"value"] * 3
+
+
+def test_events_between_replies_are_kept(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, _ = served(lambda request: [EVENT, reply(request, b"value") + EVENT[:9], EVENT[9:]])
+    assert client.read("/a") == b"value"
+    assert client.read("/a") == b"value"
+    assert list(client.events)[:3] == [(b"@introduceDomain", b"token")] * 3
+
+
+# directories
+
+
+def directory(children: list[bytes], part_bytes: int = PAYLOAD_MAX, change_at: int = -1) -> Handler:
+    """Answers as xenstored does, parts included; the generation changes once, at request `change_at`."""
+    listing, count = b"".join(child + b"\0" for child in children), 0
+
+    def handler(request: Message) -> list[bytes]:
+        nonlocal count
+        count += 1
+        generation = b"2" if 0 <= change_at <= count else b"1"
+        if request.op == Op.DIRECTORY:
+            return [reply(request, listing) if len(listing) <= part_bytes else error(request, b"E2BIG")]
+        offset = int(strings(request.payload)[1])
+        chunk = listing[offset : offset + part_bytes]
+        chunk = chunk[: chunk.rindex(b"\0") + 1] if chunk else b""
+        end = b"\0" if offset + len(chunk) == len(listing) else b""
+        return [reply(request, generation + b"\0" + chunk + end)]
+
+    return handler
+
+
+def test_directory(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, _ = served(directory([b"0", b"12", b"3"]))
+    assert client.directory("/local/domain") == [b"0", b"12", b"3"]
+
+
+def test_directory_of_a_leaf_and_of_nothing(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, _ = served(lambda r: [reply(r, b"")] if r.payload == b"/leaf\0" else [error(r, b"ENOENT")])
+    assert client.directory("/leaf") == []
+    assert client.directory("/nothing") is None
+
+
+@pytest.mark.parametrize("change_at", [-1, 3])
+def test_long_directory(served: Callable[..., tuple[XenstoreClient, Xenstored]], change_at: int) -> None:
+    children = [str(domid).encode() for domid in range(3000)]
+    client, server = served(directory(children, 4000, change_at))
+    assert client.directory("/local/domain") == children
+    assert server.requests[1].payload == b"/local/domain\x000\0"
+
+
+def test_directory_that_never_rests(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    def handler(request: Message) -> list[bytes]:
+        if request.op == Op.DIRECTORY:
+            return [error(request, b"E2BIG")]
+        return [reply(request, str(request.req_id).encode() + b"\0one\0")]
+
+    client, _ = served(handler)
+    with pytest.raises(XenfsError) as caught:
+        client.directory("/local/domain")
+    assert caught.value.errno == errno.EAGAIN
+
+
+# what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [(b"EACCES", errno.EACCES), (b"EINVAL", errno.EINVAL), (b"EWHAT", errno.EIO), (b"", errno.EIO)],
+)
+def test_errors_by_name(
+    served: Callable[..., tuple[XenstoreClient, Xenstored]], name: bytes, code: int
+) -> None:
+    client, server = served(lambda r: [error(r, name) if r.payload == b"/bad\0" else reply(r, b"value")])
+    with pytest.raises(XenfsError, match="/bad") as caught:
+        client.read_many(["/good", "/bad", "/good"])
+    assert caught.value.errno == code
+    assert client.read("/good") == b"value"
+    assert server.connections == 1, "the others' replies were read, so the connection is still in step"
+
+
+@pytest.mark.parametrize(
+    "reply_bytes",
+    [
+        struct.pack("=4I", Op.READ, 999, 0, 0),
+        struct.pack("=4I", Op.DIRECTORY, 1, 0, 0),
+        struct.pack("=4I", 77, 1, 0, 0),
+        struct.pack("=4I", Op.READ, 1, 0, 5000),
+        struct.pack("=4I", Op.READ, 1, 0, 0) * 2,
+        b"\xff" * 16,
+    ],
+)
+def test_malformed_replies(
+    served: Callable[..., tuple[XenstoreClient, Xenstored]], reply_bytes: bytes
+) -> None:
+    client, server = served(lambda r: [reply_bytes if r.payload == b"/a\0" else reply(r, b"value")])
+    with pytest.raises(XenfsError) as caught:
+        client.read("/a")
+    assert caught.value.errno == errno.EIO
+    assert client.read("/b") == b"value"
+    assert server.connections == 2, "a connection that is out of step is not used again"
+
+
+@pytest.mark.parametrize("part", [b"", b"1", b"1\0"])
+def test_malformed_parts(served: Callable[..., tuple[XenstoreClient, Xenstored]], part: bytes) -> None:
+    client, _ = served(lambda r: [error(r, b"E2BIG") if r.op == Op.DIRECTORY else reply(r, part)])
+    with pytest.raises(XenfsError) as caught:
+        client.directory("/a")
+    assert caught.value.errno == errno.EIO
+
+
+def test_hung_up_connection_is_made_again(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    times = 0
+
+    def handler(request: Message) -> list[bytes] | None:
+        nonlocal times
+        times += 1
+        return None if times == 2 else [reply(request, b"value")]
+
+    client, server = served(handler)
+    assert client.read_many(["/a", "/b", "/c"]) == [b"value"] * 3
+    assert server.connections == 2
+
+
+def test_always_hung_up(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, server = served(lambda request: None)
+    with pytest.raises(XenfsError) as caught:
+        client.read("/a")
+    assert caught.value.errno in (errno.EPIPE, errno.ECONNRESET)
+    assert server.connections == 2
+
+
+def test_restarted_xenstored_is_found(tmp_path: Path) -> None:
+    first = Xenstored(tmp_path / "socket", lambda r: [reply(r, b"1")] if len(first.requests) < 2 else None)
+    client = XenstoreClient([first.path], rest_s=0)
+    assert client.read("/a") == b"1"
+    os.unlink(first.path)
+    second = Xenstored(tmp_path / "socket", lambda r: [reply(r, b"2")])
+    assert client.read("/a") == b"2"
+    client.close()
+    first.stop()
+    second.stop()
+
+
+def test_silence_times_out_and_then_fails_fast(
+    served: Callable[..., tuple[XenstoreClient, Xenstored]],
+) -> None:
+    answering = threading.Event()
+    client, server = served(
+        lambda r: [reply(r, b"value")] if answering.is_set() else [EVENT], timeout_s=0.2, rest_s=0.4
+    )
+    for least_s, most_s in ((0.2, 2), (0, 0.1), (0, 0.1)):
+        began = time.monotonic()
+        with pytest.raises(XenfsError) as caught:
+            client.read("/a")
+        assert caught.value.errno == errno.ETIMEDOUT
+        assert least_s <= time.monotonic() - began < most_s
+    assert len(server.requests) == 1
+    answering.set()
+    time.sleep(0.5)
+    assert client.read("/a") == b"value", "it recovers once the rest is over, whoever asked meanwhile"
+
+
+def test_events_do_not_put_the_time_out_off(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    def handler(request: Message) -> list[bytes]:
+        for _ in range(40):
+            time.sleep(0.02)
+        return []
+
+    def chatter(request: Message) -> list[bytes]:
+        return [EVENT] * 2000 + handler(request)
+
+    client, _ = served(chatter, timeout_s=0.3)
+    began = time.monotonic()
+    with pytest.raises(XenfsError) as caught:
+        client.read("/a")
+    assert caught.value.errno == errno.ETIMEDOUT
+    assert time.monotonic() - began < 0.7
+
+
+def test_many_threads(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, server = served(lambda r: [reply(r, r.payload[:-1])])
+    wrong: list[object] = []
+
+    def work(worker: int) -> None:
+        for i in range(50):
+            path = f"/{worker}/{i}".encode()
+            if client.read(path) != path:
+                wrong.append(path)
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not wrong
+    assert len(server.requests) == 400
+    assert server.connections == 1
+
+
+def test_nobody_there(tmp_path: Path) -> None:
+    client = XenstoreClient([str(tmp_path / "none"), str(tmp_path / "other")])
+    with pytest.raises(XenfsError, match=r"none.*other") as caught:
+        client.read("/a")
+    assert caught.value.errno == errno.ECONNREFUSED
+
+
+def test_closed(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, _ = served(store({}))
+    client.close()
+    client.close()
+    with pytest.raises(XenfsError) as caught:
+        client.read("/a")
+    assert caught.value.errno == errno.ESHUTDOWN
+
+
+def test_connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert connect([str(tmp_path / "none")]) is None
+    server = Xenstored(tmp_path / "socket", store({b"/a": b"1"}))
+    monkeypatch.setenv("XENSTORED_PATH", server.path)
+    client = connect()
+    assert client is not None
+    if not os.path.exists("/dev/xen/xenbus"):
+        assert client.read("/a") == b"1"
+    client.close()
+    server.stop()
+
+
+# the fake
+
+
+def test_fake() -> None:
+    nodes = {"/local/domain/0/name": b"Domain-0", "/local/domain/3/name": b"web", "/tool": b""}
+    fake = FakeXenstore(nodes)
+    assert fake.read("/local/domain/0/name") == b"Domain-0"
+    assert fake.read(b"/local/domain/1/name") is None
+    assert fake.directory("/local/domain") == [b"0", b"3"]
+    assert fake.directory("/") == [b"local", b"tool"]
+    assert fake.directory("/tool") == []
+    assert fake.directory("/nothing") is None
+    nodes["/local/domain/7/name"] = b"new"
+    assert fake.directory("/local/domain") == [b"0", b"3", b"7"]
+    assert fake.read_many(["/local/domain/7/name", "/x"]) == [b"new", None]

@@ -1,0 +1,22 @@
+"""Xenstore: where domains' names come from. Optional throughout: xenfs works without it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from xenfs.hypervisor.xenstore.base import Path, Xenstore
+from xenfs.hypervisor.xenstore.client import Event, XenstoreClient
+from xenfs.hypervisor.xenstore.fake import FakeXenstore
+from xenfs.hypervisor.xenstore.transport import candidates
+
+__all__ = ["Event", "FakeXenstore", "Path", "Xenstore", "XenstoreClient", "connect"]
+
+
+def connect(paths: Sequence[str] | None = None, *, timeout_s: float = 5.0) -> XenstoreClient | None:
+    """A client for this machine's xenstore; None where there is nothing that could lead to one.
+
+    Nothing is opened yet: a xenstored that starts later, or starts again, is found when it is asked.
+    """
+    present = [path for path in (candidates() if paths is None else paths) if os.path.exists(path)]
+    return XenstoreClient(paths, timeout_s=timeout_s) if present else None

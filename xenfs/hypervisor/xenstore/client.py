@@ -1,0 +1,211 @@
+"""Reading xenstore: a client that reconnects, and that a dead xenstored never holds up for long."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from xenfs.errors import XenfsError
+from xenfs.hypervisor.xenstore.base import Path, Xenstore
+from xenfs.hypervisor.xenstore.transport import Transport, candidates, open_transport
+from xenfs.hypervisor.xenstore.wire import (
+    Decoder,
+    Message,
+    Op,
+    Parts,
+    Refused,
+    answer,
+    malformed,
+    pack,
+    strings,
+    text,
+)
+
+MOST_RESTARTS = 16
+"""How often a directory may change under a partial reading before the reader gives up with EAGAIN."""
+
+
+class Event(NamedTuple):
+    """A watch that fired: the path that changed, and the token that the watch was set with."""
+
+    path: bytes
+    token: bytes
+
+
+class XenstoreClient(Xenstore):
+    """Xenstore over the first of `paths` that opens. Thread-safe: one exchange at a time.
+
+    xenstored has `timeout_s` for each reply, or the call raises XenfsError(ETIMEDOUT). After that calls fail
+    at once for `rest_s`: a row of readers does not wait one after the other for a xenstored that is gone.
+    """
+
+    def __init__(
+        self, paths: Sequence[str] | None = None, *, timeout_s: float = 5.0, rest_s: float = 2.0
+    ) -> None:
+        self._paths = list(candidates() if paths is None else paths)
+        self._timeout_s, self._rest_s = timeout_s, rest_s
+        self._lock = threading.Lock()
+        self._transport: Transport | None = None
+        self._decoder = Decoder()
+        self._last_id = 0
+        self._rest_until = 0.0
+        self._closed = False
+        # An event may arrive between any two replies. It is kept here, in order, for whoever sets watches.
+        self.events: deque[Event] = deque()
+
+    def read(self, path: Path) -> bytes | None:
+        """The value at `path`; None where there is no such node."""
+        return self.read_many([path])[0]
+
+    def read_many(self, paths: Sequence[Path]) -> list[bytes | None]:
+        """The value at each of `paths`, None where there is no such node; many requests under way at once."""
+        outcomes = self._ask([(Op.READ, text(path)) for path in paths])
+        return [None if isinstance(one, Refused) else one for one in map(_absent_or_raise, outcomes)]
+
+    def directory(self, path: Path) -> list[bytes] | None:
+        """The names below `path`, in xenstored's order; None where there is no such node."""
+        outcome = self._ask([(Op.DIRECTORY, text(path))])[0]
+        if isinstance(outcome, Refused) and outcome.errno == errno.E2BIG:
+            return self._long_directory(path)
+        names = _absent_or_raise(outcome)
+        return None if isinstance(names, Refused) else strings(names)
+
+    def close(self) -> None:
+        """Give the connection back; later calls raise ESHUTDOWN."""
+        with self._lock:
+            self._closed = True
+            self._disconnect()
+
+    def _long_directory(self, path: Path) -> list[bytes] | None:
+        parts = Parts()
+        while parts.restarts <= MOST_RESTARTS:
+            request = (Op.DIRECTORY_PART, text(path) + text(str(parts.offset)))
+            part = _absent_or_raise(self._ask([request])[0])
+            if isinstance(part, Refused):
+                return None
+            if parts.add(part):
+                return strings(bytes(parts.children))
+        raise XenfsError(f"xenstore: {path!r} changes too quickly to be listed", errno.EAGAIN)
+
+    def _ask(self, asked: Sequence[tuple[Op, bytes]]) -> list[bytes | Refused]:
+        """The outcome of each request, after one more attempt where the connection turns out to be gone."""
+        with self._lock:
+            requests = [Message(op, self._new_id(), 0, payload) for op, payload in asked]
+            packed = [pack(request) for request in requests]
+            self._check_usable()
+            try:
+                return self._attempt(requests, packed)
+            except (BrokenPipeError, ConnectionResetError):  # reading twice is harmless
+                return self._last_attempt(requests, packed)
+
+    def _attempt(self, requests: Sequence[Message], packed: Sequence[bytes]) -> list[bytes | Refused]:
+        """One exchange. A failure costs the connection, in which replies may be left."""
+        try:
+            return list(self._exchange(requests, packed, self._connected()))
+        except BaseException as exc:
+            self._disconnect()
+            if isinstance(exc, XenfsError) and exc.errno in (errno.ETIMEDOUT, errno.ECONNREFUSED):
+                self._rest_until = time.monotonic() + self._rest_s
+            if isinstance(exc, OSError) and not isinstance(exc, (BrokenPipeError, ConnectionResetError)):
+                raise _named(exc) from exc
+            raise
+
+    def _last_attempt(self, requests: Sequence[Message], packed: Sequence[bytes]) -> list[bytes | Refused]:
+        try:
+            return self._attempt(requests, packed)
+        except OSError as exc:
+            raise _named(exc) from exc
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise XenfsError("the xenstore connection was closed", errno.ESHUTDOWN)
+        if time.monotonic() < self._rest_until:
+            raise XenfsError("xenstore did not answer a moment ago", errno.ETIMEDOUT)
+
+    def _connected(self) -> Transport:
+        if self._transport is None:
+            self._transport = open_transport(self._paths, self._timeout_s)
+            self._decoder = Decoder()
+        return self._transport
+
+    def _disconnect(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    def _new_id(self) -> int:
+        self._last_id = self._last_id % 0xFFFF_FFFF + 1
+        return self._last_id
+
+    def _exchange(
+        self, requests: Sequence[Message], packed: Sequence[bytes], transport: Transport
+    ) -> Iterator[bytes | Refused]:
+        """Send `requests`, at most a window of them ahead of their replies, which come in the same order."""
+        outgoing, sent, answered = bytearray(), 0, 0
+        deadline = time.monotonic() + self._timeout_s
+        while answered < len(requests):
+            while sent < min(len(requests), answered + transport.window):
+                outgoing += packed[sent]
+                sent += 1
+            self._wait(transport, outgoing, deadline)
+            for reply in self._arrived(transport):
+                if answered == sent:
+                    raise malformed("a reply that nobody asked for")
+                yield _outcome(requests[answered], reply)
+                answered += 1
+                deadline = time.monotonic() + self._timeout_s
+
+    def _wait(self, transport: Transport, outgoing: bytearray, deadline: float) -> None:
+        """Send what fits, then wait for something to come. Sending is first: xenbus never polls writable."""
+        if outgoing:
+            with suppress(BlockingIOError):
+                del outgoing[: transport.send(outgoing)]
+        left_s = deadline - time.monotonic()  # events alone do not put the deadline off
+        poll = select.poll()
+        poll.register(transport, select.POLLIN | (select.POLLOUT if outgoing else 0))
+        if left_s <= 0 or not poll.poll(left_s * 1000):
+            raise XenfsError(f"xenstore did not answer within {self._timeout_s:g} s", errno.ETIMEDOUT)
+
+    def _arrived(self, transport: Transport) -> Iterator[Message]:
+        """The replies that are there now; events among them go to the queue."""
+        try:
+            data = transport.receive()
+        except BlockingIOError:
+            return
+        if not data:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        for message in self._decoder.feed(data):
+            if message.op == Op.WATCH_EVENT:
+                self.events.append(_event(message))
+            else:
+                yield message
+
+
+def _named(exc: OSError) -> XenfsError:
+    return XenfsError(f"xenstore: {exc.strerror or exc}", exc.errno or errno.EIO)
+
+
+def _outcome(request: Message, reply: Message) -> bytes | Refused:
+    """An answer or a refusal, as a value: one refused path must not leave the others' replies unread."""
+    try:
+        return answer(request, reply)
+    except Refused as refused:
+        return refused
+
+
+def _absent_or_raise(outcome: bytes | Refused) -> bytes | Refused:
+    if isinstance(outcome, Refused) and outcome.errno != errno.ENOENT:
+        raise outcome
+    return outcome
+
+
+def _event(message: Message) -> Event:
+    path, token = (*strings(message.payload), b"", b"")[:2]
+    return Event(path, token)
