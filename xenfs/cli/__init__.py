@@ -1,0 +1,55 @@
+"""The command `xenfs`. Exit status: 0 done, 1 it could not be done, 2 the command line is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from xenfs import __version__
+from xenfs.errors import XenfsError
+
+COMMANDS = {
+    "mount": "mount the tree and serve it until a signal or an unmount",
+    "umount": "unmount a mounted tree",
+    "tree": "list every path of the tree: mode, tier, hypercall, help",
+    "describe": "say all there is to say about one path",
+    "doctor": "check what works on this machine, what does not, and why",
+}
+"""Each is a module of this package with `add_arguments(parser)` and `run(args) -> exit status`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status; whatever xenfs can name is one sentence on stderr."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = _parser(words).parse_args(words)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except XenfsError as problem:
+        print(f"xenfs: {problem}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `xenfs tree | head`: nobody reads any more, nothing is wrong
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of the whole command line. Only the command in question is imported: `doctor` has to work
+    where pyfuse3 is missing, and `umount` to be quick."""
+    parser = argparse.ArgumentParser(prog="xenfs", description="Xen's hypercall interfaces as files.")
+    parser.add_argument("--version", action="version", version=f"xenfs {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    wanted = next((word for word in words if not word.startswith("-")), "")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        if name == wanted:
+            module = importlib.import_module(f"{__name__}.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser

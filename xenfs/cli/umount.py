@@ -1,0 +1,53 @@
+"""`xenfs umount`: unmount a xenfs, and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import shutil
+import subprocess
+
+from xenfs.cli.mounts import OUR_TYPE, mounted_at
+from xenfs.errors import XenfsError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `xenfs umount`."""
+    parser.add_argument("mountpoint", metavar="MOUNTPOINT")
+    parser.add_argument(
+        "-l",
+        "--lazy",
+        action="store_true",
+        help="detach it now, even if files are open; the rest follows by itself",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Unmount; XenfsError says what keeps it from being unmounted."""
+    mount = mounted_at(args.mountpoint)
+    if mount is None:
+        raise XenfsError(f"nothing is mounted at {args.mountpoint}", errno.EINVAL)
+    if mount.fstype != OUR_TYPE:
+        raise XenfsError(f"{args.mountpoint} is not a xenfs but {mount.fstype}: left alone", errno.EINVAL)
+    done = subprocess.run(
+        _tool(mount.mountpoint, args.lazy), stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise XenfsError(_why(mount.mountpoint, done.stderr, args.lazy), errno.EBUSY)
+    return 0
+
+
+def _tool(mountpoint: str, lazy: bool) -> list[str]:
+    """The command that unmounts: fusermount3 is set-user-ID for whoever is not root."""
+    fusermount = shutil.which("fusermount3")
+    if os.geteuid() == 0 or fusermount is None:
+        return ["umount", *(["-l"] if lazy else []), "--", mountpoint]
+    return [fusermount, "-u", *(["-z"] if lazy else []), "--", mountpoint]
+
+
+def _why(mountpoint: str, said: str, lazy: bool) -> str:
+    if "busy" in said and not lazy:
+        return f"{mountpoint} is in use: close what is open below it, or detach it with --lazy"
+    lines = said.strip().splitlines()
+    return f"cannot unmount {mountpoint}: {lines[-1] if lines else 'umount gave no reason'}"
