@@ -1,0 +1,166 @@
+"""What the hypervisor's bytes mean: Xen's public structs for one release and architecture, laid out by cffi.
+
+Nothing is compiled. The declarations are the *.h files beside this one; marks say which of their lines exist
+for a release (see select.py). A header is parsed when the first of its types is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from threading import RLock
+from typing import Any, Protocol
+
+from cffi import FFI
+
+from xenfs.abi.releases import ARCHES, interfaces
+from xenfs.abi.select import Target, Version, select
+
+_HERE = Path(__file__).parent
+_TAG = re.compile(r"^((?:struct|union) \w+) \{", re.MULTILINE)
+_NEEDS = re.compile(r"^//: needs (.+)$", re.MULTILINE)
+
+
+class Buffer(Protocol):
+    """What abi asks of a pool buffer."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+    @property
+    def address(self) -> Any: ...
+
+
+class NotDeclared(KeyError):
+    """A type that this release and architecture do not have, or that xenfs does not declare."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class TooShort(ValueError):
+    """A buffer that ends before the struct that was to be laid over it."""
+
+
+class Abi:
+    """The structs of one Xen release and architecture. Safe to share between threads."""
+
+    def __init__(self, release: Version, arch: str, domctl: int, sysctl: int) -> None:
+        self.release, self.arch, self.domctl, self.sysctl = release, arch, domctl, sysctl
+        self.ffi = FFI()
+        self._target = Target(release[:2], domctl, sysctl, arch)
+        self._parsed: set[str] = set()
+        self._pointers: dict[str, tuple[Any, int]] = {}
+        self._arrays: dict[str, tuple[Any, int]] = {}
+        self._lock = RLock()
+        self._cast = self.ffi.cast
+        self._parse("common.h")
+
+    def __repr__(self) -> str:
+        release = ".".join(map(str, self.release))
+        return f"<Abi {release} {self.arch} domctl {self.domctl:#x} sysctl {self.sysctl:#x}>"
+
+    def view(self, name: str, buf: Buffer) -> Any:
+        """A pointer to `name`, such as "struct xen_sysctl", laid over the start of `buf`: no copy."""
+        pointer, nbytes = self._pointers.get(name) or self._pointer(name)
+        if buf.nbytes < nbytes:
+            raise TooShort(f"{name} has {nbytes} bytes, the buffer {buf.nbytes}")
+        return self._cast(pointer, int(buf.address))
+
+    def array(self, name: str, count: int, buf: Buffer) -> Any:
+        """An array of `count` elements of type `name` laid over the start of `buf`: no copy."""
+        pointer, nbytes = self._arrays.get(name) or self._array(name)
+        if buf.nbytes < count * nbytes:
+            raise TooShort(f"{count} of {name} have {count * nbytes} bytes, the buffer {buf.nbytes}")
+        return self._cast(pointer, int(buf.address))[0:count]
+
+    def copy(self, view: Any) -> Any:
+        """A copy of what a struct pointer, a struct or an array shows; it lives as long as it is held."""
+        kind = self.ffi.typeof(view)
+        if kind.kind == "pointer":
+            return self.ffi.new(kind, view[0])
+        if kind.kind == "array":
+            held = self.ffi.new(self.ffi.typeof(f"{kind.item.cname}[]"), len(view))
+            self.ffi.memmove(held, view, self.ffi.sizeof(view))
+            return held
+        return self.ffi.new(self.ffi.typeof(f"{kind.cname} *"), view)
+
+    def sizeof(self, name: str) -> int:
+        """Bytes of a type, such as "struct xen_sysctl" or "uint32_t"; NotDeclared where it does not exist."""
+        return (self._pointers.get(name) or self._pointer(name))[1]
+
+    def offsetof(self, name: str, *path: str) -> int:
+        """Offset of a member, given step by step: offsetof("struct xen_sysctl", "u", "physinfo")."""
+        return int(self.ffi.offsetof(self._typeof(name), *path))
+
+    def has(self, name: str, member: str = "") -> bool:
+        """Whether this release and architecture have the type, and in it the member ("u.physinfo")."""
+        try:
+            kind = self._typeof(name)
+            for step in member.split(".") if member else ():
+                kind = dict(kind.fields)[step].type
+        except KeyError:
+            return False
+        return True
+
+    def members(self, name: str) -> list[str]:
+        """The names of a struct's or union's own members, in order."""
+        return [member for member, _ in self._typeof(name).fields]
+
+    def declared(self) -> list[str]:
+        """Every struct and union that this release and architecture have, by name."""
+        with self._lock:
+            for header in sorted({*_index().values()}):
+                self._parse(header)
+            return sorted(tag for tag, header in _index().items() if self.has(tag))
+
+    def _pointer(self, name: str) -> tuple[Any, int]:
+        self._typeof(name)
+        nbytes = self.ffi.sizeof(name)
+        return self._pointers.setdefault(name, (self.ffi.typeof(f"{name} *"), nbytes))
+
+    def _array(self, name: str) -> tuple[Any, int]:
+        return self._arrays.setdefault(name, self._pointer(name))
+
+    def _typeof(self, name: str) -> Any:
+        with self._lock:
+            if name in _index():
+                self._parse(_index()[name])
+            try:
+                kind = self.ffi.typeof(name)
+                self.ffi.sizeof(name)
+            except Exception as why:
+                raise NotDeclared(f"{name} is not declared for {self!r}") from why
+            return kind
+
+    def _parse(self, header: str) -> None:
+        if header in self._parsed:
+            return
+        self._parsed.add(header)
+        text = (_HERE / header).read_text()
+        for needed in _NEEDS.findall(text):
+            for each in needed.split():
+                self._parse(each)
+        self.ffi.cdef(select(text, self._target, header))
+
+
+@cache
+def _index() -> dict[str, str]:
+    """Which header declares a struct or union: {"struct xen_sysctl": "sysctl.h", ...}."""
+    return {tag: path.name for path in sorted(_HERE.glob("*.h")) for tag in _TAG.findall(path.read_text())}
+
+
+def load(
+    release: Version = (4, 17), arch: str = "x86_64", *, domctl: int | None = None, sysctl: int | None = None
+) -> Abi:
+    """The structs of a release such as (4, 17); its own interface numbers unless others are given."""
+    if arch not in ARCHES:
+        raise ValueError(f"no such architecture: {arch!r}")
+    own_domctl, own_sysctl = interfaces(release)
+    return Abi(
+        release,
+        arch,
+        own_domctl if domctl is None else domctl,
+        own_sysctl if sysctl is None else sysctl,
+    )

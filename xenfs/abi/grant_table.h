@@ -1,0 +1,70 @@
+// To be described.
+
+struct gnttab_query_size {
+    domid_t dom;
+    uint32_t nr_frames;
+    uint32_t max_nr_frames;
+    int16_t status;
+};
+
+struct gnttab_get_version {
+    domid_t dom;
+    uint16_t pad;
+    uint32_t version;
+};
+
+struct gnttab_set_version {
+    uint32_t version;
+};
+
+struct gnttab_setup_table {
+    domid_t dom;
+    uint32_t nr_frames;
+    int16_t status;
+    guest_handle frame_list;  /*  */
+};
+
+struct gnttab_get_status_frames {
+    uint32_t nr_frames;
+    domid_t dom;
+    int16_t status;
+    guest_handle frame_list;  /*  */
+};
+
+struct gnttab_dump_table {
+    domid_t dom;
+    int16_t status;
+};
+
+struct grant_entry_v1 {
+    uint16_t flags;
+    domid_t domid;
+    uint32_t frame;
+};
+
+struct grant_entry_header {
+    uint16_t flags;
+    domid_t domid;
+};
+
+union grant_entry_v2 {
+    struct grant_entry_header hdr;
+    struct {
+        struct grant_entry_header hdr;
+        uint32_t pad0;
+        uint64_t frame;
+    } full_page;
+    struct {
+        struct grant_entry_header hdr;
+        uint16_t page_off;
+        uint16_t length;
+        uint64_t frame;
+    } sub_page;
+    struct {
+        struct grant_entry_header hdr;
+        domid_t trans_domid;
+        uint16_t pad0;
+        grant_ref_t gref;
+    } transitive;
+    uint32_t __spacer[4];
+};

@@ -1,0 +1,72 @@
+// To be described.
+
+struct xen_sysctl_tbuf_op {
+    uint32_t cmd;
+    struct xenctl_bitmap cpu_mask;
+    uint32_t evt_mask;
+    uint64_t buffer_mfn;
+    uint32_t size;
+};
+
+struct t_buf {
+    uint32_t cons;
+    uint32_t prod;
+};
+
+struct t_info {
+    uint16_t tbuf_size;
+    uint16_t mfn_offset[];
+};
+
+struct t_rec {
+    uint32_t event : 28;
+    uint32_t extra_u32 : 3;
+    uint32_t cycles_included : 1;
+    union {
+        struct {
+            uint32_t cycles_lo;
+            uint32_t cycles_hi;
+            uint32_t extra_u32[7];
+        } cycles;
+        struct {
+            uint32_t extra_u32[7];
+        } nocycles;
+    } u;
+};
+
+struct xen_sysctl_perfc_desc {
+    char name[80];
+    uint32_t nr_vals;
+};
+
+struct xen_sysctl_perfc_op {
+    uint32_t cmd;
+    uint32_t nr_counters;
+    uint32_t nr_vals;
+    guest_handle desc;  /*  */
+    guest_handle val;  /*  */
+};
+
+struct xen_sysctl_lockprof_data {
+    char name[40];
+    int32_t type;
+    int32_t idx;
+    uint64_t lock_cnt;
+    uint64_t block_cnt;
+    uint64_t lock_time;
+    uint64_t block_time;
+};
+
+struct xen_sysctl_lockprof_op {
+    uint32_t cmd;
+    uint32_t max_elem;
+    uint32_t nr_elem;
+    uint64_t time;
+    guest_handle data;  /*  */
+};
+
+struct xen_sysctl_coverage_op {
+    uint32_t cmd;
+    uint32_t size;
+    guest_handle buffer;  /*  */
+};

@@ -1,0 +1,271 @@
+// To be described.
+//: needs processor.h
+
+struct xenpf_settime32 {
+    uint32_t secs;
+    uint32_t nsecs;
+    uint64_t system_time;
+};
+
+struct xenpf_settime64 {
+    uint64_t secs;
+    uint32_t nsecs;
+    uint32_t mbz;
+    uint64_t system_time;
+};
+
+struct xenpf_add_memtype {
+    xen_pfn_t mfn;
+    uint64_t nr_mfns;
+    uint32_t type;
+    uint32_t handle;
+    uint32_t reg;
+};
+
+struct xenpf_del_memtype {
+    uint32_t handle;
+    uint32_t reg;
+};
+
+struct xenpf_read_memtype {
+    uint32_t reg;
+    xen_pfn_t mfn;
+    uint64_t nr_mfns;
+    uint32_t type;
+};
+
+struct xenpf_platform_quirk {
+    uint32_t quirk_id;
+};
+
+struct xenpf_efi_time {
+    uint16_t year;
+    uint8_t month;
+    uint8_t day;
+    uint8_t hour;
+    uint8_t min;
+    uint8_t sec;
+    uint32_t ns;
+    int16_t tz;
+    uint8_t daylight;
+};
+
+struct xenpf_efi_guid {
+    uint32_t data1;
+    uint16_t data2;
+    uint16_t data3;
+    uint8_t data4[8];
+};
+
+struct xenpf_efi_runtime_call {
+    uint32_t function;
+    uint32_t misc;
+    xen_ulong_t status;
+    union {
+        struct {
+            struct xenpf_efi_time time;
+            uint32_t resolution;
+            uint32_t accuracy;
+        } get_time;
+        struct xenpf_efi_time set_time;
+        struct xenpf_efi_time get_wakeup_time;
+        struct xenpf_efi_time set_wakeup_time;
+        struct {
+            guest_handle name;  /*  */
+            xen_ulong_t size;
+            guest_handle data;  /*  */
+            struct xenpf_efi_guid vendor_guid;
+        } get_variable;
+        struct {
+            guest_handle name;  /*  */
+            xen_ulong_t size;
+            guest_handle data;  /*  */
+            struct xenpf_efi_guid vendor_guid;
+        } set_variable;
+        struct {
+            xen_ulong_t size;
+            guest_handle name;  /*  */
+            struct xenpf_efi_guid vendor_guid;
+        } get_next_variable_name;
+        struct {
+            uint32_t attr;
+            uint64_t max_store_size;
+            uint64_t remain_store_size;
+            uint64_t max_size;
+        } query_variable_info;
+        struct {
+            guest_handle capsule_header_array;  /*  */
+            xen_ulong_t capsule_count;
+            uint64_t max_capsule_size;
+            uint32_t reset_type;
+        } query_capsule_capabilities;
+        struct {
+            guest_handle capsule_header_array;  /*  */
+            xen_ulong_t capsule_count;
+            uint64_t sg_list;
+        } update_capsule;
+    } u;
+};
+
+union xenpf_efi_info {
+    uint32_t version;
+    struct {
+        uint64_t addr;
+        uint32_t nent;
+    } cfg;
+    struct {
+        uint32_t revision;
+        uint32_t bufsz;
+        guest_handle name;  /*  */
+    } vendor;
+    struct {
+        uint64_t addr;
+        uint64_t size;
+        uint64_t attr;
+        uint32_t type;
+    } mem;
+    struct {
+        uint16_t segment;
+        uint8_t bus;
+        uint8_t devfn;
+        uint16_t vendor;
+        uint16_t devid;
+        uint64_t address;
+        xen_ulong_t size;
+    } pci_rom;
+    struct {
+        uint64_t address;
+        xen_ulong_t size;
+    } apple_properties;
+};
+
+struct xenpf_firmware_info {
+    uint32_t type;
+    uint32_t index;
+    union {
+        struct {
+            uint8_t device;
+            uint8_t version;
+            uint16_t interface_support;
+            uint16_t legacy_max_cylinder;
+            uint8_t legacy_max_head;
+            uint8_t legacy_sectors_per_track;
+            guest_handle edd_params;  /*  */
+        } disk_info;
+        struct {
+            uint8_t device;
+            uint32_t mbr_signature;
+        } disk_mbr_signature;
+        struct {
+            uint8_t capabilities;
+            uint8_t edid_transfer_time;
+            guest_handle edid;  /*  */
+        } vbeddc_info;
+        union xenpf_efi_info efi_info;
+        uint8_t kbd_shift_flags;
+    } u;
+};
+
+struct xenpf_enter_acpi_sleep {
+    uint16_t val_a;
+    uint16_t val_b;
+    uint32_t sleep_state;
+    uint32_t flags;
+};
+
+struct xenpf_mem_hotadd {
+    uint64_t spfn;
+    uint64_t epfn;
+    uint32_t pxm;
+    uint32_t flags;
+};
+
+struct xenpf_resource_entry {
+    union {
+        uint32_t cmd;
+        int32_t ret;
+    } u;
+    uint32_t rsvd;
+    uint64_t idx;
+    uint64_t val;
+};
+
+struct xenpf_resource_op {
+    uint32_t nr_entries;
+    uint32_t cpu;
+    guest_handle entries;  /*  */
+};
+
+struct xenpf_symdata {
+    uint32_t namelen;
+    uint32_t symnum;
+    guest_handle name;  /*  */
+    uint64_t address;
+    char type;
+};
+
+struct dom0_vga_console_info {
+    uint8_t video_type;
+    union {
+        struct {
+            uint16_t font_height;
+            uint16_t cursor_x;
+            uint16_t cursor_y;
+            uint16_t rows;
+            uint16_t columns;
+        } text_mode_3;
+        struct {
+            uint16_t width;
+            uint16_t height;
+            uint16_t bytes_per_line;
+            uint16_t bits_per_pixel;
+            uint32_t lfb_base;
+            uint32_t lfb_size;
+            uint8_t red_pos;
+            uint8_t red_size;
+            uint8_t green_pos;
+            uint8_t green_size;
+            uint8_t blue_pos;
+            uint8_t blue_size;
+            uint8_t rsvd_pos;
+            uint8_t rsvd_size;
+            uint32_t gbl_caps;
+            uint16_t mode_attrs;
+            uint16_t pad;
+            uint32_t ext_lfb_base;
+        } vesa_lfb;
+    } u;
+};
+
+struct xen_platform_op {
+    uint32_t cmd;
+    uint32_t interface_version;
+    union {
+        struct xenpf_settime64 settime;
+        struct xenpf_settime32 settime32;
+        struct xenpf_settime64 settime64;
+        struct xenpf_add_memtype add_memtype;
+        struct xenpf_del_memtype del_memtype;
+        struct xenpf_read_memtype read_memtype;
+        struct xenpf_microcode_update microcode;
+        struct xenpf_platform_quirk platform_quirk;
+        struct xenpf_efi_runtime_call efi_runtime_call;
+        struct xenpf_firmware_info firmware_info;
+        struct xenpf_enter_acpi_sleep enter_acpi_sleep;
+        struct xenpf_change_freq change_freq;
+        struct xenpf_getidletime getidletime;
+        struct xenpf_set_processor_pminfo set_pminfo;
+        struct xenpf_pcpuinfo pcpu_info;
+        struct xenpf_pcpu_version pcpu_version;
+        struct xenpf_cpu_ol cpu_ol;
+        struct xenpf_cpu_hotadd cpu_add;
+        struct xenpf_mem_hotadd mem_add;
+        struct xenpf_core_parking core_parking;
+        struct xenpf_resource_op resource_op;
+        struct xenpf_symdata symdata;
+        struct dom0_vga_console_info dom0_console;  //@ xen >= 4.18
+        struct xenpf_ucode_revision ucode_revision;  //@ xen >= 4.18
+        struct xenpf_microcode_update2 microcode2;  //@ xen >= 4.20
+        uint8_t pad[128];
+    } u;
+};

@@ -1,0 +1,25 @@
+// To be described.
+
+struct sched_remote_shutdown {
+    domid_t domain_id;
+    uint32_t reason;
+};
+
+struct sched_shutdown {
+    uint32_t reason;
+};
+
+struct sched_poll {
+    guest_handle ports;  /*  */
+    uint32_t nr_ports;
+    uint64_t timeout;
+};
+
+struct sched_watchdog {
+    uint32_t id;
+    uint32_t timeout;
+};
+
+struct sched_pin_override {
+    int32_t pcpu;
+};
