@@ -1,0 +1,114 @@
+# Shared by scripts/run, scripts/test and scripts/check: what has to be there before they can work. To be sourced.
+#
+# Python's packages go into a virtual environment on every system. Debian 13's own python3-pyfuse3 would do, but
+# Debian 12's is too old; one way that works on both, and that leaves the system's Python alone, is worth the minute.
+#
+# environment
+#   XENFS_VENV   the virtual environment (default: .venv in the checkout)
+# shellcheck shell=bash
+
+checkout=$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")
+venv=${XENFS_VENV:-$checkout/.venv}
+me=scripts/$(basename "$0")
+
+say() { printf '%s: %s\n' "$me" "$*" >&2; }
+die() {
+    say "$*"
+    exit 1
+}
+
+# as_root COMMAND...: with sudo where this is not root.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "needs root for: $* (and there is no sudo)"
+    fi
+}
+
+# need_packages PACKAGE...: install with apt those that are not there.
+need_packages() {
+    local missing=() package
+    if ! command -v apt-get >/dev/null; then
+        [ -e "$(stamp_file)" ] || say "no apt-get here: taking it that these, or what they are called here, are installed: $*"
+        return 0
+    fi
+    for package; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    say "installing with apt: ${missing[*]}"
+    as_root apt-get -qq update >/dev/null || say "apt-get update failed: trying with the package lists that are there"
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq install --no-install-recommends -y "${missing[@]}" >/dev/null || die "apt-get could not install: ${missing[*]}"
+}
+
+# find_python: sets $python to the first Python on the PATH that is new enough.
+find_python() {
+    local name
+    for name in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do
+        python=$("$name" -c 'import sys; print(sys.executable if sys.version_info >= (3, 11) else "")' 2>/dev/null) || continue
+        [ -z "$python" ] || return 0
+    done
+    return 1
+}
+
+# need_python: a Python, and what it takes to build pyfuse3 for it.
+need_python() {
+    local build=(gcc libc6-dev pkg-config libfuse3-dev)
+    find_python || need_packages python3
+    find_python || die "needs Python 3.11 or later on the PATH"
+    case $(readlink -f "$python") in
+        /usr/bin/*) build+=(python3-venv python3-dev) ;; # split off by Debian; a Python from elsewhere has its own
+    esac
+    need_packages fuse3 "${build[@]}"
+}
+
+# stamp_file, stamp: what the environment was made from. Where nothing has changed, it is not touched.
+stamp_file() { printf '%s/xenfs-%s.stamp\n' "$venv" "${extra:-run}"; }
+stamp() {
+    printf '%s\n' "$checkout"
+    "$python" -VV
+    sha256sum <"$checkout/pyproject.toml"
+}
+
+# need_venv [EXTRA]: sets $py to the Python of an environment with xenfs's dependencies and those of the extra.
+need_venv() {
+    extra=${1:-}
+    need_python
+    py=$venv/bin/python
+    [ "$(cat "$(stamp_file)" 2>/dev/null)" != "$(stamp)" ] || return 0
+    exec 9<"$checkout/pyproject.toml"
+    flock 9 # a second script waits here, then finds the work done
+    [ "$(cat "$(stamp_file)" 2>/dev/null)" = "$(stamp)" ] || make_venv
+    exec 9<&-
+}
+
+make_venv() {
+    if [ "$("$py" -VV 2>/dev/null)" != "$("$python" -VV)" ]; then
+        say "making a virtual environment in $venv ($("$python" -V))"
+        "$python" -m venv --clear "$venv" || die "could not make a virtual environment in $venv"
+    fi
+    say "installing xenfs's dependencies there${extra:+, and those for \"$extra\"} (the first time takes a minute or two)"
+    "$py" -m pip --disable-pip-version-check install --quiet --editable "$checkout${extra:+[$extra]}" ||
+        die "pip could not install them"
+    stamp >"$(stamp_file)"
+}
+
+# need_fuse: /dev/fuse, where the kernel has FUSE and this process may make the device. False when there is none.
+need_fuse() {
+    [ -c /dev/fuse ] && return 0
+    say "loading the kernel's FUSE (there is no /dev/fuse)"
+    command -v modprobe >/dev/null || [ -x /sbin/modprobe ] || need_packages kmod
+    as_root modprobe fuse 2>/dev/null || true
+    [ -c /dev/fuse ] || ! grep -qw fuse /proc/filesystems || as_root mknod -m 666 /dev/fuse c 10 229 2>/dev/null || true
+    [ -c /dev/fuse ]
+}
+
+# on_dom0: whether a Xen is underneath and this domain has the device to call it.
+on_dom0() {
+    [ -e /dev/xen/privcmd ] || [ -e /proc/xen/privcmd ] || return 1
+    [ ! -e /sys/hypervisor/type ] || [ "$(cat /sys/hypervisor/type)" = xen ]
+}
