@@ -74,9 +74,9 @@ stamp() {
     sha256sum <"$checkout/pyproject.toml"
 }
 
-# need_venv [EXTRA]: sets $py to the Python of an environment with xenfs's dependencies and those of the extra.
+# need_venv run|EXTRA: sets $py to the Python of an environment with xenfs's dependencies and those of the extra.
 need_venv() {
-    extra=${1:-}
+    extra=${1#run}
     need_python
     py=$venv/bin/python
     [ "$(cat "$(stamp_file)" 2>/dev/null)" != "$(stamp)" ] || return 0
