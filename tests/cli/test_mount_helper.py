@@ -19,8 +19,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def helper(tmp_path: Path) -> Iterator[Run]:
-    """Runs the helper with a `xenfs` that is the shell script given. Its arguments end up in the file "asked",
-    and what would be sent to syslog in "logged"."""
+    """Runs the helper with a `xenfs` that is the script given. Its arguments end up in the file "asked",
+    and what would go to syslog in "logged"."""
+    (tmp_path / "logged").touch()
     executable(tmp_path / "logger", f"exec cat >{tmp_path}/logged")
 
     def run(script: str, *words: str) -> subprocess.CompletedProcess[str]:
