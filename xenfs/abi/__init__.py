@@ -113,7 +113,9 @@ class Abi:
         with self._lock:
             for header in sorted({*_index().values()}):
                 self._parse(header)
-            return sorted(tag for tag, header in _index().items() if self.has(tag))
+            _, structs, unions = self.ffi.list_types()
+        known = [f"struct {tag}" for tag in structs] + [f"union {tag}" for tag in unions]
+        return sorted(tag for tag in known if tag in _index())
 
     def _pointer(self, name: str) -> tuple[Any, int]:
         self._typeof(name)
@@ -138,17 +140,26 @@ class Abi:
         if header in self._parsed:
             return
         self._parsed.add(header)
-        text = (_HERE / header).read_text()
+        text = self._text(header)
         for needed in _NEEDS.findall(text):
             for each in needed.split():
                 self._parse(each)
         self.ffi.cdef(select(text, self._target, header))
 
+    def _text(self, header: str) -> str:
+        return _read(header)
+
+
+@cache
+def _read(header: str) -> str:
+    return (_HERE / header).read_text()
+
 
 @cache
 def _index() -> dict[str, str]:
     """Which header declares a struct or union: {"struct xen_sysctl": "sysctl.h", ...}."""
-    return {tag: path.name for path in sorted(_HERE.glob("*.h")) for tag in _TAG.findall(path.read_text())}
+    names = sorted(path.name for path in _HERE.glob("*.h"))
+    return {tag: name for name in names for tag in _TAG.findall(_read(name))}
 
 
 def load(

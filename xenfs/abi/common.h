@@ -8,8 +8,8 @@ typedef uint64_t xen_pfn_t;
 typedef uint64_t xen_ulong_t;
 typedef uint8_t xen_domain_handle_t[16];
 
-/* The address of memory that Xen reads or writes. An opaque pointer and no integer, so that cffi refuses a number
-   and only an attached pool buffer can get here. */
+/* The address of memory that Xen reads or writes. An opaque pointer and no integer, so that cffi refuses a
+   number and only an attached pool buffer gets here. What it points to stands beside each member. */
 typedef struct xen_guest_memory *guest_handle;
 
 struct xenctl_bitmap {

@@ -1,7 +1,7 @@
-// To be described.
+// dm_op: what a device model may ask. The struct itself travels as the first of its buffers.
 
 struct xen_dm_op_buf {
-    guest_handle h;  /*  */
+    guest_handle h;  /* bytes */
     xen_ulong_t size;
 };
 
@@ -13,7 +13,7 @@ struct xen_dm_op_create_ioreq_server {
 
 struct xen_dm_op_get_ioreq_server_info {
     ioservid_t id;
-    uint16_t flags;
+    uint16_t flags;  /* 1: frame numbers are not wanted */
     uint32_t bufioreq_port;
     uint64_t ioreq_gfn;
     uint64_t bufioreq_gfn;
@@ -57,7 +57,7 @@ struct xen_dm_op_set_isa_irq_level {
     uint8_t level;
 };
 
-struct xen_dm_op_set_irq_level {  //@ xen >= 4.15
+struct xen_dm_op_set_irq_level {  //@ xen >= 4.15: new operation
     uint32_t irq;
     uint8_t level;
     uint8_t pad[3];
@@ -76,7 +76,7 @@ struct xen_dm_op_modified_memory_extent {
 
 struct xen_dm_op_modified_memory {
     uint32_t nr_extents;
-    uint32_t opaque;
+    uint32_t opaque;  /* must be 0 at first */
 };
 
 struct xen_dm_op_set_mem_type {
@@ -89,10 +89,10 @@ struct xen_dm_op_set_mem_type {
 struct xen_dm_op_inject_event {
     uint32_t vcpuid;
     uint8_t vector;
-    uint8_t type;
+    uint8_t type;  /* DmEvent */
     uint8_t insn_len;
     uint8_t pad0;
-    uint32_t error_code;
+    uint32_t error_code;  /* all ones: none */
     uint32_t pad1;
     uint64_t cr2;
 };
@@ -111,7 +111,7 @@ struct xen_dm_op_map_mem_type_to_ioreq_server {
 };
 
 struct xen_dm_op_remote_shutdown {
-    uint32_t reason;
+    uint32_t reason;  /* ShutdownReason */
 };
 
 struct xen_dm_op_relocate_memory {
@@ -128,12 +128,12 @@ struct xen_dm_op_pin_memory_cacheattr {
     uint32_t pad;
 };
 
-struct xen_dm_op_nr_vcpus {  //@ xen >= 4.15
+struct xen_dm_op_nr_vcpus {  //@ xen >= 4.15: new operation
     uint32_t vcpus;
 };
 
 struct xen_dm_op {
-    uint32_t op;
+    uint32_t op;  /* DmOp */
     uint32_t pad;
     union {
         struct xen_dm_op_create_ioreq_server create_ioreq_server;
@@ -145,7 +145,7 @@ struct xen_dm_op {
         struct xen_dm_op_track_dirty_vram track_dirty_vram;
         struct xen_dm_op_set_pci_intx_level set_pci_intx_level;
         struct xen_dm_op_set_isa_irq_level set_isa_irq_level;
-        struct xen_dm_op_set_irq_level set_irq_level;  //@ xen >= 4.15
+        struct xen_dm_op_set_irq_level set_irq_level;  //@ xen >= 4.15: new operation
         struct xen_dm_op_set_pci_link_route set_pci_link_route;
         struct xen_dm_op_modified_memory modified_memory;
         struct xen_dm_op_set_mem_type set_mem_type;
@@ -155,6 +155,6 @@ struct xen_dm_op {
         struct xen_dm_op_remote_shutdown remote_shutdown;
         struct xen_dm_op_relocate_memory relocate_memory;
         struct xen_dm_op_pin_memory_cacheattr pin_memory_cacheattr;
-        struct xen_dm_op_nr_vcpus nr_vcpus;  //@ xen >= 4.15
+        struct xen_dm_op_nr_vcpus nr_vcpus;  //@ xen >= 4.15: new operation
     } u;
 };

@@ -1,11 +1,11 @@
-// To be described.
+// The domctl hypercall's argument. Xen copies all of it in, whatever the operation: give a whole, zeroed one.
 //: needs cpuid.h domain.h paging.h passthrough.h psr.h scheduler.h vcpu.h
 
 struct xen_domctl {
-    uint32_t cmd;
+    uint32_t cmd;  /* Domctl */
     uint32_t interface_version;
     domid_t domain;
-    uint16_t _pad[3];  //@ domctl >= 0x13
+    uint16_t _pad[3];  //@ domctl >= 0x13: named
     union {
         struct xen_domctl_createdomain createdomain;
         struct xen_domctl_getdomaininfo getdomaininfo;
@@ -21,12 +21,12 @@ struct xen_domctl {
         struct xen_domctl_setdomainhandle setdomainhandle;
         struct xen_domctl_setdebugging setdebugging;
         struct xen_domctl_irq_permission irq_permission;
-        struct xen_domctl_gsi_permission gsi_permission;  //@ xen >= 4.20
+        struct xen_domctl_gsi_permission gsi_permission;  //@ xen >= 4.20: new operation
         struct xen_domctl_iomem_permission iomem_permission;
         struct xen_domctl_ioport_permission ioport_permission;
         struct xen_domctl_hypercall_init hypercall_init;
         struct xen_domctl_settimeoffset settimeoffset;
-        struct xen_domctl_disable_migrate disable_migrate;  //@ domctl < 0x13
+        struct xen_domctl_disable_migrate disable_migrate;  //@ domctl < 0x13: the operation is gone
         struct xen_domctl_tsc_info tsc_info;
         struct xen_domctl_hvmcontext hvmcontext;
         struct xen_domctl_hvmcontext_partial hvmcontext_partial;
@@ -59,11 +59,11 @@ struct xen_domctl {
         struct xen_domctl_monitor_op monitor_op;
         struct xen_domctl_psr_alloc psr_alloc;
         struct xen_domctl_vuart_op vuart_op;
-        struct xen_domctl_vmtrace_op vmtrace_op;  //@ domctl >= 0x13
-        struct xen_domctl_paging_mempool paging_mempool;  //@ domctl >= 0x15
-        struct xen_domctl_dt_overlay dt_overlay;  //@ arch == arm64 and domctl >= 0x17
-        struct xen_domctl_set_llc_colors set_llc_colors;  //@ xen >= 4.20
-        struct xen_domctl_get_domain_state get_domain_state;  //@ xen >= 4.21
+        struct xen_domctl_vmtrace_op vmtrace_op;  //@ domctl >= 0x13: new operation
+        struct xen_domctl_paging_mempool paging_mempool;  //@ domctl >= 0x15: new operations
+        struct xen_domctl_dt_overlay dt_overlay;  //@ arch == arm64 and domctl >= 0x17: new operation
+        struct xen_domctl_set_llc_colors set_llc_colors;  //@ xen >= 4.20: new operation
+        struct xen_domctl_get_domain_state get_domain_state;  //@ xen >= 4.21: new operation
         uint8_t pad[128];
     } u;
 };

@@ -1,9 +1,9 @@
-// To be described.
+// event_channel_op: the arguments of its sub-operations.
 
 struct evtchn_status {
     domid_t dom;
     uint32_t port;
-    uint32_t status;
+    uint32_t status;  /* EventStatus */
     uint32_t vcpu;
     union {
         struct {

@@ -1,7 +1,7 @@
-// To be described.
+// xsm_op with Flask: labels and permissions. A wrong interface_version is answered with ENOSYS.
 
 struct xen_flask_load {
-    guest_handle buffer;  /*  */
+    guest_handle buffer;  /* binary policy */
     uint32_t size;
 };
 
@@ -11,8 +11,8 @@ struct xen_flask_setenforce {
 
 struct xen_flask_sid_context {
     uint32_t sid;
-    uint32_t size;
-    guest_handle context;  /*  */
+    uint32_t size;  /* in: room; out: needed */
+    guest_handle context;  /* char */
 };
 
 struct xen_flask_access {
@@ -34,13 +34,13 @@ struct xen_flask_transition {
 };
 
 struct xen_flask_boolean {
-    uint32_t bool_id;
-    uint8_t enforcing;
+    uint32_t bool_id;  /* 0xff and a name: look it up */
+    uint8_t enforcing;  /* out */
     uint8_t pending;
     uint8_t new_value;
     uint8_t commit;
     uint32_t size;
-    guest_handle name;  /*  */
+    guest_handle name;  /* char */
 };
 
 struct xen_flask_setavc_threshold {
@@ -84,12 +84,12 @@ struct xen_flask_relabel {
 struct xen_flask_devicetree_label {
     uint32_t sid;
     uint32_t length;
-    guest_handle path;  /*  */
+    guest_handle path;  /* char */
 };
 
 struct xen_flask_op {
-    uint32_t cmd;
-    uint32_t interface_version;
+    uint32_t cmd;  /* FlaskOp */
+    uint32_t interface_version;  /* Interface.XEN_FLASK_INTERFACE_VERSION */
     union {
         struct xen_flask_load load;
         struct xen_flask_setenforce enforce;

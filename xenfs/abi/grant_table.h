@@ -1,10 +1,10 @@
-// To be described.
+// grant_table_op: the arguments of its sub-operations, and the entries of a table.
 
 struct gnttab_query_size {
     domid_t dom;
     uint32_t nr_frames;
     uint32_t max_nr_frames;
-    int16_t status;
+    int16_t status;  /* 0, or one of Xen's GNTST numbers, below 0 */
 };
 
 struct gnttab_get_version {
@@ -21,14 +21,14 @@ struct gnttab_setup_table {
     domid_t dom;
     uint32_t nr_frames;
     int16_t status;
-    guest_handle frame_list;  /*  */
+    guest_handle frame_list;  /* xen_pfn_t */
 };
 
 struct gnttab_get_status_frames {
     uint32_t nr_frames;
     domid_t dom;
     int16_t status;
-    guest_handle frame_list;  /*  */
+    guest_handle frame_list;  /* uint64_t */
 };
 
 struct gnttab_dump_table {
@@ -37,7 +37,7 @@ struct gnttab_dump_table {
 };
 
 struct grant_entry_v1 {
-    uint16_t flags;
+    uint16_t flags;  /* type in bits 0-1, then GrantFlag */
     domid_t domid;
     uint32_t frame;
 };

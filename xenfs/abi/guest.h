@@ -93,10 +93,10 @@ struct vcpu_guest_core_regs {  //@ arch == arm64
     union { uint64_t x29; uint32_t sp_fiq; };
     union { uint64_t x30; uint32_t lr_fiq; };
     union { uint64_t pc64; uint32_t pc32; };
-    uint64_t cpsr;  //@ xen >= 4.16
-    uint32_t cpsr;  //@ xen < 4.16
-    union { uint64_t spsr_el1; uint32_t spsr_svc; };  //@ xen >= 4.16
-    union { uint32_t spsr_el1; uint32_t spsr_svc; };  //@ xen < 4.16
+    uint64_t cpsr;  //@ xen >= 4.16: widened, what follows moves by 8
+    uint32_t cpsr;  //@ xen < 4.16: 32 bits
+    union { uint64_t spsr_el1; uint32_t spsr_svc; };  //@ xen >= 4.16: widened
+    union { uint32_t spsr_el1; uint32_t spsr_svc; };  //@ xen < 4.16: 32 bits
     uint32_t spsr_fiq, spsr_irq, spsr_und, spsr_abt;
     uint64_t sp_el0;
     uint64_t sp_el1;

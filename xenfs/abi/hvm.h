@@ -1,19 +1,19 @@
-// To be described.
+// hvm_op: parameters, time, memory types, alternate views of memory.
 
 struct xen_hvm_get_time {
-    uint64_t now;
+    uint64_t now;  /* ns since Xen started */
 };
 
 struct xen_hvm_param {
     domid_t domid;
     uint16_t pad;
-    uint32_t index;
+    uint32_t index;  /* HvmParam */
     uint64_t value;
 };
 
 struct xen_hvm_get_mem_type {
     domid_t domid;
-    uint16_t mem_type;
+    uint16_t mem_type;  /* HvmMemType */
     uint16_t pad[2];
     uint64_t pfn;
 };
@@ -65,9 +65,9 @@ struct xen_hvm_altp2m_set_mem_access_multi {
     uint16_t view;
     uint16_t pad;
     uint32_t nr;
-    uint64_t opaque;
-    guest_handle pfn_list;  /*  */
-    guest_handle access_list;  /*  */
+    uint64_t opaque;  /* where a preempted call goes on; start with 0 */
+    guest_handle pfn_list;  /* uint64_t */
+    guest_handle access_list;  /* uint8_t, MemAccess */
 };
 
 struct xen_hvm_altp2m_change_gfn {
@@ -108,8 +108,8 @@ struct xen_hvm_altp2m_set_visibility {
 };
 
 struct xen_hvm_altp2m_op {
-    uint32_t version;
-    uint32_t cmd;
+    uint32_t version;  /* Interface.HVMOP_ALTP2M_INTERFACE_VERSION */
+    uint32_t cmd;  /* Altp2mOp */
     domid_t domain;
     uint16_t pad1;
     uint32_t pad2;

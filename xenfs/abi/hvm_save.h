@@ -1,8 +1,9 @@
-// To be described.
+// Records of a saved HVM guest's state (domctl gethvmcontext): a descriptor, then as many bytes as it says.
+// Walk by the descriptor's length: records grow in point releases. Arm saves none of these.
 
 struct hvm_save_descriptor {
-    uint16_t typecode;
-    uint16_t instance;
+    uint16_t typecode;  /* 0 ends the stream */
+    uint16_t instance;  /* vCPU, or number of the device */
     uint32_t length;
 };
 
@@ -10,7 +11,7 @@ struct hvm_save_header {  //@ arch == x86_64
     uint32_t magic;
     uint32_t version;
     uint64_t changeset;
-    uint32_t cpuid;
+    uint32_t cpuid;  /* leaf 1 eax of the host that saved */
     uint32_t gtsc_khz;
 };
 
@@ -149,12 +150,13 @@ struct hvm_hw_vioapic {  //@ arch == x86_64
     union vioapic_redir_entry redirtbl[48];
 };
 
+/* The last member came within point releases: 24 or 32 bytes. */
 struct hvm_hw_lapic {  //@ arch == x86_64
     uint64_t apic_base_msr;
     uint32_t disabled;
     uint32_t timer_divisor;
     uint64_t tdt_msr;
-    uint32_t pending_esr;  //@ xen >= 4.18
+    uint32_t pending_esr;  //@ xen >= 4.18: from 4.18.5, 4.19.2, 4.20.1 on
 };
 
 struct hvm_hw_lapic_regs {  //@ arch == x86_64

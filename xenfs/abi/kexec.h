@@ -1,14 +1,14 @@
-// To be described.
+// kexec_op. A PV dom0's only.
 
 struct xen_kexec_range {
-    int32_t range;
-    int32_t nr;
+    int32_t range;  /* KexecRange */
+    int32_t nr;  /* CPU, for KexecRange.CPU */
     xen_ulong_t size;
     xen_ulong_t start;
 };
 
 struct xen_kexec_status {
-    uint8_t type;
+    uint8_t type;  /* KexecType */
 };
 
 struct xen_kexec_exec {
@@ -21,7 +21,7 @@ struct xen_kexec_unload {
 
 struct xen_kexec_segment {
     union {
-        guest_handle h;  /*  */
+        guest_handle h;  /* bytes */
         uint64_t _pad;
     } buf;
     uint64_t buf_size;
@@ -32,10 +32,10 @@ struct xen_kexec_segment {
 struct xen_kexec_load {
     uint8_t type;
     uint8_t _pad;
-    uint16_t arch;
+    uint16_t arch;  /* ELF machine number */
     uint32_t nr_segments;
     union {
-        guest_handle h;  /*  */
+        guest_handle h;  /* struct xen_kexec_segment */
         uint64_t _pad;
     } segments;
     uint64_t entry_maddr;

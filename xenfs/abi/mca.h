@@ -1,8 +1,9 @@
-// To be described.
+// mca: machine checks. x86, and a PV dom0's only.
 
+/* Heads every record in mc_info.mi_data. */
 struct mcinfo_common {  //@ arch == x86_64
-    uint16_t type;
-    uint16_t size;
+    uint16_t type;  /* McaRecord */
+    uint16_t size;  /* bytes of the whole record */
 };
 
 struct mcinfo_msr {  //@ arch == x86_64
@@ -63,7 +64,7 @@ struct cpu_offline_action {  //@ arch == x86_64
 };
 
 struct mc_info {  //@ arch == x86_64
-    uint32_t mi_nentries;
+    uint32_t mi_nentries;  /* records in mi_data */
     uint32_t flags;
     uint64_t mi_data[95];
 };
@@ -93,10 +94,10 @@ struct mcinfo_logical_cpu {  //@ arch == x86_64
 };
 
 struct xen_mc_fetch {  //@ arch == x86_64
-    uint32_t flags;
+    uint32_t flags;  /* in McaFetch; out McaOutcome */
     uint32_t _pad0;
     uint64_t fetch_id;
-    guest_handle data;  /*  */
+    guest_handle data;  /* struct mc_info */
 };
 
 struct xen_mc_notifydomain {  //@ arch == x86_64
@@ -108,7 +109,7 @@ struct xen_mc_notifydomain {  //@ arch == x86_64
 struct xen_mc_physcpuinfo {  //@ arch == x86_64
     uint32_t ncpus;
     uint32_t _pad0;
-    guest_handle info;  /*  */
+    guest_handle info;  /* struct mcinfo_logical_cpu */
 };
 
 struct xen_mc_msrinject {  //@ arch == x86_64
@@ -125,13 +126,13 @@ struct xen_mc_mceinject {  //@ arch == x86_64
 };
 
 struct xen_mc_inject_v2 {  //@ arch == x86_64
-    uint32_t flags;
+    uint32_t flags;  /* McaInject; bit 3: all CPUs */
     struct xenctl_bitmap cpumap;
 };
 
 struct xen_mc {  //@ arch == x86_64
-    uint32_t cmd;
-    uint32_t interface_version;
+    uint32_t cmd;  /* McaOp */
+    uint32_t interface_version;  /* Interface.XEN_MCA_INTERFACE_VERSION */
     union {
         struct xen_mc_fetch mc_fetch;
         struct xen_mc_notifydomain mc_notifydomain;

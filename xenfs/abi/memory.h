@@ -1,11 +1,11 @@
-// To be described.
+// memory_op: the arguments of its sub-operations.
 
-struct xen_memory_domain {  //@ xen >= 4.16
+struct xen_memory_domain {  //@ xen >= 4.16: got a name; the same bytes were a bare domid_t before
     domid_t domid;
 };
 
 struct xen_memory_reservation {
-    guest_handle extent_start;  /*  */
+    guest_handle extent_start;  /* xen_pfn_t */
     xen_ulong_t nr_extents;
     uint32_t extent_order;
     uint32_t mem_flags;
@@ -13,10 +13,11 @@ struct xen_memory_reservation {
 };
 
 struct xen_memory_map {
-    uint32_t nr_entries;
-    guest_handle buffer;  /*  */
+    uint32_t nr_entries;  /* in: room; out: filled */
+    guest_handle buffer;  /* E820: 20 bytes each, address and size of 8 and type of 4 */
 };
 
+/* A PCI function; physdev_op and sysctl pcitopoinfo use it too. */
 struct physdev_pci_device {
     uint16_t seg;
     uint8_t bus;
@@ -29,9 +30,9 @@ struct xen_reserved_device_memory {
 };
 
 struct xen_reserved_device_memory_map {
-    uint32_t flags;
-    uint32_t nr_entries;
-    guest_handle buffer;  /*  */
+    uint32_t flags;  /* RdmFlag */
+    uint32_t nr_entries;  /* in: room; out: needed, with ENOBUFS if it was too little */
+    guest_handle buffer;  /* struct xen_reserved_device_memory */
     union {
         struct physdev_pci_device pci;
     } dev;
@@ -71,12 +72,12 @@ struct mem_sharing_op_debug {
 
 struct mem_sharing_op_fork {
     domid_t parent_domain;
-    uint16_t flags;
+    uint16_t flags;  /* ForkFlag */
     uint32_t pad;
 };
 
 struct xen_mem_sharing_op {
-    uint8_t op;
+    uint8_t op;  /* SharingOp */
     domid_t domain;
     union {
         struct mem_sharing_op_nominate nominate;
@@ -88,28 +89,30 @@ struct xen_mem_sharing_op {
 };
 
 struct xen_mem_access_op {
-    uint8_t op;
-    uint8_t access;
+    uint8_t op;  /* AccessOp */
+    uint8_t access;  /* MemAccess or access_default() */
     domid_t domid;
     uint32_t nr;
-    uint64_t pfn;
-    guest_handle pfn_list;  /*  */
-    guest_handle access_list;  /*  */
+    uint64_t pfn;  /* of the first; all ones for the default */
+    guest_handle pfn_list;  /* uint64_t */
+    guest_handle access_list;  /* uint8_t */
 };
 
+/* With a null list and nr_frames 0 the size comes out in nr_frames: truly from Xen 4.15 on, before always 32.
+   */
 struct xen_mem_acquire_resource {
     domid_t domid;
-    uint16_t type;
+    uint16_t type;  /* Resource */
     uint32_t id;
     uint32_t nr_frames;
-    uint32_t pad;
+    uint32_t pad;  /* must be 0 */
     uint64_t frame;
-    guest_handle frame_list;  /*  */
+    guest_handle frame_list;  /* xen_pfn_t: in, where to map; or out, machine frames */
 };
 
 struct xen_pod_target {
-    uint64_t target_pages;
-    uint64_t tot_pages;
+    uint64_t target_pages;  /* in */
+    uint64_t tot_pages;  /* out */
     uint64_t pod_cache_pages;
     uint64_t pod_entries;
     domid_t domid;
@@ -119,7 +122,7 @@ struct xen_vmemrange {
     uint64_t start;
     uint64_t end;
     uint32_t flags;
-    uint32_t nid;
+    uint32_t nid;  /* virtual node */
 };
 
 struct xen_vnuma_topology_info {
@@ -129,15 +132,15 @@ struct xen_vnuma_topology_info {
     uint32_t nr_vcpus;
     uint32_t nr_vmemranges;
     union {
-        guest_handle h;  /*  */
+        guest_handle h;  /* uint32_t */
         uint64_t pad;
     } vdistance;
     union {
-        guest_handle h;  /*  */
+        guest_handle h;  /* uint32_t */
         uint64_t pad;
     } vcpu_to_vnode;
     union {
-        guest_handle h;  /*  */
+        guest_handle h;  /* struct xen_vmemrange */
         uint64_t pad;
     } vmemrange;
 };

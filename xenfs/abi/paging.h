@@ -1,8 +1,8 @@
-// To be described.
+// Guest memory as Xen manages it: page types, log-dirty, sharing, monitoring, saved HVM state (domctl).
 
 struct xen_domctl_getpageframeinfo3 {
-    uint64_t num;
-    guest_handle array;  /*  */
+    uint64_t num;  /* frames; more than 1024 are refused for some guests */
+    guest_handle array;  /* xen_pfn_t: in, frame numbers; out, PfnType */
 };
 
 struct xen_domctl_shadow_op_stats {
@@ -11,20 +11,20 @@ struct xen_domctl_shadow_op_stats {
 };
 
 struct xen_domctl_shadow_op {
-    uint32_t op;
+    uint32_t op;  /* ShadowOp */
     uint32_t mode;
-    uint32_t mb;
-    guest_handle dirty_bitmap;  /*  */
-    uint64_t pages;
+    uint32_t mb;  /* MiB, of the paging pool */
+    guest_handle dirty_bitmap;  /* a bit a page */
+    uint64_t pages;  /* in: bits of room; out: bits filled */
     struct xen_domctl_shadow_op_stats stats;
 };
 
-struct xen_domctl_paging_mempool {  //@ domctl >= 0x15
-    uint64_t size;
+struct xen_domctl_paging_mempool {  //@ domctl >= 0x15: new operations, instead of the shadow ones in MiB
+    uint64_t size;  /* bytes */
 };
 
 struct xen_domctl_mem_sharing_op {
-    uint8_t op;
+    uint8_t op;  /* MemSharing */
     union {
         uint8_t enable;
     } u;
@@ -50,8 +50,8 @@ struct xen_domctl_cacheflush {
 };
 
 struct xen_domctl_vm_event_op {
-    uint32_t op;
-    uint32_t mode;
+    uint32_t op;  /* VmEventOp */
+    uint32_t mode;  /* VmEventRing */
     union {
         struct {
             uint32_t port;
@@ -61,8 +61,8 @@ struct xen_domctl_vm_event_op {
 };
 
 struct xen_domctl_monitor_op {
-    uint32_t op;
-    uint32_t event;
+    uint32_t op;  /* MonitorOp */
+    uint32_t event;  /* MonitorEvent; out of GET_CAPABILITIES: a bit each */
     union {
         struct {
             uint8_t index;
@@ -83,20 +83,20 @@ struct xen_domctl_monitor_op {
         struct {
             uint8_t sync;
         } debug_exception;
-        struct {  //@ domctl >= 0x15
+        struct {  //@ domctl >= 0x15: new event
             uint8_t sync;
         } vmexit;
     } u;
 };
 
 struct xen_domctl_hvmcontext {
-    uint32_t size;
-    guest_handle buffer;  /*  */
+    uint32_t size;  /* in: room; out: filled, or needed with a null handle */
+    guest_handle buffer;  /* records, see hvm_save.h */
 };
 
 struct xen_domctl_hvmcontext_partial {
-    uint32_t type;
+    uint32_t type;  /* record code */
     uint32_t instance;
     uint64_t bufsz;
-    guest_handle buffer;  /*  */
+    guest_handle buffer;  /* one record, without descriptor */
 };

@@ -1,4 +1,4 @@
-// To be described.
+// physdev_op: interrupts and PCI devices.
 //: needs memory.h
 
 struct physdev_pci_device_add {
@@ -13,7 +13,7 @@ struct physdev_pci_device_add {
     uint32_t optarr[];
 };
 
-struct pci_device_reset {  //@ xen >= 4.20
+struct pci_device_reset {  //@ xen >= 4.20: new operation
     struct physdev_pci_device dev;
     uint32_t flags;
 };
@@ -107,7 +107,7 @@ struct physdev_set_iopl {
 };
 
 struct physdev_set_iobitmap {
-    guest_handle bitmap;  /*  */
+    guest_handle bitmap;  /* uint8_t */
     uint32_t nr_ports;
 };
 

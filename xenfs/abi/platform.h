@@ -1,4 +1,4 @@
-// To be described.
+// The platform_op hypercall's argument, for the owner of the hardware. Give a whole, zeroed one.
 //: needs processor.h
 
 struct xenpf_settime32 {
@@ -27,6 +27,7 @@ struct xenpf_del_memtype {
     uint32_t reg;
 };
 
+/* One MTRR; nr_mfns 0 for an unused one, EINVAL past the last. */
 struct xenpf_read_memtype {
     uint32_t reg;
     xen_pfn_t mfn;
@@ -57,8 +58,9 @@ struct xenpf_efi_guid {
     uint8_t data4[8];
 };
 
+/* misc carries flags in and out; status is the firmware's own. */
 struct xenpf_efi_runtime_call {
-    uint32_t function;
+    uint32_t function;  /* EfiCall */
     uint32_t misc;
     xen_ulong_t status;
     union {
@@ -71,20 +73,20 @@ struct xenpf_efi_runtime_call {
         struct xenpf_efi_time get_wakeup_time;
         struct xenpf_efi_time set_wakeup_time;
         struct {
-            guest_handle name;  /*  */
+            guest_handle name;  /* UTF-16 */
             xen_ulong_t size;
-            guest_handle data;  /*  */
+            guest_handle data;  /* bytes */
             struct xenpf_efi_guid vendor_guid;
         } get_variable;
         struct {
-            guest_handle name;  /*  */
+            guest_handle name;  /* UTF-16 */
             xen_ulong_t size;
-            guest_handle data;  /*  */
+            guest_handle data;  /* bytes */
             struct xenpf_efi_guid vendor_guid;
         } set_variable;
         struct {
             xen_ulong_t size;
-            guest_handle name;  /*  */
+            guest_handle name;  /* UTF-16 */
             struct xenpf_efi_guid vendor_guid;
         } get_next_variable_name;
         struct {
@@ -94,13 +96,13 @@ struct xenpf_efi_runtime_call {
             uint64_t max_size;
         } query_variable_info;
         struct {
-            guest_handle capsule_header_array;  /*  */
+            guest_handle capsule_header_array;  /* of pointers */
             xen_ulong_t capsule_count;
             uint64_t max_capsule_size;
             uint32_t reset_type;
         } query_capsule_capabilities;
         struct {
-            guest_handle capsule_header_array;  /*  */
+            guest_handle capsule_header_array;  /* of pointers */
             xen_ulong_t capsule_count;
             uint64_t sg_list;
         } update_capsule;
@@ -115,8 +117,8 @@ union xenpf_efi_info {
     } cfg;
     struct {
         uint32_t revision;
-        uint32_t bufsz;
-        guest_handle name;  /*  */
+        uint32_t bufsz;  /* in: bytes of room */
+        guest_handle name;  /* UTF-16 */
     } vendor;
     struct {
         uint64_t addr;
@@ -140,8 +142,8 @@ union xenpf_efi_info {
 };
 
 struct xenpf_firmware_info {
-    uint32_t type;
-    uint32_t index;
+    uint32_t type;  /* Firmware */
+    uint32_t index;  /* for EFI: FirmwareEfi */
     union {
         struct {
             uint8_t device;
@@ -150,7 +152,7 @@ struct xenpf_firmware_info {
             uint16_t legacy_max_cylinder;
             uint8_t legacy_max_head;
             uint8_t legacy_sectors_per_track;
-            guest_handle edd_params;  /*  */
+            guest_handle edd_params;  /* EDD block */
         } disk_info;
         struct {
             uint8_t device;
@@ -159,7 +161,7 @@ struct xenpf_firmware_info {
         struct {
             uint8_t capabilities;
             uint8_t edid_transfer_time;
-            guest_handle edid;  /*  */
+            guest_handle edid;  /* 128 bytes */
         } vbeddc_info;
         union xenpf_efi_info efi_info;
         uint8_t kbd_shift_flags;
@@ -180,28 +182,30 @@ struct xenpf_mem_hotadd {
     uint32_t flags;
 };
 
+/* cmd goes in and ret comes out: below 0 an errno, 0 not reached, above 0 done. */
 struct xenpf_resource_entry {
     union {
-        uint32_t cmd;
+        uint32_t cmd;  /* ResourceOp */
         int32_t ret;
     } u;
     uint32_t rsvd;
-    uint64_t idx;
+    uint64_t idx;  /* MSR number */
     uint64_t val;
 };
 
 struct xenpf_resource_op {
     uint32_t nr_entries;
     uint32_t cpu;
-    guest_handle entries;  /*  */
+    guest_handle entries;  /* struct xenpf_resource_entry */
 };
 
+/* The symbol number symnum comes out as the next one to ask for; unchanged after the last. */
 struct xenpf_symdata {
-    uint32_t namelen;
+    uint32_t namelen;  /* in: room with NUL; out: length with NUL */
     uint32_t symnum;
-    guest_handle name;  /*  */
+    guest_handle name;  /* char */
     uint64_t address;
-    char type;
+    char type;  /* as in nm */
 };
 
 struct dom0_vga_console_info {
@@ -238,7 +242,7 @@ struct dom0_vga_console_info {
 };
 
 struct xen_platform_op {
-    uint32_t cmd;
+    uint32_t cmd;  /* Platform */
     uint32_t interface_version;
     union {
         struct xenpf_settime64 settime;
@@ -263,9 +267,9 @@ struct xen_platform_op {
         struct xenpf_core_parking core_parking;
         struct xenpf_resource_op resource_op;
         struct xenpf_symdata symdata;
-        struct dom0_vga_console_info dom0_console;  //@ xen >= 4.18
-        struct xenpf_ucode_revision ucode_revision;  //@ xen >= 4.18
-        struct xenpf_microcode_update2 microcode2;  //@ xen >= 4.20
+        struct dom0_vga_console_info dom0_console;  //@ xen >= 4.18: new operation
+        struct xenpf_ucode_revision ucode_revision;  //@ xen >= 4.18: new operation
+        struct xenpf_microcode_update2 microcode2;  //@ xen >= 4.20: new operation
         uint8_t pad[128];
     } u;
 };

@@ -1,4 +1,5 @@
-// To be described.
+// Processors as platform_op knows them: presence, versions, microcode, and the power data that a dom0 hands
+// up.
 
 struct xen_power_register {
     uint32_t space_id;
@@ -20,7 +21,7 @@ struct xen_processor_cx {
     uint32_t latency;
     uint32_t power;
     uint32_t dpcnt;
-    guest_handle dp;  /*  */
+    guest_handle dp;  /* struct xen_processor_csd */
 };
 
 struct xen_processor_flags {
@@ -34,7 +35,7 @@ struct xen_processor_flags {
 struct xen_processor_power {
     uint32_t count;
     struct xen_processor_flags flags;
-    guest_handle states;  /*  */
+    guest_handle states;  /* struct xen_processor_cx */
 };
 
 struct xen_pct_register {
@@ -48,7 +49,7 @@ struct xen_pct_register {
 };
 
 struct xen_processor_px {
-    uint64_t core_frequency;
+    uint64_t core_frequency;  /* MHz */
     uint64_t power;
     uint64_t transition_latency;
     uint64_t bus_master_latency;
@@ -70,12 +71,12 @@ struct xen_processor_performance {
     struct xen_pct_register control_register;
     struct xen_pct_register status_register;
     uint32_t state_count;
-    guest_handle states;  /*  */
+    guest_handle states;  /* struct xen_processor_px */
     struct xen_psd_package domain_info;
     uint32_t shared_type;
 };
 
-struct xen_processor_cppc {  //@ xen >= 4.21
+struct xen_processor_cppc {  //@ xen >= 4.21: new type of data
     uint8_t flags;
     uint8_t pad[3];
     struct {
@@ -96,15 +97,16 @@ struct xenpf_set_processor_pminfo {
     union {
         struct xen_processor_power power;
         struct xen_processor_performance perf;
-        guest_handle pdc;  /*  */
-        struct xen_processor_cppc cppc_data;  //@ xen >= 4.21
+        guest_handle pdc;  /* uint32_t */
+        struct xen_processor_cppc cppc_data;  //@ xen >= 4.21: new type of data
     } u;
 };
 
+/* Of one CPU id; max_present comes out as the highest id. */
 struct xenpf_pcpuinfo {
     uint32_t xen_cpuid;
     uint32_t max_present;
-    uint32_t flags;
+    uint32_t flags;  /* PcpuFlag */
     uint32_t apic_id;
     uint32_t acpi_id;
 };
@@ -129,11 +131,12 @@ struct xenpf_cpu_hotadd {
 };
 
 struct xenpf_core_parking {
-    uint32_t type;
-    uint32_t idle_nums;
+    uint32_t type;  /* CoreParking */
+    uint32_t idle_nums;  /* CPUs parked */
 };
 
-struct xenpf_ucode_revision {  //@ xen >= 4.18
+/* signature is CPUID leaf 1 eax, pf the mask of the platform id (Intel). */
+struct xenpf_ucode_revision {  //@ xen >= 4.18: new operation
     uint32_t cpu;
     uint32_t signature;
     uint32_t pf;
@@ -141,25 +144,25 @@ struct xenpf_ucode_revision {  //@ xen >= 4.18
 };
 
 struct xenpf_microcode_update {
-    guest_handle data;  /*  */
+    guest_handle data;  /* the vendor's container or blob */
     uint32_t length;
 };
 
-struct xenpf_microcode_update2 {  //@ xen >= 4.20
-    uint32_t flags;
+struct xenpf_microcode_update2 {  //@ xen >= 4.20: new operation
+    uint32_t flags;  /* MicrocodeFlag */
     uint32_t length;
-    guest_handle data;  /*  */
+    guest_handle data;  /* the vendor's container or blob */
 };
 
 struct xenpf_getidletime {
-    guest_handle cpumap_bitmap;  /*  */
+    guest_handle cpumap_bitmap;  /* uint8_t */
     uint32_t cpumap_nr_cpus;
-    guest_handle idletime;  /*  */
-    uint64_t now;
+    guest_handle idletime;  /* uint64_t, ns */
+    uint64_t now;  /* out: system time of the answer, ns */
 };
 
 struct xenpf_change_freq {
     uint32_t flags;
     uint32_t cpu;
-    uint64_t freq;
+    uint64_t freq;  /* Hz */
 };

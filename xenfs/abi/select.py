@@ -1,7 +1,7 @@
 """Keep or drop the marked lines of a declaration text for one Xen release and architecture.
 
-A mark is the end of a line: `uint32_t x;  //@ domctl >= 0x14 and arch == x86_64`. A mark on a line that ends
-in `{` covers everything up to the line that closes this brace.
+A mark is the end of a line, `uint32_t x;  //@ domctl >= 0x14 and arch == x86_64: why`; the reason may stand in
+a comment above instead. On a line that ends in `{` it covers everything up to the line that closes this brace.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def holds(condition: str, target: Target) -> bool:
 
 
 def select(text: str, target: Target, origin: str = "<text>") -> str:
-    """The lines of `text` that exist for `target`, without marks and comments. BadMark if malformed."""
+    """The lines of `text` that exist for `target`, without marks. BadMark, with file and line, if malformed."""
     return "\n".join(_kept(text, target, origin))
 
 
@@ -77,7 +77,7 @@ def _marked(condition: str, target: Target, where: str, body: str) -> bool:
     if not body.strip():
         raise BadMark(f"{where}: the mark has no declaration before it")
     try:
-        return holds(condition, target)
+        return holds(condition.partition(": ")[0].strip(), target)
     except ValueError as why:
         raise BadMark(f"{where}: {why}") from None
 

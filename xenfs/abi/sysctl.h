@@ -1,37 +1,38 @@
-// To be described.
+// The sysctl hypercall's argument. Xen copies all of it in, whatever the operation: give a whole, zeroed one.
 //: needs cpufreq.h cpuid.h instruments.h livepatch.h physinfo.h psr.h scheduler.h
 
 struct xen_sysctl_readconsole {
-    uint8_t clear;
-    uint8_t incremental;
+    uint8_t clear;  /* empty the ring afterwards */
+    uint8_t incremental;  /* start at index, not at the ring's oldest byte */
     uint8_t pad0;
     uint8_t pad1;
-    uint32_t index;
-    guest_handle buffer;  /*  */
-    uint32_t count;
+    uint32_t index;  /* in and out: position in all that was ever logged, modulo 2^32 */
+    guest_handle buffer;  /* char */
+    uint32_t count;  /* in: room; out: filled */
 };
 
+/* Domains from first_domain on, in the order of their ids. */
 struct xen_sysctl_getdomaininfolist {
     domid_t first_domain;
     uint32_t max_domains;
-    guest_handle buffer;  /*  */
+    guest_handle buffer;  /* struct xen_domctl_getdomaininfo */
     uint32_t num_domains;
 };
 
 struct xen_sysctl_debug_keys {
-    guest_handle keys;  /*  */
+    guest_handle keys;  /* char */
     uint32_t nr_keys;
 };
 
-struct xen_sysctl_dt_overlay {  //@ arch == arm64 and xen >= 4.18
-    guest_handle overlay_fdt;  /*  */
+struct xen_sysctl_dt_overlay {  //@ arch == arm64 and xen >= 4.18: new operation
+    guest_handle overlay_fdt;  /* device tree blob */
     uint32_t overlay_fdt_size;
-    uint8_t overlay_op;
+    uint8_t overlay_op;  /* DtOverlay */
     uint8_t pad[3];
 };
 
 struct xen_sysctl {
-    uint32_t cmd;
+    uint32_t cmd;  /* Sysctl */
     uint32_t interface_version;
     union {
         struct xen_sysctl_readconsole readconsole;
@@ -56,10 +57,10 @@ struct xen_sysctl {
         struct xen_sysctl_coverage_op coverage_op;
         struct xen_sysctl_psr_cmt_op psr_cmt_op;
         struct xen_sysctl_psr_alloc psr_alloc;
-        struct xen_sysctl_cpu_levelling_caps cpu_levelling_caps;  //@ xen < 4.22
+        struct xen_sysctl_cpu_levelling_caps cpu_levelling_caps;  //@ xen < 4.22: the operation is gone
         struct xen_sysctl_cpu_featureset cpu_featureset;
         struct xen_sysctl_livepatch_op livepatch;
-        struct xen_sysctl_dt_overlay dt_overlay;  //@ arch == arm64 and xen >= 4.18
+        struct xen_sysctl_dt_overlay dt_overlay;  //@ arch == arm64 and xen >= 4.18: new operation
         struct xen_sysctl_cpu_policy cpu_policy;  //@ arch == x86_64
         uint8_t pad[128];
     } u;

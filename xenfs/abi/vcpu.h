@@ -1,31 +1,34 @@
-// To be described.
+// Virtual CPUs: state, placement, debugging (domctl). The registers themselves are in guest.h.
 
+/* cpu is where it runs, or ran last. For a missing vCPU: ENOENT from Xen 4.22 on, before EINVAL past the
+   last, ESRCH in a hole. */
 struct xen_domctl_getvcpuinfo {
     uint32_t vcpu;
     uint8_t online;
     uint8_t blocked;
     uint8_t running;
-    uint64_t cpu_time;
+    uint64_t cpu_time;  /* ns */
     uint32_t cpu;
 };
 
 struct xen_domctl_vcpuaffinity {
     uint32_t vcpu;
-    uint32_t flags;
-    struct xenctl_bitmap cpumap_hard;
-    struct xenctl_bitmap cpumap_soft;
+    uint32_t flags;  /* Affinity: which of the two maps count */
+    struct xenctl_bitmap cpumap_hard;  /* in and out: comes back as what is in effect */
+    struct xenctl_bitmap cpumap_soft;  /* in and out */
 };
 
 struct xen_domctl_vcpucontext {
     uint32_t vcpu;
-    guest_handle ctxt;  /*  */
+    guest_handle ctxt;  /* struct vcpu_guest_context */
 };
 
+/* The xsave area. With a null buffer the size needed comes out. */
 struct xen_domctl_vcpuextstate {  //@ arch == x86_64
     uint32_t vcpu;
     uint64_t xfeature_mask;
     uint64_t size;
-    guest_handle buffer;  /*  */
+    guest_handle buffer;  /* bytes */
 };
 
 struct xen_domctl_vcpu_msr {  //@ arch == x86_64
@@ -36,8 +39,8 @@ struct xen_domctl_vcpu_msr {  //@ arch == x86_64
 
 struct xen_domctl_vcpu_msrs {  //@ arch == x86_64
     uint32_t vcpu;
-    uint32_t msr_count;
-    guest_handle msrs;  /*  */
+    uint32_t msr_count;  /* in: room; out: filled, or needed with a null handle */
+    guest_handle msrs;  /* struct xen_domctl_vcpu_msr */
 };
 
 struct hvm_vmce_vcpu {  //@ arch == x86_64
@@ -62,15 +65,15 @@ struct xen_domctl_ext_vcpucontext {
     };
 };
 
-struct xen_domctl_vmtrace_op {  //@ domctl >= 0x13
-    uint32_t cmd;
+struct xen_domctl_vmtrace_op {  //@ domctl >= 0x13: new operation
+    uint32_t cmd;  /* VmtraceOp */
     uint32_t vcpu;
     uint64_t key;
     uint64_t value;
 };
 
 struct xen_domctl_debug_op {
-    uint32_t op;
+    uint32_t op;  /* DebugOp */
     uint32_t vcpu;
 };
 
@@ -78,13 +81,14 @@ struct xen_domctl_setdebugging {
     uint8_t enable;
 };
 
+/* uva is an address of the caller's: pool memory here as elsewhere. */
 struct xen_domctl_gdbsx_memio {
-    uint64_t pgd3val;
+    uint64_t pgd3val;  /* 0: the guest's own page tables */
     uint64_t gva;
-    uint64_t uva;
+    uint64_t uva;  /* a number in Xen's interface, not a handle */
     uint32_t len;
-    uint8_t gwr;
-    uint32_t remain;
+    uint8_t gwr;  /* 1: write to the guest */
+    uint32_t remain;  /* out: bytes not done */
 };
 
 struct xen_domctl_gdbsx_pauseunp_vcpu {
@@ -93,12 +97,13 @@ struct xen_domctl_gdbsx_pauseunp_vcpu {
 
 struct xen_domctl_gdbsx_domstatus {
     uint8_t paused;
-    uint32_t vcpu_id;
+    uint32_t vcpu_id;  /* 0xffffffff: no event */
     uint32_t vcpu_ev;
 };
 
+/* From vcpu_op; ns in each RunState. */
 struct vcpu_runstate_info {
-    int32_t state;
+    int32_t state;  /* RunState */
     uint64_t state_entry_time;
     uint64_t time[4];
 };
