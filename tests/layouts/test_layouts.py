@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from facts import golden, structs, version
+from measured import golden, structs, version
 
 from xenfs.abi import Abi, load
 from xenfs.abi.layout import differences, layout

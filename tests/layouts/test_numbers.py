@@ -6,7 +6,7 @@ import re
 from enum import Enum
 
 import pytest
-from facts import constants
+from measured import constants
 
 from xenfs.abi import numbers
 from xenfs.abi.numbers import access_default

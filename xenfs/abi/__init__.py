@@ -99,7 +99,7 @@ class Abi:
         try:
             kind = self._typeof(name)
             for step in member.split(".") if member else ():
-                kind = dict(kind.fields)[step].type
+                kind = dict(getattr(kind, "fields", ()) or ())[step].type
         except KeyError:
             return False
         return True

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 from cffi import CDefError
-from facts import structs
+from measured import structs
 
 import xenfs.abi
 from xenfs.abi import Abi, NotDeclared
