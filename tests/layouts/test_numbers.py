@@ -6,13 +6,17 @@ import re
 from enum import Enum
 
 import pytest
-from measured import constants
+from measured import constants, golden
 
 from xenfs.abi import numbers
-from xenfs.abi.numbers import access_default
+from xenfs.abi.numbers import HvmRecord, access_default
 from xenfs.abi.releases import ARCHES, RELEASES
 
-ENUMS = [each for each in vars(numbers).values() if isinstance(each, type) and issubclass(each, Enum)]
+ENUMS = [
+    each
+    for each in vars(numbers).values()
+    if isinstance(each, type) and issubclass(each, Enum) and each is not HvmRecord  # whose codes are no constants
+]
 
 
 def constant(kind: type[Enum], member: str) -> str:
@@ -33,3 +37,11 @@ def test_numbers_are_xens(kind: type[Enum]) -> None:
 @pytest.mark.parametrize("release", RELEASES)
 def test_default_access_moved(release: tuple[int, int]) -> None:
     assert {access_default(release)} == {constants(release, arch)["XENMEM_access_default"] for arch in ARCHES}
+
+
+def test_codes_of_saved_records_are_xens() -> None:
+    records = golden("x86_64")["hvm_save_records"]
+    codes = {name: ranges[-1]["code"] for name, ranges in records.items()}
+    for name in ("CPU_XSAVE", "CPU_MSR"):  # of varying length, and therefore not among the records
+        codes[name] = constants(RELEASES[-1], "x86_64")[f"{name}_CODE"]
+    assert codes == {record.name: record.value for record in HvmRecord}
