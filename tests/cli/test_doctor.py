@@ -57,7 +57,7 @@ class Answering:
 def xen(monkeypatch: pytest.MonkeyPatch) -> Answering:
     """What `open_hypervisor` finds; and no xenstore."""
     found = Answering()
-    monkeypatch.setattr("xenfs.hypervisor.open_hypervisor", lambda name: found, raising=False)
+    monkeypatch.setattr("xenfs.hypervisor.connect.open_hypervisor", lambda name: found)
     monkeypatch.setattr("xenfs.hypervisor.xenstore.connect", lambda **_: None)
     return found
 
@@ -114,7 +114,7 @@ def test_xen_that_refuses(machine: Machine, monkeypatch: pytest.MonkeyPatch, xen
     def refuse(name: str) -> None:
         raise StartError("Xen refused every sysctl version")
 
-    monkeypatch.setattr("xenfs.hypervisor.open_hypervisor", refuse, raising=False)
+    monkeypatch.setattr("xenfs.hypervisor.connect.open_hypervisor", refuse)
     host = machine(DOM0)
     found = checks.examine(host)
     assert one(found, "Xen answers") == ("FAIL", "Xen answers", "Xen refused every sysctl version")

@@ -21,9 +21,7 @@ def command(monkeypatch: pytest.MonkeyPatch, run: object) -> None:
     monkeypatch.setitem(sys.modules, "xenfs.cli.tree", module)
 
 
-@pytest.mark.parametrize(
-    "argv", [[], ["nonsense"], ["umount"], ["umount", "--nonsense", "/x"], ["doctor", "extra"]]
-)
+@pytest.mark.parametrize("argv", [[], ["nonsense"], ["umount"], ["umount", "--nonsense", "/x"], ["doctor", "extra"]])
 def test_usage_errors(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(argv)

@@ -51,8 +51,7 @@ def test_the_mounts_of_this_machine() -> None:
 def test_topmost_mount_counts(tmp_path: Path) -> None:
     table = tmp_path / "mountinfo"
     table.write_text(
-        LINE.format(at=tmp_path, fstype="fuse.xenfs", source="x")
-        + LINE.format(at=tmp_path, fstype="tmpfs", source="t")
+        LINE.format(at=tmp_path, fstype="fuse.xenfs", source="x") + LINE.format(at=tmp_path, fstype="tmpfs", source="t")
     )
     found = mounts.mounted_at(str(tmp_path), str(table))
     assert found is not None
@@ -76,9 +75,7 @@ def test_umount_of_nothing(mountinfo: Path, tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().err == f"xenfs: nothing is mounted at {tmp_path}\n"
 
 
-def test_umount_of_something_else(
-    mountinfo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_umount_of_something_else(mountinfo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mountinfo.write_text(LINE.format(at=tmp_path, fstype="tmpfs", source="t"))
     assert main(["umount", str(tmp_path)]) == 1
     assert "is not a xenfs but tmpfs: left alone" in capsys.readouterr().err

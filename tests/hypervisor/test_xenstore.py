@@ -145,9 +145,7 @@ def test_strings_are_split_at_their_ends(names: list[bytes]) -> None:
 
 
 def test_read(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
-    client, server = served(
-        store({b"/local/domain/0/name": b"Domain-0", b"/empty": b"", b"/odd": b"\xff\0\n"})
-    )
+    client, server = served(store({b"/local/domain/0/name": b"Domain-0", b"/empty": b"", b"/odd": b"\xff\0\n"}))
     assert client.read("/local/domain/0/name") == b"Domain-0"
     assert client.read(b"/empty") == b""
     assert client.read("/odd") == b"\xff\0\n"
@@ -255,9 +253,7 @@ def test_directory_that_never_rests(served: Callable[..., tuple[XenstoreClient, 
     ("name", "code"),
     [(b"EACCES", errno.EACCES), (b"EINVAL", errno.EINVAL), (b"EWHAT", errno.EIO), (b"", errno.EIO)],
 )
-def test_errors_by_name(
-    served: Callable[..., tuple[XenstoreClient, Xenstored]], name: bytes, code: int
-) -> None:
+def test_errors_by_name(served: Callable[..., tuple[XenstoreClient, Xenstored]], name: bytes, code: int) -> None:
     client, server = served(lambda r: [error(r, name) if r.payload == b"/bad\0" else reply(r, b"value")])
     with pytest.raises(XenfsError, match="/bad") as caught:
         client.read_many(["/good", "/bad", "/good"])
@@ -277,9 +273,7 @@ def test_errors_by_name(
         b"\xff" * 16,
     ],
 )
-def test_malformed_replies(
-    served: Callable[..., tuple[XenstoreClient, Xenstored]], reply_bytes: bytes
-) -> None:
+def test_malformed_replies(served: Callable[..., tuple[XenstoreClient, Xenstored]], reply_bytes: bytes) -> None:
     client, server = served(lambda r: [reply_bytes if r.payload == b"/a\0" else reply(r, b"value")])
     with pytest.raises(XenfsError) as caught:
         client.read("/a")

@@ -50,9 +50,7 @@ class Host:
     @property
     def privcmd(self) -> str:
         """The device for hypercalls; the empty string where there is none."""
-        return next(
-            (name for name in ("/dev/xen/privcmd", "/proc/xen/privcmd") if self.path(name).exists()), ""
-        )
+        return next((name for name in ("/dev/xen/privcmd", "/proc/xen/privcmd") if self.path(name).exists()), "")
 
     @property
     def under_xen(self) -> bool:
@@ -61,11 +59,7 @@ class Host:
 
     def capable(self, capability: int) -> bool:
         """Whether this process holds a capability."""
-        held = [
-            line.split()[1]
-            for line in self.text("/proc/self/status").splitlines()
-            if line.startswith("CapEff")
-        ]
+        held = [line.split()[1] for line in self.text("/proc/self/status").splitlines() if line.startswith("CapEff")]
         return bool(held) and bool(int(held[0], 16) >> capability & 1)
 
     def open_error(self, name: str) -> int:
@@ -105,9 +99,7 @@ def package(name: str) -> Check:
     if not version:
         return Check("FAIL", name, f"not installed for {sys.executable}; scripts/run installs it")
     if _numbers(version) < NEEDED[name]:
-        return Check(
-            "FAIL", name, f"{version} is too old, xenfs needs {needed}; scripts/run installs a newer one"
-        )
+        return Check("FAIL", name, f"{version} is too old, xenfs needs {needed}; scripts/run installs a newer one")
     return Check("ok", name, version)
 
 
@@ -153,15 +145,9 @@ def hypervisor(host: Host) -> Check:
     if not kind and not host.privcmd:
         return Check("ok", "hypervisor", "no Xen underneath: the simulator will be served")
     if not host.privcmd:
-        return Check(
-            "warn", "hypervisor", "Xen without a privcmd device (modprobe xen-privcmd): the simulator it is"
-        )
-    if host.path("/proc/xen/capabilities").exists() and "control_d" not in host.text(
-        "/proc/xen/capabilities"
-    ):
-        return Check(
-            "warn", "hypervisor", "Xen, but this is not the control domain: most calls will be refused"
-        )
+        return Check("warn", "hypervisor", "Xen without a privcmd device (modprobe xen-privcmd): the simulator it is")
+    if host.path("/proc/xen/capabilities").exists() and "control_d" not in host.text("/proc/xen/capabilities"):
+        return Check("warn", "hypervisor", "Xen, but this is not the control domain: most calls will be refused")
     return Check("ok", "hypervisor", "Xen, and this is the control domain" if kind else "a privcmd device")
 
 
@@ -171,9 +157,7 @@ def privcmd(host: Host) -> Check:
     if problem in (errno.EACCES, errno.EPERM):
         return Check("FAIL", "privcmd", f"{host.privcmd} may not be opened: run as root")
     if problem:
-        return Check(
-            "FAIL", "privcmd", f"{host.privcmd} does not open ({os.strerror(problem)}): booted under Xen?"
-        )
+        return Check("FAIL", "privcmd", f"{host.privcmd} does not open ({os.strerror(problem)}): booted under Xen?")
     return Check("ok", "privcmd", f"{host.privcmd} opens")
 
 
@@ -196,17 +180,14 @@ def memlock(host: Host) -> Check:
     if soft == resource.RLIM_INFINITY or host.capable(CAP_IPC_LOCK) or soft >= MOST_POOL_KIB * 1024:
         return Check("ok", "lockable memory", f"enough (limit {limit})")
     status = "warn" if host.open_error("/dev/xen/hypercall") else "ok"
-    return Check(
-        status, "lockable memory", f"limit {limit}, the pool may want {MOST_POOL_KIB} KiB: see ulimit -l"
-    )
+    return Check(status, "lockable memory", f"limit {limit}, the pool may want {MOST_POOL_KIB} KiB: see ulimit -l")
 
 
 def xen() -> Iterator[Check]:
     """What Xen itself answers: its version, the interfaces, and which pages carry the arguments."""
     try:
-        from xenfs.hypervisor import (
-            open_hypervisor,
-        )  # here, since it needs cffi, which may be what is missing
+        # imported here, since it needs cffi, which may be what is missing
+        from xenfs.hypervisor.connect import open_hypervisor
 
         found = open_hypervisor("privcmd")
     except (XenfsError, OSError, ImportError) as problem:
@@ -225,11 +206,7 @@ def _answers(found: Any) -> Iterator[Check]:
     yield Check("ok", "Xen answers", f"{release} on {abi.arch}, {interfaces}")
     for interface, why in found.unusable.items():
         yield Check("warn", interface, why)
-    promise = (
-        "may fault, then the call is repeated where that is safe"
-        if found.pool.pages.faults
-        else "never fault"
-    )
+    promise = "may fault, then the call is repeated where that is safe" if found.pool.pages.faults else "never fault"
     yield Check("ok", "pool guarantee", f"{found.pool.pages.name} pages: {promise}")
 
 
@@ -248,9 +225,7 @@ def xenstore_answers() -> Check:
         return Check("warn", "xenstore", f"{problem}: domains have no names")
     finally:
         store.close()
-    return Check(
-        "ok", "xenstore", f"answers; domain 0 is {(name or b'(nameless)').decode('utf-8', 'replace')}"
-    )
+    return Check("ok", "xenstore", f"answers; domain 0 is {(name or b'(nameless)').decode('utf-8', 'replace')}")
 
 
 def _installed(name: str) -> str:

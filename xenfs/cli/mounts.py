@@ -30,9 +30,7 @@ def mounted_at(path: str, mountinfo: str = "/proc/self/mountinfo") -> Mount | No
 
     The path itself is looked up only when need be: where a filesystem no longer answers, that hangs.
     """
-    there = {
-        mount.mountpoint: mount for mount in mounts(mountinfo)
-    }  # a later line is mounted over an earlier one
+    there = {mount.mountpoint: mount for mount in mounts(mountinfo)}  # a later line is mounted over an earlier one
     parent, name = os.path.split(os.path.abspath(path))
     unresolved = os.path.join(os.path.realpath(parent), name)
     return there.get(unresolved) or there.get(os.path.realpath(path))

@@ -30,9 +30,7 @@ def run(args: argparse.Namespace) -> int:
         raise XenfsError(f"nothing is mounted at {args.mountpoint}", errno.EINVAL)
     if mount.fstype != OUR_TYPE:
         raise XenfsError(f"{args.mountpoint} is not a xenfs but {mount.fstype}: left alone", errno.EINVAL)
-    done = subprocess.run(
-        _tool(mount.mountpoint, args.lazy), stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
+    done = subprocess.run(_tool(mount.mountpoint, args.lazy), stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise XenfsError(_why(mount.mountpoint, done.stderr, args.lazy), errno.EBUSY)
     return 0

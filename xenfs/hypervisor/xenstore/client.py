@@ -46,9 +46,7 @@ class XenstoreClient(Xenstore):
     at once for `rest_s`: a row of readers does not wait one after the other for a xenstored that is gone.
     """
 
-    def __init__(
-        self, paths: Sequence[str] | None = None, *, timeout_s: float = 5.0, rest_s: float = 2.0
-    ) -> None:
+    def __init__(self, paths: Sequence[str] | None = None, *, timeout_s: float = 5.0, rest_s: float = 2.0) -> None:
         self._paths = list(candidates() if paths is None else paths)
         self._timeout_s, self._rest_s = timeout_s, rest_s
         self._lock = threading.Lock()

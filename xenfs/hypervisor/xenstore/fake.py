@@ -25,9 +25,7 @@ class FakeXenstore(Xenstore):
         """The names below `path`, in the mapping's order; None where there is no such node."""
         at = _text(path)
         below = at.rstrip("/") + "/"
-        names = {
-            node[len(below) :].split("/", 1)[0]: None for node in list(self.nodes) if node.startswith(below)
-        }
+        names = {node[len(below) :].split("/", 1)[0]: None for node in list(self.nodes) if node.startswith(below)}
         if not names and at not in self.nodes:
             return None
         return [name.encode() for name in names if name]

@@ -1,0 +1,140 @@
+"""`xenfs tree` and `xenfs describe`: the reference as the tables give it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xenfs.cli import main, mounts, paths
+from xenfs.cli.mounts import Mount
+from xenfs.nodes.base import Dir, Each, File, Node
+from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tree import reference, whole
+from xenfs.options import Options
+
+VALUE = File("value", "A value", read=lambda xen: 1)
+SECRET = File("secret", "A secret", read=lambda xen: 1, option="debug")
+
+
+def each(label: str, node: Node) -> Each:
+    return Each(label=label, list=lambda xen: (), find=lambda xen, name: None, node=node)
+
+
+ROOT = Dir(
+    "",
+    "Everything",
+    (
+        Dir("things", "Things", (VALUE, each("<t>", Dir("<t>", "A thing", (VALUE, SECRET))))),
+        Dir(
+            "deep",
+            "A tree of any depth",
+            (
+                Each(
+                    label="<name>", list=lambda xen: (), find=lambda xen, name: None,
+                    node=lambda _: VALUE, shapes=(VALUE,),
+                ),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern"),
+    [
+        ("", ""),
+        ("things", "things"),
+        ("things/value", "things/value"),
+        ("things/3", "things/<t>"),
+        ("things/<t>", "things/<t>"),
+        ("things/3/value", "things/<t>/value"),
+        ("deep/a", "deep/<name>"),
+        ("deep/a/b/c", "deep/<name>"),
+        ("nothing", None),
+        ("things/3/none", None),
+        ("things/value/below", None),
+    ],
+)
+def test_find(path: str, pattern: str | None) -> None:
+    found = paths.find(ROOT, path)
+    assert (found.pattern if found else None) == pattern
+
+
+def test_find_remembers_options() -> None:
+    found = paths.find(ROOT, "things/3/secret")
+    assert found is not None
+    assert found.options == ("debug",)
+
+
+@pytest.mark.parametrize(
+    ("typed", "within"),
+    [
+        ("", ""),
+        (".", ""),
+        ("host/info", "host/info"),
+        ("./host/info/", "host/info"),
+        ("/run/xenfs", ""),
+        ("/run/xenfs/host/info", "host/info"),
+        ("/mnt/x/host", "host"),
+        ("/mnt/x/deeper/host", "host"),
+        ("/host/info", "host/info"),
+    ],
+)
+def test_inside(monkeypatch: pytest.MonkeyPatch, typed: str, within: str) -> None:
+    there = [
+        Mount("/mnt/x", mounts.OUR_TYPE, "x"),
+        Mount("/mnt/x/deeper", mounts.OUR_TYPE, "x"),
+        Mount("/", "ext4", "d"),
+    ]
+    monkeypatch.setattr(paths, "mounts", lambda: there)
+    assert paths.inside(typed) == within
+
+
+def test_tree_lists_every_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tree"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(maxsplit=4) for line in lines] == [str(row).split(maxsplit=4) for row in reference()]
+
+
+def test_tree_below_a_path(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tree", "/run/xenfs/version/"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines
+    assert all(line.startswith("version/") for line in lines)
+    assert main(["tree", "versio"]) == 1
+
+
+def test_every_row_can_be_described(capsys: pytest.CaptureFixture[str]) -> None:
+    for row in reference():
+        assert main(["describe", row.path]) == 0, row.path
+        out = capsys.readouterr().out
+        assert out.splitlines()[0] == row.path
+        assert row.node.help in out
+
+
+def test_every_directory_can_be_described(capsys: pytest.CaptureFixture[str]) -> None:
+    for path in {str(parent) for row in reference() for parent in Path(row.path).parents}:
+        assert main(["describe", path]) == 0, path
+        capsys.readouterr()
+
+
+def test_describe(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", "/run/xenfs/domains/3/freeze"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("domains/<d>/freeze\n")
+    for said in ("0644", "read and write", "pausedomain", "A (daily)"):
+        assert said in out
+    assert main(["describe", "domains/3/kill"]) == 0
+    assert "-o lifecycle" in capsys.readouterr().out
+
+
+def test_describe_what_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", "domains/3/nonsense"]) == 1
+    assert "xenfs tree" in capsys.readouterr().err
+
+
+def test_fixed_names_go_before_placeholders() -> None:
+    found = paths.find(whole(Options(), Refusals()), "domains/stat")
+    assert found is not None
+    assert found.pattern == "domains/stat"

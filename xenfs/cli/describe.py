@@ -1,0 +1,82 @@
+"""`xenfs describe PATH`: all that the tables say about one path."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import stat
+from collections.abc import Iterator
+
+from xenfs.cli.paths import Match, find, inside, shapes
+from xenfs.errors import XenfsError
+from xenfs.nodes.base import Dir, Exchange, File, Link, Stream
+from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tree import whole
+from xenfs.options import Options
+
+TIERS = {"A": "daily", "B": "regular", "C": "rare, dangerous or for debugging", "D": "only through raw/"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `xenfs describe`."""
+    parser.add_argument("path", metavar="PATH", help="such as domains/3/freeze, domains/<d>/freeze or /run/xenfs/host")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what there is to say; XenfsError when no table has such a path."""
+    match = find(whole(Options(), Refusals()), inside(args.path))
+    if match is None:
+        raise XenfsError(f"the tree has no {args.path}: xenfs tree lists what it has", errno.ENOENT)
+    print("\n".join(described(match)))
+    return 0
+
+
+def described(match: Match) -> Iterator[str]:
+    """The lines about one entry."""
+    yield match.pattern or "/"
+    yield f"  {match.node.help}."
+    for label, said in _facts(match):
+        yield f"  {label:<10} {said}"
+    if isinstance(match.node, Dir):
+        below = [(label + "/" * isinstance(node, Dir), node) for e in match.node.entries for label, node in shapes(e)]
+        width = max((len(label) for label, _ in below), default=0)
+        yield from (f"    {label:<{width}}  {node.help}" for label, node in below)
+
+
+def _facts(match: Match) -> Iterator[tuple[str, str]]:
+    node = match.node
+    if not isinstance(node, Link):
+        yield "mode", f"{stat.S_IMODE(node.mode):04o}"
+    yield "tier", f"{node.tier} ({TIERS[node.tier]})"
+    if isinstance(node, File):
+        yield from _file_facts(node)
+    if match.options:
+        yield "needs", " ".join(f"-o {option}" for option in match.options)
+    if node.when is not None:
+        yield "absent", "where this Xen, its build or its architecture lacks it"
+    elif node.only is not None:
+        yield "absent", "where this domain, CPU or pool lacks it"
+
+
+def _file_facts(node: File) -> Iterator[tuple[str, str]]:
+    yield "use", _use(node)
+    if node.format:
+        yield "format", node.format
+    if node.call:
+        yield "hypercall", node.call
+    if node.since:
+        yield "since", f"Xen {node.since}"
+    if node.write_option:
+        yield "to write", f"-o {node.write_option}"
+    if node.slow_read or node.slow_write:
+        yield "slow", "it may take seconds; other files do not wait for it"
+
+
+def _use(node: File) -> str:
+    if isinstance(node, Exchange):
+        return "write the question, then read the answer on the same open file"
+    if isinstance(node, Stream):
+        return "it grows: a file that is kept open reads what is new"
+    if node.write is None:
+        return "read"
+    return "write" if node.read is None else "read and write"
