@@ -1,0 +1,163 @@
+"""The hypercalls of the pretended Xen: which struct each takes, what it checks first, and who answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from errno import EACCES, EINVAL, ENOSYS, EOPNOTSUPP, ESRCH
+
+from xenfs.hypervisor.simulator import (
+    cpupool_op,
+    domctl,
+    domctl_scheduler,
+    domctl_vcpu,
+    domlist,
+    hvm,
+    hypfs_op,
+    memory_op,
+    page_offline,
+    platform,
+    sysctl,
+    sysctl_scheduler,
+    version_op,
+)
+from xenfs.hypervisor.simulator.machine import Machine, Table
+
+Call = Callable[[tuple[int, ...]], int]
+"""A hypercall: at least five arguments in, the result out."""
+
+
+def table(machine: Machine, counts: Counter[str]) -> dict[int, Call]:
+    """The hypercalls that this Xen has, by number."""
+    makers = {
+        "xen_version": _xen_version, "sysctl": _sysctl, "domctl": _domctl, "platform_op": _platform_op,
+        "memory_op": _memory_op, "hvm_op": _hvm_op, "multicall": _multicall, "hypfs_op": _hypfs_op,
+    }  # fmt: skip
+    if not machine.settings.hypfs:
+        del makers["hypfs_op"]
+    return {machine.constant(f"__HYPERVISOR_{name}"): make(machine, counts) for name, make in makers.items()}
+
+
+def _sysctl(machine: Machine, counts: Counter[str]) -> Call:
+    groups = [
+        sysctl.OPERATIONS,
+        domlist.SYSCTL,
+        cpupool_op.OPERATIONS,
+        sysctl_scheduler.OPERATIONS,
+        page_offline.OPERATIONS,
+    ]
+    operations = Table(machine, "XEN_SYSCTL_", *groups, *([sysctl.OPERATIONS_X86] if machine.x86 else []))
+    return _commanded(machine, counts, operations, "sysctl", "xen_sysctl", machine.sysctl)
+
+
+def _platform_op(machine: Machine, counts: Counter[str]) -> Call:
+    operations = Table(machine, "XENPF_", platform.OPERATIONS_X86 if machine.x86 else platform.OPERATIONS_ARM)
+    return _commanded(machine, counts, operations, "platform_op", "xen_platform_op", machine.platform)
+
+
+def _commanded(
+    machine: Machine, counts: Counter[str], operations: Table, hypercall: str, struct: str, interface: int
+) -> Call:
+    """A hypercall whose one struct begins with a command and an interface version, and goes on with a union."""
+    size, body = machine.layouts.size(struct), machine.layouts.offset(struct, "u")
+    header = machine.layouts.format(struct, "cmd", "interface_version")[0].unpack_from
+    known = {number: (f"{hypercall} {name}", operation) for number, (name, operation) in operations.by_number.items()}
+
+    def call(args: tuple[int, ...]) -> int:
+        memory = machine.at(args[0], size)
+        cmd, given = header(memory)
+        name, operation = known.get(cmd) or (f"{hypercall} {cmd}", None)
+        counts[name] += 1
+        if given != interface:
+            return -EACCES
+        if operation is None:
+            return -ENOSYS
+        return operation(machine, memory[body:])
+
+    return call
+
+
+def _domctl(machine: Machine, counts: Counter[str]) -> Call:
+    """Domctl: as above, but most operations are on a domain, and the stable one has version 0 of its own."""
+    groups = [domctl.OPERATIONS, domctl_vcpu.OPERATIONS, domctl_scheduler.OPERATIONS]
+    on_domain = Table(machine, "XEN_DOMCTL_", *groups, *([domctl.OPERATIONS_X86] if machine.x86 else []))
+    others = Table(machine, "XEN_DOMCTL_", domctl.OPERATIONS_WITHOUT, domlist.DOMCTL)
+    stable = {machine.constant(name) for name in domctl.STABLE if machine.layouts.defines(name)}
+    size, body = machine.layouts.size("xen_domctl"), machine.layouts.offset("xen_domctl", "u")
+    header = machine.layouts.format("xen_domctl", "cmd", "interface_version", "domain")[0].unpack_from
+    names = {number: f"domctl {name}" for each in (on_domain, others) for number, (name, _) in each.by_number.items()}
+    find = machine.world.domain
+
+    def call(args: tuple[int, ...]) -> int:
+        memory = machine.at(args[0], size)
+        cmd, given, domid = header(memory)
+        counts[names.get(cmd) or f"domctl {cmd}"] += 1
+        if given != (0 if cmd in stable else machine.domctl):
+            return -EACCES
+        if cmd in others.by_number:
+            return others.by_number[cmd][1](machine, memory)
+        domain = find(domid)
+        if domain is None:
+            return -ESRCH
+        found = on_domain.by_number.get(cmd)
+        return found[1](machine, domain, memory[body:]) if found else -ENOSYS
+
+    return call
+
+
+def _xen_version(machine: Machine, counts: Counter[str]) -> Call:
+    return _numbered(machine, counts, Table(machine, "XENVER_", version_op.OPERATIONS), "xen_version")
+
+
+def _hvm_op(machine: Machine, counts: Counter[str]) -> Call:
+    operations = Table(machine, "HVMOP_", hvm.OPERATIONS_X86 if machine.x86 else {})
+    return _numbered(machine, counts, operations, "hvm_op")
+
+
+def _memory_op(machine: Machine, counts: Counter[str]) -> Call:
+    groups = [memory_op.OPERATIONS, memory_op.OPERATIONS_X86] if machine.x86 else [memory_op.OPERATIONS]
+    groups += [memory_op.OPERATIONS_SHARING] if machine.x86 and machine.settings.sharing else []
+    return _numbered(machine, counts, Table(machine, "XENMEM_", *groups), "memory_op")
+
+
+def _numbered(machine: Machine, counts: Counter[str], operations: Table, hypercall: str) -> Call:
+    """A hypercall whose first argument says what to do and whose second is a pointer."""
+    known = {number: (f"{hypercall} {name}", operation) for number, (name, operation) in operations.by_number.items()}
+
+    def call(args: tuple[int, ...]) -> int:
+        found = known.get(args[0])
+        if found is None:
+            counts[f"{hypercall} {args[0]}"] += 1
+            return -ENOSYS
+        counts[found[0]] += 1
+        return found[1](machine, args[1])
+
+    return call
+
+
+def _hypfs_op(machine: Machine, counts: Counter[str]) -> Call:
+    operations = Table(machine, "XEN_HYPFS_OP_", hypfs_op.OPERATIONS).by_number
+
+    def call(args: tuple[int, ...]) -> int:
+        found = operations.get(args[0])
+        counts[f"hypfs_op {found[0] if found else args[0]}"] += 1
+        return found[1](machine, *args[1:5]) if found else -EOPNOTSUPP
+
+    return call
+
+
+def _multicall(machine: Machine, counts: Counter[str]) -> Call:
+    size = machine.layouts.size("multicall_entry")
+    number = machine.constant("__HYPERVISOR_multicall")
+
+    def call(args: tuple[int, ...]) -> int:
+        counts["multicall"] += 1
+        for index in range(args[1]):
+            entry = machine.at(args[0] + index * size, size)
+            op, words = machine.get(entry, "multicall_entry", "op", "args")
+            given = tuple(int.from_bytes(words[at : at + 8], "little") for at in range(0, 40, 8))
+            result = -EINVAL if op == number else machine.dispatch(op, given)
+            machine.put(entry, "multicall_entry", result=result & 0xFFFFFFFFFFFFFFFF)
+        return 0
+
+    return call

@@ -1,0 +1,11 @@
+"""How a simulated operation says no."""
+
+from __future__ import annotations
+
+
+class Refused(Exception):
+    """An operation ends with this errno, as Xen's does. Not an error of xenfs: it becomes the result."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code

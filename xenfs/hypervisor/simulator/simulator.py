@@ -1,0 +1,81 @@
+"""The simulator as a backend: a pretended Xen that takes the same numbers and pointers as the real one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from errno import EFAULT, ENOSYS
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from xenfs.errors import BadAddress
+from xenfs.hypervisor.base import Backend
+from xenfs.hypervisor.simulator import hypercalls
+from xenfs.hypervisor.simulator.layouts import Layouts
+from xenfs.hypervisor.simulator.machine import Machine
+from xenfs.hypervisor.simulator.population import populate
+from xenfs.hypervisor.simulator.refused import Refused
+from xenfs.hypervisor.simulator.settings import Settings, parse
+from xenfs.hypervisor.simulator.store import DomainNames
+from xenfs.hypervisor.simulator.world import World
+from xenfs.hypervisor.xenstore import FakeXenstore, Xenstore
+from xenfs.pool import Pool, SimulatedPages
+
+if TYPE_CHECKING:
+    from xenfs.hypervisor.simulator.machine import Memory
+
+_NO_MORE = (0, 0, 0, 0, 0)
+
+
+class Simulator(Backend):
+    """A pretended host. `world` is what lives on it, `counts` how often each operation was asked for."""
+
+    name = "simulator"
+
+    def __init__(self, settings: Settings | None = None, clock: Callable[[], int] | None = None) -> None:
+        self.settings = settings or Settings()
+        self.arch = self.settings.arch
+        self.pages = SimulatedPages()
+        self.world = World(self.settings, clock)
+        self.machine = Machine(self.settings, self.world)
+        self.counts: Counter[str] = Counter()
+        self._lock = RLock()
+        self._calls = hypercalls.table(self.machine, self.counts)
+        self.machine.dispatch = self._dispatch
+        populate(self.world)
+        self._store = FakeXenstore(DomainNames(self.world)) if self.settings.xenstore else None
+
+    @classmethod
+    def from_settings(cls, text: str = "", clock: Callable[[], int] | None = None) -> Simulator:
+        """A host as described: "xen=4.17,arch=x86_64,domains=12,cpus=8,nodes=2"; StartError for what cannot be."""
+        return cls(parse(text), clock)
+
+    @property
+    def layouts(self) -> Layouts:
+        """The layouts that its bytes have."""
+        return self.machine.layouts
+
+    def attach(self, pool: Pool | Memory) -> None:
+        """Reach the caller's memory through this pool, and in no other way."""
+        self.machine.attach(pool)
+
+    def hypercall(self, number: int, args: tuple[int, ...]) -> int:
+        """The result, or -errno; -ENOSYS for what this Xen does not have, -EFAULT for a pointer into nowhere."""
+        with self._lock:
+            return self._dispatch(number, args)
+
+    def _dispatch(self, number: int, args: tuple[int, ...]) -> int:
+        call = self._calls.get(number)
+        if call is None:
+            self.counts[f"hypercall {number}"] += 1
+            return -ENOSYS
+        try:
+            return call(args + _NO_MORE)
+        except Refused as refused:
+            return -refused.code
+        except BadAddress:
+            return -EFAULT
+
+    def xenstore(self) -> Xenstore | None:
+        """A xenstore with the domains' names in it, as they are at the time of asking."""
+        return self._store
