@@ -1,0 +1,114 @@
+"""xenfs mount: mount the tree, in the foreground, until a signal or an unmount."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import logging
+import os
+import socket
+import stat
+import sys
+
+import trio
+
+from xenfs import options
+from xenfs.cli.mounts import mounted_at
+from xenfs.errors import StartError
+from xenfs.filesystem.operations import Operations
+from xenfs.filesystem.serve import serve
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import version
+from xenfs.hypervisor.connect import open_hypervisor
+from xenfs.nodes import tree
+from xenfs.nodes.refusals import Refusals
+
+_OPTIONS = """mount options, with commas between: ro (nothing can be written), lifecycle (domains can be ended),
+debug (dangerous and debugging nodes), raw (any hypercall), allow_other, uid=, gid=, umask=, unverified (write to a Xen
+that xenfs does not know), pool_check (guard bytes around every hypercall buffer), pool_max=BYTES"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `xenfs mount`."""
+    parser.add_argument("mountpoint", metavar="MOUNTPOINT", help="an empty directory")
+    parser.add_argument("-o", dest="options", action="append", default=[], metavar="OPTIONS", help=_OPTIONS)
+    parser.add_argument(
+        "--hypervisor", default="auto", metavar="auto|privcmd|simulator[:SETTINGS]",
+        help="what to serve; auto is the real Xen where there is one, else the simulator",
+    )  # fmt: skip
+    parser.add_argument("--no-hypercall-device", action="store_true", help="do without /dev/xen/hypercall")
+    parser.add_argument("--ready-fd", type=int, metavar="N", help='write "READY" to this descriptor once mounted')
+    parser.add_argument("-v", "--verbose", action="store_true", help="log refused requests too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Mount and serve; returns when the mount is gone."""
+    logging.basicConfig(
+        level=logging.DEBUG if args.verbose else logging.INFO, format="xenfs: %(message)s", stream=sys.stderr
+    )
+    chosen = options.parse(",".join(args.options), uid=os.getuid(), gid=os.getgid())
+    mountpoint = _mountpoint(args.mountpoint)
+    _fuse_device()
+    xen = open_hypervisor(
+        args.hypervisor,
+        pool_max=chosen.pool_max,
+        pool_check=chosen.pool_check,
+        hypercall_device=not args.no_hypercall_device,
+    )
+    if not xen.verified and not chosen.unverified:
+        logging.warning("this Xen is not one that xenfs knows: mounting read-only (-o unverified allows writes)")
+        chosen = options.read_only(chosen)
+    refusals = Refusals()
+    ops = Operations(xen, tree.build(xen, chosen, refusals), chosen, refusals)
+    try:
+        trio.run(serve, ops, mountpoint, lambda: _tell(args.ready_fd, f"mounted on {mountpoint} ({_which(xen)})"))
+    except RuntimeError as problem:  # what pyfuse3 says when libfuse does not mount
+        raise StartError(f"cannot mount on {mountpoint}: {problem}", errno.EPERM) from None
+    finally:
+        xen.close()
+    return 0
+
+
+def _which(xen: Hypervisor) -> str:
+    major, minor = version.release(xen)
+    return f"Xen {major}.{minor}{version.extra(xen).decode()} {xen.abi.arch}, {xen.backend.name}"
+
+
+def _mountpoint(path: str) -> str:
+    """The absolute path of an empty directory that nothing is mounted on."""
+    where = os.path.abspath(path)
+    there = mounted_at(where)
+    if there is not None:
+        raise StartError(f"{where} is busy: a {there.fstype} is mounted there already", errno.EBUSY)
+    try:
+        if not stat.S_ISDIR(os.stat(where).st_mode):
+            raise StartError(f"{where} is not a directory", errno.ENOTDIR)
+        if os.listdir(where):
+            raise StartError(f"{where} is not empty: mount on an empty directory", errno.ENOTEMPTY)
+    except FileNotFoundError:
+        raise StartError(f"{where} does not exist: make the directory first (mkdir -p {where})", errno.ENOENT) from None
+    except PermissionError:
+        raise StartError(f"no permission to look into {where}", errno.EACCES) from None
+    return os.path.realpath(where)
+
+
+def _fuse_device() -> None:
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        raise StartError("there is no /dev/fuse: load the fuse module (modprobe fuse)") from None
+    except OSError as problem:
+        raise StartError(f"/dev/fuse cannot be opened: {problem.strerror}", problem.errno or errno.EACCES) from None
+
+
+def _tell(ready_fd: int | None, sentence: str) -> None:
+    """Say that the mount can be used: on stdout, to systemd, and to who asked with --ready-fd."""
+    print(f"xenfs: {sentence}", flush=True)
+    if ready_fd is not None:
+        os.write(ready_fd, b"READY\n")
+        os.close(ready_fd)
+    address = os.environ.pop("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
+            notify.connect("\0" + address[1:] if address.startswith("@") else address)
+            notify.send(f"READY=1\nSTATUS={sentence}\nMAINPID={os.getpid()}\n".encode())

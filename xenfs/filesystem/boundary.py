@@ -1,0 +1,44 @@
+"""Where exceptions become errno values: the one place that FUSE sees failures through."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import pyfuse3
+
+from xenfs.errors import XenfsError
+
+log = logging.getLogger(__name__)
+Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
+
+
+def answer(problem: BaseException) -> int:
+    """The errno that tells a caller of this failure.
+
+    Never ENOSYS: Xen says it of an operation, but the kernel hears it of the whole mount and stops asking.
+    """
+    code = getattr(problem, "errno", None) or errno.EIO
+    return errno.EOPNOTSUPP if code == errno.ENOSYS else int(code)
+
+
+def answered(handler: Handler) -> Handler:
+    """Turn whatever a handler raises into one errno for one caller; pyfuse3 would end the mount."""
+
+    @functools.wraps(handler)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await handler(*args, **kwargs)
+        except pyfuse3.FUSEError:
+            raise
+        except (XenfsError, OSError) as problem:
+            log.debug("%s: %s", handler.__name__, problem)
+            raise pyfuse3.FUSEError(answer(problem)) from problem
+        except Exception as problem:
+            log.exception("%s%r failed", handler.__name__, args[1:])
+            raise pyfuse3.FUSEError(errno.EIO) from problem
+
+    return wrapper  # type: ignore[return-value]

@@ -1,0 +1,85 @@
+"""Open files: the snapshot that is being read, the question that was asked, how far a stream has been followed."""
+
+from __future__ import annotations
+
+import errno
+
+from xenfs.errors import XenfsError
+from xenfs.filesystem.inodes import Inode
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.nodes.base import Exchange, File, Stream
+
+
+class Handle:
+    """A plain file. The read at offset 0 takes a snapshot, and later offsets are cut from it."""
+
+    def __init__(self, inode: Inode, node: File) -> None:
+        self.inode, self.node = inode, node
+        self._content: bytes | None = None
+
+    def slow(self, offset: int) -> bool:
+        """True where this read has to ask the hypervisor something that can take seconds."""
+        return self.node.slow_read and (offset == 0 or self._content is None)
+
+    def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset` of the snapshot."""
+        if offset == 0 or self._content is None:
+            self._content = self.node.produce(xen, self.inode.ids)
+        return self._content[offset : offset + size]
+
+    def write(self, xen: Hypervisor, data: bytes) -> None:
+        """One write, one operation; the offset says nothing, so that > and >> are alike."""
+        self.node.apply(xen, self.inode.ids, data)
+
+
+class Transaction(Handle):
+    """Asked by one write and answered by reads; a second question on the same open is EBUSY."""
+
+    node: Exchange
+
+    def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
+        """The answer; nothing as long as nothing was asked."""
+        return (self._content or b"")[offset : offset + size]
+
+    def write(self, xen: Hypervisor, data: bytes) -> None:
+        """Ask; the answer, or why there is none, is known when this returns."""
+        if self._content is not None:
+            raise XenfsError("one question for each open of this file", errno.EBUSY)
+        self._content = self.node.ask(xen, self.inode.ids, data)
+
+
+class Follower(Handle):
+    """A growing file: reading on from where the last read ended gives what is new, or end of file."""
+
+    node: Stream
+
+    def __init__(self, inode: Inode, node: Stream) -> None:
+        super().__init__(inode, node)
+        self._position: object = None
+        self._begin = 0  # the offset of the first byte of _content
+        self._content = b""
+
+    def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
+        """Bytes at `offset`; those that have gone by are gone, and offset 0 begins anew."""
+        content = self._content or b""
+        if offset == 0:
+            content, self._position = self.node.follow(xen, None)
+            self._begin = 0
+        elif offset >= self._begin + len(content):
+            self._begin += len(content)
+            content, self._position = self.node.follow(xen, self._position)
+        self._content = content
+        at = offset - self._begin
+        return content[at : at + size] if at >= 0 else b""
+
+
+def open_file(inode: Inode) -> Handle:
+    """The handle for an open of this inode."""
+    node = inode.node
+    if isinstance(node, Stream):
+        return Follower(inode, node)
+    if isinstance(node, Exchange):
+        return Transaction(inode, node)
+    if isinstance(node, File):
+        return Handle(inode, node)
+    raise XenfsError(f"{inode.path} is not a file", errno.EISDIR)

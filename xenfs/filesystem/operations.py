@@ -1,0 +1,242 @@
+"""FUSE requests, one short method each."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+import pyfuse3
+
+from xenfs.errors import NotThere, XenfsError
+from xenfs.filesystem.boundary import answered
+from xenfs.filesystem.handles import Handle, open_file
+from xenfs.filesystem.inodes import Inode, Inodes
+from xenfs.filesystem.lanes import Lanes
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.nodes.base import Dir, Ids, Link, Node
+from xenfs.nodes.refusals import Refusals
+from xenfs.options import Options
+
+_LASTING_S = 300.0  # names that are fixed for the life of the mount
+_PASSING_S = 1.0  # names that come and go with domains, CPUs and pools
+
+Listing = list[tuple[str, Node, Ids]]
+
+
+class Operations(pyfuse3.Operations):  # type: ignore[misc]
+    """Serves one tree. flush, access and the extended attributes are left out on purpose: the kernel hears
+    ENOSYS of each once and never asks again."""
+
+    def __init__(self, xen: Hypervisor, root: Dir, options: Options, refusals: Refusals) -> None:
+        super().__init__()
+        self.xen, self.options, self.refusals = xen, options, refusals
+        self.inodes = Inodes(root)
+        self.lanes = Lanes()
+        self.handles: dict[int, Handle] = {}
+        self._listings: dict[int, tuple[Inode, Listing]] = {}
+        self._numbers = count(1)
+        self._since_ns = time.time_ns()
+
+    # Names
+
+    @answered
+    async def lookup(self, parent_inode: int, name: bytes, ctx: Any = None) -> pyfuse3.EntryAttributes:
+        parent = self.inodes[parent_inode]
+        directory = _directory(parent)
+        text = os.fsdecode(name)
+        if text in (".", ".."):
+            return self._attributes(parent if text == "." or parent.parent is None else parent.parent)
+        found = await self.lanes.run(directory.slow, self._child, parent, directory, text)
+        inode = self.inodes.enter(parent, text, *found)
+        inode.lookups += 1
+        return self._attributes(inode)
+
+    def _child(self, parent: Inode, directory: Dir, name: str) -> tuple[Node, Ids]:
+        directory.check(self.xen, parent.ids)
+        found = directory.child(self.xen, parent.ids, name)
+        if found is None:
+            raise NotThere(f"entry {name!r} in {parent.path or '/'}")
+        return found
+
+    async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
+        for number, lookups in inode_list:
+            self.inodes.forget(number, lookups)
+
+    @answered
+    async def opendir(self, inode: int, ctx: Any = None) -> int:
+        where = self.inodes[inode]
+        directory = _directory(where)
+        listing = await self.lanes.run(directory.slow, self._children, where, directory)
+        number = next(self._numbers)
+        self._listings[number] = where, listing
+        return number
+
+    def _children(self, where: Inode, directory: Dir) -> Listing:
+        directory.check(self.xen, where.ids)
+        return list(directory.children(self.xen, where.ids))
+
+    @answered
+    async def readdir(self, fh: int, start_id: int, token: Any) -> None:
+        where, listing = self._listings[fh]
+        attributes, enter, reply = self._attributes, self.inodes.enter, pyfuse3.readdir_reply
+        entry: pyfuse3.EntryAttributes | None = None
+        shape: Node | None = None
+        for position in range(start_id, len(listing)):
+            name, node, ids = listing[position]
+            inode = enter(where, name, node, ids)
+            if entry is None or node is not shape:
+                entry, shape = attributes(inode), node
+            else:
+                entry.st_ino = inode.number  # equal but for the number; making them anew is half of the cost
+            if not reply(token, os.fsencode(name), entry, position + 1):
+                if not inode.lookups:
+                    self.inodes.forget(inode.number)
+                break
+            inode.lookups += 1
+
+    @answered
+    async def releasedir(self, fh: int) -> None:
+        del self._listings[fh]
+
+    @answered
+    async def mkdir(self, parent_inode: int, name: bytes, mode: int, ctx: Any) -> pyfuse3.EntryAttributes:
+        parent = self.inodes[parent_inode]
+        make = _directory(parent).make
+        if make is None:
+            raise XenfsError(f"nothing can be made in {parent.path or '/'}", errno.EPERM)
+        text = os.fsdecode(name)
+        await self._act(f"{parent.path}/{text}", parent.node, parent.ids, lambda: make(self.xen, *parent.ids, text))
+        return await self.lookup(parent_inode, name, ctx)
+
+    @answered
+    async def rmdir(self, parent_inode: int, name: bytes, ctx: Any) -> None:
+        parent = self.inodes[parent_inode]
+        text = os.fsdecode(name)
+        node, ids = self._child(parent, _directory(parent), text)
+        remove = node.remove if isinstance(node, Dir) else None
+        if remove is None:
+            raise XenfsError(f"{parent.path}/{text} cannot be removed", errno.EPERM)
+        await self._act(f"{parent.path}/{text}", node, ids, lambda: remove(self.xen, *ids))
+
+    async def _act(self, path: str, node: Node, ids: Ids, work: Callable[[], Any]) -> None:
+        def checked() -> None:
+            node.check(self.xen, ids)
+            work()
+
+        with self.refusals.noting(path, b""):
+            await self.lanes.run(True, checked)
+
+    # Attributes
+
+    @answered
+    async def getattr(self, inode: int, ctx: Any = None) -> pyfuse3.EntryAttributes:
+        where = self.inodes[inode]
+        where.node.check(self.xen, where.ids)
+        return self._attributes(where)
+
+    def _attributes(self, inode: Inode) -> pyfuse3.EntryAttributes:
+        options = self.options
+        entry = pyfuse3.EntryAttributes()
+        entry.st_ino = inode.number
+        entry.st_mode = inode.node.mode & ~options.umask
+        entry.st_nlink = 2 if isinstance(inode.node, Dir) else 1
+        entry.st_uid, entry.st_gid = options.uid, options.gid
+        entry.st_size = 0
+        entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = self._since_ns
+        entry.entry_timeout = entry.attr_timeout = _LASTING_S if inode.lasting else _PASSING_S
+        return entry
+
+    @answered
+    async def setattr(self, inode: int, attr: Any, fields: Any, fh: int | None, ctx: Any) -> pyfuse3.EntryAttributes:
+        where = self.inodes[inode]
+        if fields.update_mode or fields.update_uid or fields.update_gid:
+            raise XenfsError("modes and owners are those of the mount options", errno.EPERM)
+        if fields.update_size and not stat.S_IMODE(where.node.mode) & 0o222:
+            raise XenfsError(f"{where.path} cannot be written", errno.EACCES)
+        return self._attributes(where)  # a shell's ">" truncates first, and there is nothing to cut
+
+    @answered
+    async def readlink(self, inode: int, ctx: Any) -> bytes:
+        where = self.inodes[inode]
+        if not isinstance(where.node, Link):
+            raise XenfsError(f"{where.path} is not a link", errno.EINVAL)
+        return os.fsencode(where.node.target(self.xen, *where.ids))
+
+    @answered
+    async def statfs(self, ctx: Any) -> pyfuse3.StatvfsData:
+        answer = pyfuse3.StatvfsData()
+        answer.f_bsize = answer.f_frsize = 4096
+        answer.f_namemax = 255
+        answer.f_files = len(self.inodes)
+        return answer
+
+    # Open files
+
+    @answered
+    async def open(self, inode: int, flags: int, ctx: Any) -> pyfuse3.FileInfo:
+        where = self.inodes[inode]
+        handle = open_file(where)
+        if flags & os.O_ACCMODE != os.O_RDONLY and not stat.S_IMODE(where.node.mode) & 0o222:
+            raise XenfsError(f"{where.path} cannot be written", errno.EACCES)
+        number = next(self._numbers)
+        self.handles[number] = handle
+        return pyfuse3.FileInfo(fh=number, direct_io=True, keep_cache=False)
+
+    @answered
+    async def read(self, fh: int, off: int, size: int) -> bytes:
+        handle = self.handles[fh]
+        if handle.slow(off):
+            return await self.lanes.run(True, handle.read, self.xen, off, size)
+        return handle.read(self.xen, off, size)
+
+    @answered
+    async def write(self, fh: int, off: int, buf: bytes) -> int:
+        handle = self.handles[fh]
+        with self.refusals.noting(handle.inode.path, buf):
+            await self.lanes.run(handle.node.slow_write, handle.write, self.xen, bytes(buf))
+        return len(buf)
+
+    @answered
+    async def release(self, fh: int) -> None:
+        self.handles.pop(fh, None)
+
+    @answered
+    async def fsync(self, fh: int, datasync: bool) -> None:
+        pass  # the result of each write was known when it returned
+
+    # What a tree of fixed names does not do: the errno that Linux's sysfs gives
+
+    @answered
+    async def create(self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: Any) -> Any:
+        raise XenfsError("files cannot be made here", errno.EACCES)
+
+    @answered
+    async def mknod(self, parent_inode: int, name: bytes, mode: int, rdev: int, ctx: Any) -> Any:
+        raise XenfsError("files cannot be made here", errno.EPERM)
+
+    @answered
+    async def unlink(self, parent_inode: int, name: bytes, ctx: Any) -> None:
+        raise XenfsError("files cannot be removed here", errno.EPERM)
+
+    @answered
+    async def symlink(self, parent_inode: int, name: bytes, target: bytes, ctx: Any) -> Any:
+        raise XenfsError("links cannot be made here", errno.EPERM)
+
+    @answered
+    async def link(self, inode: int, new_parent_inode: int, new_name: bytes, ctx: Any) -> Any:
+        raise XenfsError("links cannot be made here", errno.EPERM)
+
+    @answered
+    async def rename(self, *args: Any) -> None:
+        raise XenfsError("nothing can be renamed here", errno.EPERM)
+
+
+def _directory(inode: Inode) -> Dir:
+    if not isinstance(inode.node, Dir):
+        raise XenfsError(f"{inode.path} is not a directory", errno.ENOTDIR)
+    return inode.node

@@ -1,0 +1,94 @@
+"""The one seam to a hypervisor, `hypercall(op, *args)`, and what stands on either side of it.
+
+Below: a `Backend` that takes plain integers (the ioctl, or a simulator). Above: a `Hypervisor` that takes
+buffers, so that no address is ever an integer anywhere else, and that counts, times and logs every call.
+"""
+
+from __future__ import annotations
+
+import errno
+from abc import ABC, abstractmethod
+from time import perf_counter_ns
+
+from xenfs.abi import Abi
+from xenfs.errors import HypercallError
+from xenfs.hypervisor.ledger import Ledger
+from xenfs.hypervisor.lives import Lives
+from xenfs.hypervisor.operation import Operation
+from xenfs.hypervisor.xenstore import Xenstore
+from xenfs.pool import Buffer, Pages, Pool
+
+_FAULT_RETRIES = 2  # a page that faulted once is touched and locked again by the time of the second try
+
+
+class Backend(ABC):
+    """Something that answers hypercalls: their numbers and arguments are integers, as in the registers."""
+
+    name: str
+    arch: str
+    pages: Pages
+
+    @abstractmethod
+    def hypercall(self, number: int, args: tuple[int, ...]) -> int:
+        """Xen's result; a negative one is -errno. Raises only when no hypercall could be made at all."""
+
+    def attach(self, pool: Pool) -> None:  # noqa: B027 - only a simulator needs to know where the bytes are
+        """Told once which pool the arguments will lie in."""
+
+    def xenstore(self) -> Xenstore | None:
+        """The xenstore of this host, None where there is none."""
+        return None
+
+    def close(self) -> None:  # noqa: B027 - nothing to give back by default
+        """Give back what the backend holds."""
+
+
+class Hypervisor:
+    """A Xen to talk to: its layouts, its memory pool, and a record of the calls that were made.
+
+    `verified` is False where release and interface versions are not a pair that xenfs knows, and `unusable`
+    then says in words which interfaces are left out and why.
+    """
+
+    def __init__(self, backend: Backend, pool: Pool, abi: Abi, *, verified: bool = True) -> None:
+        self.backend, self.pool, self.abi, self.verified = backend, pool, abi, verified
+        self.unusable: dict[str, str] = {}
+        self.calls = Ledger()
+        self.lives = Lives()
+        self.store: Xenstore | None = None
+        self.own_domid: int | None = None
+
+    def hypercall(self, op: Operation, *args: int | Buffer, domid: int | None = None) -> int:
+        """Make one hypercall and return Xen's non-negative result; `domid` is for the record only.
+
+        HypercallError carries Xen's errno. PoolError, before any hypercall, when an argument or anything
+        attached to it is not a live buffer of this pool.
+        """
+        started = perf_counter_ns()
+        number = self.calls.begin(op, domid, started)
+        result = -errno.EFAULT
+        try:
+            with self.pool.admitted(args) as raw:
+                result = self._called(op, raw)
+        finally:
+            self.calls.end(number, op, domid, result, started)
+        if result < 0:
+            raise HypercallError(op.name, -result, op.hint(-result, self.abi))
+        return result
+
+    def _called(self, op: Operation, raw: tuple[int, ...]) -> int:
+        result = self.backend.hypercall(op.hypercall, raw)
+        if result == -errno.EFAULT and self.backend.pages.faults and op.repeatable:
+            for _ in range(_FAULT_RETRIES):
+                self.pool.count_retry()
+                result = self.backend.hypercall(op.hypercall, raw)
+                if result != -errno.EFAULT:
+                    break
+        return result
+
+    def close(self) -> None:
+        """Close xenstore, the backend and then the pool; nothing may be in flight."""
+        if self.store is not None:
+            self.store.close()
+        self.backend.close()
+        self.pool.close()

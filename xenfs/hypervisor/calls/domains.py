@@ -1,0 +1,154 @@
+"""The list of domains and what getdomaininfo says of each: the calls that nearly every file of a domain begins with."""
+
+from __future__ import annotations
+
+import errno
+from functools import cache
+from time import perf_counter_ns
+from typing import Any, NamedTuple
+
+from xenfs.abi import Abi
+from xenfs.abi.numbers import Domctl, DomInf, Sysctl
+from xenfs.errors import HypercallError, Stale
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls.control import domctl, domctl_op, sysctl, sysctl_op
+from xenfs.hypervisor.calls.rows import Rows
+from xenfs.hypervisor.lives import Domain, Sight
+
+GETDOMAININFO = domctl_op(Domctl.getdomaininfo)
+GETDOMAININFOLIST = sysctl_op(Sysctl.getdomaininfolist)
+GET_DOMAIN_STATE = domctl_op(Domctl.get_domain_state)
+
+_BATCH = 512  # domains a call: Xen holds its domain list lock meanwhile
+_STRUCT = "struct xen_domctl_getdomaininfo"
+_BODY = 16  # where the union of struct xen_domctl begins, in every release
+
+
+class DomainInfo(NamedTuple):
+    """What every struct xen_domctl_getdomaininfo has, of any release; sizes in pages, cpu_time in ns."""
+
+    domain: int
+    flags: int
+    tot_pages: int
+    max_pages: int
+    outstanding_pages: int
+    shr_pages: int
+    paged_pages: int
+    shared_info_frame: int
+    cpu_time: int
+    nr_online_vcpus: int
+    max_vcpu_id: int
+    ssidref: int
+    handle: bytes
+    cpupool: int
+    gpaddr_bits: int
+    emulation_flags: int
+
+    @property
+    def dying(self) -> bool:
+        """True while Xen takes the domain apart."""
+        return bool(self.flags & DomInf.dying)
+
+    def sight(self, unique_id: int = 0) -> Sight:
+        """What of this tells one life of a domain from another."""
+        return Sight(self.handle, self.flags, self.cpu_time, self.shared_info_frame, unique_id)
+
+
+@cache
+def _rows(abi: Abi) -> Rows:
+    return Rows(abi, _STRUCT, (*DomainInfo._fields[:-1], "arch_config.emulation_flags"))
+
+
+def info_now(xen: Hypervisor, domid: int) -> DomainInfo | None:
+    """What getdomaininfo says of this id now, None where there is no such domain; domctl getdomaininfo."""
+    with xen.pool.take(xen.abi.sizeof("struct xen_domctl")) as buf:
+        view = xen.abi.view("struct xen_domctl", buf)
+        view.cmd, view.interface_version, view.domain = GETDOMAININFO.cmd, xen.abi.domctl, domid
+        try:
+            xen.hypercall(GETDOMAININFO, buf, domid=domid)
+        except HypercallError as problem:
+            if problem.errno in (errno.ESRCH, errno.EINVAL):  # EINVAL up to 4.17, for ids that no domain can have
+                return None
+            raise
+        info = DomainInfo._make(next(_rows(xen.abi)(buf.memory[_BODY:], 1)))
+    return info if info.domain == domid else None  # up to 4.17 Xen answers with the next domain that exists
+
+
+def unique_id(xen: Hypervisor, domid: int) -> int:
+    """Xen's own number for this life of a domain, 0 before Xen 4.21; domctl get_domain_state."""
+    if xen.abi.release < (4, 21):
+        return 0
+    return int(domctl(xen, GET_DOMAIN_STATE, domid, "get_domain_state", version=0).unique_id)
+
+
+def find(xen: Hypervisor, domid: int) -> Domain | None:
+    """The life that goes on under this id, None where there is none."""
+    asked = perf_counter_ns()
+    info = info_now(xen, domid)
+    if info is None:
+        xen.lives.over(domid)
+        return None
+    return xen.lives.observe(domid, info.sight(_identity(xen, domid)), asked)
+
+
+def _identity(xen: Hypervisor, domid: int) -> int:
+    try:
+        return unique_id(xen, domid)
+    except HypercallError:
+        return 0
+
+
+def info(xen: Hypervisor, domain: Domain) -> DomainInfo:
+    """What getdomaininfo says of this life of a domain; Stale when it is over."""
+    asked = perf_counter_ns()
+    found = info_now(xen, domain.domid)
+    if found is None:
+        xen.lives.over(domain.domid)
+        raise Stale(f"domain {domain.domid}")
+    if xen.lives.observe(domain.domid, found.sight(_identity(xen, domain.domid)), asked) != domain:
+        raise Stale(f"domain {domain.domid} (the id has another domain now)")
+    return found
+
+
+info.call = GETDOMAININFO.name  # type: ignore[attr-defined]
+info.checked = True  # type: ignore[attr-defined]
+
+
+def still(xen: Hypervisor, domain: Domain, *_: object) -> None:
+    """Raise Stale unless this life of a domain goes on."""
+    info(xen, domain)
+
+
+def infos(xen: Hypervisor) -> list[DomainInfo]:
+    """Every domain in the order of ids, a batch a call; sysctl getdomaininfolist."""
+    found: list[DomainInfo] = []
+    rows = _rows(xen.abi)
+    with xen.pool.take(rows.stride * _BATCH) as buf:
+        first = 0
+        while True:
+            arm = sysctl(
+                xen, GETDOMAININFOLIST, "getdomaininfolist",
+                first_domain=first, max_domains=_BATCH, buffer=buf,
+            )  # fmt: skip
+            found += map(DomainInfo._make, rows(buf.memory, arm.num_domains))
+            if arm.num_domains < _BATCH:
+                return found
+            first = found[-1].domain + 1
+
+
+def living(xen: Hypervisor) -> list[tuple[Domain, DomainInfo]]:
+    """Every domain with the life that it is in."""
+    asked = perf_counter_ns()
+    found = infos(xen)
+    xen.lives.keep_only(info.domain for info in found)
+    observe = xen.lives.observe
+    return [(observe(info.domain, info.sight(), asked), info) for info in found]
+
+
+def whole_info(xen: Hypervisor, domain: Domain) -> Any:
+    """The whole struct xen_domctl_getdomaininfo of this life of a domain; Stale when it is over."""
+    info(xen, domain)
+    found = domctl(xen, GETDOMAININFO, domain.domid, "getdomaininfo")
+    if found.domain != domain.domid or bytes(found.handle) != info(xen, domain).handle:
+        raise Stale(f"domain {domain.domid}")
+    return found

@@ -1,0 +1,47 @@
+"""Many equal structs at once: the offsets come from the declarations, the unpacking from one struct.Struct."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from xenfs.abi import Abi
+
+_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+
+
+class Rows:
+    """Unpacks chosen members of a struct (dots lead into members), in order. One that a release lacks reads as 0."""
+
+    def __init__(self, abi: Abi, name: str, members: tuple[str, ...]) -> None:
+        self.stride = abi.sizeof(name)
+        places = sorted((_place(abi, name, m) for m in members if abi.has(name, m)), key=lambda place: place[0])
+        code, at = ["<"], 0
+        for offset, kind, _ in places:
+            nbytes = abi.ffi.sizeof(kind)
+            code.append(f"{offset - at}x" + (f"{nbytes}s" if kind.kind == "array" else _code(kind, nbytes)))
+            at = offset + nbytes
+        self._format = struct.Struct("".join(code) + f"{self.stride - at}x")
+        order = [member for _, _, member in places]
+        self._order = None if order == list(members) else [order.index(m) if m in order else -1 for m in members]
+
+    def __call__(self, memory: bytes | memoryview, count: int) -> Iterator[tuple[Any, ...]]:
+        """The members of each of the first `count` structs in `memory`."""
+        rows = self._format.iter_unpack(memory[: count * self.stride])
+        if self._order is None:
+            return rows
+        return (tuple(row[i] if i >= 0 else 0 for i in self._order) for row in rows)
+
+
+def _place(abi: Abi, name: str, member: str) -> tuple[int, Any, str]:
+    kind, offset = abi.ffi.typeof(name), 0
+    for step in member.split("."):
+        found = dict(kind.fields)[step]
+        kind, offset = found.type, offset + found.offset
+    return offset, kind, member
+
+
+def _code(kind: Any, nbytes: int) -> str:
+    code = _CODES[nbytes]
+    return code.lower() if kind.cname.startswith("int") else code

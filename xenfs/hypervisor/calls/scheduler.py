@@ -1,0 +1,36 @@
+"""Scheduler parameters of domains: what each scheduler knows, read and written as one struct."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xenfs.abi.numbers import Domctl, DomctlSched, SchedId
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls.control import domctl, domctl_op
+
+SCHEDULER_OP = domctl_op(Domctl.scheduler_op)
+
+# scheduler: (member of the union, its parameters)
+PARAMETERS: dict[int, tuple[str, tuple[str, ...]]] = {
+    SchedId.CREDIT: ("credit", ("weight", "cap")),
+    SchedId.CREDIT2: ("credit2", ("weight", "cap")),
+    SchedId.RTDS: ("rtds", ("period", "budget")),
+}
+
+
+def parameters(xen: Hypervisor, domid: int, sched_id: int) -> Any:
+    """What scheduler `sched_id` holds for a domain: weight and cap, or period and budget in us; scheduler_op."""
+    arm, _ = PARAMETERS[sched_id]
+    found = domctl(xen, SCHEDULER_OP, domid, "scheduler_op", sched_id=sched_id, cmd=DomctlSched.getinfo)
+    return getattr(found.u, arm)
+
+
+def set_parameters(xen: Hypervisor, domid: int, sched_id: int, **values: int) -> None:
+    """Set some of them; the others keep their values. EINVAL for what the scheduler does not take; scheduler_op."""
+    arm, names = PARAMETERS[sched_id]
+    now = parameters(xen, domid, sched_id)
+    full = {name: values.get(name, getattr(now, name)) for name in names}
+    domctl(
+        xen, SCHEDULER_OP, domid, "scheduler_op",
+        sched_id=sched_id, cmd=DomctlSched.putinfo, u={arm: full},
+    )  # fmt: skip

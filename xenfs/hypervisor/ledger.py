@@ -1,0 +1,92 @@
+"""The record of hypercalls: totals per operation, the calls running now, and a ring of the last ones."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from time import perf_counter_ns, time_ns
+
+from xenfs.errors import errno_name
+from xenfs.hypervisor.operation import Operation
+
+_NOT_THERE = frozenset({errno.ENOSYS, errno.EOPNOTSUPP})
+_LOG_LENGTH = 1024
+
+
+@dataclass(slots=True)
+class Tally:
+    """Totals of one operation since start; times in nanoseconds, as seen by the caller."""
+
+    count: int = 0
+    errors: int = 0
+    total_ns: int = 0
+    max_ns: int = 0
+
+
+class Ledger:
+    """Counts calls as they begin and end; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = count(1)
+        self._tallies: dict[Operation, Tally] = {}
+        self._running: dict[int, tuple[Operation, int | None, int]] = {}
+        self._log: deque[tuple[int, Operation, int | None, int, int, int]] = deque(maxlen=_LOG_LENGTH)
+        self._missing: dict[str, int] = {}
+        self._epoch_ns = time_ns() - perf_counter_ns()
+
+    def begin(self, op: Operation, domid: int | None, now: int) -> int:
+        """Note that a call is on its way; the number returned is what `end` wants."""
+        number = next(self._numbers)
+        self._running[number] = (op, domid, now)
+        return number
+
+    def end(self, number: int, op: Operation, domid: int | None, result: int, started: int) -> None:
+        """Note how a call ended: `result` is Xen's, negative for an errno."""
+        took = perf_counter_ns() - started
+        with self._lock:
+            del self._running[number]
+            tally = self._tallies.get(op)
+            if tally is None:
+                tally = self._tallies[op] = Tally()
+            tally.count += 1
+            tally.total_ns += took
+            if took > tally.max_ns:
+                tally.max_ns = took
+            if result < 0:
+                tally.errors += 1
+                if -result in _NOT_THERE:
+                    self._missing[op.name] = -result
+            self._log.append((number, op, domid, result, started, took))
+
+    @property
+    def total(self) -> int:
+        """How many hypercalls have ended."""
+        return sum(tally.count for tally in list(self._tallies.values()))
+
+    def tallies(self) -> list[tuple[str, Tally]]:
+        """(operation's name, totals), sorted by name."""
+        with self._lock:
+            return sorted(((op.name, tally) for op, tally in self._tallies.items()), key=lambda pair: pair[0])
+
+    def running(self) -> list[tuple[int, str, int | None, int]]:
+        """(number, operation's name, domid or None, age in ns) of each call that has not ended."""
+        now = perf_counter_ns()
+        return [(n, op.name, dom, now - since) for n, (op, dom, since) in list(self._running.items())]
+
+    def missing(self) -> list[tuple[str, str]]:
+        """(operation's name, errno's name) of what this Xen answered that it does not have."""
+        return sorted((name, errno_name(code)) for name, code in list(self._missing.items()))
+
+    def log_since(self, number: int) -> Iterator[tuple[int, str]]:
+        """(number, line) of the calls after `number` that the ring still holds, in the order they ended."""
+        for n, op, dom, result, started, took in list(self._log):
+            if n > number:
+                when = (self._epoch_ns + started) / 1e9
+                outcome = errno_name(-result) if result < 0 else str(result)
+                domain = "-" if dom is None else str(dom)
+                yield n, f"{n} {when:.6f} {op.name.replace(' ', ':')} domain={domain} result={outcome} ns={took}"

@@ -1,0 +1,92 @@
+"""Which life of a domain an observation belongs to.
+
+Domain ids are reused. A *life* is a number that changes whenever the same id comes to mean another domain.
+From Xen 4.21 Xen's own unique_id tells. Before, what getdomaininfo shows must do: the UUID and the kind of
+guest never change within a life, CPU time never falls, a PV guest's shared page stays, and a dying domain
+does not recover. Two lives that agree in all of that, with no observation in between, cannot be
+told apart; the handle that xl gives each domain makes this a domain restored under its old id and UUID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+from time import perf_counter_ns
+from typing import NamedTuple
+
+from xenfs.abi.numbers import DomInf
+
+_KIND = DomInf.hvm_guest
+
+
+class Domain(NamedTuple):
+    """One life of one domain: what files, directories and open descriptors belong to."""
+
+    domid: int
+    life: int
+
+
+class Sight(NamedTuple):
+    """What getdomaininfo said of a domain that helps to tell lives apart."""
+
+    uuid: bytes
+    flags: int
+    cpu_time: int
+    shared_frame: int
+    unique_id: int = 0
+
+
+def _same(old: Sight, new: Sight, *, ordered: bool) -> bool:
+    if old.unique_id and new.unique_id:
+        return old.unique_id == new.unique_id
+    if ordered and (new.cpu_time < old.cpu_time or old.flags & ~new.flags & DomInf.dying):
+        return False
+    return (
+        old.uuid == new.uuid
+        and not (old.flags ^ new.flags) & _KIND
+        and (bool(new.flags & _KIND) or old.shared_frame == new.shared_frame)
+    )
+
+
+class Lives:
+    """The lives that are known to go on; every sight of a domain passes through `observe`."""
+
+    def __init__(self) -> None:
+        self._serials = count(1)
+        self._seen: dict[int, tuple[Domain, Sight, int]] = {}
+
+    def observe(self, domid: int, sight: Sight, asked_ns: int) -> Domain:
+        """The life that a fresh sight belongs to: the one known, or a new one.
+
+        `asked_ns` is the perf_counter_ns from before the hypercall: of two calls that overlapped, in two
+        threads, neither is known to be the later one, and CPU time may seem to fall between them.
+        """
+        known = self._seen.get(domid)
+        if known is not None and _same(known[1], sight, ordered=asked_ns > known[2]):
+            domain = known[0]
+            if not sight.unique_id and known[1].unique_id:
+                sight = sight._replace(unique_id=known[1].unique_id)
+        else:
+            domain = Domain(domid, next(self._serials))
+        self._seen[domid] = (domain, sight, perf_counter_ns())
+        return domain
+
+    def renamed(self, domain: Domain, uuid: bytes) -> None:
+        """The same life has a new UUID, because xenfs itself gave it one."""
+        known = self._seen.get(domain.domid)
+        if known is not None and known[0] == domain:
+            self._seen[domain.domid] = (domain, known[1]._replace(uuid=uuid), known[2])
+
+    def over(self, domid: int) -> None:
+        """Xen says that there is no such domain: whoever has this id next is another."""
+        self._seen.pop(domid, None)
+
+    def keep_only(self, domids: Iterable[int]) -> None:
+        """A whole listing was read: whatever is not in it is over."""
+        for domid in self._seen.keys() - set(domids):
+            self.over(domid)
+
+    def ended(self, domain: Domain) -> bool:
+        """True where it is known, without asking Xen, that this life is over."""
+        known = self._seen.get(domain.domid)
+        return known is None or known[0] != domain

@@ -1,0 +1,45 @@
+"""What can be asked of Xen: one `Operation` for each sub-operation of each hypercall."""
+
+from __future__ import annotations
+
+import errno
+from enum import IntEnum
+
+from xenfs.abi import Abi
+from xenfs.abi.numbers import Hypercall
+
+
+class Operation:
+    """One sub-operation: its numbers, its name in records, and how it behaves.
+
+    `slow` calls can take seconds and run in a lane of their own; `repeatable` ones may be made again
+    when memory faulted, because a first try that failed with EFAULT changed nothing.
+    """
+
+    __slots__ = ("cmd", "hypercall", "name", "repeatable", "slow")
+
+    def __init__(
+        self, hypercall: Hypercall, cmd: int, name: str, *, slow: bool = False, repeatable: bool = True
+    ) -> None:
+        self.hypercall, self.cmd = hypercall, cmd
+        self.name = f"{hypercall.name} {name}"
+        self.slow, self.repeatable = slow, repeatable
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    def hint(self, code: int, abi: Abi) -> str:
+        """What an errno most likely means here, for the message; empty where the errno says it all."""
+        if code == errno.EACCES and self.hypercall in (Hypercall.sysctl, Hypercall.domctl):
+            version = abi.sysctl if self.hypercall == Hypercall.sysctl else abi.domctl
+            return f"this Xen does not accept interface version {version:#x}"
+        if code == errno.EPERM:
+            return "this domain lacks the privilege, or the XSM policy forbids it"
+        if code in (errno.ENOSYS, errno.EOPNOTSUPP):
+            return "this Xen does not have the operation, or was built without it"
+        return ""
+
+
+def operation(hypercall: Hypercall, cmd: IntEnum, **behaviour: bool) -> Operation:
+    """The operation that an enum member names."""
+    return Operation(hypercall, int(cmd), cmd.name, **behaviour)

@@ -1,0 +1,126 @@
+"""xenfs/: the daemon itself: what it found, what it does, what it refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import xenfs
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import hypfs, version
+from xenfs.nodes import parse, show
+from xenfs.nodes.base import Dir, File, Stream
+from xenfs.nodes.conditions import answers
+from xenfs.nodes.refusals import Refusals
+from xenfs.options import Options
+
+_PLATFORM = 0x03000001
+_FLASK = 1
+
+
+@dataclass(frozen=True)
+class About:
+    """What the files below xenfs/ show beside the hypervisor: filled in by whoever makes the tree."""
+
+    options: Options
+    refusals: Refusals
+    reference: Callable[[], Iterator[str]]
+
+
+def _interface(xen: Hypervisor) -> str:
+    abi = xen.abi
+    major, minor = version.release(xen)
+    has_hypfs = answers(hypfs.version)(xen)
+    return show.flat({
+        "xen": f"{major}.{minor}{show.text(version.extra(xen))}",
+        "domctl": f"{abi.domctl:#x}" if "domctl" not in xen.unusable else "none",
+        "sysctl": f"{abi.sysctl:#x}" if "sysctl" not in xen.unusable else "none",
+        "platform": f"{_PLATFORM:#x}",
+        "flask": _FLASK,
+        "hypfs": hypfs.version(xen) if has_hypfs else "none",
+        "arch": abi.arch,
+        "backend": xen.backend.name,
+        "state": "verified" if xen.verified else "unverified",
+        **{f"no_{name}": why for name, why in xen.unusable.items()},
+    })  # fmt: skip
+
+
+def _calls_stat(xen: Hypervisor) -> str:
+    return show.nested(
+        (
+            name.replace(" ", ":"),
+            {"count": t.count, "errors": t.errors, "total_ns": t.total_ns, "max_ns": t.max_ns},
+        )
+        for name, t in xen.calls.tallies()
+    )
+
+
+def _in_flight(xen: Hypervisor) -> str:
+    return show.lines(
+        f"{number} {name.replace(' ', ':')} {'-' if domid is None else domid} {age}"
+        for number, name, domid, age in xen.calls.running()
+    )
+
+
+def _log(xen: Hypervisor, position: int | None) -> tuple[bytes, int]:
+    last, lines = position or 0, []
+    for number, line in xen.calls.log_since(last):
+        last = max(last, number)
+        lines.append(f"{line}\n")
+    return "".join(lines).encode(), last
+
+
+def about(facts: About) -> Dir:
+    """The directory xenfs/ of one mount."""
+    buffers = Dir(
+        "buffers",
+        "The hypercall-safe memory pool",
+        (
+            File(
+                "backend", "Where its pages come from: hypercall, anonymous or simulator",
+                read=lambda xen: xen.backend.pages.name,
+            ),
+            File("stat", "Counters of the pool", read=lambda xen: xen.pool.stat(), show=show.flat),
+            File(
+                "size_classes", "Bytes of a class, how many there are, how many are in use",
+                read=lambda xen: (show.words(row) for row in xen.pool.size_classes()), show=show.lines,
+                tier="B",
+            ),
+        ),
+    )  # fmt: skip
+    calls = Dir(
+        "calls",
+        "The hypercalls that xenfs has made",
+        (
+            File("stat", "Count, errors and times of each operation", read=_calls_stat),
+            File("in_flight", "Calls that run now: number, operation, domain, age in ns", read=_in_flight, tier="B"),
+            Stream("log", "The last calls, for xenfs watch", read=_log, follow=_log, tier="B"),
+        ),
+    )
+    return Dir(
+        "xenfs",
+        "About this daemon",
+        (
+            File("version", "Version of xenfs", read=lambda _: xenfs.__version__),
+            File(
+                "nodes", "Every path of the whole tree: path, mode, tier, hypercall, help",
+                read=lambda _: facts.reference(), show=show.lines,
+            ),
+            File(
+                "error_log", "Why the last writes were refused; any write clears it",
+                read=lambda _: facts.refusals.text(), write=lambda _xen, _given: facts.refusals.clear(),
+                parse=parse.anything,
+            ),
+            File("interface", "Versions of Xen and of its interfaces", read=_interface, call="xen_version version"),
+            File(
+                "missing", "Operations that this Xen said it does not have, with the errno",
+                read=lambda xen: (show.words(row) for row in xen.calls.missing()), show=show.lines,
+            ),
+            File(
+                "options", "Mount options in force, one a line", read=lambda _: facts.options.words(),
+                show=show.lines,
+            ),
+            buffers,
+            calls,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,273 @@
+"""What a tree of files is made of: tables of `File`, `Exchange`, `Stream`, `Link`, `Dir` and `Each`.
+
+An entry names the functions that do its work; mode, listing, attributes and documentation follow from it.
+Readers are plain functions `(xen, *ids)`, writers `(xen, *ids, value)`. The ids are those of the `Each`
+entries on the way down: a domain, a vCPU, a CPU. Nothing on this floor awaits.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from dataclasses import field as member
+from typing import Any
+
+from xenfs.errors import BadInput, HypercallError, Stale, XenfsError
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.nodes import parse as parsers
+from xenfs.nodes import show as shows
+
+Ids = tuple[Any, ...]
+Reader = Callable[..., Any]
+Writer = Callable[..., Any]
+Condition = Callable[[Hypervisor], bool]
+
+LONGEST_COMMAND = 4096  # one page: far below what the kernel would cut in pieces
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """What files and directories have in common. `help` is one line for a person.
+
+    `when` hides an entry that this Xen lacks, `only` one that this domain, CPU or pool lacks; `option` names
+    the mount option without which the entry is not there, `write_option` the one without which it is read-only.
+    """
+
+    name: str
+    help: str
+    _: KW_ONLY
+    tier: str = "A"
+    when: Condition | None = None
+    only: Callable[..., bool] | None = None
+    option: str = ""
+    guards: tuple[Callable[..., Any], ...] = ()
+
+    @property
+    def mode(self) -> int:
+        """File type and permission bits."""
+        raise NotImplementedError
+
+    def __post_init__(self) -> None:
+        if not self.help:
+            raise ValueError(f"{self.name}: an entry needs its help line")
+        if self.tier not in ("A", "B", "C", "D"):
+            raise ValueError(f"{self.name}: no such tier: {self.tier}")
+
+    def check(self, xen: Hypervisor, ids: Ids) -> None:
+        """Raise Stale when what this entry belongs to is gone."""
+        for guard in self.guards:
+            guard(xen, *ids)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class File(Node):
+    """A value. With a reader it can be read, with a writer written; `call` names what stands behind it.
+
+    `parse` turns written text into the writer's value, `show` turns the reader's value into text.
+    `slow_read` and `slow_write` send the work to the lane for calls that can take seconds. `private` is for what
+    shows a guest's inside. `checked` says that the reader itself proves that it saw the right life.
+    """
+
+    read: Reader | None = None
+    write: Writer | None = None
+    show: Callable[[Any], str | bytes] = shows.text
+    parse: Callable[[str], Any] = parsers.text
+    call: str = ""
+    since: str = ""
+    format: str = ""
+    slow_read: bool = False
+    slow_write: bool = False
+    private: bool = False
+    checked: bool = False
+    binary: bool = False
+    write_option: str = ""
+    longest: int = LONGEST_COMMAND
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.read is None and self.write is None:
+            raise ValueError(f"{self.name}: an entry must read or write")
+
+    @property
+    def mode(self) -> int:
+        """The permission bits: a reader gives 0444 (0400 where private), a writer 0200."""
+        readable = 0 if self.read is None else 0o400 if self.private else 0o444
+        return stat.S_IFREG | readable | (0 if self.write is None else 0o200)
+
+    def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
+        """The whole content, for a read at offset 0."""
+        if self.read is None:
+            raise XenfsError(f"{self.name} cannot be read", errno.EBADF)
+        value = self.guarded(self.read, xen, ids)
+        if self.guards and not self.checked:
+            self.check(xen, ids)  # after the call: the life that is still there is the one that answered
+        return as_line(self.show(value))
+
+    def apply(self, xen: Hypervisor, ids: Ids, data: bytes) -> None:
+        """Carry out one write: parse first, then see that the target still lives, then act."""
+        if self.write is None:
+            raise XenfsError(f"{self.name} cannot be written", errno.EBADF)
+        value = data if self.binary else self.parse(self.decoded(data))
+        self.check(xen, ids)
+        self.guarded(self.write, xen, (*ids, value))
+
+    def guarded(self, work: Callable[..., Any], xen: Hypervisor, args: Ids) -> Any:
+        """Call, and say ESTALE rather than ESRCH where the file's domain is what is missing."""
+        try:
+            return work(xen, *args)
+        except HypercallError as problem:
+            if problem.errno == errno.ESRCH and self.guards:
+                raise Stale(str(args[0])) from problem
+            raise
+
+    def decoded(self, data: bytes) -> str:
+        """Written bytes as text, without one trailing newline."""
+        if len(data) > self.longest:
+            raise BadInput(f"more than {self.longest} bytes in one write", errno.E2BIG)
+        try:
+            return data.decode("utf-8").removesuffix("\n")
+        except UnicodeDecodeError as problem:
+            raise BadInput("not UTF-8 text", at=problem.start) from None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Exchange(File):
+    """Write the question, read the answer on the same open file; `write` returns what `show` will show."""
+
+    @property
+    def mode(self) -> int:
+        """Whoever may ask may read the answer: 0600."""
+        return stat.S_IFREG | 0o600
+
+    def ask(self, xen: Hypervisor, ids: Ids, data: bytes) -> bytes:
+        """The answer to one question."""
+        assert self.write is not None
+        self.check(xen, ids)
+        question = data if self.binary else self.parse(self.decoded(data))
+        answer = self.guarded(self.write, xen, (*ids, question))
+        self.check(xen, ids)
+        return as_line(self.show(answer))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Stream(File):
+    """A growing file: each open has a position of its own, and `read` says at once what is new since then.
+
+    `follow(xen, position)` returns (new bytes, new position); a position of None is the beginning.
+    """
+
+    follow: Callable[[Hypervisor, Any], tuple[bytes, Any]]
+
+    def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
+        """What is there now, from the beginning."""
+        return self.follow(xen, None)[0]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Link(Node):
+    """A symbolic link; `target(xen, *ids)` is relative to the directory that it is in."""
+
+    target: Callable[..., str]
+
+    @property
+    def mode(self) -> int:
+        """A link's, which never matters."""
+        return stat.S_IFLNK | 0o777
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Each:
+    """A place in a directory for any number of entries, one for each thing that `list` finds.
+
+    `list(xen, *ids)` yields (name, id); `find(xen, *ids, name)` gives the id or None. Below, the id is appended
+    to the ids. `node` is the entry's shape, or a function from the id to it. `guard(xen, *ids)` raises Stale.
+    """
+
+    label: str
+    list: Callable[..., Iterable[tuple[str, Any]]]
+    find: Callable[..., Any]
+    node: Node | Callable[[Any], Node]
+    shapes: tuple[Node, ...] = ()  # every node that a function in `node` can give, for the reference
+    guard: Callable[..., Any] | None = None
+
+    def shape(self, ident: Any) -> Node:
+        """The node that stands for this id."""
+        return self.node if isinstance(self.node, Node) else self.node(ident)
+
+
+@dataclass(frozen=True, eq=False)
+class Dir(Node):
+    """A directory: fixed entries by name, and any number of `Each`.
+
+    `make(xen, *ids, name)` and `remove(xen, *ids)` are mkdir in it and rmdir of it. `volatile` says that names
+    come and go, so that the kernel must not remember them for long; `slow`, that finding one can take seconds.
+    """
+
+    entries: Sequence[Node | Each] = ()
+    _: KW_ONLY
+    make: Writer | None = None
+    remove: Writer | None = None
+    volatile: bool = False
+    slow: bool = False
+    _named: dict[str, Node] = member(init=False, repr=False)
+    _each: tuple[Each, ...] = member(init=False, repr=False)
+
+    @property
+    def mode(self) -> int:
+        """0755 where entries can be made or removed, else 0555."""
+        removable = any(isinstance(e.node, Dir) and e.node.remove for e in self._each)
+        return stat.S_IFDIR | (0o755 if self.make or removable else 0o555)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        named: dict[str, Node] = {}
+        for entry in self.entries:
+            if isinstance(entry, Node):
+                if entry.name in named:
+                    raise ValueError(f"{self.name}/{entry.name} is in the table twice")
+                named[entry.name] = entry
+        object.__setattr__(self, "_named", named)
+        object.__setattr__(self, "_each", tuple(e for e in self.entries if isinstance(e, Each)))
+
+    def children(self, xen: Hypervisor, ids: Ids) -> Iterator[tuple[str, Node, Ids]]:
+        """(name, node, ids) of everything in this directory now."""
+        for name, node in self._named.items():
+            if node.only is None or node.only(xen, *ids):
+                yield name, node, ids
+        for each in self._each:
+            for name, ident in each.list(xen, *ids):
+                yield name, each.shape(ident), (*ids, ident)
+
+    def child(self, xen: Hypervisor, ids: Ids, name: str) -> tuple[Node, Ids] | None:
+        """The (node, ids) behind a name, None where there is none."""
+        node = self._named.get(name)
+        if node is not None:
+            return (node, ids) if node.only is None or node.only(xen, *ids) else None
+        for each in self._each:
+            ident = each.find(xen, *ids, name)
+            if ident is not None:
+                return each.shape(ident), (*ids, ident)
+        return None
+
+
+def as_line(content: str | bytes) -> bytes:
+    """Text as a file's content: one newline at the end, none where there is no text; bytes as they are."""
+    if isinstance(content, bytes):
+        return content
+    return content.encode("utf-8", "surrogateescape") + (b"" if content.endswith("\n") or not content else b"\n")
+
+
+def field(
+    source: Reader, name: str, show: Callable[[Any], str | bytes], help: str, *, of: str = "", **more: Any
+) -> File:
+    """A read-only file that shows one member of what `source(xen, *ids)` returns."""
+    wanted = of or name
+
+    def read(xen: Hypervisor, *ids: Any) -> Any:
+        return getattr(source(xen, *ids), wanted)
+
+    more.setdefault("call", getattr(source, "call", ""))
+    more.setdefault("checked", getattr(source, "checked", False))
+    return File(name, help, read=read, show=show, **more)

@@ -1,0 +1,43 @@
+"""When an entry is there: conditions for `when=` in the tables, each asked once, as the tree is made."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Any
+
+from xenfs.errors import HypercallError
+from xenfs.hypervisor.base import Hypervisor
+
+# What Xen says of an operation that this release, build, architecture or kind of control domain lacks.
+ABSENT = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENODATA, errno.ENODEV, errno.ENOENT})
+
+Condition = Callable[[Hypervisor], bool]
+
+
+def answers(question: Callable[[Hypervisor], Any]) -> Condition:
+    """Where Xen answers this harmless question at all; any errno but those of absence counts as an answer."""
+
+    def when(xen: Hypervisor) -> bool:
+        try:
+            question(xen)
+        except HypercallError as problem:
+            return problem.errno not in ABSENT
+        return True
+
+    return when
+
+
+def since(major: int, minor: int) -> Condition:
+    """From this release of Xen on."""
+    return lambda xen: xen.abi.release >= (major, minor)
+
+
+def x86(xen: Hypervisor) -> bool:
+    """On x86 only."""
+    return xen.abi.arch == "x86_64"
+
+
+def every(*conditions: Condition) -> Condition:
+    """Where all of these hold."""
+    return lambda xen: all(condition(xen) for condition in conditions)

@@ -1,0 +1,89 @@
+"""host/cpus/: physical CPUs, with the names that Linux has for them in /sys/devices/system/cpu."""
+
+from __future__ import annotations
+
+from xenfs.abi.numbers import PcpuFlag
+from xenfs.errors import NotThere
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import sysctl
+from xenfs.hypervisor.calls.platform import pcpu_info
+from xenfs.hypervisor.calls.sysctl import Topology, cpu_topology, physinfo
+from xenfs.nodes import parse, show
+from xenfs.nodes.base import Dir, Each, File, field
+from xenfs.nodes.conditions import answers
+
+
+def _cpus(xen: Hypervisor) -> list[tuple[str, int]]:
+    return [(str(cpu), cpu) for cpu in cpu_topology(xen)]
+
+
+def _cpu(xen: Hypervisor, name: str) -> int | None:
+    number = int(name) if name.isascii() and name.isdecimal() and len(name) < 7 else -1
+    return number if name == str(number) and number in cpu_topology(xen) else None
+
+
+def topology(xen: Hypervisor, cpu: int) -> Topology:
+    """Where this CPU is; NotThere when it was unplugged."""
+    place = cpu_topology(xen).get(cpu)
+    if place is None:
+        raise NotThere(f"CPU: {cpu}")
+    return place
+
+
+topology.call = sysctl.CPUTOPOINFO.name  # type: ignore[attr-defined]
+
+
+def is_online(xen: Hypervisor, cpu: int) -> bool:
+    """Whether Xen schedules on this CPU; platform_op get_cpuinfo."""
+    return bool(pcpu_info(xen, cpu).flags & PcpuFlag.ONLINE)
+
+
+def _online(xen: Hypervisor) -> str:
+    return show.ranges(cpu for cpu in cpu_topology(xen) if is_online(xen, cpu))
+
+
+def _idle_ns(xen: Hypervisor, cpu: int) -> int:
+    times = sysctl.cpu_idle_ns(xen, physinfo(xen).max_cpu_id + 1)
+    return times[cpu] if cpu < len(times) else 0
+
+
+def _set_online(xen: Hypervisor, cpu: int, online: bool) -> None:
+    if online != is_online(xen, cpu):
+        sysctl.hotplug(xen, cpu, online)
+
+
+_pcpu = answers(lambda xen: pcpu_info(xen, 0))
+
+CPU = Dir(
+    "<c>",
+    "A physical CPU",
+    (
+        File(
+            "online", "Whether Xen uses this CPU; write 0 or 1", read=is_online, show=show.flag, when=_pcpu,
+            write=_set_online, parse=parse.switch, slow_write=True, tier="B",
+            call="platform_op get_cpuinfo, sysctl cpu_hotplug",
+        ),
+        field(pcpu_info, "apic_id", show.dec, "Id of its local APIC", when=_pcpu),
+        field(pcpu_info, "acpi_id", show.dec, "Id that ACPI has for it", when=_pcpu),
+        File("idle_ns", "Idle time, ns; 0 while offline", read=_idle_ns, call="sysctl getcpuinfo"),
+        Dir(
+            "topology",
+            "Where the CPU is",
+            (
+                field(topology, "core_id", show.dec, "Core within the socket", of="core"),
+                field(topology, "physical_package_id", show.dec, "Socket", of="socket"),
+                field(topology, "node", show.dec, "NUMA node"),
+            ),
+        ),
+    ),
+)  # fmt: skip
+
+CPUS = Dir(
+    "cpus",
+    "Physical CPUs",
+    (
+        File("online", "CPUs that Xen uses", read=_online, call="platform_op get_cpuinfo", when=_pcpu),
+        File("present", "CPUs that the machine has", read=cpu_topology, show=show.ranges, call="sysctl cputopoinfo"),
+        Each(label="<c>", list=_cpus, find=_cpu, node=CPU),
+    ),
+)

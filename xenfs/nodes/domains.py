@@ -1,0 +1,154 @@
+"""domains/: every domain, by id, by name and by UUID."""
+
+from __future__ import annotations
+
+import errno
+
+from xenfs.errors import BadInput
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import domains, domctl
+from xenfs.hypervisor.calls.domains import DomainInfo, info
+from xenfs.hypervisor.lives import Domain
+from xenfs.nodes import facts, names, parse, show
+from xenfs.nodes.base import Dir, Each, File, Link, field
+from xenfs.nodes.conditions import answers
+from xenfs.nodes.members import members
+from xenfs.nodes.sched import SCHED
+from xenfs.nodes.vcpus import VCPUS, vcpu_stat
+
+_MOST_KIB = 2**44  # 16 PiB: what 52 bits of physical address can name
+
+
+def _all(xen: Hypervisor) -> list[tuple[str, Domain]]:
+    return [(str(domain.domid), domain) for domain, _ in domains.living(xen)]
+
+
+def _find(xen: Hypervisor, name: str) -> Domain | None:
+    if not (name.isascii() and name.isdecimal()) or len(name) > 5 or str(int(name)) != name:
+        return None
+    return domains.find(xen, int(name))
+
+
+def _stat(xen: Hypervisor) -> str:
+    return show.lines(facts.stat_line(xen, info) for info in domains.infos(xen))
+
+
+def _info(xen: Hypervisor, domain: Domain) -> str:
+    return show.flat(members(xen.abi, domains.whole_info(xen, domain)))
+
+
+def _shown(what: object) -> object:
+    """A reader of one fact that getdomaininfo's numbers give."""
+
+    def read(xen: Hypervisor, domain: Domain) -> str:
+        return str(what(info(xen, domain)))  # type: ignore[operator]
+
+    return read
+
+
+def _kind(xen: Hypervisor, domain: Domain) -> str:
+    return facts.kind(xen, info(xen, domain))
+
+
+def _set_max(xen: Hypervisor, domain: Domain, kib: int | None) -> None:
+    domctl.set_max_mem(xen, domain.domid, 2**64 - 1 if kib is None else kib)
+
+
+def _frozen(info: DomainInfo) -> str:
+    return show.flag(info.flags & facts.DomInf.paused)
+
+
+def _freeze(xen: Hypervisor, domain: Domain, wanted: bool) -> None:
+    paused = bool(info(xen, domain).flags & facts.DomInf.paused)
+    if wanted and not paused:
+        _refusing_self(xen, domain, domctl.pause)
+    elif paused and not wanted:
+        domctl.unpause(xen, domain.domid)
+
+
+def _kill(xen: Hypervisor, domain: Domain, *_: object) -> None:
+    _refusing_self(xen, domain, domctl.destroy)
+
+
+def _refusing_self(xen: Hypervisor, domain: Domain, act: object) -> None:
+    """Xen says EINVAL of a domain's own id; say so in words, before."""
+    if domain.domid == names.own_domid(xen):
+        raise BadInput("this is the domain that xenfs itself runs in", errno.EINVAL)
+    act(xen, domain.domid)  # type: ignore[operator]
+
+
+_CALL = {"call": domains.GETDOMAININFO.name, "checked": True}
+
+DOMAIN = Dir(
+    "<d>",
+    "A domain",
+    (
+        File("info", "Everything that getdomaininfo says", read=_info, **_CALL),
+        field(info, "uuid", show.handle, "UUID", of="handle"),
+        File("name", "Name in xenstore, empty without one", read=names.name, slow_read=True, call="(xenstore)"),
+        File("type", "pv, hvm or pvh", read=_kind, **_CALL),
+        File(
+            "state", "dying, crashed, shutdown, paused, running, blocked or runnable", read=_shown(facts.state),
+            **_CALL,
+        ),
+        File("shutdown_reason", "Why it has shut down, empty while it has not", read=_shown(facts.reason), **_CALL),
+        field(info, "cpu_time_ns", show.dec, "CPU time of all vCPUs, ns", of="cpu_time"),
+        field(info, "nr_online_vcpus", show.dec, "How many vCPUs are online"),
+        field(info, "max_vcpu_id", facts.vcpu_id, "Highest vCPU number, -1 for none"),
+        field(info, "cpupool", show.dec, "Id of its cpupool"),
+        File("vcpu_stat", "A line for each vCPU", read=vcpu_stat, call="domctl getvcpuinfo"),
+        File(
+            "freeze", "Whether it is paused; write 0 or 1, idempotent", read=_shown(_frozen), write=_freeze,
+            parse=parse.switch, call="domctl getdomaininfo, pausedomain, unpausedomain", checked=True,
+        ),
+        File(
+            "kill", "Any write ends the domain at once", write=_kill, parse=parse.anything, slow_write=True,
+            option="lifecycle", call="domctl destroydomain", tier="B",
+        ),
+        Dir(
+            "memory",
+            "Memory of the domain",
+            (
+                field(info, "current_kb", show.kib_of_pages, "Memory that it has, kB", of="tot_pages"),
+                File(
+                    "max", "Most that it may have, kB, or max", read=_shown(lambda i: facts.limit(i.max_pages)),
+                    write=_set_max, parse=parse.or_max(parse.integer(0, _MOST_KIB, "number of kB")),
+                    call="domctl getdomaininfo, max_mem", checked=True,
+                ),
+                field(info, "shared_kb", show.kib_of_pages, "Memory that it shares, kB", of="shr_pages"),
+                field(info, "paged_kb", show.kib_of_pages, "Memory that is paged out, kB", of="paged_pages"),
+            ),
+        ),
+        SCHED,
+        VCPUS,
+    ),
+    remove=_kill,
+    volatile=True,
+)  # fmt: skip
+
+_LINK = Link("<domain>", "Where the domain's directory is", target=lambda xen, domain: f"../{domain.domid}")
+
+DOMAINS = Dir(
+    "domains",
+    "Domains",
+    (
+        File("stat", "A line for each domain: its single-value files", read=_stat, call="sysctl getdomaininfolist"),
+        Link("self", "The domain that xenfs runs in", target=lambda xen: str(names.own_domid(xen))),
+        Dir(
+            "by-name",
+            "Domains by their names in xenstore",
+            (Each(label="<name>", list=names.by_name, find=names.find_name, node=_LINK, guard=domains.still),),
+            volatile=True,
+            slow=True,
+        ),
+        Dir(
+            "by-uuid",
+            "Domains by their UUIDs",
+            (Each(label="<uuid>", list=names.by_uuid, find=names.find_uuid, node=_LINK, guard=domains.still),),
+            volatile=True,
+        ),
+        Each(label="<d>", list=_all, find=_find, node=DOMAIN, guard=domains.still),
+    ),
+    when=answers(lambda xen: domains.info_now(xen, 0)),
+    volatile=True,
+)  # fmt: skip

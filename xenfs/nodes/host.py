@@ -1,0 +1,128 @@
+"""host/: the machine and the hypervisor as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xenfs.abi.numbers import PhysCap, SchedId
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import sysctl
+from xenfs.hypervisor.calls.sysctl import physinfo
+from xenfs.nodes import parse, show
+from xenfs.nodes.base import Dir, Each, File, Stream, field
+from xenfs.nodes.conditions import answers
+from xenfs.nodes.cpus import CPUS
+from xenfs.nodes.hypfs import PARAMS
+from xenfs.nodes.members import members
+from xenfs.nodes.memory import MEMORY
+
+_KEYS = "the ASCII keys of Xen's console, such as q or r"
+
+
+def scheduler_name(number: int) -> str:
+    """A scheduler's name as the command line has it, such as credit2."""
+    return SchedId(number).name.lower() if number in list(SchedId) else str(number)
+
+
+def _info(xen: Hypervisor) -> str:
+    return show.flat(members(xen.abi, physinfo(xen)))
+
+
+def hw_caps(info: Any) -> str:
+    """The eight words of CPU features that physinfo has, as xl shows them."""
+    return ":".join(f"{word:08x}" for word in info.hw_cap)
+
+
+def _virt_caps(xen: Hypervisor) -> str:
+    have = physinfo(xen).capabilities
+    return show.words(str(cap.name).replace("gnttab_", "gnttab-") for cap in PhysCap if have & cap)
+
+
+def _cpu_stat(xen: Hypervisor) -> str:
+    idle = sysctl.cpu_idle_ns(xen, physinfo(xen).max_cpu_id + 1)
+    return show.lines(f"cpu{cpu} {ns}" for cpu, ns in enumerate(idle))
+
+
+def _nodes(xen: Hypervisor) -> list[tuple[str, int]]:
+    return [(str(node), node) for node in sysctl.numa(xen)]
+
+
+def _node(xen: Hypervisor, name: str) -> int | None:
+    return dict(_nodes(xen)).get(name)
+
+
+def _meminfo(xen: Hypervisor, node: int) -> str:
+    found = sysctl.numa(xen)[node]
+    return show.flat({"MemTotal": f"{found.span >> 10} kB", "MemFree": f"{found.free >> 10} kB"})
+
+
+def _node_cpus(xen: Hypervisor, node: int) -> str:
+    return show.ranges(cpu for cpu, place in sysctl.cpu_topology(xen).items() if place.node == node)
+
+
+def _debug_keys(text: str) -> bytes:
+    given = parse.text(text)
+    for at, key in enumerate(given):
+        if not "!" <= key <= "~":
+            raise parse.BadInput(f"not one of {_KEYS}", at=at)
+    return given.encode()
+
+
+NODE = Dir(
+    "<n>",
+    "A NUMA node",
+    (
+        File(
+            "meminfo", "Memory of the node; MemTotal is what it spans, holes included", read=_meminfo,
+            call="sysctl numainfo",
+        ),
+        File(
+            "distance", "Distance to every node", read=lambda xen, n: sysctl.numa(xen)[n].distances,
+            show=show.words, call="sysctl numainfo",
+        ),
+        File("cpulist", "CPUs of the node", read=_node_cpus, call="sysctl cputopoinfo"),
+        File(
+            "heap_free_bytes", "Free bytes of Xen's heap on the node", read=lambda xen,
+            n: sysctl.free_heap(xen, n), call="sysctl availheap", tier="B",
+        ),
+    ),
+)  # fmt: skip
+
+CONSOLE = Dir(
+    "console",
+    "Xen's console",
+    (
+        Stream(
+            "log", "The console ring; a file that is kept open follows it",
+            read=sysctl.console, follow=sysctl.console, call="sysctl readconsole",
+        ),
+        File(
+            "log_clear", "Any write empties the console ring", write=lambda xen, _: sysctl.console_clear(xen),
+            parse=parse.anything, call="sysctl readconsole", tier="B",
+        ),
+    ),
+)  # fmt: skip
+
+HOST = Dir(
+    "host",
+    "The machine, and the hypervisor as a whole",
+    (
+        File("info", "Everything that physinfo says", read=_info, call="sysctl physinfo"),
+        File("scheduler", "The default scheduler", read=sysctl.sched_id, show=scheduler_name, call="sysctl sched_id"),
+        field(physinfo, "cpu_khz", show.dec, "Frequency of the CPUs, kHz"),
+        File("hw_caps", "CPU features, eight words", read=physinfo, show=hw_caps, call="sysctl physinfo", tier="B"),
+        File("virt_caps", "What the machine can do for guests", read=_virt_caps, call="sysctl physinfo"),
+        File("cpu_stat", "Idle time of each CPU, ns", read=_cpu_stat, call="sysctl getcpuinfo"),
+        File(
+            "debug_keys", f"Debug keys: {_KEYS}; output in console/log", write=lambda xen,
+            keys: sysctl.debug_keys(xen, keys), parse=_debug_keys, call="sysctl debug_keys", tier="C",
+            option="debug", longest=64,
+        ),
+        PARAMS,
+        MEMORY,
+        CPUS,
+        Dir("nodes", "NUMA nodes", (Each(label="<n>", list=_nodes, find=_node, node=NODE),)),
+        CONSOLE,
+    ),
+    when=answers(physinfo),
+)  # fmt: skip

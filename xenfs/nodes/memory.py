@@ -1,0 +1,136 @@
+"""host/memory/: the machine's memory, as Xen counts and maps it."""
+
+from __future__ import annotations
+
+import re
+
+from xenfs.abi.numbers import PageOffline, PageQuery, PageStatus
+from xenfs.errors import BadInput
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import memory, sysctl
+from xenfs.hypervisor.calls.sysctl import physinfo
+from xenfs.nodes import parse, show
+from xenfs.nodes.base import Dir, Exchange, File, field
+from xenfs.nodes.conditions import answers, every, x86
+
+_E820 = {1: "ram", 2: "reserved", 3: "acpi_data", 4: "acpi_nvs", 5: "unusable", 6: "disabled", 7: "pmem"}
+_MOST_PAGES = 1024  # in one question: Xen keeps a word for each, and its sysctl lock, meanwhile
+_OWNER_SHIFT = 16  # PG_OFFLINE_OWNER_SHIFT
+
+_bits = parse.integer(0, 64, "number of address bits")
+_availheap = parse.fields(
+    ("node", parse.integer(-1, 4095, "node, or -1 for all")), ("minbits", _bits), ("maxbits", _bits)
+)
+
+
+def _free(xen: Hypervisor, question: tuple[int, int, int]) -> int:
+    node, low, high = question
+    return sysctl.free_heap(xen, node, low, high)
+
+
+def _e820(xen: Hypervisor) -> str:
+    return show.lines(f"{r.start:#x}-{r.end:#x} {_E820.get(r.type, r.type)}" for r in memory.machine_memory_map(xen))
+
+
+def _rmrr(xen: Hypervisor) -> str:
+    return show.lines(f"{start:#x} {count}" for start, count in memory.reserved_device_memory(xen))
+
+
+def page_range(text: str) -> tuple[int, int]:
+    """One machine frame number, or first-last, decimal or hexadecimal, as (first, last)."""
+    words = re.fullmatch(r"([^\s-]+)(?:-([^\s-]+))?", text.strip())
+    if not words:
+        raise BadInput("not a page number, or first-last", at=0)
+    number = parse.integer(0, 2**32 - 2, "machine frame number")
+    first = number(words[1])
+    last = number(words[2]) if words[2] else first
+    if last < first:
+        raise BadInput("this range runs backwards", at=0)
+    if last - first >= _MOST_PAGES:
+        raise BadInput(f"more than {_MOST_PAGES} pages in one question", at=0)
+    return first, last
+
+
+def _names(flags: type[PageQuery] | type[PageStatus], word: int) -> str:
+    return ",".join(str(flag.name).lower() for flag in flags if word & flag) or "invalid"
+
+
+def _asked(what: PageOffline) -> object:
+    def ask(xen: Hypervisor, pages: tuple[int, int]) -> str:
+        words = sysctl.page_offline(xen, what, *pages)
+        if what == PageOffline.query_page_offline:
+            rows = [_names(PageQuery, word) for word in words]
+        else:
+            rows = [
+                _names(PageStatus, word) + (f" owner={word >> _OWNER_SHIFT}" if word & PageStatus.OWNED else "")
+                for word in words
+            ]
+        return show.lines(f"{page:#x} {row}" for page, row in enumerate(rows, pages[0]))
+
+    return ask
+
+
+MEMORY = Dir(
+    "memory",
+    "The machine's memory",
+    (
+        field(physinfo, "total_kb", show.kib_of_pages, "Memory of the machine, kB", of="total_pages"),
+        field(physinfo, "free_kb", show.kib_of_pages, "Memory that no domain has, kB", of="free_pages"),
+        field(
+            physinfo, "claimed_kb", show.kib_of_pages,
+            "Memory that is claimed for domains but not theirs yet, kB", of="outstanding_pages",
+        ),
+        File(
+            "max_mfn", "Highest machine frame number of RAM", read=memory.maximum_ram_page,
+            call="memory_op maximum_ram_page", tier="B",
+        ),
+        Exchange(
+            "availheap", 'Write "node minbits maxbits" (-1: all nodes; 0: no bound), read the free bytes',
+            write=_free, parse=_availheap, show=show.dec, call="sysctl availheap", tier="B",
+        ),
+        File(
+            "e820", "The firmware's memory map; ends are exclusive", read=_e820,
+            call="memory_op machine_memory_map", tier="B", when=every(x86, answers(memory.machine_memory_map)),
+        ),
+        File(
+            "rmrr", "Ranges that devices claim: first frame, number of frames", read=_rmrr,
+            call="memory_op reserved_device_memory_map", tier="B",
+            when=every(x86, answers(memory.reserved_device_memory)),
+        ),
+        Exchange(
+            "page_status", "Write a page or first-last, read the state of each",
+            write=_asked(PageOffline.query_page_offline), parse=page_range, call="sysctl page_offline_op",
+            tier="C", option="debug",
+        ),
+        Exchange(
+            "soft_offline_page", "Write pages to take offline, read what became of each",
+            write=_asked(PageOffline.page_offline), parse=page_range, call="sysctl page_offline_op", tier="C",
+            option="debug",
+        ),
+        Exchange(
+            "online_page", "Write pages to bring back, read what became of each",
+            write=_asked(PageOffline.page_online), parse=page_range, call="sysctl page_offline_op", tier="C",
+            option="debug",
+        ),
+        Dir(
+            "sharing",
+            "Sharing of pages between domains",
+            (
+                File(
+                    "freed_kb", "Memory that sharing has freed, kB", read=memory.sharing_freed_pages,
+                    show=show.kib_of_pages, call="memory_op get_sharing_freed_pages", tier="B",
+                ),
+                File(
+                    "used_kb", "Memory that is shared, kB", read=memory.sharing_shared_pages,
+                    show=show.kib_of_pages, call="memory_op get_sharing_shared_pages", tier="B",
+                ),
+                File(
+                    "audit", "Errors that an audit of sharing finds", read=memory.sharing_audit,
+                    call="memory_op sharing_op audit", tier="C", option="debug",
+                    when=answers(memory.sharing_audit),
+                ),
+            ),
+            when=every(x86, answers(memory.sharing_freed_pages)),
+        ),
+    ),
+)  # fmt: skip

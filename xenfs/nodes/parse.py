@@ -1,0 +1,154 @@
+"""Text to values. Each parser takes the text of one write and returns a value, or raises BadInput that says
+what is wrong, where, and what would be right. No parser asks the hypervisor anything."""
+
+from __future__ import annotations
+
+import errno
+import re
+import uuid
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from xenfs.errors import BadInput
+
+Parser = Callable[[str], object]
+MAX = None  # what the word "max" means: no limit
+_DECIMAL = re.compile(r"[0-9]{1,20}")
+_HEX = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
+_MOST_IN_A_LIST = 1 << 16  # far above any CPU or node number; keeps "0-4000000000" from filling memory
+
+
+def text(value: str) -> str:
+    """Any text that is not empty."""
+    if not value:
+        raise BadInput("nothing was written", at=0)
+    return value
+
+
+def anything(_: str) -> None:
+    """Whatever is written, even nothing, is the command."""
+
+
+def integer(low: int = 0, high: int = 2**64 - 1, what: str = "number") -> Callable[[str], int]:
+    """A decimal (or 0x) integer from low to high; EINVAL for other text, ERANGE outside."""
+
+    def parse(value: str) -> int:
+        word = value.strip(" \t")
+        sign, digits = (-1, word[1:]) if word.startswith("-") else (1, word)
+        if _HEX.fullmatch(digits):
+            number = sign * int(digits, 16)
+        elif _DECIMAL.fullmatch(digits):
+            number = sign * int(digits)
+        elif digits.isdecimal() and digits.isascii():
+            raise BadInput(f"{what} must be {low} to {high}", errno.ERANGE, word=word)
+        else:
+            raise BadInput(f"not a {what} ({low} to {high})", word=word or None, at=0)
+        if not low <= number <= high:
+            raise BadInput(f"{what} must be {low} to {high}", errno.ERANGE, word=word)
+        return number
+
+    return parse
+
+
+def or_max(inner: Callable[[str], int]) -> Callable[[str], int | None]:
+    """What `inner` reads, or the word max, which gives None."""
+
+    def parse(value: str) -> int | None:
+        if value.strip(" \t") == "max":
+            return MAX
+        try:
+            return inner(value)
+        except BadInput as problem:
+            raise BadInput(f'{problem.why}, or "max"', problem.errno, word=problem.word, at=problem.at) from None
+
+    return parse
+
+
+def switch(value: str) -> bool:
+    """0 or 1."""
+    word = value.strip(" \t")
+    if word not in ("0", "1"):
+        raise BadInput("must be 0 or 1", word=word or None, at=0)
+    return word == "1"
+
+
+def one_of(names: Collection[str]) -> Callable[[str], str]:
+    """One of some words, spelled exactly so."""
+
+    def parse(value: str) -> str:
+        word = value.strip(" \t")
+        if word not in names:
+            raise BadInput(f"must be one of: {' '.join(names)}", word=word or None, at=0)
+        return word
+
+    return parse
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a written list of CPUs or nodes asks for: a set, or a change to one. `all` is the word all."""
+
+    chosen: frozenset[int]
+    change: str = ""  # "", "+" or "-"
+    all: bool = False
+
+    def applied(self, now: Collection[int], possible: Collection[int], what: str) -> frozenset[int]:
+        """The set that results from `now`; ERANGE names the first number that is not possible."""
+        odd = sorted(self.chosen - frozenset(possible))
+        if odd:
+            limit = f"{min(possible)} to {max(possible)}" if possible else "none"
+            raise BadInput(f"no {what} {odd[0]} here ({limit})", errno.ERANGE, word=str(odd[0]))
+        if self.all:
+            return frozenset(possible)
+        if self.change == "+":
+            return frozenset(now) | self.chosen
+        return frozenset(now) - self.chosen if self.change == "-" else self.chosen
+
+
+def number_list(what: str = "CPU") -> Callable[[str], Numbers]:
+    """A list such as "0-3,8", "+4", "-0-1" or "all"."""
+
+    def parse(value: str) -> Numbers:
+        body = value.strip(" \t")
+        if body == "all":
+            return Numbers(frozenset(), all=True)
+        change = body[0] if body[:1] in ("+", "-") else ""
+        chosen: set[int] = set()
+        for part in body[len(change) :].split(","):
+            chosen.update(_run(part.strip(" \t"), what))
+        return Numbers(frozenset(chosen), change)
+
+    return parse
+
+
+def _run(part: str, what: str) -> range:
+    match = re.fullmatch(r"([0-9]{1,20})(?:-([0-9]{1,20}))?", part)
+    if not match:
+        raise BadInput(f'not a list of {what}s such as "0-3,8", or "all"', word=part or None, at=0)
+    low = int(match[1])
+    high = int(match[2] or low)
+    if high < low:
+        raise BadInput("this range runs backwards", word=part)
+    if high >= _MOST_IN_A_LIST:
+        raise BadInput(f"no {what} has such a number", errno.ERANGE, word=part)
+    return range(low, high + 1)
+
+
+def handle(value: str) -> bytes:
+    """A UUID in its usual form, as the sixteen bytes of a domain's handle."""
+    word = value.strip(" \t")
+    if not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", word):
+        raise BadInput("not a UUID such as 01234567-89ab-cdef-0123-456789abcdef", word=word or None, at=0)
+    return uuid.UUID(word).bytes
+
+
+def fields(*parts: tuple[str, Callable[[str], object]]) -> Callable[[str], tuple[object, ...]]:
+    """Several words, each with a name and a parser of its own."""
+
+    def parse(value: str) -> tuple[object, ...]:
+        given = value.split()
+        if len(given) != len(parts):
+            raise BadInput(f"wants {len(parts)} words: {' '.join(name for name, _ in parts)}", at=0)
+        return tuple(inner(word) for word, (_, inner) in zip(given, parts, strict=True))
+
+    return parse

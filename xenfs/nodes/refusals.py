@@ -1,0 +1,71 @@
+"""Why writes were refused, for people: a ring of the last ones, with a caret under the word that is wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from xenfs.errors import BadInput, XenfsError, errno_name
+
+_KEPT = 64
+_LONGEST_LINE = 200
+
+
+class Refusals:
+    """The last refused writes, oldest first, bounded in number and in the length of what was written."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: deque[str] = deque(maxlen=_KEPT)
+
+    @contextmanager
+    def noting(self, path: str, data: bytes) -> Iterator[None]:
+        """Note what goes wrong inside, and let it go on to the writer."""
+        try:
+            yield
+        except (XenfsError, OSError) as problem:
+            self.add(path, bytes(data), problem)
+            raise
+
+    def add(self, path: str, data: bytes, problem: XenfsError | OSError) -> None:
+        """Remember one refusal."""
+        when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        why = problem.why if isinstance(problem, BadInput) else str(problem)
+        lines = [f"{when} {path}: {errno_name(problem.errno or 0)}: {why}"]
+        if data:
+            shown, caret = _caret(data, problem)
+            lines.append(f"  {shown}")
+            if caret is not None:
+                lines.append(f"  {' ' * caret}^")
+        with self._lock:
+            self._entries.append("\n".join(lines))
+
+    def text(self) -> str:
+        """Everything that is remembered."""
+        with self._lock:
+            return "\n".join(self._entries)
+
+    def clear(self) -> None:
+        """Forget it all."""
+        with self._lock:
+            self._entries.clear()
+
+
+def _caret(data: bytes, problem: XenfsError | OSError) -> tuple[str, int | None]:
+    """What was written, made harmless for a terminal, and the column of the caret below it."""
+    given = data.decode("utf-8", "replace").removesuffix("\n")
+    at: int | None = None
+    if isinstance(problem, BadInput):
+        at = problem.at
+        if problem.word and (found := given.find(problem.word)) >= 0:
+            at = found
+    before = _harmless(given[: at or 0])
+    shown = (before + _harmless(given[at or 0 :]))[:_LONGEST_LINE]
+    return shown, None if at is None or len(before) >= _LONGEST_LINE else len(before)
+
+
+def _harmless(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

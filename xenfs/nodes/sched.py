@@ -1,0 +1,50 @@
+"""domains/<d>/sched/: what the scheduler of the domain's cpupool holds for the domain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xenfs.abi.numbers import SchedId
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import domains, scheduler
+from xenfs.hypervisor.calls.sysctl import cpupool
+from xenfs.hypervisor.lives import Domain
+from xenfs.nodes import parse, show
+from xenfs.nodes.base import Dir, File
+
+
+def _scheduler(xen: Hypervisor, domain: Domain) -> int:
+    return cpupool(xen, domains.info(xen, domain).cpupool).sched_id
+
+
+def _scheduled_by(*kinds: SchedId) -> Any:
+    return lambda xen, domain: _scheduler(xen, domain) in kinds
+
+
+def _parameter(name: str, help: str, member: str, low: int, high: int, *kinds: SchedId) -> File:
+    def read(xen: Hypervisor, domain: Domain) -> int:
+        return int(getattr(scheduler.parameters(xen, domain.domid, _scheduler(xen, domain)), member))
+
+    def write(xen: Hypervisor, domain: Domain, value: int) -> None:
+        scheduler.set_parameters(xen, domain.domid, _scheduler(xen, domain), **{member: value})
+
+    return File(
+        name, help, read=read, write=write, show=show.dec, parse=parse.integer(low, high, name),
+        only=_scheduled_by(*kinds), call="domctl scheduler_op", tier="B" if SchedId.RTDS in kinds else "A",
+    )  # fmt: skip
+
+
+_SHARES = (SchedId.CREDIT, SchedId.CREDIT2)
+_MOST_US = 2**32 - 1
+
+SCHED = Dir(
+    "sched",
+    "Parameters that the scheduler holds for the domain",
+    (
+        _parameter("weight", "Share of CPU time beside other domains, 1 to 65535", "weight", 1, 65535, *_SHARES),
+        _parameter("cap", "Most CPU time, percent of one CPU; 0 for no cap", "cap", 0, 65535, *_SHARES),
+        _parameter("period_us", "Length of a period, us", "period", 10, _MOST_US, SchedId.RTDS),
+        _parameter("budget_us", "CPU time in each period, us", "budget", 10, _MOST_US, SchedId.RTDS),
+    ),
+    only=_scheduled_by(*_SHARES, SchedId.RTDS),
+)

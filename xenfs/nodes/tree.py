@@ -1,0 +1,128 @@
+"""The whole tree: the tables joined, cut to one hypervisor and one set of mount options, or printed as a reference."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.nodes.about import About, about
+from xenfs.nodes.base import Dir, Each, Exchange, File, Node
+from xenfs.nodes.cpupools import CPUPOOLS
+from xenfs.nodes.domains import DOMAINS
+from xenfs.nodes.host import HOST
+from xenfs.nodes.hypfs import HYPFS
+from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.version import VERSION
+from xenfs.options import Options
+
+_EVERYTHING = Options(lifecycle=True, debug=True, raw=True)
+Guards = tuple[Callable[..., Any], ...]
+
+
+def whole(options: Options, refusals: Refusals) -> Dir:
+    """Every entry that there can be, on any Xen and with any options."""
+    facts = About(options, refusals, lambda: (str(row) for row in reference()))
+    return Dir("", "Xen's hypercall interfaces as files", (about(facts), VERSION, HOST, HYPFS, CPUPOOLS, DOMAINS))
+
+
+def build(xen: Hypervisor, options: Options, refusals: Refusals) -> Dir:
+    """The tree of one mount: what this Xen lacks, or the options leave out, is not in it."""
+    cut = _Cut(xen, options)
+    root = cut.node(whole(options, refusals), ())
+    assert isinstance(root, Dir)
+    return root
+
+
+class _Cut:
+    """Copies a table with what does not apply left out. Shapes that contain themselves are copied once."""
+
+    def __init__(self, xen: Hypervisor, options: Options) -> None:
+        self._xen, self._options = xen, options
+        self._done: dict[tuple[Node, Guards], Node | None] = {}
+
+    def node(self, node: Node, guards: Guards) -> Node | None:
+        """The node for this mount, None where it has no place in it."""
+        key = (node, guards)
+        if key not in self._done:
+            self._done[key] = self._made(node, guards) if self._wanted(node) else None
+        return self._done[key]
+
+    def _wanted(self, node: Node) -> bool:
+        return self._options.has(node.option) and (node.when is None or node.when(self._xen))
+
+    def _made(self, node: Node, guards: Guards) -> Node | None:
+        if isinstance(node, Dir):
+            return self._dir(node, guards)
+        if isinstance(node, File):
+            writable = node.write is not None and not self._options.ro and self._options.has(node.write_option)
+            if isinstance(node, Exchange) or writable:
+                return replace(node, guards=guards)
+            return None if node.read is None else replace(node, guards=guards, write=None)
+        return replace(node, guards=guards)
+
+    def _dir(self, node: Dir, guards: Guards) -> Dir | None:
+        lifecycle = self._options.lifecycle and not self._options.ro
+        entries = [made for entry in node.entries if (made := self._entry(entry, guards))]
+        if node.entries and not entries:
+            return None
+        return replace(
+            node,
+            entries=entries,
+            guards=guards,
+            make=node.make if lifecycle else None,
+            remove=node.remove if lifecycle else None,
+        )
+
+    def _entry(self, entry: Node | Each, guards: Guards) -> Node | Each | None:
+        if isinstance(entry, Node):
+            return self.node(entry, guards)
+        below = (*guards, entry.guard) if entry.guard else guards
+        if isinstance(entry.node, Node):
+            shape = self.node(entry.node, below)
+            return None if shape is None else replace(entry, node=shape)
+        choose = entry.node
+        return replace(entry, node=lambda ident: self._chosen(choose(ident), below))
+
+    def _chosen(self, node: Node, guards: Guards) -> Node:
+        made = self.node(node, guards)
+        if made is None:
+            raise LookupError(f"{node.name}: a shape that this mount does not have")
+        return made
+
+
+class Row(NamedTuple):
+    """A line of the reference: a path pattern and what is known of it."""
+
+    path: str
+    node: Node
+
+    @property
+    def mode(self) -> str:
+        """Permission bits, four octal digits."""
+        return f"{stat.S_IMODE(self.node.mode):04o}"
+
+    def __str__(self) -> str:
+        call = (getattr(self.node, "call", "") or "-").replace(" ", ":").replace(",:", ",")
+        return f"{self.path} {self.mode} {self.node.tier} {call} {self.node.help}"
+
+
+def reference() -> Iterator[Row]:
+    """A row for each file and link that there can be, in the order of the tables."""
+    yield from _rows("", whole(_EVERYTHING, Refusals()))
+
+
+def _rows(prefix: str, directory: Dir) -> Iterator[Row]:
+    for entry in directory.entries:
+        if isinstance(entry, Node):
+            shapes = [(entry.name, entry)]
+        else:
+            given = (entry.node,) if isinstance(entry.node, Node) else entry.shapes
+            shapes = [(entry.label, shape) for shape in given]
+        for name, shape in shapes:
+            if isinstance(shape, Dir):
+                yield from _rows(f"{prefix}{name}/", shape)
+            else:
+                yield Row(prefix + name, shape)

@@ -1,0 +1,124 @@
+"""domains/<d>/vcpus/: virtual CPUs, their state, and where they may run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from xenfs.abi.numbers import Affinity
+from xenfs.errors import HypercallError
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import domains, domctl
+from xenfs.hypervisor.calls.sysctl import cpu_topology, cpupool, physinfo
+from xenfs.hypervisor.lives import Domain
+from xenfs.nodes import facts, parse, show
+from xenfs.nodes.base import Dir, Each, File, field
+from xenfs.nodes.members import members
+
+
+def _count(xen: Hypervisor, domain: Domain) -> int:
+    highest = domains.info(xen, domain).max_vcpu_id
+    return 0 if highest == facts.NO_VCPU else highest + 1
+
+
+def _vcpus(xen: Hypervisor, domain: Domain) -> list[tuple[str, int]]:
+    return [(str(vcpu), vcpu) for vcpu in range(_count(xen, domain))]
+
+
+def _find(xen: Hypervisor, domain: Domain, name: str) -> int | None:
+    return dict(_vcpus(xen, domain)).get(name)
+
+
+def info(xen: Hypervisor, domain: Domain, vcpu: int) -> Any:
+    """struct xen_domctl_getvcpuinfo of one vCPU."""
+    return domctl.vcpuinfo(xen, domain.domid, vcpu)
+
+
+info.call = domctl.GETVCPUINFO.name  # type: ignore[attr-defined]
+
+
+def state(found: Any) -> str:
+    """offline, running, blocked or runnable: the first that holds."""
+    if not found.online:
+        return "offline"
+    return "running" if found.running else "blocked" if found.blocked else "runnable"
+
+
+def vcpu_stat(xen: Hypervisor, domain: Domain) -> str:
+    """Nested keyed: a line for each vCPU."""
+    return show.nested(
+        (vcpu, {"online": found.online, "state": state(found), "cpu": found.cpu, "cpu_time_ns": found.cpu_time})
+        for vcpu, found in _each_info(xen, domain)
+    )
+
+
+def _each_info(xen: Hypervisor, domain: Domain) -> Iterator[tuple[int, Any]]:
+    for vcpu in range(_count(xen, domain)):
+        try:
+            yield vcpu, info(xen, domain, vcpu)
+        except HypercallError:
+            domains.still(xen, domain)  # the domain is there: only this number has no vCPU
+
+
+def _affinity(which: Affinity) -> Any:
+    def read(xen: Hypervisor, domain: Domain, vcpu: int) -> list[int]:
+        return domctl.vcpu_affinity(xen, domain.domid, vcpu, which, physinfo(xen).max_cpu_id + 1)
+
+    return read
+
+
+def _set_affinity(which: Affinity) -> Any:
+    def write(xen: Hypervisor, domain: Domain, vcpu: int, asked: parse.Numbers) -> None:
+        nr_cpus = physinfo(xen).max_cpu_id + 1
+        now = domctl.vcpu_affinity(xen, domain.domid, vcpu, which, nr_cpus) if asked.change else ()
+        chosen = asked.applied(now, list(cpu_topology(xen)), "CPU")
+        if not chosen:
+            raise parse.BadInput("no CPU would be left", at=0)
+        domctl.set_vcpu_affinity(xen, domain.domid, vcpu, which, chosen, nr_cpus)
+
+    return write
+
+
+def _effective(which: Affinity) -> Any:
+    """What Xen works with: the affinity, cut to the pool's CPUs and, for the soft one, to the hard one."""
+
+    def read(xen: Hypervisor, domain: Domain, vcpu: int) -> set[int]:
+        cpus = set(cpupool(xen, domains.info(xen, domain).cpupool).cpus)
+        cpus &= set(_affinity(Affinity.HARD)(xen, domain, vcpu))
+        return cpus & set(_affinity(Affinity.SOFT)(xen, domain, vcpu)) if which == Affinity.SOFT else cpus
+
+    return read
+
+
+_SET = {"show": show.ranges, "parse": parse.number_list(), "call": "domctl getvcpuaffinity, setvcpuaffinity"}
+_NOW = {"show": show.ranges, "call": "domctl getvcpuaffinity, sysctl cpupool_op"}
+
+VCPU = Dir(
+    "<v>",
+    "A virtual CPU",
+    (
+        File(
+            "info", "Everything that getvcpuinfo says", read=lambda xen,
+            *ids: show.flat(members(xen.abi, info(xen, *ids))), call="domctl getvcpuinfo",
+        ),
+        field(info, "online", show.flag, "Whether the guest has brought it up"),
+        File("state", "offline, running, blocked or runnable", read=info, show=state, call="domctl getvcpuinfo"),
+        field(info, "cpu", show.dec, "CPU that it runs on, or ran on last"),
+        field(info, "cpu_time_ns", show.dec, "CPU time, ns", of="cpu_time"),
+        File(
+            "affinity_hard", "CPUs that it may run on", read=_affinity(Affinity.HARD),
+            write=_set_affinity(Affinity.HARD), **_SET,
+        ),
+        File(
+            "affinity_soft", "CPUs that it prefers", read=_affinity(Affinity.SOFT),
+            write=_set_affinity(Affinity.SOFT), **_SET,
+        ),
+        File(
+            "affinity_hard.effective", "CPUs that it can run on in its cpupool", read=_effective(Affinity.HARD),
+            **_NOW,
+        ),
+        File("affinity_soft.effective", "CPUs that it prefers among those", read=_effective(Affinity.SOFT), **_NOW),
+    ),
+)  # fmt: skip
+
+VCPUS = Dir("vcpus", "Virtual CPUs", (Each(label="<v>", list=_vcpus, find=_find, node=VCPU),))

@@ -1,0 +1,75 @@
+"""version/: what this Xen is and how it was built."""
+
+from __future__ import annotations
+
+from xenfs.abi.numbers import Feature
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import hypfs, version
+from xenfs.nodes import show
+from xenfs.nodes.base import Dir, File
+from xenfs.nodes.conditions import answers
+
+
+def _full(xen: Hypervisor) -> str:
+    major, minor = version.release(xen)
+    return f"{major}.{minor}{show.text(version.extra(xen))}"
+
+
+def _compile_info(xen: Hypervisor) -> str:
+    info = version.compile_info(xen)
+    names = ("compiler", "compile_by", "compile_domain", "compile_date")
+    return show.flat((name, show.c_string(xen.abi.ffi.buffer(getattr(info, name)))) for name in names)
+
+
+def _features(xen: Hypervisor) -> str:
+    names = {int(feature): feature.name for feature in Feature}
+    return show.lines(names.get(number, f"feature_{number}") for number in version.features(xen))
+
+
+def _config(xen: Hypervisor) -> bytes:
+    return hypfs.content(xen, "/buildinfo/config")[1]
+
+
+VERSION = Dir(
+    "version",
+    "Version and build of the hypervisor",
+    (
+        File("major", "Major version of Xen", read=lambda xen: version.release(xen)[0], call="xen_version version"),
+        File("minor", "Minor version of Xen", read=lambda xen: version.release(xen)[1], call="xen_version version"),
+        File("extra", "What follows the minor version", read=version.extra, call="xen_version extraversion"),
+        File("full", "The whole version", read=_full, call="xen_version version, extraversion"),
+        File(
+            "capabilities", "Guest types that Xen can run", read=version.capabilities,
+            call="xen_version capabilities",
+        ),
+        File(
+            "commandline", "Command line that Xen was booted with", read=version.commandline,
+            call="xen_version commandline",
+        ),
+        File(
+            "changeset", "Commit that Xen was built from", read=version.changeset, call="xen_version changeset",
+            tier="B",
+        ),
+        File(
+            "build_id", "Build id of the linker", read=version.build_id, show=bytes.hex, call="xen_version build_id",
+            tier="B", when=answers(version.build_id),
+        ),
+        File(
+            "compile_info", "Compiler, and who built Xen where and when", read=_compile_info,
+            call="xen_version compile_info", tier="B",
+        ),
+        File("pagesize", "Bytes of a page", read=version.pagesize, call="xen_version pagesize", tier="B"),
+        File(
+            "features", "Features that Xen offers to this domain, one name a line", read=_features,
+            call="xen_version get_features", tier="B",
+        ),
+        File(
+            "virt_start", "Where Xen's own mapping begins, 0 for a domain that is not PV", read=version.virt_start,
+            show=show.hexa, call="xen_version platform_parameters", tier="C",
+        ),
+        File(
+            "config", "The .config that Xen was built from", read=_config, call="hypfs_op read", tier="B",
+            when=answers(_config),
+        ),
+    ),
+)  # fmt: skip
