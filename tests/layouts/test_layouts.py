@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from measured import golden, structs, version
+from measured import golden, structs
 
 from xenfs.abi import Abi, load
-from xenfs.abi.layout import differences, layout
+from xenfs.abi.layout import differences, layout, version
 from xenfs.abi.releases import ARCHES, INTERFACES, RELEASES, interfaces
 
 COMBINATIONS = [

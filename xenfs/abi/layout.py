@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xenfs.abi import Abi
+from xenfs.abi.select import Version
 
 # (offset, size) in bytes; of a bitfield (offset, size, bit, width): the unit's place, then the bits in it.
 Place = tuple[int, ...]
@@ -39,6 +40,33 @@ def differences(name: str, declared: Layout, measured: Layout) -> list[str]:
         elif _bits(here) != _bits(there):
             found.append(f"{name}.{member}: {_words(here)}, measured {_words(there)}")
     return found
+
+
+def measured_layouts(golden: Any, release: Version) -> dict[str, Layout]:
+    """What the golden data of an architecture has for a release: layouts by tag ("xen_sysctl")."""
+    return {
+        tag: Layout(entry["size"], {member: tuple(place) for member, place in entry["fields"].items()})
+        for tag, entry in _of_release(golden["structs"], release).items()
+    }
+
+
+def measured_constants(golden: Any, release: Version) -> dict[str, int]:
+    """What the golden data of an architecture has for a release: values by Xen's name of the constant."""
+    return {name: entry["value"] for name, entry in _of_release(golden["constants"], release).items()}
+
+
+def version(text: str) -> Version:
+    """(4, 17) of "4.17"."""
+    return tuple(int(part) for part in text.split("."))
+
+
+def _of_release(table: Any, release: Version) -> dict[str, Any]:
+    return {
+        name: entry
+        for name, ranges in table.items()
+        for entry in ranges
+        if version(entry["since"]) <= release <= version(entry["until"])
+    }
 
 
 def _collect(ffi: Any, kind: Any, prefix: str, base: int, fields: dict[str, Place]) -> None:
