@@ -69,6 +69,8 @@ def test_headers_that_do_not_compile_are_reported(compiler: list[str], headers: 
 def test_installed_headers_agree() -> None:
     command = [sys.executable, "scripts/layouts.d/measure.py", "--arch", "x86_64", "/usr/include"]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
+    if done.returncode == 2:
+        pytest.skip(done.stderr)  # a release that xenfs does not know
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -48,8 +48,8 @@ struct xen_ondemand {
     uint32_t up_threshold;  /* percent */
 };
 
-/* What lies over the governor's numbers when the driver is "hwp". */
-/* first with HWP in 4.18, an operation of its own from sysctl 0x16 on */
+/* What lies over the governor's numbers when the driver is "hwp": came with HWP, and got an operation of its
+   own with sysctl 0x16. */
 struct xen_cppc_para {  //@ xen >= 4.18 and sysctl < 0x16
     uint32_t features;  /* bit 0: has an activity window */
     uint32_t lowest;
