@@ -40,9 +40,17 @@ need_packages() {
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     say "installing with apt: ${missing[*]}"
-    as_root apt-get -qq update >/dev/null || say "apt-get update failed: trying with the package lists that are there"
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get -qq install --no-install-recommends -y "${missing[@]}" >/dev/null || die "apt-get could not install: ${missing[*]}"
+    quiet as_root apt-get -qq update || say "apt-get update failed: trying with the package lists that are there"
+    quiet as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq install --no-install-recommends -y "${missing[@]}" || die "apt-get could not install: ${missing[*]}"
+}
+
+# quiet COMMAND...: its output is only of interest when it fails.
+quiet() {
+    local output
+    output=$("$@" 2>&1) && return 0
+    printf '%s\n' "$output" >&2
+    return 1
 }
 
 # find_python: sets $python to the first Python on the PATH that is new enough.

@@ -70,3 +70,23 @@ def test_closed_pipe_is_no_error() -> None:
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
     assert done.returncode in (0, 1)
+
+
+def test_missing_package(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'pyfuse3'", name="pyfuse3")
+
+    monkeypatch.setattr(cli.importlib, "import_module", fail)
+    assert cli.main(["tree"]) == 1
+    assert capsys.readouterr().err == (
+        "xenfs: the Python package pyfuse3 is missing: xenfs doctor says what is needed\n"
+    )
+
+
+def test_missing_module_of_ours_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'xenfs.x'", name="xenfs.x")
+
+    monkeypatch.setattr(cli.importlib, "import_module", fail)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["tree"])

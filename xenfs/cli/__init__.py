@@ -7,9 +7,10 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from xenfs import __version__
-from xenfs.errors import XenfsError
+from xenfs.errors import StartError, XenfsError
 
 COMMANDS = {
     "mount": "mount the tree and serve it until a signal or an unmount",
@@ -24,8 +25,8 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status; whatever xenfs can name is one sentence on stderr."""
     words = list(sys.argv[1:] if argv is None else argv)
-    args = _parser(words).parse_args(words)
     try:
+        args = _parser(words).parse_args(words)
         status: int = args.run(args)
         sys.stdout.flush()
     except XenfsError as problem:
@@ -49,7 +50,16 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name == wanted:
-            module = importlib.import_module(f"{__name__}.{name}")
+            module = _imported(name)
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as problem:
+        if (problem.name or "").startswith("xenfs"):
+            raise  # a mistake of ours
+        raise StartError(f"the Python package {problem.name} is missing: xenfs doctor says what is needed") from None
