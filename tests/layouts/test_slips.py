@@ -80,7 +80,7 @@ def unmark(number: int) -> Slip:
         pytest.param((4, 15), "arm64", "guest.h", swap(">= 4.16", "< 4.16"), id="the wrong way round"),
         pytest.param((4, 17), "x86_64", "sysctl.h", put("uint32_t index", "uint64_t index"), id="too wide"),
         pytest.param((4, 17), "x86_64", "flask.h", put("uint8_t pending;", ""), id="a member missing"),
-        pytest.param((4, 17), "x86_64", "hvm_save.h", put("type : 3", "type : 2"), id="a narrow bitfield"),
+        pytest.param((4, 17), "x86_64", "hvm_cpu.h", put("type : 3", "type : 2"), id="a narrow bitfield"),
         pytest.param((4, 17), "arm64", "pmu.h", put("uint64_t val", "uint64_t val[2]"), id="an array"),
     ],
 )
