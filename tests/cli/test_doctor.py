@@ -161,11 +161,10 @@ def test_package_versions(monkeypatch: pytest.MonkeyPatch, installed: str, statu
     assert checks.package("pyfuse3").status == status
 
 
-def test_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "_installed", lambda name: "3.5.0")
-    assert checks.poll().status == "ok"
-    monkeypatch.setattr(checks, "_installed", lambda name: "3.4.2")
-    assert checks.poll().status == "warn"
+@pytest.mark.parametrize(("installed", "said"), [("3.5.0", ["ok"]), ("3.4.2", ["warn"]), ("", [])])
+def test_poll(monkeypatch: pytest.MonkeyPatch, installed: str, said: list[str]) -> None:
+    monkeypatch.setattr(checks, "_installed", lambda name: installed)
+    assert [check.status for check in checks.poll()] == said
 
 
 @pytest.mark.parametrize(("fuse", "status", "serves"), [(True, 0, "simulator"), (False, 1, "nothing")])

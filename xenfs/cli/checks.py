@@ -76,7 +76,7 @@ def examine(host: Host) -> list[Check]:
     found = [
         python(),
         *(package(name) for name in NEEDED),
-        poll(),
+        *poll(),
         fuse_device(host),
         mounter(host),
         hypervisor(host),
@@ -103,11 +103,14 @@ def package(name: str) -> Check:
     return Check("ok", name, version)
 
 
-def poll() -> Check:
+def poll() -> list[Check]:
     """Whether programs can wait for files to grow."""
-    if _numbers(_installed("pyfuse3")) < POLL_SINCE:
-        return Check("warn", "poll(2)", "needs pyfuse3 3.5; waiting programs read again instead")
-    return Check("ok", "poll(2)", "growing files can be waited for")
+    version = _installed("pyfuse3")
+    if not version:
+        return []
+    if _numbers(version) < POLL_SINCE:
+        return [Check("warn", "poll(2)", "needs pyfuse3 3.5; programs that wait read again instead")]
+    return [Check("ok", "poll(2)", "growing files can be waited for")]
 
 
 def fuse_device(host: Host) -> Check:
