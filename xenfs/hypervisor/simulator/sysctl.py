@@ -9,7 +9,7 @@ from xenfs.hypervisor.simulator.host import PAGE
 from xenfs.hypervisor.simulator.machine import Machine, Operations
 
 MAX_NODES = 64
-NO_DISTANCE, LOCAL, REMOTE = 0xFFFFFFFF, 10, 21
+LOCAL, REMOTE, UNTOLD = 10, 21, 20  # the last is what Xen on Arm says of any two nodes, were they the same
 # CPUID words 1d 1c e1d e1c Da1 7b0 7c0 e7d of the processor that is pretended.
 HW_CAPS = (0x178BFBFF, 0xF6D83203, 0x2FD3FBFF, 0x75C237FF, 0x0000000F, 0x219C95A9, 0x0040069C, 0x00006799)
 PHYSICAL = (
@@ -99,9 +99,8 @@ def numainfo(xen: Machine, op: memoryview) -> int:
     if meminfo:
         _fill_meminfo(xen, meminfo, nodes)
     if distance:
-        steps = [LOCAL if one == other else REMOTE for one in range(nodes) for other in range(nodes)]
-        if not host.x86:
-            steps = [LOCAL if step == LOCAL else NO_DISTANCE for step in steps]
+        near, far = (LOCAL, REMOTE) if host.x86 else (UNTOLD, UNTOLD)
+        steps = [near if one == other else far for one in range(nodes) for other in range(nodes)]
         xen.copy_out(distance, b"".join(step.to_bytes(4, "little") for step in steps))
     xen.put(op, "xen_sysctl_numainfo", num_nodes=nodes)
     return 0

@@ -9,10 +9,12 @@ from xenfs.hypervisor.simulator.machine import Machine, Operations
 
 PAGE = 4096
 COMMANDLINE_BYTES = 1024
+LENGTH_BYTES = 4
 
 
 def identity(xen: Machine) -> dict[str, str]:
     """The texts that describe the build, by the names of buildinfo."""
+    commit = xen.world.digest("changeset", xen.settings.xen, size=5).hex()
     compiler = "gcc (Debian 12.2.0-14) 12.2.0" if xen.x86 else "aarch64-linux-gnu-gcc (Debian 12.2.0-14) 12.2.0"
     return {
         "extra": f".{xen.settings.point}",
@@ -129,7 +131,7 @@ def commandline_op(xen: Machine, address: int) -> int:
 
 def build_id(xen: Machine, address: int) -> int:
     """The linker's build id: 20 bytes. A length of 0 was EINVAL before 4.20."""
-    if address and xen.release < (4, 20) and xen.get(xen.at(address, 4), "xen_varbuf", "len") == (0,):
+    if address and xen.release < (4, 20) and _room(xen, address) == 0:
         return -EINVAL
     return _variable(xen, address, xen.world.digest("build", xen.settings.xen, size=20))
 
@@ -138,11 +140,15 @@ def _variable(xen: Machine, address: int, data: bytes) -> int:
     """The length without a pointer; else into what follows a length word, without an end mark."""
     if not address:
         return len(data)
-    (room,) = xen.get(xen.at(address, 4), "xen_varbuf", "len")
-    if len(data) > room:
+    if len(data) > _room(xen, address):
         return -ENOBUFS
-    xen.copy_out(address + xen.layouts.offset("xen_varbuf", "buf"), data)
+    xen.copy_out(address + LENGTH_BYTES, data)
     return len(data)
+
+
+def _room(xen: Machine, address: int) -> int:
+    # A struct of this one word, called xen_build_id before 4.20 and xen_varbuf since.
+    return int.from_bytes(xen.at(address, LENGTH_BYTES), "little")
 
 
 def _text(xen: Machine, address: int, text: str, room: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable
-from errno import EBUSY, EEXIST, EINVAL, ENOMEM, EOVERFLOW, EPERM, ESRCH
+from errno import EEXIST, EINVAL, ENODEV, ENOMEM, EOVERFLOW, EPERM, ESRCH
 from hashlib import blake2b
 from uuid import UUID
 
@@ -236,7 +236,7 @@ class World:
         domain.outstanding_pages, domain.info = pages, None
 
     def set_cpu_online(self, number: int, online: bool) -> None:
-        """Bring a CPU up or down: EEXIST when it is so already, EBUSY when its pool cannot spare it."""
+        """Bring a CPU up or down: EEXIST when it is so already, ENODEV when it is in a pool other than Pool-0."""
         host = self.host
         if number >= host.nr_cpus or (not online and number == 0):
             raise Refused(EINVAL)
@@ -255,7 +255,7 @@ class World:
         bit = 1 << number
         pool0 = self.pools.by_id[0]
         if not (self.pools.free | pool0.cpus) & bit:
-            raise Refused(EBUSY)
+            raise Refused(ENODEV)
         if pool0.cpus & bit:
             self.pools.remove_cpu(0, number)
         self.pools.free &= ~bit
