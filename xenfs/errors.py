@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
+from errno import EFAULT, EINVAL, EIO, ENODEV, ENOENT, ESTALE, errorcode
 
 
 def errno_name(code: int) -> str:
     """The symbol of an errno value, such as "ESRCH"; the number itself where it has none."""
-    return errno.errorcode.get(code, str(code))
+    return errorcode.get(code, str(code))
 
 
 class XenfsError(Exception):
@@ -16,7 +16,7 @@ class XenfsError(Exception):
 
     errno: int
 
-    def __init__(self, message: str, code: int = errno.EIO) -> None:
+    def __init__(self, message: str, code: int = EIO) -> None:
         super().__init__(message)
         self.errno = code
 
@@ -33,7 +33,7 @@ class HypercallError(XenfsError):
 class BadInput(XenfsError):
     """Text that a writer may not write. Made before any hypercall; `word` or `at` tells where the caret goes."""
 
-    def __init__(self, why: str, code: int = errno.EINVAL, *, word: str | None = None, at: int | None = None) -> None:
+    def __init__(self, why: str, code: int = EINVAL, *, word: str | None = None, at: int | None = None) -> None:
         super().__init__(why, code)
         self.why, self.word, self.at = why, word, at
 
@@ -42,21 +42,21 @@ class Stale(XenfsError):
     """The thing that a file, a directory or a descriptor belonged to is gone: ESTALE."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what} is gone", errno.ESTALE)
+        super().__init__(f"{what} is gone", ESTALE)
 
 
 class NotThere(XenfsError):
     """A name that does not exist, or does not exist any more: ENOENT."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"no such {what}", errno.ENOENT)
+        super().__init__(f"no such {what}", ENOENT)
 
 
 class BadAddress(XenfsError):
     """A pointer that does not lie in a live pool buffer: EFAULT."""
 
     def __init__(self, address: int, nbytes: int) -> None:
-        super().__init__(f"{nbytes} bytes at {address:#x} are not in a live buffer", errno.EFAULT)
+        super().__init__(f"{nbytes} bytes at {address:#x} are not in a live buffer", EFAULT)
 
 
 class PoolError(XenfsError):
@@ -66,5 +66,5 @@ class PoolError(XenfsError):
 class StartError(XenfsError):
     """xenfs cannot run here; the message is one plain sentence that says what to do."""
 
-    def __init__(self, message: str, code: int = errno.ENODEV) -> None:
+    def __init__(self, message: str, code: int = ENODEV) -> None:
         super().__init__(message, code)

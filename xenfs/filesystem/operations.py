@@ -28,7 +28,7 @@ _PASSING_S = 1.0  # names that come and go with domains, CPUs and pools
 Listing = list[tuple[str, Node, Ids]]
 
 
-class Operations(pyfuse3.Operations):  # type: ignore[misc]
+class Operations(pyfuse3.Operations):
     """Serves one tree. flush, access and the extended attributes are left out on purpose: the kernel hears
     ENOSYS of each once and never asks again."""
 
@@ -68,13 +68,13 @@ class Operations(pyfuse3.Operations):  # type: ignore[misc]
             self.inodes.forget(number, lookups)
 
     @answered
-    async def opendir(self, inode: int, ctx: Any = None) -> int:
+    async def opendir(self, inode: int, ctx: Any) -> pyfuse3.FileHandleT:
         where = self.inodes[inode]
         directory = _directory(where)
         listing = await self.lanes.run(directory.slow, self._children, where, directory)
         number = next(self._numbers)
         self._listings[number] = where, listing
-        return number
+        return pyfuse3.FileHandleT(number)
 
     def _children(self, where: Inode, directory: Dir) -> Listing:
         directory.check(self.xen, where.ids)
@@ -92,7 +92,7 @@ class Operations(pyfuse3.Operations):  # type: ignore[misc]
             if entry is None or node is not shape:
                 entry, shape = attributes(inode), node
             else:
-                entry.st_ino = inode.number  # equal but for the number; making them anew is half of the cost
+                entry.st_ino = pyfuse3.InodeT(inode.number)  # equal but for the number; making them anew is half of the cost
             if not reply(token, os.fsencode(name), entry, position + 1):
                 if not inode.lookups:
                     self.inodes.forget(inode.number)
@@ -142,7 +142,7 @@ class Operations(pyfuse3.Operations):  # type: ignore[misc]
     def _attributes(self, inode: Inode) -> pyfuse3.EntryAttributes:
         options = self.options
         entry = pyfuse3.EntryAttributes()
-        entry.st_ino = inode.number
+        entry.st_ino = pyfuse3.InodeT(inode.number)
         entry.st_mode = inode.node.mode & ~options.umask
         entry.st_nlink = 2 if isinstance(inode.node, Dir) else 1
         entry.st_uid, entry.st_gid = options.uid, options.gid
@@ -185,7 +185,7 @@ class Operations(pyfuse3.Operations):  # type: ignore[misc]
             raise XenfsError(f"{where.path} cannot be written", errno.EACCES)
         number = next(self._numbers)
         self.handles[number] = handle
-        return pyfuse3.FileInfo(fh=number, direct_io=True, keep_cache=False)
+        return pyfuse3.FileInfo(fh=pyfuse3.FileHandleT(number), direct_io=True, keep_cache=False)
 
     @answered
     async def read(self, fh: int, off: int, size: int) -> bytes:

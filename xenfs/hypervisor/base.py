@@ -68,7 +68,7 @@ class Hypervisor:
         number = self.calls.begin(op, domid, started)
         result = -errno.EFAULT
         try:
-            with self.pool.admitted(args) as raw:
+            with self.pool.admitted(args, op.name) as raw:
                 result = self._called(op, raw)
         finally:
             self.calls.end(number, op, domid, result, started)

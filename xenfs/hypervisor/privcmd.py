@@ -38,7 +38,7 @@ class Privcmd(Backend):
         """One ioctl in the calling thread, not interruptible; results beyond 31 bits need a multicall."""
         words = [arg & _MASK for arg in args] + [0] * (5 - len(args))
         try:
-            return ioctl(self._fd, _IOCTL_HYPERCALL, bytearray(_ARGUMENTS.pack(number, *words)))
+            return int(ioctl(self._fd, _IOCTL_HYPERCALL, bytearray(_ARGUMENTS.pack(number, *words))))
         except OSError as problem:
             return -(problem.errno or errno.EIO)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from xenfs.abi.numbers import SchedId
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domains, hypfs, sysctl
@@ -32,7 +34,7 @@ def _granularity(xen: Hypervisor, pool: int) -> bytes:
     return hypfs.content(xen, f"/cpupool/{pool}/sched-gran")[1].rstrip(b"\0")
 
 
-def _scheduled_by(*kinds: SchedId) -> object:
+def _scheduled_by(*kinds: SchedId) -> Callable[..., bool]:
     return lambda xen, pool: cpupool(xen, pool).sched_id in kinds
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
+from typing import Any
 
+from xenfs.abi.numbers import DomInf
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domains, domctl
 from xenfs.hypervisor.calls.domains import DomainInfo, info
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import facts, names, parse, show
-from xenfs.nodes.base import Dir, Each, File, Link, field
+from xenfs.nodes.base import Dir, Each, File, Link, Reader, field
 from xenfs.nodes.conditions import answers
 from xenfs.nodes.members import members
 from xenfs.nodes.sched import SCHED
@@ -37,11 +40,11 @@ def _info(xen: Hypervisor, domain: Domain) -> str:
     return show.flat(members(xen.abi, domains.whole_info(xen, domain)))
 
 
-def _shown(what: object) -> object:
+def _shown(what: Callable[[DomainInfo], str]) -> Reader:
     """A reader of one fact that getdomaininfo's numbers give."""
 
     def read(xen: Hypervisor, domain: Domain) -> str:
-        return str(what(info(xen, domain)))  # type: ignore[operator]
+        return what(info(xen, domain))
 
     return read
 
@@ -55,11 +58,11 @@ def _set_max(xen: Hypervisor, domain: Domain, kib: int | None) -> None:
 
 
 def _frozen(info: DomainInfo) -> str:
-    return show.flag(info.flags & facts.DomInf.paused)
+    return show.flag(info.flags & DomInf.paused)
 
 
 def _freeze(xen: Hypervisor, domain: Domain, wanted: bool) -> None:
-    paused = bool(info(xen, domain).flags & facts.DomInf.paused)
+    paused = bool(info(xen, domain).flags & DomInf.paused)
     if wanted and not paused:
         _refusing_self(xen, domain, domctl.pause)
     elif paused and not wanted:
@@ -70,14 +73,14 @@ def _kill(xen: Hypervisor, domain: Domain, *_: object) -> None:
     _refusing_self(xen, domain, domctl.destroy)
 
 
-def _refusing_self(xen: Hypervisor, domain: Domain, act: object) -> None:
+def _refusing_self(xen: Hypervisor, domain: Domain, act: Callable[[Hypervisor, int], None]) -> None:
     """Xen says EINVAL of a domain's own id; say so in words, before."""
     if domain.domid == names.own_domid(xen):
         raise BadInput("this is the domain that xenfs itself runs in", errno.EINVAL)
-    act(xen, domain.domid)  # type: ignore[operator]
+    act(xen, domain.domid)
 
 
-_CALL = {"call": domains.GETDOMAININFO.name, "checked": True}
+_CALL: dict[str, Any] = {"call": domains.GETDOMAININFO.name, "checked": True}
 
 DOMAIN = Dir(
     "<d>",

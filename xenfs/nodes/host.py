@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xenfs.abi.numbers import PhysCap, SchedId
+from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import sysctl
 from xenfs.hypervisor.calls.sysctl import physinfo
@@ -64,7 +65,7 @@ def _debug_keys(text: str) -> bytes:
     given = parse.text(text)
     for at, key in enumerate(given):
         if not "!" <= key <= "~":
-            raise parse.BadInput(f"not one of {_KEYS}", at=at)
+            raise BadInput(f"not one of {_KEYS}", at=at)
     return given.encode()
 
 

@@ -10,7 +10,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import memory, sysctl
 from xenfs.hypervisor.calls.sysctl import physinfo
 from xenfs.nodes import parse, show
-from xenfs.nodes.base import Dir, Exchange, File, field
+from xenfs.nodes.base import Dir, Exchange, File, Writer, field
 from xenfs.nodes.conditions import answers, every, x86
 
 _E820 = {1: "ram", 2: "reserved", 3: "acpi_data", 4: "acpi_nvs", 5: "unusable", 6: "disabled", 7: "pmem"}
@@ -55,7 +55,7 @@ def _names(flags: type[PageQuery] | type[PageStatus], word: int) -> str:
     return ",".join(str(flag.name).lower() for flag in flags if word & flag) or "invalid"
 
 
-def _asked(what: PageOffline) -> object:
+def _asked(what: PageOffline) -> Writer:
     def ask(xen: Hypervisor, pages: tuple[int, int]) -> str:
         words = sysctl.page_offline(xen, what, *pages)
         if what == PageOffline.query_page_offline:

@@ -91,13 +91,15 @@ class Numbers:
     chosen: frozenset[int]
     change: str = ""  # "", "+" or "-"
     all: bool = False
+    parts: tuple[tuple[str, range], ...] = ()  # the words that the numbers came from
 
     def applied(self, now: Collection[int], possible: Collection[int], what: str) -> frozenset[int]:
         """The set that results from `now`; ERANGE names the first number that is not possible."""
         odd = sorted(self.chosen - frozenset(possible))
         if odd:
             limit = f"{min(possible)} to {max(possible)}" if possible else "none"
-            raise BadInput(f"no {what} {odd[0]} here ({limit})", errno.ERANGE, word=str(odd[0]))
+            word = next((part for part, run in self.parts if odd[0] in run), str(odd[0]))
+            raise BadInput(f"no {what} {odd[0]} here ({limit})", errno.ERANGE, word=word)
         if self.all:
             return frozenset(possible)
         if self.change == "+":
@@ -113,10 +115,9 @@ def number_list(what: str = "CPU") -> Callable[[str], Numbers]:
         if body == "all":
             return Numbers(frozenset(), all=True)
         change = body[0] if body[:1] in ("+", "-") else ""
-        chosen: set[int] = set()
-        for part in body[len(change) :].split(","):
-            chosen.update(_run(part.strip(" \t"), what))
-        return Numbers(frozenset(chosen), change)
+        words = [word.strip(" \t") for word in body[len(change) :].split(",")]
+        parts = tuple((word, _run(word, what)) for word in words)
+        return Numbers(frozenset(number for _, run in parts for number in run), change, parts=parts)
 
     return parse
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from xenfs.abi.numbers import Affinity
-from xenfs.errors import HypercallError
+from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domains, domctl
 from xenfs.hypervisor.calls.sysctl import cpu_topology, cpupool, physinfo
@@ -73,7 +73,7 @@ def _set_affinity(which: Affinity) -> Any:
         now = domctl.vcpu_affinity(xen, domain.domid, vcpu, which, nr_cpus) if asked.change else ()
         chosen = asked.applied(now, list(cpu_topology(xen)), "CPU")
         if not chosen:
-            raise parse.BadInput("no CPU would be left", at=0)
+            raise BadInput("no CPU would be left", at=0)
         domctl.set_vcpu_affinity(xen, domain.domid, vcpu, which, chosen, nr_cpus)
 
     return write
@@ -90,8 +90,8 @@ def _effective(which: Affinity) -> Any:
     return read
 
 
-_SET = {"show": show.ranges, "parse": parse.number_list(), "call": "domctl getvcpuaffinity, setvcpuaffinity"}
-_NOW = {"show": show.ranges, "call": "domctl getvcpuaffinity, sysctl cpupool_op"}
+_SET: dict[str, Any] = {"show": show.ranges, "parse": parse.number_list(), "call": "domctl getvcpuaffinity, setvcpuaffinity"}
+_NOW: dict[str, Any] = {"show": show.ranges, "call": "domctl getvcpuaffinity, sysctl cpupool_op"}
 
 VCPU = Dir(
     "<v>",

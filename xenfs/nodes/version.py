@@ -18,7 +18,7 @@ def _full(xen: Hypervisor) -> str:
 def _compile_info(xen: Hypervisor) -> str:
     info = version.compile_info(xen)
     names = ("compiler", "compile_by", "compile_domain", "compile_date")
-    return show.flat((name, show.c_string(xen.abi.ffi.buffer(getattr(info, name)))) for name in names)
+    return show.flat((name, show.c_string(bytes(xen.abi.ffi.buffer(getattr(info, name))))) for name in names)
 
 
 def _features(xen: Hypervisor) -> str:

@@ -35,7 +35,7 @@ def vcpu_affinity(xen: Hypervisor, domid: int, vcpu: int, which: Affinity, nr_cp
     """The CPUs that a vCPU may run on (HARD) or prefers (SOFT); domctl getvcpuaffinity."""
     name = "cpumap_hard" if which == Affinity.HARD else "cpumap_soft"
     with xen.pool.take(nbytes(nr_cpus)) as cpus:
-        cpumap = {name: {"bitmap": cpus, "nr_bits": nr_cpus}}
+        cpumap: dict[str, Any] = {name: {"bitmap": cpus, "nr_bits": nr_cpus}}
         domctl(xen, GETVCPUAFFINITY, domid, "vcpuaffinity", vcpu=vcpu, flags=which, **cpumap)
         return members(cpus.memory, nr_cpus)
 
@@ -47,7 +47,7 @@ def set_vcpu_affinity(
     name = "cpumap_hard" if which == Affinity.HARD else "cpumap_soft"
     with xen.pool.take(nbytes(nr_cpus)) as cpus:
         cpus.fill(bitmap(chosen, nr_cpus))
-        cpumap = {name: {"bitmap": cpus, "nr_bits": nr_cpus}}
+        cpumap: dict[str, Any] = {name: {"bitmap": cpus, "nr_bits": nr_cpus}}
         domctl(xen, SETVCPUAFFINITY, domid, "vcpuaffinity", vcpu=vcpu, flags=which, **cpumap)
         return members(cpus.memory, nr_cpus)
 

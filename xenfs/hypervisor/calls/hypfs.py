@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import Hypercall, HypfsOp, HypfsType
 from xenfs.errors import HypercallError, XenfsError
@@ -89,7 +89,7 @@ def _listed(xen: Hypervisor, data: bytes) -> Iterator[Entry]:
     names = xen.abi.offsetof("struct xen_hypfs_dirlistentry", "name")
     at = 0
     while at + names < len(data):
-        item = xen.abi.ffi.cast("struct xen_hypfs_dirlistentry *", xen.abi.ffi.from_buffer(data) + at)
+        item: Any = xen.abi.ffi.cast("struct xen_hypfs_dirlistentry *", xen.abi.ffi.from_buffer(data) + at)
         name = data[at + names : data.index(b"\0", at + names)].decode("utf-8", "replace")
         yield Entry(name, item.e.type, item.e.max_write_len > 0, item.e.encoding)
         if not item.off_next:
