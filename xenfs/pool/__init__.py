@@ -1,0 +1,28 @@
+"""Hypercall-safe memory: buffers that never fault, move, or belong to somebody else while Xen uses them.
+
+with Pool(best_pages()) as pool, pool.take(200) as buf:
+    op = buf.view(ffi, "struct xen_sysctl")
+"""
+
+from xenfs.pool.bounce import Bounce, Bounces, Way
+from xenfs.pool.buffer import Address, Buffer
+from xenfs.pool.custody import Flight
+from xenfs.pool.pages import HypercallDevice, LockedAnonymous, Pages, SimulatedPages, best_pages
+from xenfs.pool.pool import Pool
+from xenfs.pool.zones import Violation
+
+__all__ = [
+    "Address",
+    "Bounce",
+    "Bounces",
+    "Buffer",
+    "Flight",
+    "HypercallDevice",
+    "LockedAnonymous",
+    "Pages",
+    "Pool",
+    "SimulatedPages",
+    "Violation",
+    "Way",
+    "best_pages",
+]

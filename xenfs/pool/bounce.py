@@ -1,0 +1,99 @@
+"""Bouncing: memory that is not the pool's goes to Xen, and comes back, by way of a buffer."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+from contextlib import ExitStack
+from enum import Enum
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from xenfs.errors import PoolError
+from xenfs.pool.blocks import BYTES, ffi
+from xenfs.pool.buffer import Buffer
+
+if TYPE_CHECKING:
+    from xenfs.pool.pool import Pool
+
+
+class Way(Enum):
+    """Which copies a bounce makes: in, before the hypercall; out, after it."""
+
+    NONE = "none"
+    IN = "in"
+    OUT = "out"
+    BOTH = "both"
+
+
+_INWARD, _OUTWARD = {Way.IN, Way.BOTH}, {Way.OUT, Way.BOTH}
+
+
+class Bounce:
+    """A context manager: a buffer as long as a part of `data`, copied from it and back to it as `way` says.
+
+    Nothing is copied back when the block ends in an exception, unless `even_failed`.
+    """
+
+    def __init__(
+        self, pool: Pool, data: Any, way: Way, at: int = 0, nbytes: int | None = None, even_failed: bool = False
+    ) -> None:
+        self._pool, self._even_failed = pool, even_failed
+        self._in, self._out = way in _INWARD, way in _OUTWARD
+        self._user = _pinned(data, writable=self._out)
+        self._at, self._nbytes = at, len(self._user) - at if nbytes is None else nbytes
+        if at < 0 or self._nbytes < 0 or at + self._nbytes > len(self._user):
+            raise PoolError(
+                f"bytes {at} to {at + self._nbytes} are not in a {_described(data, self._user)}", errno.EINVAL
+            )
+        self._buffer: Buffer | None = None
+
+    def __enter__(self) -> Buffer:
+        buf = self._buffer = self._pool.take(self._nbytes)
+        if self._in:
+            ffi.memmove(ffi.cast(BYTES, buf._start), self._user + self._at, self._nbytes)
+            buf._block.bytes_in += self._nbytes
+        return buf
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        buf = self._buffer
+        assert buf is not None
+        if buf._live and self._out and (exc is None or self._even_failed):
+            ffi.memmove(self._user + self._at, ffi.cast(BYTES, buf._start), self._nbytes)
+            buf._block.bytes_out += self._nbytes
+        self._user = None
+        buf.__exit__(kind, exc, trace)
+
+
+class Bounces:
+    """Several at once: all are copied back, or none; a context manager that gives a tuple of buffers."""
+
+    def __init__(self, bounces: Iterable[Bounce]) -> None:
+        self._bounces = tuple(bounces)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> tuple[Buffer, ...]:
+        with ExitStack() as stack:
+            buffers = tuple(stack.enter_context(bounce) for bounce in self._bounces)
+            self._stack = stack.pop_all()
+        return buffers
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, exc, trace)
+
+
+def _pinned(data: Any, *, writable: bool) -> Any:
+    """The bytes of any contiguous buffer object; it cannot be resized as long as this is held."""
+    pin: Any = ffi.from_buffer
+    try:
+        return pin(data, require_writable=writable)
+    except (BufferError, ValueError) as problem:
+        raise PoolError(f"cannot bounce a {type(data).__name__}: {problem}", errno.EINVAL) from None
+
+
+def _described(data: object, user: Any) -> str:
+    return f"{type(data).__name__} of {len(user)} bytes"

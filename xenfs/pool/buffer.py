@@ -1,0 +1,198 @@
+"""A buffer: memory on loan from the pool, from `take` to `release`."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from types import SimpleNamespace, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from xenfs.errors import PoolError
+from xenfs.pool import handles
+from xenfs.pool.blocks import BYTES, Block, ffi
+
+if TYPE_CHECKING:
+    from xenfs.pool.pool import Pool
+
+
+class Address:
+    """Where a buffer lies. Not an integer: only a backend makes one of it, and only while the buffer is live."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self, buffer: Buffer) -> None:
+        self._buffer = buffer
+
+    def __int__(self) -> int:
+        return self._buffer._checked_start("addressed")
+
+    def __repr__(self) -> str:
+        return f"<Address of {self._buffer.name}>"
+
+
+class Buffer:
+    """`nbytes` zeroed bytes that Xen may read and write, until `release` or the end of a `with` block."""
+
+    __slots__ = (
+        "_aboard", "_attached", "_block", "_exporter", "_live", "_memory", "_pool", "_start", "_use",
+        "nbytes", "operation",
+    )  # fmt: skip
+
+    def __init__(self, pool: Pool, block: Block, nbytes: int) -> None:
+        self._pool = pool
+        self._block = block
+        self._start = block.start
+        self._use = block.uses
+        self._live = True
+        self._memory: memoryview | None = None
+        self._exporter: Any = None
+        self._attached: dict[int, tuple[Buffer, int]] | None = None
+        self._aboard: list[Buffer] | None = None
+        self.nbytes = nbytes
+        self.operation = ""
+
+    # What it is
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the block's number, which use of the block this is, and the size."""
+        return f"buffer {self._block.number}.{self._use} of {self.nbytes} bytes"
+
+    @property
+    def live(self) -> bool:
+        """True until the buffer is released."""
+        return self._live
+
+    @property
+    def pool(self) -> Pool:
+        """The pool that lent it."""
+        return self._pool
+
+    @property
+    def attached(self) -> tuple[Buffer, ...]:
+        """The buffers that guest handles inside this one point to."""
+        return tuple(other for other, _ in (self._attached or {}).values())
+
+    def __len__(self) -> int:
+        return self.nbytes
+
+    def __repr__(self) -> str:
+        return f"<{self.name}, {'live' if self._live else 'released'}>"
+
+    # Its bytes
+
+    @property
+    def address(self) -> Address:
+        """Where it lies, as a type of its own."""
+        self._checked_start("addressed")
+        return Address(self)
+
+    @property
+    def memory(self) -> memoryview:
+        """A writable view of exactly nbytes, revoked at release: using it later raises ValueError."""
+        self._checked_start("opened")
+        if self._memory is None:
+            self._exporter = ffi.buffer(ffi.cast(BYTES, self._start), self.nbytes)
+            self._memory = memoryview(self._exporter)
+        return self._memory
+
+    def __buffer__(self, flags: int) -> memoryview:
+        return self.memory
+
+    def __bytes__(self) -> bytes:
+        start = self._checked_start("read")
+        self._block.bytes_out += self.nbytes
+        return bytes(ffi.buffer(ffi.cast(BYTES, start), self.nbytes))
+
+    def fill(self, data: Any, at: int = 0) -> None:
+        """Copy any contiguous buffer object in, from byte `at` on; EINVAL where it does not fit."""
+        start = self._checked_start("filled")
+        count = data.nbytes if isinstance(data, memoryview) else memoryview(data).nbytes
+        if at < 0 or at + count > self.nbytes:
+            raise PoolError(f"{count} bytes do not fit at byte {at} of {self.name}", errno.EINVAL)
+        self._block.bytes_in += count
+        ffi.memmove(ffi.cast(BYTES, start + at), data, count)
+
+    def view(self, ffi: Any, ctype: str) -> Any:
+        """A cffi pointer to that struct laid over the start of the buffer; EINVAL where the buffer is too short."""
+        start = self._checked_start("viewed")
+        pointer, size = handles.pointer_to(ffi, ctype)
+        if size > self.nbytes:
+            raise PoolError(f"{ctype} needs {size} bytes, more than {self.name}", errno.EINVAL)
+        return ffi.cast(pointer, start)
+
+    def cast(self, ffi: Any, ctype: Any) -> Any:
+        """The same without looking at sizes: a cffi pointer of a type that the caller has at hand."""
+        return ffi.cast(ctype, self._checked_start("viewed"))
+
+    def attach(self, view: Any, field: handles.Path, other: Buffer | None, needs: int = 0) -> None:
+        """Let a guest handle of a struct that lies in this buffer point to another live buffer, or to nothing.
+
+        `field`: the member, or the way to it: ("args", 2). `needs`: how many bytes the struct promises behind the
+        handle; a hypercall that finds less is refused.
+        """
+        if other is not None and not (isinstance(other, Buffer) and other._live and other._pool is self._pool):
+            raise TypeError(f"{field} of {self.name} takes a live buffer of the same pool, not {other!r}")
+        handle, address = handles.place_of(view, field)
+        place = address - self._checked_start("attached to")
+        if not 0 <= place <= self.nbytes - 8:
+            raise PoolError(f"{field} does not lie in {self.name}", errno.EINVAL)
+        handles.point(handle, 0 if other is None else other._start)
+        attached = self._attached = self._attached or {}
+        if other is None:
+            attached.pop(place, None)
+        else:
+            attached[place] = other, needs
+
+    # Its end
+
+    def release(self) -> None:
+        """Give it back: zeroed, and lent to somebody else from now on."""
+        try:
+            self._pool._live.remove(self)  # atomic: of two threads that release at once, one gets here
+        except KeyError:
+            raise self._pool._refusal(self, "released") from None
+        self._live = False
+        block = self._block
+        if self._memory is not None or block.zeros is None:
+            self._pool._give_back(self)
+            return
+        block.raw[:] = block.zeros
+        block.lent = None
+        block.free.append(block)
+
+    def __enter__(self) -> Buffer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.release()
+        except PoolError as problem:
+            if exc is None:
+                raise
+            exc.add_note(str(problem))  # the traceback on its way may well be what holds a view
+
+    def _checked_start(self, doing: str) -> int:
+        if not self._live:
+            raise self._pool._refusal(self, doing)
+        return self._start
+
+    def _views_outlive(self) -> bool:
+        """Revoke the memory view. True where something made from it is still there, so that the bytes may be used."""
+        if self._memory is None:
+            return False
+        try:
+            self._memory.release()
+        except BufferError:
+            return True
+        return _holders(self) > _NOBODY
+
+
+def _holders(owner: Any) -> int:
+    # All slices of a memory view share one hold on the exporter, and keep it after the view itself is revoked.
+    return sys.getrefcount(owner._exporter)
+
+
+_NOBODY = _holders(SimpleNamespace(_exporter=ffi.buffer(ffi.new("char[1]"))))
