@@ -23,6 +23,10 @@ def _help(world: World, key: str) -> None:
     )
 
 
+def _system(world: World, key: str) -> None:
+    world.console.print(f"'{key}' pressed -> showing system information", *world.banner)
+
+
 def _domains(world: World, key: str) -> None:
     world.console.print(f"'{key}' pressed -> dumping domain info (now = {world.clock.now()})")
     for domain in world.domains_from(0):
@@ -75,6 +79,7 @@ def _listed(mask: int) -> str:
 
 _KEYS: dict[str, tuple[str, Callable[[World, str], None]]] = {
     "d": ("dump registers", _registers),
+    "?": ("show system information", _system),
     "h": ("show this message", _help),
     "m": ("memory info", _memory),
     "q": ("dump domain (and guest debug) info", _domains),

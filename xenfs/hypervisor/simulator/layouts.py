@@ -99,6 +99,8 @@ class Layouts:
         text = "<"
         for member in members:
             offset, size = self.field(struct, member)
+            if offset < at:
+                raise ValueError(f"{member} of {struct} does not lie after the one named before it")
             text += "x" * (offset - at) + _INTEGERS.get(size, f"{size}s")
             at = offset + size
         return Struct(text + "x" * (self.size(struct) - at if whole else 0)), start

@@ -66,8 +66,9 @@ class Machine:
         """Fill the caller's bitmap: what Xen has, cut where nr_bits (in whole bytes) ends, and zeros beyond."""
         address, given = self._bitmap(holder, struct, member)
         nbytes = -(-given // 8)
+        memory = self.at(address, nbytes)  # first: nr_bits may be anything
         kept = bits & ((1 << min(nbits, nbytes * 8)) - 1)
-        self.copy_out(address, kept.to_bytes(nbytes, "little"))
+        memory[:] = kept.to_bytes(nbytes, "little")
 
     def bitmap_is_null(self, holder: memoryview, struct: str, member: str) -> bool:
         """Whether the bitmap's handle is a null pointer."""

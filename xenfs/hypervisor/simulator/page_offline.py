@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from errno import EINVAL, EPERM
+from errno import EINVAL, ENOMEM, EPERM
 
 from xenfs.hypervisor.simulator.machine import Machine, Operations
 
 STRUCT = "xen_sysctl_page_offline_op"
 XEN_PAGES = 0x400  # where the pretended hypervisor itself lies: the first 4 MiB above the first
 HOLE = range(0xBF000, 0x100000)  # frames that are no memory
-MAX_RANGE = 1 << 22
+MAX_RANGE = 1 << 20  # Xen allocates the status words first, and not any number of them
 
 
 def page_offline_op(xen: Machine, op: memoryview) -> int:
     """Query, offline or online a range of frames; the status words are written whatever the result."""
     cmd, start, end, address = xen.get(op, STRUCT, "cmd", "start", "end", "status")
-    if end < start or end - start >= MAX_RANGE:
+    if end < start:
         return -EINVAL
+    if end - start >= MAX_RANGE:
+        return -ENOMEM
     functions = {
         xen.constant("sysctl_page_offline"): _offline,
         xen.constant("sysctl_page_online"): _online,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from xenfs.errors import BadAddress
 from xenfs.hypervisor.base import Backend
-from xenfs.hypervisor.simulator import hypercalls
+from xenfs.hypervisor.simulator import boot_log, hypercalls
 from xenfs.hypervisor.simulator.layouts import Layouts
 from xenfs.hypervisor.simulator.machine import Machine
 from xenfs.hypervisor.simulator.population import populate
@@ -43,6 +43,7 @@ class Simulator(Backend):
         self._calls = hypercalls.table(self.machine, self.counts)
         self.machine.dispatch = self._dispatch
         populate(self.world)
+        boot_log.write(self.machine)
         self._store = FakeXenstore(DomainNames(self.world)) if self.settings.xenstore else None
 
     @classmethod

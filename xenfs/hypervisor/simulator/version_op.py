@@ -26,6 +26,12 @@ def identity(xen: Machine) -> dict[str, str]:
     }
 
 
+def release(xen: Machine) -> str:
+    """The whole version: "4.17.7"."""
+    major, minor = version(xen.settings.xen)
+    return f"{major}.{minor}{identity(xen)['extra']}"
+
+
 def capabilities(xen: Machine) -> str:
     """The kinds of guests that can run, with the space behind the last that Xen leaves there."""
     if not xen.x86:

@@ -41,6 +41,7 @@ class World:
         self._last_domid = 0
         self._created = 0
         self._used_pages = 0
+        self.banner: list[str] = []  # what Xen says of itself when it boots, and when asked
         self.claimed_pages = 0  # claimed and not allocated yet
 
     # Finding
