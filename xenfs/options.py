@@ -41,7 +41,8 @@ class Options:
             if value is True:
                 found.append(option.name)
             elif value is not False:
-                found.append(f"{option.name}={value:#o}" if option.name == "umask" else f"{option.name}={value}")
+                shown = f"{value:03o}" if option.name == "umask" else str(value)
+                found.append(f"{option.name}={shown}")
         return found
 
 

@@ -14,7 +14,7 @@ import trio
 
 from xenfs import options
 from xenfs.cli.mounts import mounted_at
-from xenfs.errors import StartError
+from xenfs.errors import StartError, XenfsError
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.serve import serve
 from xenfs.hypervisor.base import Hypervisor
@@ -49,8 +49,10 @@ def run(args: argparse.Namespace) -> int:
     chosen = options.parse(",".join(args.options), uid=os.getuid(), gid=os.getgid())
     mountpoint = _mountpoint(args.mountpoint)
     _fuse_device()
+    refusals = Refusals()
     xen = open_hypervisor(
         args.hypervisor,
+        on_violation=lambda violation: refusals.add("xenfs/buffers", b"", XenfsError(str(violation), errno.EFAULT)),
         pool_max=chosen.pool_max,
         pool_check=chosen.pool_check,
         hypercall_device=not args.no_hypercall_device,
@@ -58,7 +60,6 @@ def run(args: argparse.Namespace) -> int:
     if not xen.verified and not chosen.unverified:
         logging.warning("this Xen is not one that xenfs knows: mounting read-only (-o unverified allows writes)")
         chosen = options.read_only(chosen)
-    refusals = Refusals()
     ops = Operations(xen, tree.build(xen, chosen, refusals), chosen, refusals)
     try:
         trio.run(serve, ops, mountpoint, lambda: _tell(args.ready_fd, f"mounted on {mountpoint} ({_which(xen)})"))

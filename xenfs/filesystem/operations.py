@@ -92,7 +92,8 @@ class Operations(pyfuse3.Operations):
             if entry is None or node is not shape:
                 entry, shape = attributes(inode), node
             else:
-                entry.st_ino = pyfuse3.InodeT(inode.number)  # equal but for the number; making them anew is half of the cost
+                # Equal but for the number; to make each anew is half of the cost of a listing.
+                entry.st_ino = pyfuse3.InodeT(inode.number)
             if not reply(token, os.fsencode(name), entry, position + 1):
                 if not inode.lookups:
                     self.inodes.forget(inode.number)

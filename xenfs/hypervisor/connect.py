@@ -44,14 +44,16 @@ def open_hypervisor(
     pool_max: int = 64 << 20,
     pool_check: bool = False,
     hypercall_device: bool = True,
+    on_violation: Callable[[pool.Violation], object] | None = None,
 ) -> Hypervisor:
     """A hypervisor whose release and interface versions are known, with a pool and, where there is one, xenstore.
 
-    StartError says what is missing, in a sentence for the one who started xenfs.
+    StartError says what is missing, in a sentence for the one who started xenfs. With `pool_check`,
+    `on_violation` is told when Xen, or a wrong layout, wrote past the end of a buffer.
     """
     found = spec if isinstance(spec, Backend) else backend(spec, hypercall_device=hypercall_device)
     try:
-        memory = pool.Pool(found.pages, max_bytes=pool_max, check=pool_check)
+        memory = pool.Pool(found.pages, max_bytes=pool_max, check=pool_check, on_violation=on_violation)
         found.attach(memory)
         xen = _introduced(found, memory)
         xen.store = found.xenstore()

@@ -33,7 +33,7 @@ class Ledger:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._numbers = count(1)
-        self._tallies: dict[Operation, Tally] = {}
+        self._tallies: dict[str, Tally] = {}
         self._running: dict[int, tuple[Operation, int | None, int]] = {}
         self._log: deque[tuple[int, Operation, int | None, int, int, int]] = deque(maxlen=_LOG_LENGTH)
         self._missing: dict[str, int] = {}
@@ -50,9 +50,9 @@ class Ledger:
         took = perf_counter_ns() - started
         with self._lock:
             del self._running[number]
-            tally = self._tallies.get(op)
+            tally = self._tallies.get(op.name)
             if tally is None:
-                tally = self._tallies[op] = Tally()
+                tally = self._tallies[op.name] = Tally()
             tally.count += 1
             tally.total_ns += took
             if took > tally.max_ns:
@@ -71,7 +71,7 @@ class Ledger:
     def tallies(self) -> list[tuple[str, Tally]]:
         """(operation's name, totals), sorted by name."""
         with self._lock:
-            return sorted(((op.name, tally) for op, tally in self._tallies.items()), key=lambda pair: pair[0])
+            return sorted(self._tallies.items(), key=lambda pair: pair[0])
 
     def running(self) -> list[tuple[int, str, int | None, int]]:
         """(number, operation's name, domid or None, age in ns) of each call that has not ended."""

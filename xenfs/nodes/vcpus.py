@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from xenfs.abi.numbers import Affinity
-from xenfs.errors import BadInput, HypercallError
+from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domains, domctl
 from xenfs.hypervisor.calls.sysctl import cpu_topology, cpupool, physinfo
@@ -48,16 +47,9 @@ def vcpu_stat(xen: Hypervisor, domain: Domain) -> str:
     """Nested keyed: a line for each vCPU."""
     return show.nested(
         (vcpu, {"online": found.online, "state": state(found), "cpu": found.cpu, "cpu_time_ns": found.cpu_time})
-        for vcpu, found in _each_info(xen, domain)
+        for vcpu, found in enumerate(domctl.vcpu_infos(xen, domain.domid, _count(xen, domain)))
+        if found is not None
     )
-
-
-def _each_info(xen: Hypervisor, domain: Domain) -> Iterator[tuple[int, Any]]:
-    for vcpu in range(_count(xen, domain)):
-        try:
-            yield vcpu, info(xen, domain, vcpu)
-        except HypercallError:
-            domains.still(xen, domain)  # the domain is there: only this number has no vCPU
 
 
 def _affinity(which: Affinity) -> Any:
@@ -90,7 +82,11 @@ def _effective(which: Affinity) -> Any:
     return read
 
 
-_SET: dict[str, Any] = {"show": show.ranges, "parse": parse.number_list(), "call": "domctl getvcpuaffinity, setvcpuaffinity"}
+_SET: dict[str, Any] = {
+    "show": show.ranges,
+    "parse": parse.number_list(),
+    "call": "domctl getvcpuaffinity, setvcpuaffinity",
+}
 _NOW: dict[str, Any] = {"show": show.ranges, "call": "domctl getvcpuaffinity, sysctl cpupool_op"}
 
 VCPU = Dir(

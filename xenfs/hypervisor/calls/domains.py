@@ -70,7 +70,7 @@ def info_now(xen: Hypervisor, domid: int) -> DomainInfo | None:
             if problem.errno in (errno.ESRCH, errno.EINVAL):  # EINVAL up to 4.17, for ids that no domain can have
                 return None
             raise
-        info = DomainInfo._make(next(_rows(xen.abi)(buf.memory[_BODY:], 1)))
+        info = DomainInfo._make(_rows(xen.abi).one(bytes(buf), _BODY))
     return info if info.domain == domid else None  # up to 4.17 Xen answers with the next domain that exists
 
 

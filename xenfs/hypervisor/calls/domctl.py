@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from xenfs.abi.numbers import Affinity, Domctl
+from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.bitmaps import bitmap, members, nbytes
 from xenfs.hypervisor.calls.control import domctl, domctl_op
+from xenfs.hypervisor.calls.multicall import multicall
 
 GETVCPUINFO = domctl_op(Domctl.getvcpuinfo)
 GETVCPUAFFINITY = domctl_op(Domctl.getvcpuaffinity)
@@ -17,6 +22,8 @@ SETNODEAFFINITY = domctl_op(Domctl.setnodeaffinity)
 MAX_MEM = domctl_op(Domctl.max_mem)
 PAUSEDOMAIN = domctl_op(Domctl.pausedomain, repeatable=False)
 UNPAUSEDOMAIN = domctl_op(Domctl.unpausedomain, repeatable=False)
+_BATCH = 32
+_NO_VCPU = frozenset({errno.EINVAL, errno.ESRCH, errno.ENOENT})
 DESTROYDOMAIN = domctl_op(Domctl.destroydomain, slow=True, repeatable=False)
 
 
@@ -29,6 +36,31 @@ def vcpuinfo(xen: Hypervisor, domid: int, vcpu: int) -> Any:
 
 
 vcpuinfo.call = GETVCPUINFO.name  # type: ignore[attr-defined]
+
+
+def vcpu_infos(xen: Hypervisor, domid: int, count: int) -> list[Any]:
+    """The same of vCPUs 0 to count - 1, None for a number without one; in batches, by multicall."""
+    return [
+        info
+        for first in range(0, count, _BATCH)
+        for info in _batch(xen, domid, range(first, min(count, first + _BATCH)))
+    ]
+
+
+def _batch(xen: Hypervisor, domid: int, vcpus: range) -> Iterator[Any]:
+    with ExitStack() as loans:
+        views = []
+        for vcpu in vcpus:
+            buf = loans.enter_context(xen.pool.take(xen.abi.sizeof("struct xen_domctl")))
+            view = xen.abi.view("struct xen_domctl", buf)
+            view.cmd, view.interface_version, view.domain = GETVCPUINFO.cmd, xen.abi.domctl, domid
+            view.u.getvcpuinfo.vcpu = vcpu
+            views.append((view, buf))
+        results = multicall(xen, [(GETVCPUINFO, (buf,)) for _, buf in views], domid)
+        for result, (view, _) in zip(results, views, strict=True):
+            if result < 0 and -result not in _NO_VCPU:
+                raise HypercallError(GETVCPUINFO.name, -result, GETVCPUINFO.hint(-result, xen.abi))
+            yield None if result < 0 else xen.abi.copy(view.u.getvcpuinfo)
 
 
 def vcpu_affinity(xen: Hypervisor, domid: int, vcpu: int, which: Affinity, nr_cpus: int) -> list[int]:

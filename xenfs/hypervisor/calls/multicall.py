@@ -11,10 +11,11 @@ from xenfs.hypervisor.operation import Operation
 from xenfs.pool import Buffer
 
 MULTICALL = Operation(Hypercall.multicall, 0, "batch")
-_ARGUMENTS_AT = 16  # of struct multicall_entry: op, result, then the arguments, eight bytes each
 
 
-def multicall(xen: Hypervisor, calls: Sequence[tuple[Operation, Sequence[int | Buffer]]]) -> list[int]:
+def multicall(
+    xen: Hypervisor, calls: Sequence[tuple[Operation, Sequence[int | Buffer]]], domid: int | None = None
+) -> list[int]:
     """The 64-bit result of each call, negative for an errno; the calls are made in order. multicall."""
     stride = xen.abi.sizeof("struct multicall_entry")
     with xen.pool.take(stride * len(calls)) as buf:
@@ -26,7 +27,7 @@ def multicall(xen: Hypervisor, calls: Sequence[tuple[Operation, Sequence[int | B
                     buf.attach(entry, ("args", index), arg)
                 else:
                     entry.args[index] = arg
-        xen.hypercall(MULTICALL, buf, len(calls))
+        xen.hypercall(MULTICALL, buf, len(calls), domid=domid)
         return [_signed(entry.result) for entry in entries]
 
 

@@ -26,6 +26,11 @@ class Rows:
         order = [member for _, _, member in places]
         self._order = None if order == list(members) else [order.index(m) if m in order else -1 for m in members]
 
+    def one(self, data: bytes, at: int = 0) -> tuple[Any, ...]:
+        """The members of the one struct that begins at byte `at`."""
+        row = self._format.unpack_from(data, at)
+        return row if self._order is None else tuple(row[i] if i >= 0 else 0 for i in self._order)
+
     def __call__(self, memory: bytes | memoryview, count: int) -> Iterator[tuple[Any, ...]]:
         """The members of each of the first `count` structs in `memory`."""
         rows = self._format.iter_unpack(memory[: count * self.stride])
