@@ -171,7 +171,7 @@ def hypercall_device(host: Host) -> Check:
         return Check(
             "warn",
             "hypercall buffers",
-            f"no /dev/xen/hypercall ({os.strerror(problem)}): locked pages instead",
+            f"/dev/xen/hypercall does not open ({os.strerror(problem)}): locked pages instead",
         )
     return Check("ok", "hypercall buffers", "/dev/xen/hypercall opens: pages that never fault")
 
