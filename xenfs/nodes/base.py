@@ -141,8 +141,8 @@ class Exchange(File):
 
     @property
     def mode(self) -> int:
-        """Whoever may ask may read the answer: 0600."""
-        return stat.S_IFREG | 0o600
+        """0644, or 0600 where private: the answer is only for the open file that asked."""
+        return stat.S_IFREG | (0o600 if self.private else 0o644)
 
     def ask(self, xen: Hypervisor, ids: Ids, data: bytes) -> bytes:
         """The answer to one question."""
