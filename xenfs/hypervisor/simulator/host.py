@@ -50,6 +50,7 @@ class Host:
         self.nr_online = settings.cpus
         self.cpu_khz = 2_995_178 if self.x86 else 62_500
         self.total_pages = settings.memory_gib * (1 << 30) // PAGE
+        self.max_mfn = self.total_pages + (1 << 30) // PAGE - 1  # memory goes on above a hole of 1 GiB below 4 GiB
         self.reserved_pages = 14_000 + self.total_pages // 128
         self.offlined: set[int] = set()
         self.offlining: set[int] = set()
@@ -75,11 +76,6 @@ class Host:
         """Pages that belong to a node; the last has the remainder."""
         share = self.total_pages // self.nr_nodes
         return self.total_pages - share * (self.nr_nodes - 1) if node == self.nr_nodes - 1 else share
-
-    @property
-    def max_mfn(self) -> int:
-        """The highest machine frame: memory continues above a hole of 1 GiB below 4 GiB."""
-        return self.total_pages + (1 << 30) // PAGE - 1
 
     def memory_map(self) -> list[tuple[int, int, int]]:
         """(start, bytes, type) as the firmware reports it; types are those of the e820 table."""

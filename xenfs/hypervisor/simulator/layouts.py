@@ -130,6 +130,12 @@ class Layouts:
         return packer
 
 
+@cache
+def layouts_of(release: str, arch: str) -> Layouts:
+    """The layouts of a release, made once: they never change."""
+    return Layouts(release, arch)
+
+
 def _of_release(ranges: dict[str, list[dict[str, Any]]], wanted: tuple[int, int]) -> dict[str, dict[str, Any]]:
     found = {}
     for name, versions in ranges.items():

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from xenfs.errors import BadAddress
-from xenfs.hypervisor.simulator.layouts import Layouts, version
+from xenfs.hypervisor.simulator.layouts import layouts_of, version
 from xenfs.hypervisor.simulator.settings import Settings
 from xenfs.hypervisor.simulator.world import World
 
-_NOTHING = memoryview(b"")
+_NOTHING = memoryview(bytearray())
 
 
 class Memory(Protocol):
@@ -25,7 +25,7 @@ class Machine:
 
     def __init__(self, settings: Settings, world: World) -> None:
         self.settings, self.world = settings, world
-        self.layouts = Layouts(settings.series, settings.arch)
+        self.layouts = layouts_of(settings.series, settings.arch)
         self.release = version(settings.series)
         self.x86 = settings.arch == "x86_64"
         self.domctl = settings.domctl or self.layouts.interfaces["domctl"]
