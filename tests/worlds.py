@@ -1,0 +1,172 @@
+"""Pretended hosts for tests: a simulator whose clock the test holds, the tree on top of it, and ways to watch both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import NamedTuple
+
+from xenfs.hypervisor.base import Backend
+from xenfs.hypervisor.connect import open_hypervisor
+from xenfs.hypervisor.simulator import Simulator
+from xenfs.hypervisor.simulator.world import World
+from xenfs.hypervisor.xenstore import Xenstore
+from xenfs.nodes import tree
+from xenfs.nodes.base import Dir, Exchange, File, Ids, Node
+from xenfs.nodes.refusals import Refusals
+from xenfs.options import Options
+from xenfs.pool import Pool, SimulatedPages
+
+RELEASES = tuple(f"4.{minor}" for minor in range(14, 23))
+ARCHES = ("x86_64", "arm64")
+COMBINATIONS = [(release, arch) for arch in ARCHES for release in RELEASES]
+EVERYTHING = Options(lifecycle=True, debug=True, raw=True)
+
+# What may be asked before a write is refused: none of it changes anything.
+HARMLESS = frozenset({
+    "sysctl physinfo", "sysctl cputopoinfo", "sysctl cpupool_op", "sysctl getdomaininfolist",
+    "domctl getdomaininfo", "domctl getvcpuinfo", "domctl getvcpuaffinity", "domctl get_domain_state",
+    "platform_op get_cpuinfo", "hypfs_op read",
+})  # fmt: skip
+
+
+class Place(NamedTuple):
+    """An entry of the tree, where it is, and the ids that it was reached by."""
+
+    path: str
+    node: Node
+    ids: Ids
+
+
+class Clock:
+    """Nanoseconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.ns = 0
+
+    def __call__(self) -> int:
+        return self.ns
+
+
+class Between(Backend):
+    """A backend in front of a simulator: `answer(number, args)` may answer itself, or give None to pass it on."""
+
+    name = "between"
+
+    def __init__(self, sim: Simulator, answer: Callable[[int, tuple[int, ...]], int | None], faults: bool = False) -> None:
+        self.sim, self.answer, self.arch = sim, answer, sim.arch
+        self.pages = SimulatedPages()
+        self.pages.faults = faults
+        self.closed = 0
+
+    def hypercall(self, number: int, args: tuple[int, ...]) -> int:
+        result = self.answer(number, args)
+        return self.sim.hypercall(number, args) if result is None else result
+
+    def attach(self, pool: Pool) -> None:
+        self.sim.attach(pool)
+
+    def xenstore(self) -> Xenstore | None:
+        return self.sim.xenstore()
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Host:
+    """A simulated host with the whole tree on it; paths are read and written as FUSE would, without FUSE."""
+
+    def __init__(self, settings: str = "", options: Options = EVERYTHING, backend: Backend | None = None) -> None:
+        self.clock = Clock()
+        found = backend or Simulator.from_settings(settings, self.clock)
+        self.sim: Simulator = found.sim if isinstance(found, Between) else found  # type: ignore[assignment]
+        self.world: World = self.sim.world
+        self.counts: Counter[str] = self.sim.counts
+        self.xen = open_hypervisor(found)
+        self.refusals = Refusals()
+        self.options = options
+        self.root = tree.build(self.xen, options, self.refusals)
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.xen.close()
+
+    def advance(self, seconds: float) -> None:
+        """Let simulated time pass."""
+        self.clock.ns += int(seconds * 1e9)
+
+    def walk(self, directory: Dir | None = None, ids: Ids = (), prefix: str = "") -> Iterator[Place]:
+        """Everything in the tree now, depth first."""
+        for name, node, below in list((directory or self.root).children(self.xen, ids)):
+            yield Place(prefix + name, node, below)
+            if isinstance(node, Dir):
+                yield from self.walk(node, below, f"{prefix}{name}/")
+
+    def files(self) -> Iterator[Place]:
+        """Every file in the tree now."""
+        return (place for place in self.walk() if isinstance(place.node, File))
+
+    def at(self, path: str) -> Place:
+        """The entry at a path; KeyError where there is none."""
+        node: Node = self.root
+        ids: Ids = ()
+        for name in path.split("/"):
+            assert isinstance(node, Dir), path
+            found = node.child(self.xen, ids, name)
+            if found is None:
+                raise KeyError(path)
+            node, ids = found
+        return Place(path, node, ids)
+
+    def has(self, path: str) -> bool:
+        """Whether there is such an entry."""
+        try:
+            self.at(path)
+        except KeyError:
+            return False
+        return True
+
+    def names(self, path: str) -> list[str]:
+        """What a directory lists."""
+        place = self.at(path) if path else Place("", self.root, ())
+        assert isinstance(place.node, Dir)
+        return [name for name, _, _ in place.node.children(self.xen, place.ids)]
+
+    def read(self, path: str) -> str:
+        """The content of a file."""
+        place = self.at(path)
+        assert isinstance(place.node, File)
+        return place.node.produce(self.xen, place.ids).decode()
+
+    def value(self, path: str) -> str:
+        """The content of a file without its newline, which must be there."""
+        text = self.read(path)
+        assert text.endswith("\n") or not text
+        return text.removesuffix("\n")
+
+    def flat(self, path: str) -> dict[str, str]:
+        """A flat keyed file."""
+        return dict(line.split(" ", 1) for line in self.value(path).splitlines())
+
+    def write(self, path: str, data: str | bytes) -> None:
+        """One write."""
+        self.put(self.at(path), data.encode() if isinstance(data, str) else data)
+
+    def put(self, place: Place, data: bytes) -> bytes:
+        """One write to an entry that was found before, noted as FUSE would; an Exchange answers."""
+        node = place.node
+        assert isinstance(node, File)
+        with self.refusals.noting(place.path, data):
+            if isinstance(node, Exchange):
+                return node.ask(self.xen, place.ids, data)
+            node.apply(self.xen, place.ids, data)
+        return b""
+
+    def asked(self, before: Counter[str]) -> Counter[str]:
+        """What was asked of the simulator since `before`, a copy of `counts`."""
+        return self.counts - before
