@@ -6,6 +6,8 @@ from errno import EACCES, EFAULT, EINVAL, ENOBUFS, ENOMEM, ENOSYS, EPERM, ESRCH
 
 from caller import Caller
 
+from xenfs.hypervisor.simulator import hotplug
+
 SELF = 0x7FF0
 PAGE = 4096
 
@@ -124,7 +126,7 @@ def test_cpus_of_the_platform(xen: Caller) -> None:
     assert xen.read(body, struct, "max_present", "flags", "apic_id", "acpi_id") == (7, 1, 5, 5)
     xen.world.pools.move_domain(xen.world.domains[6], 0)
     xen.world.pools.remove_cpu(1, 5)
-    xen.world.set_cpu_online(5, False)
+    hotplug.set_online(xen.world, 5, False)
     assert xen.read(xen.platform("get_cpuinfo", struct, xen_cpuid=5)[1], struct, "flags") == 0
     assert xen.read(xen.platform("get_cpuinfo", struct, xen_cpuid=8)[1], struct, "flags") == 2
     version = "xenpf_pcpu_version"

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from caller import Caller
 
-from xenfs.hypervisor.simulator import Simulator
+from xenfs.hypervisor.simulator import Simulator, hotplug
 from xenfs.hypervisor.simulator.refused import Refused
 
 
@@ -113,14 +113,14 @@ def test_what_happens_to_cpus() -> None:
     world = Caller().world
     for number, online, code in ((99, True, EINVAL), (0, False, EINVAL), (1, True, EEXIST), (5, False, ENODEV)):
         with pytest.raises(Refused) as refused:
-            world.set_cpu_online(number, online)
+            hotplug.set_online(world, number, online)
         assert refused.value.code == code
-    world.set_cpu_online(7, False)  # one that is free
+    hotplug.set_online(world, 7, False)  # one that is free
     assert world.pools.free == 0
     idle = world.host.cpus[7].idle(world.clock.ticks())
     world.clock._began -= 10**10
     assert world.host.cpus[7].idle(world.clock.ticks()) == idle
-    world.set_cpu_online(7, True)
+    hotplug.set_online(world, 7, True)
     assert world.pools.by_id[0].cpus >> 7 & 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EINVAL, ENOBUFS
 
 from xenfs.hypervisor.simulator import hypfs_tree
-from xenfs.hypervisor.simulator.hypfs_tree import Directory, Entry
+from xenfs.hypervisor.simulator.hypfs_entries import LONGEST_PARAMETER, Directory, Entry
 from xenfs.hypervisor.simulator.machine import Machine, Operations
 from xenfs.hypervisor.simulator.refused import Refused
 
@@ -34,8 +34,8 @@ def read(xen: Machine, path: int, path_bytes: int, address: int, room: int) -> i
 def write_contents(xen: Machine, path: int, path_bytes: int, address: int, nbytes: int) -> int:
     """Change a value, all of it."""
     entry = _entry(xen, path, path_bytes)
-    if not entry.room or nbytes > hypfs_tree.LONGEST_PARAMETER:
-        entry.write(bytes(min(nbytes, hypfs_tree.LONGEST_PARAMETER + 1)))  # refused without a look at the bytes
+    if not entry.room or nbytes > LONGEST_PARAMETER:
+        entry.write(bytes(min(nbytes, LONGEST_PARAMETER + 1)))  # refused without a look at the bytes
     entry.write(bytes(xen.at(address, nbytes)))
     return 0
 

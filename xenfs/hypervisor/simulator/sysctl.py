@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EOPNOTSUPP
 
-from xenfs.hypervisor.simulator import debug_keys
+from xenfs.hypervisor.simulator import debug_keys, hotplug
 from xenfs.hypervisor.simulator.host import PAGE
 from xenfs.hypervisor.simulator.machine import Machine, Operations
 
@@ -133,13 +133,13 @@ def cpu_hotplug(xen: Machine, op: memoryview) -> int:
     names = ("ONLINE", "OFFLINE", "SMT_ENABLE", "SMT_DISABLE")
     up, down, smt_on, smt_off = (xen.constant(f"XEN_SYSCTL_CPU_HOTPLUG_{name}") for name in names)
     if action in (up, down):
-        xen.world.set_cpu_online(number, action == up)
+        hotplug.set_online(xen.world, number, action == up)
         return 0
     if action not in (smt_on, smt_off) or xen.world.host.threads < 2:
         return -EOPNOTSUPP
     for cpu in xen.world.host.cpus:
         if cpu.id % 2 and cpu.online != (action == smt_on):
-            xen.world.set_cpu_online(cpu.id, action == smt_on)
+            hotplug.set_online(xen.world, cpu.id, action == smt_on)
     return 0
 
 

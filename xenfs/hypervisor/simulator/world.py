@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable
-from errno import EEXIST, EINVAL, ENODEV, ENOMEM, EOVERFLOW, EPERM, ESRCH
+from errno import EEXIST, EINVAL, ENOMEM, EOVERFLOW, EPERM, ESRCH
 from hashlib import blake2b
 from uuid import UUID
 
@@ -235,35 +235,6 @@ class World:
     def _set_claim(self, domain: Domain, pages: int) -> None:
         self.claimed_pages += pages - domain.outstanding_pages
         domain.outstanding_pages, domain.info = pages, None
-
-    def set_cpu_online(self, number: int, online: bool) -> None:
-        """Bring a CPU up or down: EEXIST when it is so already, ENODEV when it is in a pool other than Pool-0."""
-        host = self.host
-        if number >= host.nr_cpus or (not online and number == 0):
-            raise Refused(EINVAL)
-        cpu = host.cpus[number]
-        if cpu.online == online:
-            raise Refused(EEXIST)
-        if online:
-            cpu.online, cpu.since = True, self.clock.ticks()
-            host.nr_online += 1
-            self.pools.free |= 1 << number
-            self.pools.add_cpu(0, number)
-        else:
-            self._take_down(number)
-
-    def _take_down(self, number: int) -> None:
-        bit = 1 << number
-        pool0 = self.pools.by_id[0]
-        if not (self.pools.free | pool0.cpus) & bit:
-            raise Refused(ENODEV)
-        if pool0.cpus & bit:
-            self.pools.remove_cpu(0, number)
-        self.pools.free &= ~bit
-        cpu = self.host.cpus[number]
-        cpu.settle(self.clock.ticks())
-        cpu.online = False
-        self.host.nr_online -= 1
 
     # Helpers
 
