@@ -19,6 +19,7 @@ from xenfs.nodes.members import members
 from xenfs.nodes.sched import SCHED
 from xenfs.nodes.vcpus import VCPUS, vcpu_stat
 
+_FIRST_RESERVED = 0x7FF0  # DOMID_FIRST_RESERVED: no domain that can be listed has this id or a higher one
 _MOST_KIB = 2**44  # 16 PiB: what 52 bits of physical address can name
 
 
@@ -29,7 +30,8 @@ def _all(xen: Hypervisor) -> list[tuple[str, Domain]]:
 def _find(xen: Hypervisor, name: str) -> Domain | None:
     if not (name.isascii() and name.isdecimal()) or len(name) > 5 or str(int(name)) != name:
         return None
-    return domains.find(xen, int(name))
+    domid = int(name)
+    return domains.find(xen, domid) if domid < _FIRST_RESERVED else None
 
 
 def _stat(xen: Hypervisor) -> str:
