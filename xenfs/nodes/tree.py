@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.about import About, about
-from xenfs.nodes.base import Dir, Each, Exchange, File, Node
+from xenfs.nodes.base import Dir, Each, File, Node
 from xenfs.nodes.cpupools import CPUPOOLS
 from xenfs.nodes.domains import DOMAINS
 from xenfs.nodes.host import HOST
@@ -58,7 +58,7 @@ class _Cut:
             return self._dir(node, guards)
         if isinstance(node, File):
             writable = node.write is not None and not self._options.ro and self._options.has(node.write_option)
-            if isinstance(node, Exchange) or writable:
+            if writable:
                 return replace(node, guards=guards)
             return None if node.read is None else replace(node, guards=guards, write=None)
         return replace(node, guards=guards)
