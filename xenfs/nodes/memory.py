@@ -38,7 +38,7 @@ def _rmrr(xen: Hypervisor) -> str:
 
 def page_range(text: str) -> tuple[int, int]:
     """One machine frame number, or first-last, decimal or hexadecimal, as (first, last)."""
-    words = re.fullmatch(r"([^\s-]+)(?:-([^\s-]+))?", text.strip())
+    words = re.fullmatch(r"([^\s-]+)(?:-([^\s-]+))?", text.strip(" \t"))
     if not words:
         raise BadInput("not a page number, or first-last", at=0)
     number = parse.integer(0, 2**32 - 2, "machine frame number")

@@ -147,7 +147,7 @@ def fields(*parts: tuple[str, Callable[[str], object]]) -> Callable[[str], tuple
     """Several words, each with a name and a parser of its own."""
 
     def parse(value: str) -> tuple[object, ...]:
-        given = value.split()
+        given = re.findall(r"[^ \t]+", value)
         if len(given) != len(parts):
             raise BadInput(f"wants {len(parts)} words: {' '.join(name for name, _ in parts)}", at=0)
         return tuple(inner(word) for word, (_, inner) in zip(given, parts, strict=True))
