@@ -1,0 +1,229 @@
+"""What may not be written: refused with a defined errno, before anything that changes the host is asked of Xen."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import COMBINATIONS, HARMLESS, Host, Place
+
+from xenfs.errors import BadInput, XenfsError
+from xenfs.nodes.base import Exchange, File
+
+REFUSED = {errno.EINVAL, errno.ERANGE, errno.E2BIG}
+POWERS = [str(2**power).encode() for power in (31, 32, 63, 64)]
+# Wrong for everything that is not free text.
+NONSENSE = [
+    b"", b"\n", b" ", b"\n\n", b"x" * 4097, b"1" * 5000, b"\xff\xfe", b"\x80", b"\0", b"1\0", b"\x001", b"1\n1", b"1\n\n",
+    b"banana", b"0x", b"0x1g", b"1e3", b"1.5", b"--1", b"-", b"+", b"5-2", b",", b"0,,1", b"-1", b"Max", b"ALL", b"on",
+    b"true", b"9" * 30, "١".encode(), b"1 1", b"0b1", b"1_0", b"- 1", POWERS[3],
+]  # fmt: skip
+
+# Path, and what else is wrong there. Every writable path is in exactly one line.
+TABLE: list[tuple[str, list[bytes]]] = [
+    (r"host/cpus/\d+/online|domains/\d+/freeze", [b"2", b"01", b"off", *POWERS]),
+    (r"domains/\d+/memory/max", [b"MAX", b"max max", b"1 kB", b"4G", POWERS[2], b"17592186044417"]),
+    (r"domains/\d+/sched/weight", [b"0", b"65536", b"max", *POWERS]),
+    (r"domains/\d+/sched/cap", [b"65536", b"max", *POWERS]),
+    (
+        r"domains/\d+/vcpus/\d+/affinity_(hard|soft)",
+        [b"8", b"0-8", b"8-9", b"0,64", b"+8", b"-8", b"3-1", b"0-7,5-2", b"+", b"all,1", b"+all", b"All", b"-0-7", b"0-", b"-all",
+         b"^0", b"0x1", b"65535", b"65536", b"0-4000000000", *POWERS],
+    ),
+    (r"host/memory/availheap", [b"0 0", b"0 0 0 0", b"0 65 0", b"-2 0 0", b"4096 0 0", b"0 0 max", b"0,0,0", b"0\n0\n0", b"0 0 0\n\n", b"0\v0\v0", *POWERS]),
+    (
+        r"host/memory/(page_status|soft_offline_page|online_page)",
+        [b"9-8", b"0-1024", b"0x10-0xf", b"4294967295", b"1-", b"1-2-3", b"1,2", *POWERS[1:]],
+    ),
+    (r"(host|hypfs)/params/(pretended-u?int|global-pages)", POWERS[1:]),
+]  # fmt: skip
+FREE_TEXT = re.compile(r"host/debug_keys|(host|hypfs)/params/.*|hypfs/cpupool/\d+/sched-gran")
+ANYTHING = re.compile(r"xenfs/error_log|host/console/log_clear|domains/\d+/kill")
+
+
+def writable(host: Host) -> Iterator[Place]:
+    for place in host.files():
+        assert isinstance(place.node, File)
+        if place.node.write is not None:
+            yield place
+
+
+@pytest.fixture(scope="module", params=COMBINATIONS, ids="-".join)
+def each(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """The default host of each release and architecture in turn, with every option."""
+    release, arch = request.param
+    with Host(f"xen={release},arch={arch}") as host:
+        yield host
+
+
+def refuse(host: Host, place: Place, data: bytes, allowed: set[int] = REFUSED) -> XenfsError:
+    """Write, and see that it is refused before anything happens."""
+    before = host.counts.copy()
+    try:
+        host.put(place, data)
+    except XenfsError as problem:
+        assert problem.errno in allowed, (place.path, data, problem)
+        asked = set(host.asked(before)) - HARMLESS
+        assert not asked, (place.path, data, asked)
+        return problem
+    pytest.fail(f"{place.path} took {data!r}")
+
+
+def table_row(path: str) -> list[bytes] | None:
+    rows = [extra for pattern, extra in TABLE if re.fullmatch(pattern, path)]
+    assert len(rows) <= 1, path
+    signed = re.search("pretended-int|affinity_", path)  # for a set, "-1" takes CPU 1 out
+    return [data for data in NONSENSE if not (signed and data in (b"-1", b"- 1"))] + rows[0] if rows else None
+
+
+def test_nonsense_is_refused_before_any_hypercall(each: Host) -> None:
+    tried = set()
+    for place in writable(each):
+        # One domain, vCPU and CPU of a kind stand for all.
+        kind = re.sub(r"(domains|vcpus|cpus)/\d+", r"\1/N", place.path)
+        rows = table_row(place.path)
+        if rows is None:
+            assert FREE_TEXT.fullmatch(place.path) or ANYTHING.fullmatch(place.path), f"{place.path} is in no table"
+        elif kind not in tried:
+            for data in rows:
+                refuse(each, place, data)
+            tried.add(kind)
+    assert len(tried) >= 11
+
+
+def test_refusals_are_explained(each: Host) -> None:
+    for path in ("domains/1/sched/weight", "domains/1/vcpus/0/affinity_hard", "host/memory/availheap"):
+        each.refusals.clear()
+        problem = refuse(each, each.at(path), b"banana")
+        assert isinstance(problem, BadInput)
+        first, given_text, caret = each.value("xenfs/error_log").splitlines()
+        assert f"{path}: EINVAL: " in first
+        assert (given_text, caret) == ("  banana", "  ^")
+
+
+def test_text_that_xen_judges(each: Host) -> None:
+    """Free text goes to Xen, which refuses without a change; only what cannot be text at all is refused before."""
+    for place in writable(each):
+        if not re.fullmatch(r"(host|hypfs)/params/.*", place.path) or table_row(place.path):
+            continue
+        assert isinstance(place.node, File)
+        before = place.node.produce(each.xen, place.ids)
+        for data in (b"\xff", b"a\0b", b"\0", b"x" * 4097):
+            refuse(each, place, data)
+        with pytest.raises(XenfsError) as caught:
+            each.put(place, b"x" * 2000)
+        assert caught.value.errno in {errno.EINVAL, errno.ENOSPC, errno.E2BIG, errno.ERANGE}, place.path
+        assert place.node.produce(each.xen, place.ids) == before
+
+
+def test_debug_keys(host: Host) -> None:
+    place = host.at("host/debug_keys")
+    for data in (b"", b"\n", b" ", b"q r", b"q\n\n", b"\x1b", b"\x7f", "ä".encode(), b"q\0", b"q" * 65, b"\xff"):
+        refuse(host, place, data)
+    before = host.counts.copy()
+    host.put(place, b"q\n")
+    assert host.asked(before) == {"sysctl debug_keys": 1}
+    assert "dumping domain info" in host.read("host/console/log")
+
+
+def test_commands_that_take_anything_take_text_only(host: Host) -> None:
+    for path in ("xenfs/error_log", "host/console/log_clear", "domains/1/kill"):
+        for data in (b"\xff", b"x" * 4097):
+            refuse(host, host.at(path), data)
+    for path in ("xenfs/error_log", "host/console/log_clear"):
+        host.write(path, b"")
+        host.write(path, b"\n")
+
+
+def test_unknown_cpus_are_named(host: Host) -> None:
+    place = host.at("domains/1/vcpus/0/affinity_soft")
+    for data, code, caret in (
+        (b"0-3,9", errno.ERANGE, 4), (b"0-3,5-12", errno.ERANGE, 4), (b"+17", errno.ERANGE, 1), (b"1,3-2", errno.EINVAL, 2),
+        (b"0-3,x", errno.EINVAL, 4), (b"-0-7", errno.EINVAL, 0),
+    ):  # fmt: skip
+        host.refusals.clear()
+        problem = refuse(host, place, data)
+        assert problem.errno == code, data
+        assert host.value("xenfs/error_log").splitlines()[-1] == " " * (2 + caret) + "^", data
+
+
+def test_offline_vcpu_and_foreign_pool(host: Host) -> None:
+    """A set that leaves no CPU of the pool is Xen's to refuse: nothing changes."""
+    before = host.value("domains/6/vcpus/0/affinity_hard")
+    with pytest.raises(XenfsError) as caught:
+        host.write("domains/6/vcpus/0/affinity_hard", "0-1")
+    assert caught.value.errno == errno.EINVAL
+    assert host.value("domains/6/vcpus/0/affinity_hard") == before
+
+
+def test_own_domain_is_not_paused_or_killed(host: Host) -> None:
+    for path in ("domains/0/freeze", "domains/0/kill"):
+        assert "itself" in str(refuse(host, host.at(path), b"1"))
+
+
+def test_rtds_parameters() -> None:
+    with Host() as host:
+        host.world.pools.create(8, 5)
+        host.world.pools.by_id[5].cpus = 1 << 7
+        host.world.pools.free &= ~(1 << 7)
+        host.world.pools.move(host.world.domains[4], host.world.pools.by_id[5])
+        assert host.names("domains/4/sched") == ["period_us", "budget_us"]
+        place = host.at("domains/4/sched/period_us")
+        for data in [*NONSENSE, b"9", b"0", *POWERS[1:]]:
+            refuse(host, place, data)
+        host.write("domains/4/sched/period_us", "20000")
+        vcpu = host.world.domains[4].vcpus[0]
+        assert vcpu is not None
+        assert vcpu.period_us == 20000
+
+
+@given(st.binary(max_size=64))
+def test_bytes_at_random_never_break_a_writer(shared: Host, data: bytes) -> None:
+    """Accepted or refused with a defined errno: nothing else, whatever is written."""
+    for path in (
+        "domains/1/freeze", "domains/1/memory/max", "domains/1/sched/weight", "domains/1/sched/cap",
+        "domains/1/vcpus/0/affinity_hard", "domains/1/vcpus/0/affinity_soft", "host/memory/availheap",
+        "host/memory/page_status", "host/params/pretended-int", "host/params/pretended-uint", "host/params/loglvl",
+        "host/debug_keys", "xenfs/error_log", "host/params/console_timestamps",
+    ):  # fmt: skip
+        try:
+            shared.put(shared.at(path), data)
+        except XenfsError as problem:
+            assert problem.errno in REFUSED | {errno.EDOM, errno.ENOSPC}, (path, data)
+
+
+@given(st.from_regex(r"[+-]?[0-9]{1,3}([-,][0-9]{1,3}){0,4}", fullmatch=True))
+def test_lists_at_random_set_what_they_say(shared: Host, text: str) -> None:
+    """An affinity that is accepted reads back as the set that the text names."""
+    path = "domains/7/vcpus/0/affinity_soft"
+    shared.write(path, "all")
+    try:
+        shared.write(path, text)
+    except XenfsError as problem:
+        assert problem.errno in REFUSED
+        assert shared.value(path) == "0-7"
+        return
+    named = set()
+    for part in text.lstrip("+-").split(","):
+        low, _, high = part.partition("-")
+        named |= set(range(int(low), int(high or low) + 1))
+    wanted = set(range(8)) - named if text[0] == "-" else set(range(8)) if text[0] == "+" else named
+    vcpu = shared.world.domains[7].vcpus[0]
+    assert vcpu is not None
+    assert {cpu for cpu in range(8) if vcpu.soft >> cpu & 1} == wanted
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Host]:
+    with Host() as host:
+        yield host
+
+
+def test_exchanges_have_no_reader(host: Host) -> None:
+    for place in host.files():
+        if isinstance(place.node, Exchange):
+            assert place.node.produce(host.xen, place.ids) == b""
