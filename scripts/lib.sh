@@ -105,14 +105,22 @@ make_venv() {
     stamp >"$(stamp_file)"
 }
 
-# need_fuse: /dev/fuse, where the kernel has FUSE and this process may make the device. False when there is none.
+# need_fuse: /dev/fuse, where the kernel has FUSE and this machine lets us make it. False when it is not to be had.
 need_fuse() {
-    [ -c /dev/fuse ] && return 0
+    [ -c /dev/fuse ] || make_fuse
+    [ -c /dev/fuse ] || return 1
+    if ! { : <>/dev/fuse; } 2>/dev/null && [ "$(id -u)" != 0 ]; then
+        say "letting users open /dev/fuse: mode 0666, which is Debian's usual one"
+        as_root chmod 666 /dev/fuse
+    fi
+    { : <>/dev/fuse; } 2>/dev/null
+}
+
+make_fuse() {
     say "loading the kernel's FUSE (there is no /dev/fuse)"
     command -v modprobe >/dev/null || [ -x /sbin/modprobe ] || need_packages kmod
     as_root modprobe fuse 2>/dev/null || true
     [ -c /dev/fuse ] || ! grep -qw fuse /proc/filesystems || as_root mknod -m 666 /dev/fuse c 10 229 2>/dev/null || true
-    [ -c /dev/fuse ]
 }
 
 # on_dom0: whether a Xen is underneath and this domain has the device to call it.

@@ -137,6 +137,9 @@ def mounter(host: Host) -> Check:
         return Check("FAIL", "right to mount", "neither root nor fusermount3: install the package fuse3")
     if not os.stat(helper).st_mode & stat.S_ISUID:
         return Check("FAIL", "right to mount", f"{helper} is not set-user-ID root and this is not root")
+    if not host.path("/etc/mtab").exists():
+        advice = "which it needs to unmount again: ln -s ../proc/self/mounts /etc/mtab"
+        return Check("warn", "right to mount", f"through {helper}, but there is no /etc/mtab, {advice}")
     return Check("ok", "right to mount", f"through {helper}")
 
 
