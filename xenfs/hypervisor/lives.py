@@ -77,14 +77,19 @@ class Lives:
         if known is not None and known[0] == domain:
             self._seen[domain.domid] = (domain, known[1]._replace(uuid=uuid), known[2])
 
-    def over(self, domid: int) -> None:
-        """Xen says that there is no such domain: whoever has this id next is another."""
-        self._seen.pop(domid, None)
+    def over(self, domid: int, asked_ns: int) -> None:
+        """Xen said that there is no such domain: whoever has this id next is another.
 
-    def keep_only(self, domids: Iterable[int]) -> None:
-        """A whole listing was read: whatever is not in it is over."""
+        One that was seen since the question was asked may have begun after the answer, and goes on.
+        """
+        known = self._seen.get(domid)
+        if known is not None and asked_ns > known[2]:
+            self._seen.pop(domid, None)
+
+    def keep_only(self, domids: Iterable[int], asked_ns: int) -> None:
+        """A whole listing was read, which was begun at `asked_ns`: whatever is not in it is over."""
         for domid in self._seen.keys() - set(domids):
-            self.over(domid)
+            self.over(domid, asked_ns)
 
     def ended(self, domain: Domain) -> bool:
         """True where it is known, without asking Xen, that this life is over."""

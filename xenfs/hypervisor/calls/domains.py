@@ -86,7 +86,7 @@ def find(xen: Hypervisor, domid: int) -> Domain | None:
     asked = perf_counter_ns()
     info = info_now(xen, domid)
     if info is None:
-        xen.lives.over(domid)
+        xen.lives.over(domid, asked)
         return None
     return xen.lives.observe(domid, info.sight(_identity(xen, domid)), asked)
 
@@ -103,7 +103,7 @@ def info(xen: Hypervisor, domain: Domain) -> DomainInfo:
     asked = perf_counter_ns()
     found = info_now(xen, domain.domid)
     if found is None:
-        xen.lives.over(domain.domid)
+        xen.lives.over(domain.domid, asked)
         raise Stale(f"domain {domain.domid}")
     if xen.lives.observe(domain.domid, found.sight(_identity(xen, domain.domid)), asked) != domain:
         raise Stale(f"domain {domain.domid} (the id has another domain now)")
@@ -140,7 +140,7 @@ def living(xen: Hypervisor) -> list[tuple[Domain, DomainInfo]]:
     """Every domain with the life that it is in."""
     asked = perf_counter_ns()
     found = infos(xen)
-    xen.lives.keep_only(info.domain for info in found)
+    xen.lives.keep_only((info.domain for info in found), asked)
     observe = xen.lives.observe
     return [(observe(info.domain, info.sight(), asked), info) for info in found]
 
