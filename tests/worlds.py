@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import NamedTuple
 
+from xenfs import abi
+from xenfs.hypervisor import connect
 from xenfs.hypervisor.base import Backend
-from xenfs.hypervisor.connect import open_hypervisor
 from xenfs.hypervisor.simulator import Simulator
 from xenfs.hypervisor.simulator.world import World
 from xenfs.hypervisor.xenstore import Xenstore
@@ -17,6 +19,9 @@ from xenfs.nodes.base import Dir, Exchange, File, Ids, Node
 from xenfs.nodes.refusals import Refusals
 from xenfs.options import Options
 from xenfs.pool import Pool, SimulatedPages
+
+# Declarations are parsed once for each release and not for each host: most of the time of these tests goes there.
+connect.abi = SimpleNamespace(load=functools.cache(abi.load))  # type: ignore[assignment]
 
 RELEASES = tuple(f"4.{minor}" for minor in range(14, 23))
 ARCHES = ("x86_64", "arm64")
@@ -83,7 +88,7 @@ class Host:
         self.sim: Simulator = found.sim if isinstance(found, Between) else found  # type: ignore[assignment]
         self.world: World = self.sim.world
         self.counts: Counter[str] = self.sim.counts
-        self.xen = open_hypervisor(found)
+        self.xen = connect.open_hypervisor(found)
         self.refusals = Refusals()
         self.options = options
         self.root = tree.build(self.xen, options, self.refusals)

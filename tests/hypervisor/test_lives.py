@@ -1,0 +1,305 @@
+"""One life of a domain: what was opened in it never reads or writes the next domain with the same id."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from worlds import Host, Place
+
+from xenfs.abi.numbers import DomInf
+from xenfs.errors import XenfsError
+from xenfs.hypervisor.calls import domains
+from xenfs.hypervisor.lives import Domain, Lives, Sight
+from xenfs.hypervisor.simulator.domains import Domain as Truth
+from xenfs.nodes.base import File
+
+DOMIDS = st.integers(1, 4)
+KINDS = st.sampled_from(["pv", "pvh", "hvm"])
+READ = ("uuid", "state", "type", "cpu_time_ns", "memory/current_kb", "info", "vcpu_stat", "freeze", "sched/weight",
+        "vcpus/0/cpu_time_ns", "vcpus/0/affinity_hard", "name")  # fmt: skip
+WRITTEN = {"freeze": b"1", "memory/max": b"4096", "sched/weight": b"999", "sched/cap": b"7", "vcpus/0/affinity_hard": b"1",
+           "vcpus/0/affinity_soft": b"2", "kill": b"1"}  # fmt: skip
+GONE = {errno.ESTALE, errno.ENOENT}
+
+
+def state(domain: Truth) -> tuple[Any, ...]:
+    """All that a write could change."""
+    return (
+        domain.pause_count, domain.max_pages, domain.weight, domain.cap, domain.dying, domain.shutdown_code,
+        [(vcpu.hard, vcpu.soft) for vcpu in domain.existing()],
+    )  # fmt: skip
+
+
+class LivesMachine(RuleBasedStateMachine):
+    """Domains come and go under four ids; files that were found in one life are tried again in all that follow."""
+
+    release, same_uuids = "4.17", False
+    opened = Bundle("opened")
+
+    @initialize()
+    def begin(self) -> None:
+        self.host = Host(f"xen={self.release},domains=1")
+        self.made = 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "host"):
+            self.host.__exit__(None, None, None)
+
+    @rule(domid=DOMIDS, kind=KINDS, load=st.integers(0, 1000))
+    def create(self, domid: int, kind: str, load: int) -> None:
+        if domid in self.host.world.domains:
+            return
+        self.made += 1
+        uuid = UUID(int=1 if self.same_uuids else self.made)
+        self.host.world.create(domid, uuid=uuid, type=kind, load=load, memory_kb=4096, name=f"made-{self.made}")
+
+    @rule(domid=DOMIDS)
+    def destroy(self, domid: int) -> None:
+        if domid in self.host.world.domains:
+            self.host.world.destroy(domid)
+
+    @rule(domid=DOMIDS)
+    def vanish(self, domid: int) -> None:
+        self.host.world.vanish(domid)
+
+    @rule(domid=DOMIDS, reason=st.integers(0, 4))
+    def shutdown(self, domid: int, reason: int) -> None:
+        if domid in self.host.world.domains:
+            self.host.world.shutdown(domid, reason)
+
+    @rule(seconds=st.sampled_from([0.001, 0.3, 3.0]))
+    def advance(self, seconds: float) -> None:
+        self.host.advance(seconds)
+
+    @rule()
+    def look_at_all(self) -> None:
+        assert sorted(map(int, filter(str.isdigit, self.host.names("domains")))) == sorted(self.alive())
+
+    @rule(domid=DOMIDS)
+    def look_at_one(self, domid: int) -> None:
+        assert self.host.has(f"domains/{domid}") == (self.host.world.domain(domid) is not None)
+
+    @rule(target=opened, domid=DOMIDS, path=st.sampled_from([*READ, *WRITTEN]))
+    def open(self, domid: int, path: str) -> tuple[Place, Truth] | None:
+        truth = self.host.world.domain(domid)
+        if truth is None:
+            return None
+        return self.host.at(f"domains/{domid}/{path}"), truth
+
+    @rule(file=opened)
+    def read(self, file: tuple[Place, Truth] | None) -> None:
+        if file is None or not isinstance(file[0].node, File) or file[0].node.read is None:
+            return
+        place, truth = file
+        if truth.gone or self.host.world.domain(truth.domid) is not truth:
+            with pytest.raises(XenfsError) as caught:
+                place.node.produce(self.host.xen, place.ids)  # type: ignore[attr-defined]
+            assert caught.value.errno in GONE, place.path
+            return
+        text = place.node.produce(self.host.xen, place.ids).decode().strip()  # type: ignore[attr-defined]
+        if place.path.endswith("/uuid"):
+            assert UUID(text).bytes == truth.handle
+        if place.path.endswith("/name"):
+            assert text == truth.name
+
+    @rule(file=opened)
+    def write(self, file: tuple[Place, Truth] | None) -> None:
+        if file is None:
+            return
+        place, truth = file
+        data = WRITTEN.get(place.path.split("/", 2)[2])
+        if data is None:
+            return
+        now = self.host.world.domain(truth.domid)
+        if now is truth:
+            try:
+                self.host.put(place, data)
+            except XenfsError as problem:
+                assert problem.errno not in GONE, place.path
+            return
+        before = None if now is None else state(now)
+        with pytest.raises(XenfsError) as caught:
+            self.host.put(place, data)
+        assert caught.value.errno in GONE, place.path
+        assert before is None or state(now) == before, place.path  # type: ignore[arg-type]
+
+    @rule(file=consumes(opened))
+    def close(self, file: object) -> None:
+        pass
+
+    def alive(self) -> list[int]:
+        return [domain.domid for domain in self.host.world.domains_from(0)]
+
+    @invariant()
+    def stat_has_a_line_for_each(self) -> None:
+        if hasattr(self, "host"):
+            assert [int(line.split()[0]) for line in self.host.value("domains/stat").splitlines()] == self.alive()
+
+
+class StableMachine(LivesMachine):
+    """From Xen 4.21 on lives are told apart even where the new domain has the old one's UUID."""
+
+    release, same_uuids = "4.22", True
+
+
+QUICK = settings(max_examples=25, stateful_step_count=30, suppress_health_check=list(HealthCheck), deadline=None)
+TestByUuid = LivesMachine.TestCase
+TestByUuid.settings = QUICK
+TestByUniqueId = StableMachine.TestCase
+TestByUniqueId.settings = QUICK
+
+
+def sight(uuid: int = 1, flags: int = 0, cpu_time: int = 100, frame: int = 7, unique_id: int = 0) -> Sight:
+    return Sight(uuid.to_bytes(16, "big"), flags, cpu_time, frame, unique_id)
+
+
+NOW = 10**18  # as asked long after everything that was seen before
+EARLIER = 0  # as asked before anything was seen
+
+
+def test_the_same_sight_is_the_same_life() -> None:
+    lives = Lives()
+    first = lives.observe(5, sight(), NOW)
+    assert lives.observe(5, sight(cpu_time=200, flags=DomInf.paused | DomInf.shutdown), NOW) == first
+    assert not lives.ended(first)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        sight(uuid=2),
+        sight(flags=DomInf.hvm_guest),
+        sight(cpu_time=99),
+        sight(frame=8),
+        sight(unique_id=9, uuid=2),
+    ],
+)
+def test_what_never_changes_tells_lives_apart(other: Sight) -> None:
+    lives = Lives()
+    first = lives.observe(5, sight(), NOW)
+    assert lives.observe(5, other, NOW) != first
+    assert lives.ended(first)
+
+
+def test_the_dying_do_not_recover() -> None:
+    lives = Lives()
+    first = lives.observe(5, sight(flags=DomInf.dying), NOW)
+    assert lives.observe(5, sight(), NOW) != first
+
+
+def test_unique_id_rules_over_everything() -> None:
+    lives = Lives()
+    first = lives.observe(5, sight(unique_id=1), NOW)
+    assert lives.observe(5, sight(uuid=2, cpu_time=0, unique_id=1), NOW) == first
+    assert lives.observe(5, sight(unique_id=2), NOW) != first
+
+
+def test_unique_id_is_kept_through_a_listing() -> None:
+    lives = Lives()
+    first = lives.observe(5, sight(unique_id=1), NOW)
+    assert lives.observe(5, sight(), NOW) == first
+    assert lives.observe(5, sight(unique_id=2), NOW) != first
+
+
+def test_hvm_guests_move_their_shared_page() -> None:
+    lives = Lives()
+    first = lives.observe(5, sight(flags=DomInf.hvm_guest, frame=1), NOW)
+    assert lives.observe(5, sight(flags=DomInf.hvm_guest, frame=2), NOW) == first
+
+
+def test_overlapping_sights_out_of_order_end_no_life() -> None:
+    lives = Lives()
+    first = lives.observe(5, sight(cpu_time=200, flags=DomInf.dying), NOW)
+    assert lives.observe(5, sight(cpu_time=100), EARLIER) == first
+    assert lives.observe(5, sight(cpu_time=300), NOW) == first
+
+
+def test_a_listing_from_before_ends_no_life_that_began_since() -> None:
+    """A listing in another thread was asked for before the domain was there, and comes back after it was seen."""
+    lives = Lives()
+    old = lives.observe(4, sight(), NOW)
+    first = lives.observe(5, sight(), NOW)
+    lives.keep_only([4], EARLIER)
+    assert not lives.ended(first)
+    lives.over(5, EARLIER)
+    assert not lives.ended(first)
+    lives.keep_only([5], NOW)
+    assert lives.ended(old)
+    lives.over(5, NOW)
+    assert lives.ended(first)
+
+
+def test_gone_and_back_is_another_life() -> None:
+    lives = Lives()
+    first = lives.observe(5, sight(), NOW)
+    lives.over(5, NOW)
+    assert lives.ended(first)
+    assert lives.observe(5, sight(), NOW) != first
+    second = lives.observe(6, sight(), NOW)
+    lives.keep_only([5], NOW)
+    assert lives.ended(second)
+
+
+def test_a_new_uuid_given_by_xenfs_is_no_new_life() -> None:
+    lives = Lives()
+    first = lives.observe(5, sight(), NOW)
+    lives.renamed(first, (2).to_bytes(16, "big"))
+    assert lives.observe(5, sight(uuid=2), NOW) == first
+    lives.renamed(Domain(6, 1), b"")
+    lives.renamed(Domain(5, 99), b"")
+    assert lives.observe(5, sight(uuid=2), NOW) == first
+
+
+@pytest.mark.parametrize("release", ["4.14", "4.17", "4.18", "4.21"])
+def test_files_of_an_earlier_life(release: str) -> None:
+    """The plain story: opened, the domain goes and another takes its id; reading and writing say so."""
+    with Host(f"xen={release},domains=4") as host:
+        for number, path in enumerate([*READ, *WRITTEN], 100):
+            place = host.at(f"domains/3/{path}")
+            assert isinstance(place.node, File)
+            host.world.vanish(3)
+            refused(host, place)
+            host.world.create(3, uuid=UUID(int=number), vcpus=2)
+            before = state(host.world.domains[3])
+            refused(host, place)
+            assert host.value("domains/3/uuid") == str(UUID(int=number))
+            refused(host, place)
+            assert state(host.world.domains[3]) == before
+
+
+def refused(host: Host, place: Place) -> None:
+    node = place.node
+    assert isinstance(node, File)
+    if node.read is not None:
+        with pytest.raises(XenfsError) as caught:
+            node.produce(host.xen, place.ids)
+        assert caught.value.errno in GONE
+    data = WRITTEN.get(place.path.split("/", 2)[2])
+    if data is not None:
+        with pytest.raises(XenfsError) as caught:
+            host.put(place, data)
+        assert caught.value.errno in GONE
+
+
+def test_the_next_domain_is_not_taken_for_a_missing_one() -> None:
+    """Up to 4.17 getdomaininfo answers with the next domain that there is."""
+    with Host("xen=4.17") as host:
+        assert 5 not in host.world.domains
+        assert domains.find(host.xen, 5) is None
+        assert not host.has("domains/5")
+        found = domains.find(host.xen, 6)
+        assert found is not None
+        assert found.domid == 6
+
+
+def test_listing_needs_few_calls() -> None:
+    with Host("domains=3000") as host:
+        before = host.counts.copy()
+        assert len(domains.living(host.xen)) == 3000
+        assert host.asked(before) == {"sysctl getdomaininfolist": -(-3000 // 512)}
