@@ -1,0 +1,106 @@
+"""A filesystem in a process of its own: mounted when this begins, unmounted when it ends, whatever happens between."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from time import perf_counter
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent.parent
+_START_S, _STOP_S = 120.0, 8.0
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+class CannotMount(Exception):
+    """A server did not come up; the message is what it said."""
+
+
+class Mounted:
+    """A mounted filesystem and the process that serves it. `ready_s` is from the start of that process."""
+
+    def __init__(self, root: Path, process: subprocess.Popen[bytes], started: float, ready_s: float) -> None:
+        self.root, self.process, self.started, self.ready_s = root, process, started, ready_s
+
+    def path(self, inside: str) -> str:
+        """The path of something in it."""
+        return str(self.root / inside)
+
+    def hypercalls(self) -> int:
+        """How many hypercalls it has made: the sum of xenfs/calls/stat, which makes none itself."""
+        return sum(map(int, re.findall(r"count=(\d+)", (self.root / "xenfs/calls/stat").read_text())))
+
+    def cpu_s(self) -> float:
+        """CPU time that the process has used, user and system, in ticks of the kernel's clock."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) * _TICK_S
+
+    def memory_mib(self) -> tuple[float, float]:
+        """(VmRSS, Pss) of the process."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        try:
+            status += Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        except OSError:
+            status += "\nPss: 0 kB"
+        found = dict(re.findall(r"^(VmRSS|Pss):\s+(\d+) kB", status, re.MULTILINE))
+        return int(found["VmRSS"]) / 1024, int(found["Pss"]) / 1024
+
+
+@contextmanager
+def xenfs(hypervisor: str) -> Iterator[Mounted]:
+    """xenfs on this hypervisor, as `xenfs mount` takes it."""
+    with _served([sys.executable, "-m", "xenfs", "mount", "--hypervisor", hypervisor]) as mounted:
+        yield mounted
+
+
+@contextmanager
+def bare(domains: int) -> Iterator[Mounted]:
+    """The bare filesystem, with so many domains."""
+    with _served([sys.executable, str(HERE / "bare.py"), "--domains", str(domains)]) as mounted:
+        yield mounted
+
+
+@contextmanager
+def _served(command: list[str]) -> Iterator[Mounted]:
+    with TemporaryDirectory(prefix="xenfs-bench-") as scratch, TemporaryFile() as said:
+        root = Path(scratch) / "mnt"
+        root.mkdir()
+        receive, send = os.pipe()
+        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+        environment.pop("NOTIFY_SOCKET", None)
+        started = perf_counter()
+        process = subprocess.Popen(
+            [*command, "--ready-fd", str(send), str(root)],
+            pass_fds=[send], env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+        )  # fmt: skip
+        os.close(send)
+        try:
+            readable = select.select([receive], [], [], _START_S)[0]
+            ready = readable and os.read(receive, 6) == b"READY\n"
+            ready_s = perf_counter() - started
+            if not ready:
+                said.seek(0)
+                raise CannotMount(said.read().decode(errors="replace").strip() or f"not mounted after {_START_S:.0f} s")
+            yield Mounted(root, process, started, ready_s)
+        finally:
+            os.close(receive)
+            _unmount(root, process)
+
+
+def _unmount(root: Path, process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if str(root) in (line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()):
+        by = ["umount", "-l"] if os.geteuid() == 0 else ["fusermount3", "-u", "-z"]
+        subprocess.run([*by, str(root)], check=False)

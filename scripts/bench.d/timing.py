@@ -1,0 +1,113 @@
+"""Timing two things in turn, so that whatever else the machine does falls on both; and the rows that come of it."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from time import perf_counter
+
+_ROUND_S = 0.04  # what a round of one side should last: short, so that a passing disturbance falls on few of them
+Work = Callable[[], object]
+
+
+@dataclass
+class Row:
+    """One line of the table: a sample a round of xenfs, and of what stands beside it.
+
+    `unit` is of the samples. `at_most` is the goal: of the ratio, or of xenfs's own figure where `absolute`.
+    """
+
+    what: str
+    unit: str
+    xenfs: Sequence[float]
+    beside: Sequence[float] = ()
+    hypercalls: float | None = None
+    at_most: float | None = None
+    absolute: bool = False
+    note: str = ""
+
+    @property
+    def ratios(self) -> list[float]:
+        """xenfs over what stands beside it, round by round."""
+        return [a / b for a, b in zip(self.xenfs, self.beside, strict=False) if b]
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is met, None without one; below what the table shows is as good as met."""
+        if self.at_most is None:
+            return None
+        figures = self.xenfs if self.absolute else self.ratios
+        return bool(figures) and median(figures) <= self.at_most
+
+
+@dataclass
+class Effort:
+    """How much to measure."""
+
+    rounds: int
+    idle_s: float
+    mounts: int
+    round_s: float = _ROUND_S
+    sizes: list[int] = field(default_factory=list)
+
+
+def in_turn(effort: Effort, first: Work, second: Work, scale: float = 1.0) -> tuple[list[float], list[float]]:
+    """Seconds (times `scale`) that one call takes, a sample a round of each: first, second, first, second."""
+    repeat = max(1, min(2000, int(effort.round_s / max(_once(first), _once(second)))))
+    sides: tuple[list[float], list[float]] = ([], [])
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(effort.rounds):
+            for work, samples in zip((first, second), sides, strict=True):
+                samples.append(_mean(work, repeat) * scale)
+    finally:
+        gc.enable()
+    return sides
+
+
+def _once(work: Work) -> float:
+    work()  # names are looked up, pages are touched
+    return _mean(work, 1)
+
+
+def _mean(work: Work, repeat: int) -> float:
+    started = perf_counter()
+    for _ in range(repeat):
+        work()
+    return (perf_counter() - started) / repeat
+
+
+def cost(count: Callable[[], int], work: Work, repeat: int = 8) -> float:
+    """What one call adds to a counter, on average."""
+    before = count()
+    for _ in range(repeat):
+        work()
+    return (count() - before) / repeat
+
+
+def open_read_close(path: str) -> Work:
+    """What `read < file` does."""
+
+    def work() -> None:
+        fd = os.open(path, os.O_RDONLY)
+        os.read(fd, 4096)
+        os.close(fd)
+
+    return work
+
+
+def whole(path: str) -> Callable[[], int]:
+    """What `cat` does: read to the end, 128 KiB at a time."""
+
+    def work() -> int:
+        fd, total = os.open(path, os.O_RDONLY), 0
+        while got := len(os.read(fd, 1 << 17)):
+            total += got
+        os.close(fd)
+        return total
+
+    return work
