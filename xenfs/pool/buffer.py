@@ -73,6 +73,11 @@ class Buffer:
         """The buffers that guest handles inside this one point to."""
         return tuple(other for other, _ in (self._attached or {}).values())
 
+    @property
+    def handles(self) -> tuple[tuple[int, Buffer], ...]:
+        """Where the guest handles inside this one lie, in bytes from its start, and what they point to."""
+        return tuple((place, other) for place, (other, _) in (self._attached or {}).items())
+
     def __len__(self) -> int:
         return self.nbytes
 

@@ -49,7 +49,7 @@ class Custody:
                     arg.operation = operation
                     if arg._attached:
                         self._board(arg, operation)
-        except (KeyError, TypeError, PoolError) as problem:
+        except Exception as problem:  # KeyError, or whatever else comes of looking for a strange object in a set
             self._turn_back(args, len(numbers), problem)
         return tuple(numbers)
 
@@ -66,6 +66,12 @@ class Custody:
     def admitted(self, args: tuple[int | Buffer, ...], operation: str = "") -> Flight:
         """The same as a context manager, which gives the integers and retires the flight at its end."""
         return Flight(self, args, operation)
+
+    def in_flight(self, address: int) -> Buffer | None:
+        """The buffer that begins at this address, where a hypercall is using it."""
+        block = self._stock.block_at(address)
+        buf = None if block is None else block.lent
+        return buf if buf is not None and buf in self._flying and buf._start == address else None
 
     def _board(self, buf: Buffer, operation: str) -> None:
         """Put everything in flight that Xen can reach from a buffer."""

@@ -17,8 +17,14 @@ from xenfs.errors import PoolError
 PAGE = mmap.PAGESIZE
 DEVICE = "/dev/xen/hypercall"
 
+_MAP_FIXED_NOREPLACE = 0x100000  # the same on x86 and Arm; the mmap module does not have it
+
 _ffi = cffi.FFI()
-_ffi.cdef("int mlock(const void *start, size_t nbytes);")
+_ffi.cdef("""
+    int mlock(const void *start, size_t nbytes);
+    int munmap(void *start, size_t nbytes);
+    void *mmap(void *start, size_t nbytes, int protection, int flags, int fd, long offset);
+""")
 _libc: Any = _ffi.dlopen(None)
 
 
@@ -107,6 +113,19 @@ def best_pages(use_device: bool = True) -> Pages:
     if use_device and os.path.exists(DEVICE):
         return HypercallDevice()
     return LockedAnonymous()
+
+
+def plug(start: int, nbytes: int) -> None:
+    """In a forked child: put ordinary memory where a mapping was that the child did not inherit.
+
+    A stray view then reads zeros instead of ending the process, and nothing else comes to lie there that would be
+    unmapped when Python drops the mapping's object. A range that is taken is left alone.
+    """
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_FIXED_NOREPLACE
+    wanted = _ffi.cast("void *", start)
+    got = _libc.mmap(wanted, nbytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+    if got != wanted and got != _ffi.cast("void *", -1):  # before Linux 4.17 the address is but a hint
+        _libc.munmap(got, nbytes)
 
 
 def _anonymous(nbytes: int) -> mmap.mmap:

@@ -16,7 +16,7 @@ from xenfs.pool.blocks import BYTES, Block, ffi
 from xenfs.pool.bounce import Bounce, Bounces, Way
 from xenfs.pool.buffer import Buffer
 from xenfs.pool.custody import Custody
-from xenfs.pool.pages import PAGE, Pages
+from xenfs.pool.pages import PAGE, Pages, plug
 from xenfs.pool.stock import Stock
 
 
@@ -73,7 +73,7 @@ class Pool(Custody):
         """The bytes at an address, all in one buffer on loan; else BadAddress. How a simulated Xen gets at them."""
         block = self._stock.block_at(address)
         buf = None if block is None else block.lent
-        if buf is None or nbytes < 0 or not buf._start <= address <= buf._start + buf.nbytes - nbytes:
+        if buf is None or not buf._live or nbytes < 0 or not buf._start <= address <= buf._start + buf.nbytes - nbytes:
             raise BadAddress(address, nbytes)
         return memoryview(ffi.buffer(ffi.cast(BYTES, address), nbytes))
 
@@ -181,15 +181,11 @@ class Pool(Custody):
 
     def _sweep(self) -> None:
         """Take memory back whose views are gone by now."""
-        if not self._lingering:
-            return
-        with self._lock:
-            lingering, self._lingering = self._lingering, []
-        for buf in lingering:
-            if buf._views_outlive():
-                self._lingering.append(buf)
-            else:
-                self._give_back(buf)
+        for _ in range(len(self._lingering)):
+            try:
+                self._give_back(self._lingering.pop(0))
+            except (IndexError, PoolError):  # another thread was quicker; or it lingers on
+                continue
 
     def _report(self, violation: zones.Violation) -> None:
         with self._lock:
@@ -199,7 +195,7 @@ class Pool(Custody):
             self.on_violation(violation)
 
     def _die(self, why: str) -> None:
-        """Refuse everything from now on, without a check on the hot path: what it looks at is empty."""
+        """Refuse everything from now on. This costs the hot path nothing: what it looks at is empty."""
         self._dead, self._quick = why, {}
         for buf in (*self._live, *self._flying):
             buf._live = False
@@ -211,9 +207,10 @@ _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
 
 def _orphan_all() -> None:
-    # The pages are not in a child, or are those of its parent: to touch them would be a SIGSEGV, or worse.
     for pool in _pools:
         pool._die(f"this is a forked child, the pool belongs to process {os.getppid()}")
+        for mapping in pool._stock.mappings:
+            plug(mapping.start, mapping.nbytes)
 
 
 os.register_at_fork(after_in_child=_orphan_all)

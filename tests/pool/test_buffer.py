@@ -1,0 +1,133 @@
+"""One buffer: its bytes, its types, and what it refuses."""
+
+import array
+import errno
+import sys
+from typing import Any
+
+import cffi
+import pytest
+
+from xenfs.errors import PoolError
+from xenfs.pool import Address, Pages, Pool
+
+
+def test_a_buffer_is_zeroed_and_exactly_as_long_as_asked(pages: Pages) -> None:
+    with Pool(pages) as pool:
+        for nbytes in (1, 63, 64, 65, 200, 4096, 4097, 70_000, 1 << 20):
+            with pool.take(nbytes) as buf:
+                assert bytes(buf) == bytes(nbytes)
+                assert len(buf) == buf.nbytes == buf.memory.nbytes == nbytes
+                buf.memory[:] = b"\xff" * nbytes
+            with pool.take(nbytes) as again:
+                assert not any(again.memory), nbytes
+
+
+def test_a_buffer_knows_its_pool_its_state_and_its_name(pool: Pool) -> None:
+    buf = pool.take(200)
+    assert buf.pool is pool
+    assert buf.live
+    assert "200 bytes, live" in repr(buf)
+    buf.release()
+    assert not buf.live
+    assert "200 bytes, released" in repr(buf)
+
+
+def test_an_address_is_a_type_of_its_own(pool: Pool) -> None:
+    with pool.take(64) as buf:
+        address = buf.address
+        assert isinstance(address, Address)
+        assert not isinstance(address, int)
+        assert pool.locate(int(address), 64) == bytes(64)
+        assert buf.name in repr(address)
+        with pytest.raises(TypeError):
+            hex(address)  # type: ignore[arg-type]
+    with pytest.raises(PoolError, match=r"of 64 bytes cannot be addressed: it was released before"):
+        int(address)
+
+
+@pytest.mark.parametrize("nbytes", [0, -1, -64, -4096])
+def test_sizes_that_make_no_sense_are_refused(pool: Pool, nbytes: int) -> None:
+    with pytest.raises(PoolError, match=f"a buffer of {nbytes} bytes") as caught:
+        pool.take(nbytes)
+    assert caught.value.errno == errno.EINVAL
+
+
+def test_a_size_must_be_a_whole_number(pool: Pool) -> None:
+    with pytest.raises(TypeError):
+        pool.take(2.5)  # type: ignore[arg-type]
+
+
+USES: list[Any] = [
+    lambda buf: buf.release(),
+    lambda buf: buf.memory,
+    lambda buf: buf.address,
+    lambda buf: bytes(buf),
+    lambda buf: buf.fill(b"x"),
+    lambda buf: buf.view(cffi.FFI(), "long"),
+    lambda buf: buf.cast(cffi.FFI(), "long *"),
+]
+
+
+@pytest.mark.parametrize("use", USES)
+def test_any_use_after_release_is_refused_by_name(pool: Pool, use: Any) -> None:
+    buf = pool.take(96)
+    buf.release()
+    with pytest.raises(PoolError, match=rf"{buf.name} cannot be .*: it was released before") as caught:
+        use(buf)
+    assert caught.value.errno == errno.ESTALE
+
+
+def test_a_stale_buffer_stays_stale_when_its_memory_is_lent_again(pool: Pool) -> None:
+    old = pool.take(200)
+    old.release()
+    with pool.take(200) as new:
+        assert new.name != old.name
+        with pytest.raises(PoolError, match="released before"):
+            old.release()
+        with pytest.raises(PoolError, match="released before"):
+            old.fill(b"mischief")
+        assert new.live
+        assert bytes(new) == bytes(200)
+
+
+def test_fill_takes_any_buffer_object_at_any_place(pool: Pool) -> None:
+    with pool.take(16) as buf:
+        buf.fill(b"ab")
+        buf.fill(bytearray(b"cd"), at=2)
+        buf.fill(memoryview(b"efgh")[0:2], 4)
+        buf.fill(array.array("I", [1, 2]), at=8)
+        assert bytes(buf) == b"abcdef\0\0" + array.array("I", [1, 2]).tobytes()
+
+
+@pytest.mark.parametrize(("data", "at"), [(b"x" * 17, 0), (b"x", 16), (b"x", -1), (b"xx", 15)])
+def test_fill_beyond_the_buffer_is_refused(pool: Pool, data: bytes, at: int) -> None:
+    with pool.take(16) as buf:
+        with pytest.raises(PoolError, match=f"do not fit at byte {at} of {buf.name}"):
+            buf.fill(data, at)
+        assert bytes(buf) == bytes(16)
+
+
+def test_a_struct_is_laid_over_the_bytes_without_a_copy(pool: Pool, ffi: cffi.FFI) -> None:
+    with pool.take(ffi.sizeof("struct op")) as buf:
+        op = buf.view(ffi, "struct op")
+        op.cmd = 0x01020304
+        assert bytes(buf.memory[:4]) == (0x01020304).to_bytes(4, sys.byteorder)
+        assert buf.cast(ffi, "uint32_t *")[0] == op.cmd
+
+
+def test_a_struct_that_is_longer_than_the_buffer_is_refused(pool: Pool, ffi: cffi.FFI) -> None:
+    with pool.take(100) as buf, pytest.raises(PoolError, match=f"struct op needs 136 bytes, more than {buf.name}"):
+        buf.view(ffi, "struct op")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="classes cannot offer the buffer protocol before Python 3.12")
+def test_a_buffer_is_a_buffer_object(pool: Pool) -> None:
+    with pool.take(10) as buf, memoryview(buf) as view:  # type: ignore[arg-type]
+        view[0] = 7
+        assert bytes(buf)[0] == 7
+
+
+def test_a_with_block_does_not_hide_a_second_release(pool: Pool) -> None:
+    with pytest.raises(PoolError, match="cannot be released"), pool.take(64) as buf:
+        buf.release()
