@@ -32,6 +32,7 @@ EVERYTHING = Options(lifecycle=True, debug=True, raw=True)
 HARMLESS = frozenset({
     "sysctl physinfo", "sysctl cputopoinfo", "sysctl cpupool_op", "sysctl getdomaininfolist",
     "domctl getdomaininfo", "domctl getvcpuinfo", "domctl getvcpuaffinity", "domctl get_domain_state",
+    "domctl getnodeaffinity", "sysctl numainfo",
     "platform_op get_cpuinfo", "hypfs_op read",
 })  # fmt: skip
 

@@ -34,6 +34,15 @@ TABLE: list[tuple[str, list[bytes]]] = [
         [b"8", b"0-8", b"8-9", b"0,64", b"+8", b"-8", b"3-1", b"0-7,5-2", b"+", b"all,1", b"+all", b"All", b"-0-7", b"0-", b"-all",
          b"^0", b"0x1", b"65535", b"65536", b"0-4000000000", *POWERS],
     ),
+    (
+        r"domains/\d+/memory/node_affinity",
+        [b"2", b"0-2", b"+64", b"-2", b"1-0", b"0,5-2", b"+", b"all,1", b"All", b"-0-1", b"-all", b"65536", *POWERS],
+    ),
+    (
+        r"domains/\d+/trigger",
+        [b"Power", b"power 0", b"power ", b" power", b"reset", b"init", b"nmi 99", b"nmi -1", b"nmi 0 0", b"nmi  0",
+         b"nmi x", b"sleep 1", b"nmi 8192", *(b"nmi " + power for power in POWERS)],
+    ),
     (r"host/memory/availheap", [b"0 0", b"0 0 0 0", b"0 65 0", b"-2 0 0", b"4096 0 0", b"0 0 max", b"0,0,0", b"0\n0\n0", b"0 0 0\n\n", b"0\v0\v0", *POWERS]),
     (
         r"host/memory/(page_status|soft_offline_page|online_page)",
@@ -76,7 +85,7 @@ def refuse(host: Host, place: Place, data: bytes, allowed: set[int] = REFUSED) -
 def table_row(path: str) -> list[bytes] | None:
     rows = [extra for pattern, extra in TABLE if re.fullmatch(pattern, path)]
     assert len(rows) <= 1, path
-    signed = re.search("pretended-int|affinity_", path)  # for a set, "-1" takes CPU 1 out
+    signed = re.search("pretended-int|affinity_|node_affinity", path)  # for a set, "-1" takes CPU 1 out
     return [data for data in NONSENSE if not (signed and data in (b"-1", b"- 1"))] + rows[0] if rows else None
 
 

@@ -21,10 +21,10 @@ from xenfs.options import Options
 MANY_LINES = re.compile(
     r"xenfs/(nodes|error_log|interface|missing|options|buffers/(stat|size_classes)|calls/\w+)"
     r"|version/(compile_info|features|config)|host/(info|cpu_stat|memory/(e820|rmrr)|nodes/\d+/meminfo|console/log)"
-    r"|cpupools/\d+/domains|domains/(stat|\d+/(info|vcpu_stat|vcpus/\d+/info))|hypfs/buildinfo/config"
+    r"|cpupools/\d+/domains|domains/(stat|\d+/(info|vcpu_stat|evtchn/ports|vcpus/\d+/info))|hypfs/buildinfo/config"
 )
 NUMBER_BY_NAME = re.compile(r"(?!version/).*(_kb|_bytes|_ns|_us|_ms|_khz|_id|_cpus|_vcpus|_domains|_mfn)|.*/(freeze|online|cpu|weight|cap)")
-LISTS_BY_NAME = re.compile(r".*/(cpus|free_cpus|cpulist|present|affinity_\w+(\.effective)?)|host/cpus/online")
+LISTS_BY_NAME = re.compile(r".*/(cpus|free_cpus|cpulist|present|node_affinity|affinity_\w+(\.effective)?)|host/cpus/online")
 LIST = re.compile(r"(\d+(-\d+)?(,\d+(-\d+)?)*)?")
 # Xen may refuse what it says itself: a pool with CPUs keeps its granularity, and an "ept" that was never set is "".
 KEPT_BY_XEN = re.compile(r".*/sched-gran|.*/params/ept")
@@ -152,7 +152,7 @@ def test_walking_and_reading_changes_nothing(each: Host) -> None:
 def test_nothing_is_read_that_xen_lacks(each: Host) -> None:
     """An absent file beats one that always fails: after a walk nothing is missing but what was asked for to know."""
     asked_to_know = {"memory_op sharing_op", "memory_op machine_memory_map", "memory_op reserved_device_memory_map",
-                     "memory_op get_sharing_freed_pages", "platform_op get_cpuinfo", "multicall batch"}  # fmt: skip
+                     "memory_op get_sharing_freed_pages", "platform_op get_cpuinfo", "multicall batch", "dm_op nr_vcpus"}  # fmt: skip
     for place in each.files():
         content(each, place)
     assert {name for name, _ in each.xen.calls.missing()} <= asked_to_know

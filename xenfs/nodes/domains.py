@@ -13,8 +13,11 @@ from xenfs.hypervisor.calls import domains, domctl
 from xenfs.hypervisor.calls.domains import DomainInfo, info
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import facts, names, parse, show
+from xenfs.nodes.affinity import NODE_AFFINITY
 from xenfs.nodes.base import Dir, Each, File, Link, Reader, field
 from xenfs.nodes.conditions import answers
+from xenfs.nodes.grants import EVTCHN, GRANTS
+from xenfs.nodes.lifecycle import NR_VCPUS, STATE, TRIGGER
 from xenfs.nodes.members import members
 from xenfs.nodes.sched import SCHED
 from xenfs.nodes.vcpus import VCPUS, vcpu_stat
@@ -96,10 +99,12 @@ DOMAIN = Dir(
             "state", "dying, crashed, shutdown, paused, running, blocked or runnable", read=_shown(facts.state),
             **_CALL,
         ),
+        *STATE,
         File("shutdown_reason", "Why it has shut down, empty while it has not", read=_shown(facts.reason), **_CALL),
         field(info, "cpu_time_ns", show.dec, "CPU time of all vCPUs, ns", of="cpu_time"),
         field(info, "nr_online_vcpus", show.dec, "How many vCPUs are online"),
         field(info, "max_vcpu_id", facts.vcpu_id, "Highest vCPU number, -1 for none"),
+        NR_VCPUS,
         field(info, "cpupool", show.dec, "Id of its cpupool"),
         File("vcpu_stat", "A line for each vCPU", read=vcpu_stat, call="domctl getvcpuinfo"),
         File(
@@ -110,6 +115,7 @@ DOMAIN = Dir(
             "kill", "Any write ends the domain at once", write=_kill, parse=parse.anything, slow_write=True,
             option="lifecycle", call="domctl destroydomain", tier="B",
         ),
+        TRIGGER,
         Dir(
             "memory",
             "Memory of the domain",
@@ -122,9 +128,12 @@ DOMAIN = Dir(
                 ),
                 field(info, "shared_kb", show.kib_of_pages, "Memory that it shares, kB", of="shr_pages"),
                 field(info, "paged_kb", show.kib_of_pages, "Memory that is paged out, kB", of="paged_pages"),
+                NODE_AFFINITY,
             ),
         ),
         SCHED,
+        GRANTS,
+        EVTCHN,
         VCPUS,
     ),
     remove=_kill,

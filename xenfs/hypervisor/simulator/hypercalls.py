@@ -12,6 +12,7 @@ from xenfs.hypervisor.simulator import (
     domctl_scheduler,
     domctl_vcpu,
     domlist,
+    guest_ops,
     hvm,
     hypfs_op,
     memory_op,
@@ -21,7 +22,7 @@ from xenfs.hypervisor.simulator import (
     sysctl_scheduler,
     version_op,
 )
-from xenfs.hypervisor.simulator.machine import Machine, Table
+from xenfs.hypervisor.simulator.machine import Machine, Operations, Table
 
 Call = Callable[[tuple[int, ...]], int]
 """A hypercall: at least five arguments in, the result out."""
@@ -32,9 +33,14 @@ def table(machine: Machine, counts: Counter[str]) -> dict[int, Call]:
     makers = {
         "xen_version": _xen_version, "sysctl": _sysctl, "domctl": _domctl, "platform_op": _platform_op,
         "memory_op": _memory_op, "hvm_op": _hvm_op, "multicall": _multicall, "hypfs_op": _hypfs_op,
+        "grant_table_op": _of("grant_table_op", "GNTTABOP_", guest_ops.GRANT_OPERATIONS),
+        "event_channel_op": _of("event_channel_op", "EVTCHNOP_", guest_ops.EVENT_OPERATIONS),
+        "sched_op": _of("sched_op", "SCHEDOP_", guest_ops.SCHED_OPERATIONS), "dm_op": _dm_op,
     }  # fmt: skip
     if not machine.settings.hypfs:
         del makers["hypfs_op"]
+    if not machine.x86:  # on Arm only a build for virtio has it
+        del makers["dm_op"]
     return {machine.constant(f"__HYPERVISOR_{name}"): make(machine, counts) for name, make in makers.items()}
 
 
@@ -118,6 +124,20 @@ def _memory_op(machine: Machine, counts: Counter[str]) -> Call:
     groups = [memory_op.OPERATIONS, memory_op.OPERATIONS_X86] if machine.x86 else [memory_op.OPERATIONS]
     groups += [memory_op.OPERATIONS_SHARING] if machine.x86 and machine.settings.sharing else []
     return _numbered(machine, counts, Table(machine, "XENMEM_", *groups), "memory_op")
+
+
+def _of(hypercall: str, prefix: str, operations: Operations) -> Callable[[Machine, Counter[str]], Call]:
+    """What makes a hypercall of these operations, all of which take one pointer."""
+    return lambda machine, counts: _numbered(machine, counts, Table(machine, prefix, operations), hypercall)
+
+
+def _dm_op(machine: Machine, counts: Counter[str]) -> Call:
+    def call(args: tuple[int, ...]) -> int:
+        name, result = guest_ops.dm_op(machine, *args[:3])
+        counts[f"dm_op {name}"] += 1
+        return result
+
+    return call
 
 
 def _numbered(machine: Machine, counts: Counter[str], operations: Table, hypercall: str) -> Call:

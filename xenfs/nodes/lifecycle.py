@@ -1,0 +1,112 @@
+"""domains/<d>/: what a domain is to Xen, and what wakes, prods and ends it."""
+
+from __future__ import annotations
+
+import errno
+
+from xenfs.abi.numbers import DomainCap, DomainState, Domid, DomInf, ShutdownReason, Trigger
+from xenfs.errors import BadInput
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import dm, domains, lifecycle
+from xenfs.hypervisor.lives import Domain
+from xenfs.nodes import facts, parse, show
+from xenfs.nodes.base import File, field
+from xenfs.nodes.conditions import answers, every, since, x86
+from xenfs.nodes.own import is_other_hvm, refuse_own
+
+_MOST_VCPUS = 8191
+_REASONS = {reason.name: reason for reason in ShutdownReason}
+_BUTTONS = {"power": Trigger.POWER, "sleep": Trigger.SLEEP}
+
+
+def _state(xen: Hypervisor, domain: Domain) -> object:
+    return lifecycle.state(xen, domain.domid)
+
+
+_state.call = lifecycle.state.call  # type: ignore[attr-defined]
+
+
+def _names(kind: type[DomainState] | type[DomainCap], word: int) -> str:
+    return show.words(str(flag.name).lower() for flag in kind if word & flag)
+
+
+STATE = (
+    field(
+        _state, "lifecycle", lambda word: _names(DomainState, word), "What has become of it: exist shutdown dying dead",
+        of="state", when=since(4, 21), since="4.21",
+    ),
+    field(
+        _state, "capabilities", lambda word: _names(DomainCap, word), "What it may do: control hardware xenstore",
+        of="caps", when=since(4, 21), since="4.21",
+    ),
+    field(
+        _state, "unique_id", show.dec, "A number that no other domain has or will have", when=since(4, 21),
+        since="4.21",
+    ),
+)  # fmt: skip
+
+NR_VCPUS = File(
+    "nr_vcpus", "How many vCPUs it was created with", read=lambda xen, domain: dm.nr_vcpus(xen, domain.domid),
+    show=show.dec, only=is_other_hvm, call=dm.NR_VCPUS.name, since="4.15",
+    when=every(since(4, 15), answers(lambda xen: dm.nr_vcpus(xen, Domid.INVALID))),
+)  # fmt: skip
+
+
+def trigger(text: str) -> tuple[Trigger, int]:
+    """power, sleep, or nmi with the number of a vCPU that may be left out."""
+    words = text.split(" ")
+    if words[0] == "nmi" and len(words) <= 2:
+        number = parse.integer(0, _MOST_VCPUS, "number of a vCPU")
+        return Trigger.NMI, number(words[1]) if len(words) == 2 else 0
+    if text not in _BUTTONS:
+        raise BadInput('must be "power", "sleep", or "nmi" and the number of a vCPU', word=words[0] or None, at=0)
+    return _BUTTONS[text], 0
+
+
+def _send(xen: Hypervisor, domain: Domain, asked: tuple[Trigger, int]) -> None:
+    what, vcpu = asked
+    info = domains.info(xen, domain)
+    if info.max_vcpu_id == facts.NO_VCPU or vcpu > info.max_vcpu_id:
+        raise BadInput(f"this domain has no vCPU {vcpu}", errno.ERANGE, word=str(vcpu))
+    if what != Trigger.NMI and not info.flags & DomInf.hvm_guest:
+        raise BadInput("a PV domain has no buttons", at=0)
+    lifecycle.trigger(xen, domain.domid, what, vcpu)
+
+
+TRIGGER = File(
+    "trigger", 'Write power or sleep to press a button, or "nmi [vcpu]"', write=_send, parse=trigger, when=x86,
+    call=lifecycle.SENDTRIGGER.name,
+)  # fmt: skip
+
+
+def _shut_down(xen: Hypervisor, domain: Domain, reason: str) -> None:
+    refuse_own(xen, domain)
+    if domain.domid == 0:
+        raise BadInput("with domain 0 the whole host would shut down", errno.EPERM)
+    lifecycle.shut_down(xen, domain.domid, _REASONS[reason])
+
+
+def _resume(xen: Hypervisor, domain: Domain, _: object) -> None:
+    refuse_own(xen, domain)
+    lifecycle.resume(xen, domain.domid)
+
+
+ENDS = (
+    File(
+        "shutdown", "Write a reason: the domain counts as shut down from now on; it is not asked",
+        write=_shut_down, parse=parse.one_of(_REASONS), option="lifecycle", tier="B",
+        call=lifecycle.REMOTE_SHUTDOWN.name,
+    ),
+    File(
+        "resume", "Any write lets it go on after a shutdown", write=_resume, parse=parse.anything,
+        option="lifecycle", tier="B", call=lifecycle.RESUMEDOMAIN.name,
+    ),
+)  # fmt: skip
+
+
+def rename(xen: Hypervisor, domain: Domain, handle: bytes) -> None:
+    """Give the domain another UUID, and know it for the same life afterwards."""
+    if handle == domains.info(xen, domain).handle:
+        return
+    lifecycle.rename(xen, domain.domid, handle)
+    xen.lives.renamed(domain, handle)

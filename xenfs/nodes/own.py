@@ -1,0 +1,46 @@
+"""The domain that xenfs itself runs in: what must not, or cannot, be done to it."""
+
+from __future__ import annotations
+
+import errno
+
+from xenfs.abi.numbers import DomInf
+from xenfs.errors import BadInput
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import domains
+from xenfs.hypervisor.lives import Domain
+from xenfs.nodes import names
+
+
+def refuse_own(xen: Hypervisor, domain: Domain, code: int = errno.EINVAL) -> None:
+    """Xen says EINVAL or EPERM of a caller's own id; say so in words, before."""
+    if domain.domid == names.own_domid(xen):
+        raise BadInput("this is the domain that xenfs itself runs in", code)
+
+
+def is_other(xen: Hypervisor, domain: Domain, *_: object) -> bool:
+    """Whether this is another domain than xenfs's own."""
+    return domain.domid != names.own_domid(xen)
+
+
+def is_hvm(xen: Hypervisor, domain: Domain, *_: object) -> bool:
+    """Whether this is an HVM or PVH domain."""
+    return bool(domains.info(xen, domain).flags & DomInf.hvm_guest)
+
+
+def is_pv(xen: Hypervisor, domain: Domain, *_: object) -> bool:
+    """Whether this is a PV domain."""
+    return not is_hvm(xen, domain)
+
+
+def is_other_hvm(xen: Hypervisor, domain: Domain, *_: object) -> bool:
+    """Whether this is an HVM or PVH domain other than xenfs's own."""
+    return is_other(xen, domain) and is_hvm(xen, domain)
+
+
+def is_living_hvm(xen: Hypervisor, domain: Domain, *_: object) -> bool:
+    """The same, and Xen is not taking it apart."""
+    if not is_other(xen, domain):
+        return False
+    info = domains.info(xen, domain)
+    return bool(info.flags & DomInf.hvm_guest) and not info.dying
