@@ -1,0 +1,128 @@
+"""The acceptance suite: a xenfs that is mounted, in dom0 on the real Xen, elsewhere on the simulator.
+
+XENFS_TEST_HYPERVISOR chooses what is mounted, as --hypervisor does. Without it, that is privcmd on a dom0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+import xen_peers
+from xen_guests import Guest, bare, created_by_xl
+from xen_mount import CHECKOUT, Mount, mounted
+
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.connect import open_hypervisor
+from xenfs.hypervisor.privcmd import under_xen
+
+HYPERVISOR = os.environ.get("XENFS_TEST_HYPERVISOR") or ("privcmd" if under_xen() else "simulator")
+REAL = HYPERVISOR == "privcmd"
+SLOW_S = 600  # under emulation, and with other work on the machine, a test may take a minute
+
+_compared: list[xen_peers.Comparison] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = str(CHECKOUT / "tests" / "xen")
+    for item in items:
+        if str(item.path).startswith(here):
+            if REAL:
+                item.add_marker(pytest.mark.timeout(SLOW_S))
+            if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+                item.add_marker(pytest.mark.skip(reason="/dev/fuse cannot be opened here"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _compared:
+        terminalreporter.section("xenfs beside dom0's tools")
+        for line in xen_peers.table(_compared):
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def compared() -> list[xen_peers.Comparison]:
+    """Where a test notes what it has compared, for the table at the end of the run."""
+    return _compared
+
+
+@pytest.fixture(scope="session")
+def hypervisor() -> str:
+    """What is mounted: privcmd, or simulator with its settings."""
+    return HYPERVISOR
+
+
+@pytest.fixture(scope="session")
+def real() -> bool:
+    """Whether a real Xen is underneath."""
+    return REAL
+
+
+@pytest.fixture(scope="session")
+def mount() -> Iterator[Mount]:
+    """One mount for most of the tests, with everything in it that does not need -o raw."""
+    with mounted(HYPERVISOR, "lifecycle", "debug") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def no_peers() -> str:
+    """Why there are no tools to compare with; empty where there are."""
+    return xen_peers.missing() if REAL else "the simulator has no peers"
+
+
+@pytest.fixture
+def peers(no_peers: str) -> None:
+    """For tests that need dom0's tools."""
+    if no_peers:
+        pytest.skip(no_peers)
+
+
+@pytest.fixture(scope="session")
+def xen() -> Iterator[Hypervisor]:
+    """The test's own way to the real Xen, beside the mounted one."""
+    if not REAL:
+        pytest.skip("needs a real Xen")
+    found = open_hypervisor("privcmd")
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.fixture(scope="session")
+def guest(request: pytest.FixtureRequest, mount: Mount, no_peers: str) -> Iterator[Guest]:
+    """A guest whose settings may be changed, and which nothing else changes."""
+    if not REAL:
+        yield _simulated(mount, "web-2")
+        return
+    made = bare(request.getfixturevalue("xen"), 0, vcpus=2) if no_peers else created_by_xl("changed", "/guest/pvh.cfg")
+    try:
+        yield made
+    finally:
+        made.destroy()
+
+
+_SPARE = ["mail", "web-1", "standby", "desktop", "database"]
+
+
+@pytest.fixture
+def doomed(request: pytest.FixtureRequest, mount: Mount) -> Iterator[Callable[..., Guest]]:
+    """Makes domains to be destroyed."""
+    made: list[Guest] = []
+
+    def make(**more: object) -> Guest:
+        if REAL:
+            made.append(bare(request.getfixturevalue("xen"), **{"domid": 0, **more}))  # type: ignore[arg-type]
+        else:
+            made.append(_simulated(mount, _SPARE.pop()))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.destroy()
+
+
+def _simulated(mount: Mount, name: str) -> Guest:
+    return Guest(int(os.path.basename(os.readlink(mount.path(f"domains/by-name/{name}")))), name)

@@ -1,0 +1,226 @@
+"""What may be changed of a domain: by xenfs and by xl in turn, each seeing what the other did."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+import pytest
+import xen_peers
+from xen_guests import Guest, eventually
+from xen_mount import Mount, called
+from xen_peers import said
+
+AGREE_S = 1.5  # names may be a second old
+
+
+def xl(*words: str) -> None:
+    """Change something by xl."""
+    subprocess.run(["xl", *words], check=True, timeout=60, capture_output=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(autouse=True)
+def _there(guest: Guest) -> None:
+    """Every test here is about the one guest."""
+
+
+class TestFreeze:
+    def test_is_idempotent(self, mount: Mount, guest: Guest) -> None:
+        node = guest.node("freeze")
+        mount.write(node, "0")
+        assert (mount.value(node), mount.value(guest.node("state"))) != ("1", "paused")
+        before = mount.calls()
+        for _ in range(3):
+            mount.write(node, "1\n")
+        assert (mount.value(node), mount.value(guest.node("state"))) == ("1", "paused")
+        mount.write(node, "0")
+        assert mount.value(node) == "0"
+        mount.write(node, "0")
+        done = called(before, mount.calls())
+        assert (done["domctl:pausedomain"], done["domctl:unpausedomain"]) == (1, 1)
+
+    def test_agrees_with_xl(self, mount: Mount, guest: Guest, peers: None) -> None:
+        node = guest.node("freeze")
+        mount.write(node, "1")
+        mount.write(node, "1")
+        assert "p" in xen_peers.xl_state(guest.name)
+        xl("unpause", guest.name)  # once is enough: nothing was paused twice
+        assert mount.value(node) == "0"
+        assert "p" not in xen_peers.xl_state(guest.name)
+        xl("pause", guest.name)
+        assert (mount.value(node), mount.value(guest.node("state"))) == ("1", "paused")
+        mount.write(node, "1")
+        mount.write(node, "0")
+        assert mount.value(node) == "0"
+        assert "p" not in xen_peers.xl_state(guest.name)
+
+    def test_a_frozen_guest_gets_no_time(self, mount: Mount, guest: Guest) -> None:
+        mount.write(guest.node("freeze"), "1")
+        before = mount.value(guest.node("cpu_time_ns"))
+        time.sleep(1)
+        assert mount.value(guest.node("cpu_time_ns")) == before
+        mount.write(guest.node("freeze"), "0")
+
+    def test_not_the_domain_that_xenfs_runs_in(self, mount: Mount) -> None:
+        with pytest.raises(OSError, match="Invalid argument"):
+            mount.write("domains/self/freeze", "1")
+
+
+class TestAffinity:
+    @pytest.mark.parametrize("which", ["hard", "soft"])
+    def test_set_add_and_take_away(self, mount: Mount, guest: Guest, which: str) -> None:
+        node = guest.node(f"vcpus/0/affinity_{which}")
+        everywhere = mount.value("host/cpus/present")
+        mount.write(node, "1")
+        assert mount.value(node) == "1"
+        mount.write(node, "+0")
+        assert mount.value(node) == "0-1"
+        mount.write(node, "-1\n")
+        assert mount.value(node) == "0"
+        if which == "hard":
+            assert mount.value(f"{node}.effective") == "0"
+        mount.write(node, "all")
+        assert mount.value(node) == everywhere
+
+    def test_agrees_with_xl(self, mount: Mount, guest: Guest, peers: None) -> None:
+        def theirs() -> tuple[str, str]:
+            row = next(
+                row for row in xen_peers.vcpus(said("xl vcpu-list")) if (row.name, row.vcpu) == (guest.name, "1")
+            )
+            return row.hard, row.soft
+
+        hard, soft = guest.node("vcpus/1/affinity_hard"), guest.node("vcpus/1/affinity_soft")
+        mount.write(hard, "1")
+        assert theirs()[0] == "1"
+        xl("vcpu-pin", guest.name, "1", "0", "-")
+        assert mount.value(hard) == "0"
+        mount.write(hard, "all")
+        assert theirs() == ("all", "all")
+        xl("vcpu-pin", guest.name, "1", "-", "1")
+        assert mount.value(soft) == "1"
+        mount.write(soft, "0")
+        assert theirs()[1] == "0"
+        mount.write(soft, "all")
+
+
+class TestScheduler:
+    @pytest.mark.parametrize(("node", "value"), [("weight", "512"), ("cap", "50"), ("cap", "0"), ("weight", "256")])
+    def test_reads_what_was_written(self, mount: Mount, guest: Guest, node: str, value: str) -> None:
+        mount.write(guest.node(f"sched/{node}"), value)
+        assert mount.value(guest.node(f"sched/{node}")) == value
+
+    def test_one_parameter_leaves_the_other_alone(self, mount: Mount, guest: Guest) -> None:
+        mount.write(guest.node("sched/cap"), "30")
+        mount.write(guest.node("sched/weight"), "700")
+        assert mount.value(guest.node("sched/cap")) == "30"
+
+    def test_agrees_with_xl(self, mount: Mount, guest: Guest, peers: None) -> None:
+        mount.write(guest.node("sched/weight"), "300")
+        mount.write(guest.node("sched/cap"), "40")
+        assert xen_peers.columns(said("xl sched-credit2"), 1, 2)[str(guest.domid)] == "300"
+        assert xen_peers.columns(said("xl sched-credit2"), 1, 3)[str(guest.domid)] == "40"
+        xl("sched-credit2", "-d", guest.name, "-w", "400", "-c", "0")
+        assert mount.value(guest.node("sched/weight")) == "400"
+        assert mount.value(guest.node("sched/cap")) == "0"
+
+
+@pytest.mark.usefixtures("peers")
+class TestPoolOfAnotherScheduler:
+    """A second cpupool, made by xl, with one CPU, and the guest moved into it."""
+
+    @pytest.fixture(params=["credit", "rtds"])
+    def pool(self, request: pytest.FixtureRequest, mount: Mount, guest: Guest):  # type: ignore[no-untyped-def]
+        xl("cpupool-cpu-remove", "Pool-0", "1")
+        try:
+            assert mount.value("cpupools/free_cpus") == "1"
+            xl("cpupool-create", 'name="other"', f'sched="{request.param}"', 'cpus="1"')
+            xl("cpupool-migrate", guest.name, "other")
+            number = mount.value(guest.node("cpupool"))
+            yield request.param, number
+        finally:
+            xl("cpupool-migrate", guest.name, "Pool-0")
+            xl("cpupool-destroy", "other")
+            xl("cpupool-cpu-add", "Pool-0", "1")
+            assert mount.numbers("cpupools") == ["0"]
+
+    def test_agrees_with_xl(self, mount: Mount, guest: Guest, pool: tuple[str, str]) -> None:
+        kind, number = pool
+        row = next(line.split() for line in said("xl cpupool-list").splitlines() if line.startswith("other"))
+        assert [mount.value(f"cpupools/{number}/{name}") for name in ("scheduler", "nr_domains")] == [row[2], row[4]]
+        assert mount.value(f"cpupools/{number}/cpus") == "1"
+        assert mount.value(f"cpupools/{number}/domains") == str(guest.domid)
+        assert mount.value(guest.node("vcpus/0/affinity_hard.effective")) == "1"
+        (self._credit if kind == "credit" else self._rtds)(mount, guest, number)
+
+    def _credit(self, mount: Mount, guest: Guest, number: str) -> None:
+        head = next(line for line in said("xl sched-credit -p other").splitlines() if "tslice" in line)
+        assert f"tslice={mount.value(f'cpupools/{number}/sched/tslice_ms')}ms" in head
+        assert f"ratelimit={mount.value(f'cpupools/{number}/sched/ratelimit_us')}us" in head
+        mount.write(guest.node("sched/weight"), "333")
+        mount.write(guest.node("sched/cap"), "44")
+        assert said(f"xl sched-credit -d {guest.name}").splitlines()[-1].split()[-2:] == ["333", "44"]
+        xl("sched-credit", "-d", guest.name, "-w", "222", "-c", "0")
+        assert [mount.value(guest.node(f"sched/{name}")) for name in ("weight", "cap")] == ["222", "0"]
+
+    def _rtds(self, mount: Mount, guest: Guest, number: str) -> None:
+        assert not mount.has(guest.node("sched/weight"))
+        assert not mount.has(f"cpupools/{number}/sched")
+        xl("sched-rtds", "-d", guest.name, "-p", "20000", "-b", "5000")
+        row = said(f"xl sched-rtds -d {guest.name}").splitlines()[-1].split()
+        assert [mount.value(guest.node(f"sched/{name}")) for name in ("period_us", "budget_us")] == row[2:4]
+
+
+class TestMemory:
+    def test_max(self, mount: Mount, guest: Guest) -> None:
+        node = guest.node("memory/max")
+        before = mount.value(node)
+        mount.write(node, "400000")
+        assert mount.value(node) == "400000"
+        mount.write(node, "max")
+        assert mount.value(node) == "max"
+        mount.write(node, before)
+        assert mount.value(node) == before
+
+    def test_max_agrees_with_xl(self, mount: Mount, guest: Guest, peers: None) -> None:
+        xl("mem-max", guest.name, "250")
+        assert 250 * 1024 <= int(mount.value(guest.node("memory/max"))) <= 252 * 1024  # what libxl adds for itself
+
+
+class TestNames:
+    def test_links(self, mount: Mount, guest: Guest) -> None:
+        uuid = mount.value(guest.node("uuid"))
+        assert mount.path(f"domains/by-uuid/{uuid}").readlink().name == str(guest.domid)
+        if guest.name:
+            assert mount.path(f"domains/by-name/{guest.name}").readlink().name == str(guest.domid)
+            assert mount.value(f"domains/by-name/{guest.name}/uuid") == uuid
+
+    def test_rename_shows_within_a_second(self, mount: Mount, guest: Guest, peers: None) -> None:
+        assert mount.has(f"domains/by-name/{guest.name}")
+        xl("rename", guest.name, "renamed")
+        try:
+            assert mount.value(guest.node("name")) == "renamed"
+            eventually(lambda: mount.has("domains/by-name/renamed"), AGREE_S, "the new name is there")
+            eventually(lambda: not mount.has(f"domains/by-name/{guest.name}"), AGREE_S, "the old name is gone")
+        finally:
+            xl("rename", "renamed", guest.name)
+
+    def test_odd_names(self, mount: Mount, guest: Guest, peers: None) -> None:
+        where = f"/local/domain/{guest.domid}/name"
+        for name, shown in (("a/b", "a%2Fb"), ("..", "%2E%2E"), ("with space", "with space")):
+            subprocess.run(["xenstore-write", where, name], check=True, timeout=60)
+            assert mount.value(guest.node("name")) == name
+            assert shown in mount.names("domains/by-name")
+            assert len(mount.names("domains/by-name")) == len(mount.numbers("domains"))
+        subprocess.run(["xenstore-rm", where], check=True, timeout=60)
+        try:
+            assert mount.value(guest.node("name")) == ""
+            assert len(mount.names("domains/by-name")) == len(mount.numbers("domains")) - 1
+        finally:
+            subprocess.run(["xenstore-write", where, guest.name], check=True, timeout=60)
+
+
+def test_xl_sees_nothing_odd_in_the_end(mount: Mount, guest: Guest, peers: None) -> None:
+    """xl goes on to work with a domain that xenfs has changed."""
+    said("xl list -l")
+    xl("vcpu-pin", guest.name, "all", "all", "all")
+    assert [mount.value(guest.node(f"vcpus/{vcpu}/affinity_hard")) for vcpu in (0, 1)] == ["0-1", "0-1"]

@@ -1,0 +1,127 @@
+"""Writes that make no sense: the errno at the write, a caret in the error log, and nothing changed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import NamedTuple
+
+import pytest
+from worlds import HARMLESS
+from xen_guests import Guest
+from xen_mount import Mount, called, failure, write
+
+ASKING = {name.replace(" ", ":") for name in HARMLESS}
+DOMAIN = "domains/<d>"
+
+
+class Refused(NamedTuple):
+    """A node, what is written, the errno, and the word that the caret stands under; None: no caret is wanted."""
+
+    node: str
+    text: str
+    errno: int
+    word: str | None
+    asks: bool = False  # Xen has to be asked something harmless to know that it is wrong
+
+
+ROWS = [
+    Refused(f"{DOMAIN}/freeze", "2", errno.EINVAL, "2"),
+    Refused(f"{DOMAIN}/freeze", "yes\n", errno.EINVAL, "yes"),
+    Refused(f"{DOMAIN}/freeze", "\n", errno.EINVAL, None),
+    Refused(f"{DOMAIN}/freeze", "1 1", errno.EINVAL, "1 1"),
+    Refused(f"{DOMAIN}/sched/weight", "heavy", errno.EINVAL, "heavy"),
+    Refused(f"{DOMAIN}/sched/weight", "0", errno.ERANGE, "0"),
+    Refused(f"{DOMAIN}/sched/weight", "65536", errno.ERANGE, "65536"),
+    Refused(f"{DOMAIN}/sched/cap", " -1", errno.ERANGE, "-1"),
+    Refused(f"{DOMAIN}/sched/cap", "1e3", errno.EINVAL, "1e3"),
+    Refused(f"{DOMAIN}/memory/max", "12x", errno.EINVAL, "12x"),
+    Refused(f"{DOMAIN}/memory/max", "99999999999999999999999", errno.ERANGE, "99999999999999999999999"),
+    Refused(f"{DOMAIN}/memory/max", "5" * 5000, errno.E2BIG, None),
+    Refused(f"{DOMAIN}/vcpus/0/affinity_hard", "0,x", errno.EINVAL, "x"),
+    Refused(f"{DOMAIN}/vcpus/0/affinity_hard", "0,3-1", errno.EINVAL, "3-1"),
+    Refused(f"{DOMAIN}/vcpus/0/affinity_hard", "0-4000000000", errno.ERANGE, "0-4000000000"),
+    Refused(f"{DOMAIN}/vcpus/0/affinity_hard", "0,4095", errno.ERANGE, "4095", asks=True),
+    Refused(f"{DOMAIN}/vcpus/0/affinity_soft", "+4095", errno.ERANGE, "4095", asks=True),
+    Refused(f"{DOMAIN}/vcpus/0/affinity_hard", "-all", errno.EINVAL, "all"),
+    Refused("host/debug_keys", "q \x01", errno.EINVAL, " \\x01"),
+    Refused("host/debug_keys", "q" * 65, errno.E2BIG, None),
+    Refused("host/memory/availheap", "0 0", errno.EINVAL, "0 0"),
+    Refused("host/memory/page_status", "9-3", errno.EINVAL, "9-3"),
+    Refused("host/memory/page_status", "page", errno.EINVAL, "page"),
+    Refused("host/cpus/0/online", "on", errno.EINVAL, "on"),
+]
+
+
+def in_words(row: Refused) -> str:
+    return f"{row.node.replace(f'{DOMAIN}/', '')}-{row.text.strip()[:12]!r}-{errno.errorcode[row.errno]}"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=in_words)
+def test_refused(mount: Mount, guest: Guest, row: Refused) -> None:
+    node = row.node.replace("<d>", str(guest.domid))
+    if not mount.has(node):
+        pytest.skip("not on this Xen")
+    value = mount.read(node)
+    mount.write("xenfs/error_log", "x")
+    fd = os.open(mount.path(node), os.O_RDWR if "memory/" in node and "max" not in node else os.O_WRONLY)
+    try:
+        before = mount.calls()
+        outcome = failure(lambda: write(fd, row.text))
+        made = called(before, mount.calls())
+    finally:
+        os.close(fd)
+    assert outcome == row.errno
+    assert set(made) <= (ASKING if row.asks else set()), made
+    assert mount.read(node) == value
+    assert_explained(mount.value("xenfs/error_log"), node, row)
+
+
+def assert_explained(log: str, node: str, row: Refused) -> None:
+    first, *rest = log.splitlines()
+    when, where, code, why = first.split(" ", 3)
+    assert when.endswith("Z")
+    assert (where, code) == (f"{node}:", f"{errno.errorcode[row.errno]}:")
+    assert why
+    if row.word is not None:
+        written, caret = rest
+        assert caret.strip() == "^"
+        assert written[caret.index("^") :].startswith(row.word)
+
+
+@pytest.mark.parametrize("name", ["gnttab_max_frames", "global-pages", "console_timestamps"])
+def test_parameters_of_xen(mount: Mount, name: str) -> None:
+    node = f"host/params/{name}"
+    if not mount.has(node) or not os.stat(mount.path(node)).st_mode & 0o200:
+        pytest.skip("no such setting in this Xen")
+    value = mount.read(node)
+    # Of a setting that is text, Xen itself must say so.
+    assert failure(lambda: mount.write(node, "nonsense, surely")) in (errno.EINVAL, errno.ERANGE)
+    assert mount.read(node) == value
+    assert node in mount.value("xenfs/error_log")
+
+
+def test_not_text(mount: Mount, guest: Guest) -> None:
+    assert failure(lambda: mount.write(guest.node("sched/weight"), b"25\xff6")) == errno.EINVAL
+
+
+def test_a_question_for_each_open(mount: Mount) -> None:
+    answer = mount.ask("host/memory/availheap", "-1 0 0")
+    assert int(answer) > 1 << 20
+    fd = os.open(mount.path("host/memory/availheap"), os.O_RDWR)
+    try:
+        write(fd, "0 0 0")
+        assert failure(lambda: write(fd, "0 0 0")) == errno.EBUSY
+    finally:
+        os.close(fd)
+
+
+def test_the_log_is_bounded_and_any_write_clears_it(mount: Mount, guest: Guest) -> None:
+    for number in range(70):
+        assert failure(lambda word=f"no {number} \x1b[31m": mount.write(guest.node("freeze"), word)) == errno.EINVAL
+    log = mount.value("xenfs/error_log")
+    assert "no 69" in log
+    assert "no 0 " not in log
+    assert "\x1b" not in log
+    mount.write("xenfs/error_log", "\n")
+    assert mount.read("xenfs/error_log") == b""

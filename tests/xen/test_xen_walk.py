@@ -1,0 +1,176 @@
+"""Every node of a mounted tree: it can be listed and read, it ends, and reading changes nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import subprocess
+from pathlib import Path
+
+from xen_mount import Mount, called
+
+GREP_S = 240
+CHANGING = re.compile(r":(set\w+|(un)?pausedomain|destroydomain|max_mem|cpu_hotplug|debug_keys|write\w*)")
+STREAMS = ("console/log", "calls/log")
+
+
+def walked(mount: Mount) -> dict[str, os.stat_result]:
+    """Every path below the mount point with its attributes; OSError where something cannot be listed."""
+    found: dict[str, os.stat_result] = {}
+
+    def down(folder: str) -> None:
+        with os.scandir(mount.path(folder)) as entries:
+            for entry in entries:
+                path = f"{folder}/{entry.name}".lstrip("/")
+                found[path] = entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    down(path)
+
+    down("")
+    return found
+
+
+def files(found: dict[str, os.stat_result], bits: int) -> list[str]:
+    """The files with any of these permission bits."""
+    return [path for path, status in found.items() if stat.S_ISREG(status.st_mode) and status.st_mode & bits]
+
+
+def contents(mount: Mount, paths: list[str]) -> dict[str, bytes | str]:
+    """The content of each file, or the name of the errno with which it failed."""
+    read: dict[str, bytes | str] = {}
+    for path in paths:
+        try:
+            read[path] = mount.read(path)
+        except OSError as problem:
+            read[path] = errno.errorcode.get(problem.errno or 0, "?")
+    return read
+
+
+def test_everything_reads(mount: Mount) -> None:
+    found = walked(mount)
+    read = contents(mount, files(found, 0o444))
+    print(f"{len(found)} nodes, {len(read)} files read")
+    assert {path: what for path, what in read.items() if isinstance(what, str)} == {}
+    odd = {
+        path: data
+        for path, data in read.items()
+        if data and not path.endswith(STREAMS) and (not data.endswith(b"\n") or data.endswith(b"\n\n"))
+    }
+    assert odd == {}
+
+
+def test_sizes_and_owners(mount: Mount) -> None:
+    found = walked(mount)
+    assert {path for path, status in found.items() if status.st_size} == set()
+    assert {(status.st_uid, status.st_gid) for status in found.values()} == {(os.getuid(), os.getgid())}
+
+
+def test_what_is_written_only_reads_as_nothing(mount: Mount) -> None:
+    if os.geteuid() == 0:  # whom no mode keeps away
+        for path in set(files(walked(mount), 0o222)) - set(files(walked(mount), 0o444)):
+            assert mount.read(path) == b"", path
+
+
+def test_links_lead_to_directories(mount: Mount) -> None:
+    links = [path for path, status in walked(mount).items() if stat.S_ISLNK(status.st_mode)]
+    assert "domains/self" in links
+    for path in links:
+        assert re.fullmatch(r"\.\./[0-9]+|[0-9]+", os.readlink(mount.path(path))), path
+        assert mount.path(path).is_dir(), path
+
+
+def test_every_path_is_in_the_reference(mount: Mount) -> None:
+    rows = [line.split(" ", 4) for line in mount.value("xenfs/nodes").splitlines()]
+    assert all(len(row) == 5 for row in rows)
+    patterns = [re.compile(re.sub(r"<[a-z]+>", "[^/]+", re.escape(row[0]).replace(r"\*\*", ".+"))) for row in rows]
+    found = walked(mount)
+    missing = [
+        path
+        for path, status in found.items()
+        if not stat.S_ISDIR(status.st_mode) and not path.startswith("hypfs/")
+        if not any(pattern.fullmatch(path) for pattern in patterns)
+    ]
+    assert missing == []
+
+
+def test_grep_ends_and_changes_nothing(mount: Mount) -> None:
+    settings = [path for path in files(walked(mount), 0o222) if "xenfs/" not in path]
+    before, calls = contents(mount, settings), mount.calls()
+    done = subprocess.run(
+        ["grep", "-r", ".", str(mount.root)], capture_output=True, timeout=GREP_S, stdin=subprocess.DEVNULL
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout.splitlines()) > 200
+    assert [op for op in called(calls, mount.calls()) if CHANGING.search(op)] == []
+    assert contents(mount, settings) == before
+
+
+def test_names_that_are_not_there(mount: Mount) -> None:
+    for path in (
+        "nothing",
+        "domains/99999",
+        "domains/00",
+        "domains/-1",
+        "host/cpus/4096",
+        "hypfs/nothing",
+        "cpupools/77",
+    ):
+        assert not os.path.lexists(mount.path(path)), path
+
+
+def test_nothing_can_be_made_renamed_or_removed(mount: Mount) -> None:
+    found = {}
+    for name, attempt in {
+        "create": lambda: os.close(os.open(mount.path("host/new"), os.O_CREAT | os.O_WRONLY)),
+        "mkdir": lambda: os.mkdir(mount.path("host/new")),
+        "unlink": lambda: os.unlink(mount.path("version/full")),
+        "rename": lambda: os.rename(mount.path("version/full"), mount.path("version/other")),
+        "link": lambda: os.link(mount.path("version/full"), mount.path("version/other")),
+        "symlink": lambda: os.symlink("full", mount.path("version/other")),
+        "chmod": lambda: os.chmod(mount.path("version/full"), 0o600),
+        "rmdir": lambda: os.rmdir(mount.path("host/memory")),
+        "rmdir dom0": lambda: os.rmdir(mount.path("domains/0")),
+    }.items():
+        try:
+            attempt()
+        except OSError as problem:
+            found[name] = problem.errno
+    assert set(found) == {"create", "mkdir", "unlink", "rename", "link", "symlink", "chmod", "rmdir", "rmdir dom0"}
+    assert set(found.values()) <= {errno.EPERM, errno.EACCES, errno.EBUSY, errno.EINVAL, errno.ENOTEMPTY}
+
+
+def test_a_read_is_a_snapshot(mount: Mount) -> None:
+    fd = os.open(mount.path("domains/0/cpu_time_ns"), os.O_RDONLY)
+    try:
+        whole = os.pread(fd, 4096, 0)
+        assert whole[1:] == b"".join(os.pread(fd, 1, at) for at in range(1, len(whole)))
+        assert os.pread(fd, 4096, 10**9) == b""
+        assert int(os.pread(fd, 4096, 0)) >= int(whole)
+    finally:
+        os.close(fd)
+
+
+def test_info_files_hold_the_same_as_the_single_values(mount: Mount) -> None:
+    info = mount.flat("domains/0/info")
+    assert mount.value("domains/0/nr_online_vcpus") == info["nr_online_vcpus"]
+    assert mount.value("domains/0/cpupool") == info["cpupool"]
+    assert int(mount.value("domains/0/memory/current_kb")) == int(info["tot_pages"]) * 4
+    assert mount.flat("host/info")["cpu_khz"] == mount.value("host/cpu_khz")
+
+
+def test_domains_stat_has_a_line_for_each(mount: Mount) -> None:
+    lines = mount.value("domains/stat").splitlines()
+    assert sorted((line.split()[0] for line in lines), key=int) == mount.numbers("domains")
+    for line in lines:
+        domid, *pairs = line.split()
+        for key, value in (pair.split("=", 1) for pair in pairs):
+            if key not in ("cpu_time_ns", "state"):
+                assert (mount.value(f"domains/{domid}/{key}") or "-") == value, (domid, key)
+
+
+def test_working_directory(mount: Mount) -> None:
+    done = subprocess.run(["cat", "full"], cwd=mount.path("version"), capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, mount.read("version/full"))
+    assert Path(mount.path("domains/self")).resolve().name == "0"

@@ -1,0 +1,93 @@
+"""Domains for the tests: real guests made by xl, bare ones made by the test's own hypercalls, or simulated ones."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from xenfs.abi.numbers import CreateFlag, Domctl
+from xenfs.errors import HypercallError
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import domctl as calls
+from xenfs.hypervisor.calls.control import domctl, domctl_op
+
+CREATE = domctl_op(Domctl.createdomain, repeatable=False)
+MAX_VCPUS = domctl_op(Domctl.max_vcpus)
+PAUSE_S = 0.1
+
+
+@dataclass
+class Guest:
+    """A domain that a test may do with as it likes."""
+
+    domid: int
+    name: str = ""
+    destroy: Callable[[], None] = field(default=lambda: None, repr=False)
+
+    def node(self, name: str = "") -> str:
+        """The path of one of its nodes."""
+        return f"domains/{self.domid}/{name}".rstrip("/")
+
+
+def eventually(holds: Callable[[], bool], within_s: float, what: str) -> float:
+    """Wait until `holds()`; the seconds that it took."""
+    started = time.monotonic()
+    while not holds():
+        assert time.monotonic() - started < within_s, f"not after {within_s} s: {what}"
+        time.sleep(PAUSE_S)
+    return time.monotonic() - started
+
+
+def bare(xen: Hypervisor, domid: int, handle: bytes = b"", vcpus: int = 1) -> Guest:
+    """A domain with vCPUs but without memory, paused, under an id of our choice; what no toolstack lets us choose."""
+    arm = xen.abi.arch == "arm64"
+    body: dict[str, object] = {
+        "flags": CreateFlag.hvm | CreateFlag.hap if arm else 0,
+        "max_vcpus": vcpus, "max_evtchn_port": 1023, "max_grant_frames": 4, "max_maptrack_frames": 4,
+    }  # fmt: skip
+    if xen.abi.domctl >= 0x14:
+        body["grant_opts"] = 1
+    with xen.pool.take(xen.abi.sizeof("struct xen_domctl")) as buf:
+        view = xen.abi.view("struct xen_domctl", buf)
+        view.cmd, view.interface_version, view.domain = CREATE.cmd, xen.abi.domctl, domid
+        for name, value in body.items():
+            setattr(view.u.createdomain, name, value)
+        xen.abi.ffi.buffer(view.u.createdomain.handle)[:] = handle or uuid.uuid4().bytes
+        xen.hypercall(CREATE, buf, domid=domid)
+        made = int(view.domain)
+    domctl(xen, MAX_VCPUS, made, "max_vcpus", max=vcpus)
+    return Guest(made, "", lambda: end(xen, made))
+
+
+def end(xen: Hypervisor, domid: int) -> None:
+    """Destroy a domain; that there is none is as good."""
+    try:
+        for _ in range(100):  # until 4.15 Xen says ERESTART, later EAGAIN is possible for large ones
+            try:
+                calls.destroy(xen, domid)
+            except HypercallError as problem:
+                if problem.errno != errno.EAGAIN:
+                    raise
+            else:
+                return
+    except HypercallError as problem:
+        if problem.errno != errno.ESRCH:
+            raise
+
+
+def created_by_xl(name: str, config: str) -> Guest:
+    """A guest with a kernel in it, paused at its first instruction."""
+    subprocess.run(["xl", "create", "-p", config, f'name="{name}"'], check=True, timeout=120, capture_output=True)
+    said = subprocess.run(["xl", "domid", name], check=True, timeout=60, capture_output=True, text=True)
+    domid = said.stdout.strip()
+
+    def destroy() -> None:
+        with contextlib.suppress(subprocess.CalledProcessError):
+            subprocess.run(["xl", "destroy", domid], check=True, timeout=120, capture_output=True)
+
+    return Guest(int(domid), name, destroy)

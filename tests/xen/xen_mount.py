@@ -1,0 +1,174 @@
+"""A xenfs mounted by a process of its own, and how a test looks into it: from outside, and with time-outs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+XENFS = (sys.executable, "-m", "xenfs")
+START_S, STOP_S = 90.0, 5.0  # what is promised for the end; the start is Python's, under emulation
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment in which `python -m xenfs` is this checkout's, wherever it is started."""
+    found = os.environ.get("PYTHONPATH", "")
+    return {**os.environ, "PYTHONPATH": f"{CHECKOUT}:{found}" if found else str(CHECKOUT), **more}
+
+
+def xenfs(*words: str, timeout: float = START_S) -> subprocess.CompletedProcess[str]:
+    """Run one xenfs command to its end."""
+    return subprocess.run(
+        [*XENFS, *words], env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout
+    )
+
+
+def is_mounted(where: Path) -> bool:
+    """Whether anything is mounted there, by the kernel's list: nothing is looked up below it."""
+    return any(line.split()[4] == str(where) for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+class Mount:
+    """A mounted tree: nodes by their paths below the mount point."""
+
+    def __init__(self, root: Path, process: subprocess.Popen[bytes] | None = None, spec: str = "auto") -> None:
+        self.root, self.process, self.spec = root, process, spec
+
+    def path(self, node: str) -> Path:
+        """Where a node is."""
+        return self.root / node
+
+    def names(self, node: str = "") -> list[str]:
+        """The names in a directory."""
+        return os.listdir(self.path(node))
+
+    def numbers(self, node: str) -> list[str]:
+        """The names in a directory that are numbers: domains, vCPUs, CPUs, pools."""
+        return sorted((name for name in self.names(node) if name.isdecimal()), key=int)
+
+    def has(self, node: str) -> bool:
+        """Whether there is such a node."""
+        return os.path.lexists(self.path(node))
+
+    def read(self, node: str) -> bytes:
+        """The bytes of a file, by plain reads to the end."""
+        return self.path(node).read_bytes()
+
+    def value(self, node: str) -> str:
+        """The text of a file without its newline."""
+        return self.read(node).decode("utf-8", "surrogateescape").removesuffix("\n")
+
+    def flat(self, node: str) -> dict[str, str]:
+        """A flat keyed file."""
+        return dict(line.partition(" ")[::2] for line in self.value(node).splitlines())
+
+    def write(self, node: str, text: str | bytes) -> None:
+        """One write(2); OSError is its outcome."""
+        fd = os.open(self.path(node), os.O_WRONLY)
+        try:
+            write(fd, text)
+        finally:
+            os.close(fd)
+
+    def ask(self, node: str, question: str) -> str:
+        """Write a question and read its answer on the same open file."""
+        fd = os.open(self.path(node), os.O_RDWR)
+        try:
+            write(fd, question)
+            return os.pread(fd, 65536, 0).decode().removesuffix("\n")
+        finally:
+            os.close(fd)
+
+    def calls(self) -> dict[str, int]:
+        """How often each operation was called until now; reading it calls none."""
+        rows = (line.split() for line in self.value("xenfs/calls/stat").splitlines())
+        return {row[0]: int(row[1].removeprefix("count=")) for row in rows}
+
+
+def write(fd: int, text: str | bytes) -> None:
+    """One write(2), whole."""
+    data = text.encode() if isinstance(text, str) else text
+    assert os.write(fd, data) == len(data)
+
+
+def failure(attempt: Callable[[], object]) -> int:
+    """The errno of what must fail; 0 where it did not."""
+    try:
+        attempt()
+    except OSError as problem:
+        return problem.errno or 0
+    return 0
+
+
+def called(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    """The operations that were called between two looks at the counts."""
+    return {op: count - before.get(op, 0) for op, count in after.items() if count != before.get(op, 0)}
+
+
+@contextlib.contextmanager
+def mounted(
+    spec: str, *options: str, arguments: Sequence[str] = (), inside: Sequence[str] = (), announced: Sequence[str] = ()
+) -> Iterator[Mount]:
+    """Mount, and unmount in the end by a signal. `inside` is a command that runs the rest, such as unshare: the
+    tree is then looked at through that process's own mounts. `announced` are words that its log may have."""
+    with tempfile.TemporaryDirectory(prefix="xenfs-") as folder, tempfile.TemporaryFile() as log:
+        where = Path(folder, "mnt")
+        where.mkdir()
+        ready, its_ready = os.pipe()
+        words = [*XENFS, "mount", str(where), "-o", ",".join(options), "--hypervisor", spec, *arguments]
+        process = subprocess.Popen(
+            [*inside, *words, "--ready-fd", str(its_ready)],
+            env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, pass_fds=(its_ready,),
+        )  # fmt: skip
+        os.close(its_ready)
+        try:
+            _wait_until_ready(process, ready, log)
+            yield Mount(Path(f"/proc/{process.pid}/root{where}") if inside else where, process, spec)
+            took = stop(process)
+            said = _said(log)
+            assert process.returncode == 0, said
+            assert took <= STOP_S, f"{took:.1f} s to end"
+            assert not is_mounted(where)
+            odd = [line for line in said.splitlines() if not any(word in line for word in (*announced, *_USUAL))]
+            assert not odd, "\n".join(odd)
+        finally:
+            os.close(ready)
+            _clean_up(process, where)
+
+
+_USUAL = ("unmounting", "mounted on")
+
+
+def stop(process: subprocess.Popen[bytes]) -> float:
+    """End it as systemd would; the seconds that it took."""
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.wait(6 * STOP_S)
+    return time.monotonic() - started
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], ready: int, log: object) -> None:
+    readable, _, _ = select.select([ready], [], [], START_S)
+    assert readable, f"not mounted after {START_S} s: {_said(log)}"
+    assert os.read(ready, 64) == b"READY\n", f"did not mount: {_said(log)}"
+
+
+def _said(log: object) -> str:
+    log.seek(0)  # type: ignore[attr-defined]
+    return log.read().decode("utf-8", "replace")  # type: ignore[attr-defined, no-any-return]
+
+
+def _clean_up(process: subprocess.Popen[bytes], where: Path) -> None:
+    if is_mounted(where):
+        subprocess.run(["umount", "-l", where] if os.geteuid() == 0 else ["fusermount3", "-uz", where], check=False)
+    if process.poll() is None:
+        process.kill()
+        process.wait(10)
