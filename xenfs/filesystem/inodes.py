@@ -17,11 +17,12 @@ ROOT = 1
 class Inode:
     """An entry of the tree together with the ids that it was reached by."""
 
-    __slots__ = ("ids", "lookups", "name", "node", "number", "parent")
+    __slots__ = ("children", "ids", "lookups", "name", "node", "number", "parent")
 
     def __init__(self, number: int, node: Node, ids: Ids, name: str, parent: Inode | None) -> None:
         self.number, self.node, self.ids, self.name, self.parent = number, node, ids, name, parent
         self.lookups = 0
+        self.children: dict[str, Inode] = {}
 
     @property
     def path(self) -> str:
@@ -44,7 +45,6 @@ class Inodes:
         top = Inode(ROOT, root, (), "", None)
         top.lookups = 1
         self._by_number = {ROOT: top}
-        self._by_place: dict[tuple[Node, Ids, str], Inode] = {(root, (), ""): top}
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -57,11 +57,10 @@ class Inodes:
 
     def enter(self, parent: Inode, name: str, node: Node, ids: Ids) -> Inode:
         """The inode of an entry, known or new; the caller counts the lookup when the kernel has taken it."""
-        place = (node, ids, name)
-        inode = self._by_place.get(place)
-        if inode is None:
+        inode = parent.children.get(name)
+        if inode is None or inode.node is not node or inode.ids != ids:
             inode = Inode(next(self._numbers), node, ids, name, parent)
-            self._by_place[place] = self._by_number[inode.number] = inode
+            parent.children[name] = self._by_number[inode.number] = inode
         return inode
 
     def forget(self, number: int, lookups: int = 0) -> None:
@@ -72,4 +71,5 @@ class Inodes:
         inode.lookups -= lookups
         if inode.lookups <= 0:
             del self._by_number[number]
-            del self._by_place[inode.node, inode.ids, inode.name]
+            if inode.parent is not None and inode.parent.children.get(inode.name) is inode:
+                del inode.parent.children[inode.name]

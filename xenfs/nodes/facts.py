@@ -10,24 +10,21 @@ from xenfs.nodes import show
 NO_LIMIT_PAGES = 0xFFFFFFFF  # what Xen keeps for "as much as it likes"
 NO_VCPU = 0xFFFFFFFF  # max_vcpu_id of a domain without vCPUs
 _REASON_SHIFT = 16
-_BOARD = X86Emulation.PM | X86Emulation.RTC | X86Emulation.PIC | X86Emulation.PIT | X86Emulation.VGA
-
-# In the order of precedence; the last line holds where no other does.
-_STATES = (
-    (DomInf.dying, "dying"),
-    (DomInf.shutdown, "shutdown"),
-    (DomInf.paused, "paused"),
-    (DomInf.running, "running"),
-    (DomInf.blocked, "blocked"),
-)
+# Plain integers: a host with ten thousand domains asks each of these ten thousand times for one file.
+_HVM = int(DomInf.hvm_guest)
+_SHUTDOWN = int(DomInf.shutdown)
+_BOARD = int(X86Emulation.PM | X86Emulation.RTC | X86Emulation.PIC | X86Emulation.PIT | X86Emulation.VGA)
+_REASONS = {int(reason): reason.name for reason in ShutdownReason}
+# In the order of precedence; where none holds, a domain is runnable.
+_STATES = tuple((int(DomInf[name]), name) for name in ("dying", "shutdown", "paused", "running", "blocked"))
 
 
 def reason(info: DomainInfo) -> str:
     """Why a domain has shut down, by name; empty while it has not."""
-    if not info.flags & DomInf.shutdown:
+    if not info.flags & _SHUTDOWN:
         return ""
     number = info.flags >> _REASON_SHIFT & 0xFF
-    return ShutdownReason(number).name if number in list(ShutdownReason) else str(number)
+    return _REASONS.get(number) or str(number)
 
 
 def state(info: DomainInfo) -> str:
@@ -43,7 +40,7 @@ def kind(xen: Hypervisor, info: DomainInfo) -> str:
     """pv, hvm or pvh: an HVM container without the emulated board of a PC is pvh, and on Arm all are."""
     if xen.abi.arch == "arm64":
         return "pvh"
-    if not info.flags & DomInf.hvm_guest:
+    if not info.flags & _HVM:
         return "pv"
     return "hvm" if info.emulation_flags & _BOARD else "pvh"
 

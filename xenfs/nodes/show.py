@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -55,7 +54,8 @@ def ranges(numbers: Iterable[int]) -> str:
 
 def handle(value: bytes) -> str:
     """A domain's sixteen-byte handle as a UUID."""
-    return str(uuid.UUID(bytes=bytes(value)))
+    h = bytes(value).hex()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
 def flat(pairs: Mapping[str, object] | Iterable[tuple[str, object]]) -> str:
