@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from errno import EFAULT, EINVAL, EIO, ENODEV, ENOENT, ESTALE, errorcode
+from errno import EFAULT, EINVAL, EIO, ENODEV, ENOENT, EOPNOTSUPP, ESTALE, errorcode
 
 
 def errno_name(code: int) -> str:
     """The symbol of an errno value, such as "ESRCH"; the number itself where it has none."""
-    return errorcode.get(code, str(code))
+    return "EOPNOTSUPP" if code == EOPNOTSUPP else errorcode.get(code, str(code))  # Python calls it ENOTSUP
 
 
 class XenfsError(Exception):
