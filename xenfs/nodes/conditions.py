@@ -16,13 +16,16 @@ Condition = Callable[[Hypervisor], bool]
 
 
 def answers(question: Callable[[Hypervisor], Any]) -> Condition:
-    """Where Xen answers this harmless question at all; any errno but those of absence counts as an answer."""
+    """Where Xen answers this harmless question at all; any errno but those of absence counts as an answer.
+
+    To an interface version that it does not know Xen says EACCES of everything: then nothing answers.
+    """
 
     def when(xen: Hypervisor) -> bool:
         try:
             question(xen)
         except HypercallError as problem:
-            return problem.errno not in ABSENT
+            return problem.errno not in ABSENT and problem.operation.split()[0] not in xen.unusable
         return True
 
     return when
