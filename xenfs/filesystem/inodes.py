@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from itertools import count
 
+import pyfuse3
+
 from xenfs.errors import Stale
 from xenfs.nodes.base import Dir, Ids, Node
 
-ROOT = 1
+ROOT = pyfuse3.ROOT_INODE
 
 
 class Inode:
@@ -19,7 +21,7 @@ class Inode:
 
     __slots__ = ("children", "ids", "lookups", "name", "node", "number", "parent")
 
-    def __init__(self, number: int, node: Node, ids: Ids, name: str, parent: Inode | None) -> None:
+    def __init__(self, number: pyfuse3.InodeT, node: Node, ids: Ids, name: str, parent: Inode | None) -> None:
         self.number, self.node, self.ids, self.name, self.parent = number, node, ids, name, parent
         self.lookups = 0
         self.children: dict[str, Inode] = {}
@@ -44,7 +46,7 @@ class Inodes:
         self._numbers = count(ROOT + 1)
         top = Inode(ROOT, root, (), "", None)
         top.lookups = 1
-        self._by_number = {ROOT: top}
+        self._by_number: dict[int, Inode] = {ROOT: top}
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -59,7 +61,7 @@ class Inodes:
         """The inode of an entry, known or new; the caller counts the lookup when the kernel has taken it."""
         inode = parent.children.get(name)
         if inode is None or inode.node is not node or inode.ids != ids:
-            inode = Inode(next(self._numbers), node, ids, name, parent)
+            inode = Inode(pyfuse3.InodeT(next(self._numbers)), node, ids, name, parent)
             parent.children[name] = self._by_number[inode.number] = inode
         return inode
 

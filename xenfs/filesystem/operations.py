@@ -93,8 +93,8 @@ class Operations(pyfuse3.Operations):
                 entry, shape = attributes(inode), node
             else:
                 # Equal but for the number; to make each anew is half of the cost of a listing.
-                entry.st_ino = pyfuse3.InodeT(inode.number)
-            if not reply(token, os.fsencode(name), entry, position + 1):
+                entry.st_ino = inode.number
+            if not reply(token, name.encode("utf-8", "surrogateescape"), entry, position + 1):
                 if not inode.lookups:
                     self.inodes.forget(inode.number)
                 break
@@ -143,7 +143,7 @@ class Operations(pyfuse3.Operations):
     def _attributes(self, inode: Inode) -> pyfuse3.EntryAttributes:
         options = self.options
         entry = pyfuse3.EntryAttributes()
-        entry.st_ino = pyfuse3.InodeT(inode.number)
+        entry.st_ino = inode.number
         entry.st_mode = inode.node.mode & ~options.umask
         entry.st_nlink = 2 if isinstance(inode.node, Dir) else 1
         entry.st_uid, entry.st_gid = options.uid, options.gid

@@ -240,8 +240,9 @@ class Dir(Node):
             if node.only is None or node.only(xen, *ids):
                 yield name, node, ids
         for each in self._each:
+            only = each.node if isinstance(each.node, Node) else None
             for name, ident in each.list(xen, *ids):
-                yield name, each.shape(ident), (*ids, ident)
+                yield name, only or each.shape(ident), (*ids, ident)
 
     def child(self, xen: Hypervisor, ids: Ids, name: str) -> tuple[Node, Ids] | None:
         """The (node, ids) behind a name, None where there is none."""

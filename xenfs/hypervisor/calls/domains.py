@@ -51,7 +51,7 @@ class DomainInfo(NamedTuple):
 
     def sight(self, unique_id: int = 0) -> Sight:
         """What of this tells one life of a domain from another."""
-        return Sight(self.handle, self.flags, self.cpu_time, self.shared_info_frame, unique_id)
+        return Sight._make((self.handle, self.flags, self.cpu_time, self.shared_info_frame, unique_id))
 
 
 @cache
