@@ -26,9 +26,6 @@ class Way(Enum):
     BOTH = "both"
 
 
-_INWARD, _OUTWARD = {Way.IN, Way.BOTH}, {Way.OUT, Way.BOTH}
-
-
 class Bounce:
     """A context manager: a buffer as long as a part of `data`, copied from it and back to it as `way` says.
 
@@ -39,19 +36,20 @@ class Bounce:
         self, pool: Pool, data: Any, way: Way, at: int = 0, nbytes: int | None = None, even_failed: bool = False
     ) -> None:
         self._pool, self._even_failed = pool, even_failed
-        self._in, self._out = way in _INWARD, way in _OUTWARD
-        self._user = _pinned(data, writable=self._out)
-        self._at, self._nbytes = at, len(self._user) - at if nbytes is None else nbytes
-        if at < 0 or self._nbytes < 0 or at + self._nbytes > len(self._user):
-            raise PoolError(
-                f"bytes {at} to {at + self._nbytes} are not in a {_described(data, self._user)}", errno.EINVAL
-            )
-        self._buffer: Buffer | None = None
+        self._in = way is Way.IN or way is Way.BOTH
+        self._out = way is Way.OUT or way is Way.BOTH
+        user = _pinned(data, writable=self._out)
+        self._nbytes = len(user) - at if nbytes is None else nbytes
+        if at < 0 or self._nbytes < 0 or at + self._nbytes > len(user):
+            what = f"{type(data).__name__} of {len(user)} bytes"
+            raise PoolError(f"bytes {at} to {at + self._nbytes} are not in a {what}", errno.EINVAL)
+        self._user, self._pin = user + at, user
 
     def __enter__(self) -> Buffer:
-        buf = self._buffer = self._pool.take(self._nbytes)
+        self._buffer = buf = self._pool.take(self._nbytes)
+        self._lent = ffi.cast(BYTES, buf._start)
         if self._in:
-            ffi.memmove(ffi.cast(BYTES, buf._start), self._user + self._at, self._nbytes)
+            ffi.memmove(self._lent, self._user, self._nbytes)
             buf._block.bytes_in += self._nbytes
         return buf
 
@@ -59,11 +57,10 @@ class Bounce:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         buf = self._buffer
-        assert buf is not None
-        if buf._live and self._out and (exc is None or self._even_failed):
-            ffi.memmove(self._user + self._at, ffi.cast(BYTES, buf._start), self._nbytes)
+        if self._out and buf._live and (exc is None or self._even_failed):
+            ffi.memmove(self._user, self._lent, self._nbytes)
             buf._block.bytes_out += self._nbytes
-        self._user = None
+        self._user = self._pin = None  # the user may resize it again
         buf.__exit__(kind, exc, trace)
 
 
@@ -93,7 +90,3 @@ def _pinned(data: Any, *, writable: bool) -> Any:
         return pin(data, require_writable=writable)
     except (BufferError, ValueError) as problem:
         raise PoolError(f"cannot bounce a {type(data).__name__}: {problem}", errno.EINVAL) from None
-
-
-def _described(data: object, user: Any) -> str:
-    return f"{type(data).__name__} of {len(user)} bytes"

@@ -8,8 +8,8 @@ from types import SimpleNamespace, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from xenfs.errors import PoolError
-from xenfs.pool import handles
 from xenfs.pool.blocks import BYTES, Block, ffi
+from xenfs.pool.handles import FieldPath, place_of, point, pointer_to
 
 if TYPE_CHECKING:
     from xenfs.pool.pool import Pool
@@ -74,7 +74,7 @@ class Buffer:
         return tuple(other for other, _ in (self._attached or {}).values())
 
     @property
-    def handles(self) -> tuple[tuple[int, Buffer], ...]:
+    def links(self) -> tuple[tuple[int, Buffer], ...]:
         """Where the guest handles inside this one lie, in bytes from its start, and what they point to."""
         return tuple((place, other) for place, (other, _) in (self._attached or {}).items())
 
@@ -121,7 +121,7 @@ class Buffer:
     def view(self, ffi: Any, ctype: str) -> Any:
         """A cffi pointer to that struct laid over the start of the buffer; EINVAL where the buffer is too short."""
         start = self._checked_start("viewed")
-        pointer, size = handles.pointer_to(ffi, ctype)
+        pointer, size = pointer_to(ffi, ctype)
         if size > self.nbytes:
             raise PoolError(f"{ctype} needs {size} bytes, more than {self.name}", errno.EINVAL)
         return ffi.cast(pointer, start)
@@ -130,7 +130,7 @@ class Buffer:
         """The same without looking at sizes: a cffi pointer of a type that the caller has at hand."""
         return ffi.cast(ctype, self._checked_start("viewed"))
 
-    def attach(self, view: Any, field: handles.Path, other: Buffer | None, needs: int = 0) -> None:
+    def attach(self, view: Any, field: FieldPath, other: Buffer | None, needs: int = 0) -> None:
         """Let a guest handle of a struct that lies in this buffer point to another live buffer, or to nothing.
 
         `field`: the member, or the way to it: ("args", 2). `needs`: how many bytes the struct promises behind the
@@ -138,11 +138,11 @@ class Buffer:
         """
         if other is not None and not (isinstance(other, Buffer) and other._live and other._pool is self._pool):
             raise TypeError(f"{field} of {self.name} takes a live buffer of the same pool, not {other!r}")
-        handle, address = handles.place_of(view, field)
+        handle, address = place_of(view, field)
         place = address - self._checked_start("attached to")
         if not 0 <= place <= self.nbytes - 8:
             raise PoolError(f"{field} does not lie in {self.name}", errno.EINVAL)
-        handles.point(handle, 0 if other is None else other._start)
+        point(handle, 0 if other is None else other._start)
         attached = self._attached = self._attached or {}
         if other is None:
             attached.pop(place, None)

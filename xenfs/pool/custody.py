@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from xenfs.errors import PoolError
-from xenfs.pool import handles
 from xenfs.pool.buffer import Buffer
+from xenfs.pool.handles import address_in
 from xenfs.pool.stock import Stock
 
 _PLAIN = 1 << 32  # an integer argument beyond this might be an address, and is looked at
@@ -79,7 +79,7 @@ class Custody:
         for holder, place, other, needs in _reachable(buf):
             if other.nbytes < needs:
                 raise PoolError(f"{other.name} is attached to {holder.name}, which needs {needs} bytes", errno.EINVAL)
-            if self._check and handles.value(holder._start + place) != other._start:
+            if self._check and address_in(holder._start + place) != other._start:
                 raise PoolError(f"the handle to {other.name} in {holder.name} was overwritten", errno.EFAULT)
             if other is buf or other in aboard:
                 continue

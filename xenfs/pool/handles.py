@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from xenfs.pool.blocks import ffi as own_ffi
 
-Path = str | tuple[str | int, ...]
+FieldPath: TypeAlias = str | tuple[str | int, ...]
 """A field of a struct: its name, or the way to it through members and array elements."""
 
 _POINTERS: dict[tuple[Any, str], tuple[Any, int]] = {}
@@ -22,7 +22,7 @@ def pointer_to(ffi: Any, ctype: str) -> tuple[Any, int]:
     return known
 
 
-def place_of(view: Any, field: Path) -> tuple[Any, int]:
+def place_of(view: Any, field: FieldPath) -> tuple[Any, int]:
     """A cffi pointer to the handle `field` of a struct view, and its address; TypeError when it is no handle."""
     place = own_ffi.addressof(view, *((field,) if isinstance(field, str) else field))
     kind = own_ffi.typeof(place)
@@ -36,12 +36,12 @@ def point(place: Any, address: int) -> None:
     place[0] = own_ffi.cast(_HANDLES[own_ffi.typeof(place)], address)
 
 
-def value(place: int) -> int:
-    """The address that a handle holds now."""
+def address_in(place: int) -> int:
+    """The address that the handle at `place` holds now."""
     return int(own_ffi.cast("uint64_t *", place)[0])
 
 
-def _handle_type(kind: Any, field: Path) -> Any:
+def _handle_type(kind: Any, field: FieldPath) -> Any:
     # A word of eight bytes is how multicall entries and some older structs spell a pointer.
     if kind.kind == "pointer" or (kind.kind == "primitive" and own_ffi.sizeof(kind) == 8):
         return kind
