@@ -1,0 +1,55 @@
+"""Recorded hosts for tests: the tree on top of what a real Xen answered."""
+
+from __future__ import annotations
+
+import errno
+import re
+from pathlib import Path
+
+from worlds import EVERYTHING
+
+from xenfs.hypervisor.connect import open_hypervisor
+from xenfs.hypervisor.recording import Recording
+from xenfs.hypervisor.replay import Replay
+from xenfs.nodes import tree
+from xenfs.nodes.contents import Shown, about_xen, contents
+from xenfs.nodes.refusals import Refusals
+
+FOLDER = Path(__file__).parent / "recordings"
+FILES = sorted(FOLDER.glob("*.json.gz"))
+PENDING = FOLDER / "pending.txt"
+
+
+def replay(recording: Recording) -> list[Shown]:
+    """Everything that the tree shows now of what was recorded then, and of nothing else."""
+    backend = Replay(recording)
+    xen = open_hypervisor(backend)
+    try:
+        backend.section("tree")
+        backend.unknown = errno.ENOSYS  # an entry that is newer than the recording asks what nobody answers: absent
+        root = tree.build(xen, EVERYTHING, Refusals())
+        backend.unknown = 0
+        return list(contents(xen, root, backend.section, wanted=recording.sections.__contains__))
+    finally:
+        xen.close()
+
+
+def recorded(recording: Recording) -> list[Shown]:
+    """What was shown when the recording was made."""
+    return [
+        Shown(path, section.text, section.error)
+        for path, section in recording.sections.items()
+        if path not in ("", "tree") and not path.endswith("/") and about_xen(path)
+    ]
+
+
+def pattern(path: str) -> str:
+    """A path with the names that differ from host to host replaced by what they stand for."""
+    path = re.sub(r"^domains/(by-name|by-uuid)/.*", r"domains/\1/<name>", path)
+    return re.sub(r"(?<=/)\d+(?=/|$)", "<n>", path)
+
+
+def pending() -> list[str]:
+    """Patterns of entries that are newer than the recordings; kept short by recording again."""
+    lines = PENDING.read_text().splitlines() if PENDING.exists() else []
+    return [line for line in lines if line and not line.startswith("#")]
