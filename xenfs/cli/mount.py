@@ -102,6 +102,8 @@ def _mountpoint(path: str) -> str:
         raise StartError(f"{where} does not exist: make the directory first (mkdir -p {where})", errno.ENOENT) from None
     except PermissionError:
         raise StartError(f"no permission to look into {where}", errno.EACCES) from None
+    except OSError as problem:
+        raise StartError(f"{where} cannot be a mount point: {problem.strerror}", problem.errno or errno.EINVAL) from None
     return os.path.realpath(where)
 
 
