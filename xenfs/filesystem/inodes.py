@@ -6,7 +6,9 @@ are not needed. The kernel's lookup counts say how long an entry is kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
+from typing import Any
 
 import pyfuse3
 
@@ -19,12 +21,13 @@ ROOT = pyfuse3.ROOT_INODE
 class Inode:
     """An entry of the tree together with the ids that it was reached by."""
 
-    __slots__ = ("children", "ids", "lookups", "name", "node", "number", "parent")
+    __slots__ = ("children", "ids", "listing", "lookups", "name", "node", "number", "parent")
 
     def __init__(self, number: pyfuse3.InodeT, node: Node, ids: Ids, name: str, parent: Inode | None) -> None:
         self.number, self.node, self.ids, self.name, self.parent = number, node, ids, name, parent
         self.lookups = 0
         self.children: dict[str, Inode] = {}
+        self.listing: Listing | None = None
 
     @property
     def path(self) -> str:
@@ -37,6 +40,23 @@ class Inode:
         return not self.node.guards and not (
             self.parent and isinstance(self.parent.node, Dir) and self.parent.node.volatile
         )
+
+
+class Listing:
+    """What a directory had when it was opened: the parts that were found, and an inode for each name.
+
+    `fits` another finding whose parts are the same objects, so that a host with ten thousand domains and no change
+    is listed without looking at each again.
+    """
+
+    __slots__ = ("_found", "entries")
+
+    def __init__(self, found: list[Sequence[Any]], entries: list[tuple[bytes, Inode]]) -> None:
+        self._found, self.entries = found, entries
+
+    def fits(self, found: list[Sequence[Any]]) -> bool:
+        """Whether the same was found."""
+        return all(ours is theirs for ours, theirs in zip(self._found, found, strict=True))
 
 
 class Inodes:
@@ -58,20 +78,28 @@ class Inodes:
             raise Stale(f"inode {number}") from None
 
     def enter(self, parent: Inode, name: str, node: Node, ids: Ids) -> Inode:
-        """The inode of an entry, known or new; the caller counts the lookup when the kernel has taken it."""
+        """The inode of an entry, known or new; the kernel can mean it by its number once it is held."""
         inode = parent.children.get(name)
         if inode is None or inode.node is not node or inode.ids != ids:
             inode = Inode(pyfuse3.InodeT(next(self._numbers)), node, ids, name, parent)
-            parent.children[name] = self._by_number[inode.number] = inode
         return inode
 
-    def forget(self, number: int, lookups: int = 0) -> None:
-        """The kernel gives back `lookups` of its references; the last one ends the inode."""
+    def hold(self, inode: Inode) -> None:
+        """Count a lookup: the kernel has this number now, and gives it back by `forget`."""
+        if not inode.lookups:
+            self._by_number[inode.number] = inode
+            if inode.parent is not None:
+                inode.parent.children[inode.name] = inode
+        inode.lookups += 1
+
+    def forget(self, number: int, lookups: int) -> None:
+        """The kernel gives back `lookups` of its references; with the last one the number means nothing any more."""
         inode = self._by_number.get(number)
         if inode is None or number == ROOT:
             return
         inode.lookups -= lookups
         if inode.lookups <= 0:
+            inode.lookups = 0
             del self._by_number[number]
             if inode.parent is not None and inode.parent.children.get(inode.name) is inode:
                 del inode.parent.children[inode.name]

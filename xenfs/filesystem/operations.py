@@ -15,7 +15,7 @@ import pyfuse3
 from xenfs.errors import NotThere, XenfsError
 from xenfs.filesystem.boundary import answered
 from xenfs.filesystem.handles import Handle, open_file
-from xenfs.filesystem.inodes import Inode, Inodes
+from xenfs.filesystem.inodes import Inode, Inodes, Listing
 from xenfs.filesystem.lanes import Lanes
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.base import Dir, Ids, Link, Node
@@ -24,8 +24,6 @@ from xenfs.options import Options
 
 _LASTING_S = 300.0  # names that are fixed for the life of the mount
 _PASSING_S = 1.0  # names that come and go with domains, CPUs and pools
-
-Listing = list[tuple[str, Node, Ids]]
 
 
 class Operations(pyfuse3.Operations):
@@ -38,7 +36,7 @@ class Operations(pyfuse3.Operations):
         self.inodes = Inodes(root)
         self.lanes = Lanes()
         self.handles: dict[int, Handle] = {}
-        self._listings: dict[int, tuple[Inode, Listing]] = {}
+        self._listings: dict[int, Listing] = {}
         self._numbers = count(1)
         self._since_ns = time.time_ns()
 
@@ -53,7 +51,7 @@ class Operations(pyfuse3.Operations):
             return self._attributes(parent if text == "." or parent.parent is None else parent.parent)
         found = await self.lanes.run(directory.slow, self._child, parent, directory, text)
         inode = self.inodes.enter(parent, text, *found)
-        inode.lookups += 1
+        self.inodes.hold(inode)
         return self._attributes(inode)
 
     def _child(self, parent: Inode, directory: Dir, name: str) -> tuple[Node, Ids]:
@@ -71,34 +69,41 @@ class Operations(pyfuse3.Operations):
     async def opendir(self, inode: int, ctx: Any) -> pyfuse3.FileHandleT:
         where = self.inodes[inode]
         directory = _directory(where)
-        listing = await self.lanes.run(directory.slow, self._children, where, directory)
+        listing = await self.lanes.run(directory.slow, self._listing, where, directory)
         number = next(self._numbers)
-        self._listings[number] = where, listing
+        self._listings[number] = listing
         return pyfuse3.FileHandleT(number)
 
-    def _children(self, where: Inode, directory: Dir) -> Listing:
+    def _listing(self, where: Inode, directory: Dir) -> Listing:
         directory.check(self.xen, where.ids)
-        return list(directory.children(self.xen, where.ids))
+        found = directory.found(self.xen, where.ids)
+        if where.listing is None or not where.listing.fits(found):
+            enter = self.inodes.enter
+            where.listing = Listing(
+                found,
+                [
+                    (name.encode("utf-8", "surrogateescape"), enter(where, name, node, ids))
+                    for name, node, ids in directory.bound(found, where.ids)
+                ],
+            )
+        return where.listing
 
     @answered
     async def readdir(self, fh: int, start_id: int, token: Any) -> None:
-        where, listing = self._listings[fh]
-        attributes, enter, reply = self._attributes, self.inodes.enter, pyfuse3.readdir_reply
+        entries = self._listings[fh].entries
+        attributes, hold, reply = self._attributes, self.inodes.hold, pyfuse3.readdir_reply
         entry: pyfuse3.EntryAttributes | None = None
         shape: Node | None = None
-        for position in range(start_id, len(listing)):
-            name, node, ids = listing[position]
-            inode = enter(where, name, node, ids)
-            if entry is None or node is not shape:
-                entry, shape = attributes(inode), node
+        for position in range(start_id, len(entries)):
+            name, inode = entries[position]
+            if entry is None or inode.node is not shape:
+                entry, shape = attributes(inode), inode.node
             else:
                 # Equal but for the number; to make each anew is half of the cost of a listing.
                 entry.st_ino = inode.number
-            if not reply(token, name.encode("utf-8", "surrogateescape"), entry, position + 1):
-                if not inode.lookups:
-                    self.inodes.forget(inode.number)
+            if not reply(token, name, entry, position + 1):
                 break
-            inode.lookups += 1
+            hold(inode)
 
     @answered
     async def releasedir(self, fh: int) -> None:

@@ -65,25 +65,27 @@ class Hypervisor:
         attached to it is not a live buffer of this pool.
         """
         started = perf_counter_ns()
+        raw = self.pool.admit(args, op.name)
         number = self.calls.begin(op, domid, started)
         result = -errno.EFAULT
         try:
-            with self.pool.admitted(args, op.name) as raw:
-                result = self._called(op, raw)
+            result = self.backend.hypercall(op.hypercall, raw)
+            if result == -errno.EFAULT and self.backend.pages.faults and op.repeatable:
+                result = self._repeated(op, raw)
         finally:
+            self.pool.retire_flight(args)
             self.calls.end(number, op, domid, result, started)
         if result < 0:
             raise HypercallError(op.name, -result, op.hint(-result, self.abi))
         return result
 
-    def _called(self, op: Operation, raw: tuple[int, ...]) -> int:
-        result = self.backend.hypercall(op.hypercall, raw)
-        if result == -errno.EFAULT and self.backend.pages.faults and op.repeatable:
-            for _ in range(_FAULT_RETRIES):
-                self.pool.count_retry()
-                result = self.backend.hypercall(op.hypercall, raw)
-                if result != -errno.EFAULT:
-                    break
+    def _repeated(self, op: Operation, raw: tuple[int, ...]) -> int:
+        """Call again after an EFAULT: the pages have been touched and are locked, so a second try finds them."""
+        for _ in range(_FAULT_RETRIES):
+            self.pool.count_retry()
+            result = self.backend.hypercall(op.hypercall, raw)
+            if result != -errno.EFAULT:
+                break
         return result
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import count
 from time import perf_counter_ns
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import DomInf
 
@@ -51,12 +51,22 @@ def _same(old: Sight, new: Sight, *, ordered: bool) -> bool:
     return bool(new.flags & _KIND) or old.shared_frame == new.shared_frame
 
 
+class Roll(NamedTuple):
+    """The names of all domains as they were listed, and how to see that the same list still holds."""
+
+    identities: list[tuple[Any, ...]]
+    changes: int
+    names: list[tuple[str, Domain]]
+
+
 class Lives:
     """The lives that are known to go on; every sight of a domain passes through `observe`."""
 
     def __init__(self) -> None:
         self._serials = count(1)
         self._seen: dict[int, tuple[Domain, Sight, int]] = {}
+        self.changes = 0  # how many lives have begun or ended
+        self.roll: Roll | None = None
 
     def observe(self, domid: int, sight: Sight, asked_ns: int) -> Domain:
         """The life that a fresh sight belongs to: the one known, or a new one.
@@ -71,6 +81,7 @@ class Lives:
                 sight = sight._replace(unique_id=known[1].unique_id)
         else:
             domain = Domain(domid, next(self._serials))
+            self.changes += 1
         self._seen[domid] = (domain, sight, perf_counter_ns())
         return domain
 
@@ -88,6 +99,7 @@ class Lives:
         known = self._seen.get(domid)
         if known is not None and asked_ns > known[2]:
             self._seen.pop(domid, None)
+            self.changes += 1
 
     def keep_only(self, domids: Iterable[int], asked_ns: int) -> None:
         """A whole listing was read, which was begun at `asked_ns`: whatever is not in it is over."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from dataclasses import field as member
 from typing import Any
@@ -184,12 +184,13 @@ class Link(Node):
 class Each:
     """A place in a directory for any number of entries, one for each thing that `list` finds.
 
-    `list(xen, *ids)` yields (name, id); `find(xen, *ids, name)` gives the id or None. Below, the id is appended
-    to the ids. `node` is the entry's shape, or a function from the id to it. `guard(xen, *ids)` raises Stale.
+    `list(xen, *ids)` gives (name, id) pairs, the same list again where nothing has changed;
+    `find(xen, *ids, name)` gives the id or None. Below, the id is appended to the ids. `node` is the entry's
+    shape, or a function from the id to it. `guard(xen, *ids)` raises Stale.
     """
 
     label: str
-    list: Callable[..., Iterable[tuple[str, Any]]]
+    list: Callable[..., Sequence[tuple[str, Any]]]
     find: Callable[..., Any]
     node: Node | Callable[[Any], Node]
     shapes: tuple[Node, ...] = ()  # every node that a function in `node` can give, for the reference
@@ -204,7 +205,8 @@ class Each:
 class Dir(Node):
     """A directory: fixed entries by name, and any number of `Each`.
 
-    `make(xen, *ids, name)` and `remove(xen, *ids)` are mkdir in it and rmdir of it. `volatile` says that names
+    `make(xen, *ids, name)` and `remove(xen, *ids)` are mkdir in it and rmdir of it, for mounts that have the option
+    `make_option`. `volatile` says that names
     come and go, so that the kernel must not remember them for long; `slow`, that finding one can take seconds.
     """
 
@@ -212,10 +214,13 @@ class Dir(Node):
     _: KW_ONLY
     make: Writer | None = None
     remove: Writer | None = None
+    make_option: str = "lifecycle"
     volatile: bool = False
     slow: bool = False
     _named: dict[str, Node] = member(init=False, repr=False)
     _each: tuple[Each, ...] = member(init=False, repr=False)
+    _fixed: tuple[Node, ...] = member(init=False, repr=False)
+    _choosy: bool = member(init=False, repr=False)
 
     @property
     def mode(self) -> int:
@@ -232,16 +237,31 @@ class Dir(Node):
                     raise ValueError(f"{self.name}/{entry.name} is in the table twice")
                 named[entry.name] = entry
         object.__setattr__(self, "_named", named)
+        object.__setattr__(self, "_fixed", tuple(named.values()))
+        object.__setattr__(self, "_choosy", any(node.only for node in named.values()))
         object.__setattr__(self, "_each", tuple(e for e in self.entries if isinstance(e, Each)))
+
+    def found(self, xen: Hypervisor, ids: Ids) -> list[Sequence[Any]]:
+        """What there is in this directory now: the fixed entries, then what each `Each` lists.
+
+        A part that is the very same object as the last time has not changed since.
+        """
+        fixed = self._fixed
+        if self._choosy:
+            fixed = tuple(node for node in fixed if node.only is None or node.only(xen, *ids))
+        return [fixed, *(each.list(xen, *ids) for each in self._each)]
 
     def children(self, xen: Hypervisor, ids: Ids) -> Iterator[tuple[str, Node, Ids]]:
         """(name, node, ids) of everything in this directory now."""
-        for name, node in self._named.items():
-            if node.only is None or node.only(xen, *ids):
-                yield name, node, ids
-        for each in self._each:
+        return self.bound(self.found(xen, ids), ids)
+
+    def bound(self, found: Sequence[Sequence[Any]], ids: Ids) -> Iterator[tuple[str, Node, Ids]]:
+        """The same of what was found before."""
+        for node in found[0]:
+            yield node.name, node, ids
+        for each, listed in zip(self._each, found[1:], strict=True):
             only = each.node if isinstance(each.node, Node) else None
-            for name, ident in each.list(xen, *ids):
+            for name, ident in listed:
                 yield name, only or each.shape(ident), (*ids, ident)
 
     def child(self, xen: Hypervisor, ids: Ids, name: str) -> tuple[Node, Ids] | None:

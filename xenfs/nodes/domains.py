@@ -16,18 +16,17 @@ from xenfs.nodes import facts, names, parse, show
 from xenfs.nodes.affinity import NODE_AFFINITY
 from xenfs.nodes.base import Dir, Each, File, Link, Reader, field
 from xenfs.nodes.conditions import answers
+from xenfs.nodes.domain_memory import MORE_MEMORY
 from xenfs.nodes.grants import EVTCHN, GRANTS
-from xenfs.nodes.lifecycle import NR_VCPUS, STATE, TRIGGER
+from xenfs.nodes.guest_type import ADDRESS_SIZE, TSC
+from xenfs.nodes.lifecycle import ENDS, NR_VCPUS, STATE, TRIGGER, rename
 from xenfs.nodes.members import members
+from xenfs.nodes.moves import CPUPOOL
 from xenfs.nodes.sched import SCHED
 from xenfs.nodes.vcpus import VCPUS, vcpu_stat
 
 _FIRST_RESERVED = 0x7FF0  # DOMID_FIRST_RESERVED: no domain that can be listed has this id or a higher one
 _MOST_KIB = 2**44  # 16 PiB: what 52 bits of physical address can name
-
-
-def _all(xen: Hypervisor) -> list[tuple[str, Domain]]:
-    return [(str(domain.domid), domain) for domain, _ in domains.living(xen)]
 
 
 def _find(xen: Hypervisor, name: str) -> Domain | None:
@@ -92,7 +91,10 @@ DOMAIN = Dir(
     "A domain",
     (
         File("info", "Everything that getdomaininfo says", read=_info, **_CALL),
-        field(info, "uuid", show.handle, "UUID", of="handle"),
+        File(
+            "uuid", "UUID", read=lambda xen, domain: info(xen, domain).handle, write=rename, show=show.handle,
+            parse=parse.handle, write_option="debug", call="domctl getdomaininfo, setdomainhandle", checked=True,
+        ),
         File("name", "Name in xenstore, empty without one", read=names.name, slow_read=True, call="(xenstore)"),
         File("type", "pv, hvm or pvh", read=_kind, **_CALL),
         File(
@@ -105,7 +107,8 @@ DOMAIN = Dir(
         field(info, "nr_online_vcpus", show.dec, "How many vCPUs are online"),
         field(info, "max_vcpu_id", facts.vcpu_id, "Highest vCPU number, -1 for none"),
         NR_VCPUS,
-        field(info, "cpupool", show.dec, "Id of its cpupool"),
+        CPUPOOL,
+        ADDRESS_SIZE,
         File("vcpu_stat", "A line for each vCPU", read=vcpu_stat, call="domctl getvcpuinfo"),
         File(
             "freeze", "Whether it is paused; write 0 or 1, idempotent", read=_shown(_frozen), write=_freeze,
@@ -115,6 +118,7 @@ DOMAIN = Dir(
             "kill", "Any write ends the domain at once", write=_kill, parse=parse.anything, slow_write=True,
             option="lifecycle", call="domctl destroydomain", tier="B",
         ),
+        *ENDS,
         TRIGGER,
         Dir(
             "memory",
@@ -129,11 +133,13 @@ DOMAIN = Dir(
                 field(info, "shared_kb", show.kib_of_pages, "Memory that it shares, kB", of="shr_pages"),
                 field(info, "paged_kb", show.kib_of_pages, "Memory that is paged out, kB", of="paged_pages"),
                 NODE_AFFINITY,
+                *MORE_MEMORY,
             ),
         ),
         SCHED,
         GRANTS,
         EVTCHN,
+        TSC,
         VCPUS,
     ),
     remove=_kill,
@@ -161,7 +167,7 @@ DOMAINS = Dir(
             (Each(label="<uuid>", list=names.by_uuid, find=names.find_uuid, node=_LINK, guard=domains.still),),
             volatile=True,
         ),
-        Each(label="<d>", list=_all, find=_find, node=DOMAIN, guard=domains.still),
+        Each(label="<d>", list=domains.named, find=_find, node=DOMAIN, guard=domains.still),
     ),
     when=answers(lambda xen: domains.info_now(xen, 0)),
     volatile=True,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domains
 from xenfs.hypervisor.lives import Domain
@@ -31,7 +29,7 @@ def file_name(raw: bytes) -> str:
     return text if len(text.encode("utf-8", "surrogateescape")) <= _LONGEST else ""
 
 
-def by_name(xen: Hypervisor) -> Iterable[tuple[str, Domain]]:
+def by_name(xen: Hypervisor) -> list[tuple[str, Domain]]:
     """(file name, domain) of every domain that has a name; of equal names the lowest id."""
     if xen.store is None:
         return []
@@ -42,7 +40,7 @@ def by_name(xen: Hypervisor) -> Iterable[tuple[str, Domain]]:
         text = file_name(value or b"")
         if text:
             found.setdefault(text, domain)
-    return found.items()
+    return list(found.items())
 
 
 def find_name(xen: Hypervisor, wanted: str) -> Domain | None:
@@ -50,12 +48,12 @@ def find_name(xen: Hypervisor, wanted: str) -> Domain | None:
     return dict(by_name(xen)).get(wanted)
 
 
-def by_uuid(xen: Hypervisor) -> Iterable[tuple[str, Domain]]:
+def by_uuid(xen: Hypervisor) -> list[tuple[str, Domain]]:
     """(UUID, domain) of every domain; of equal UUIDs the lowest id."""
     found: dict[str, Domain] = {}
     for domain, info in domains.living(xen):
         found.setdefault(show.handle(info.handle), domain)
-    return found.items()
+    return list(found.items())
 
 
 def find_uuid(xen: Hypervisor, wanted: str) -> Domain | None:

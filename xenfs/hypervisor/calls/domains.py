@@ -13,7 +13,7 @@ from xenfs.errors import HypercallError, Stale
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op, sysctl, sysctl_op
 from xenfs.hypervisor.calls.rows import Rows
-from xenfs.hypervisor.lives import Domain, Sight
+from xenfs.hypervisor.lives import Domain, Roll, Sight
 
 GETDOMAININFO = domctl_op(Domctl.getdomaininfo)
 GETDOMAININFOLIST = sysctl_op(Sysctl.getdomaininfolist)
@@ -120,9 +120,13 @@ def still(xen: Hypervisor, domain: Domain, *_: object) -> None:
 
 
 def infos(xen: Hypervisor) -> list[DomainInfo]:
-    """Every domain in the order of ids, a batch a call; sysctl getdomaininfolist."""
-    found: list[DomainInfo] = []
-    rows = _rows(xen.abi)
+    """Every domain in the order of ids; sysctl getdomaininfolist."""
+    return list(map(DomainInfo._make, _listed(xen, _rows(xen.abi))))
+
+
+def _listed(xen: Hypervisor, rows: Rows) -> list[tuple[Any, ...]]:
+    """A row for each domain, the id first, a batch a call."""
+    found: list[tuple[Any, ...]] = []
     with xen.pool.take(rows.stride * _BATCH) as buf:
         first = 0
         while True:
@@ -130,10 +134,10 @@ def infos(xen: Hypervisor) -> list[DomainInfo]:
                 xen, GETDOMAININFOLIST, "getdomaininfolist",
                 first_domain=first, max_domains=_BATCH, buffer=buf,
             )  # fmt: skip
-            found += map(DomainInfo._make, rows(buf.memory, arm.num_domains))
+            found += rows(buf.memory, arm.num_domains)
             if arm.num_domains < _BATCH:
                 return found
-            first = found[-1].domain + 1
+            first = found[-1][0] + 1
 
 
 def living(xen: Hypervisor) -> list[tuple[Domain, DomainInfo]]:
@@ -143,6 +147,24 @@ def living(xen: Hypervisor) -> list[tuple[Domain, DomainInfo]]:
     xen.lives.keep_only((info.domain for info in found), asked)
     observe = xen.lives.observe
     return [(observe(info.domain, info.sight(), asked), info) for info in found]
+
+
+def named(xen: Hypervisor) -> list[tuple[str, Domain]]:
+    """(id as text, life) of every domain: the same list again as long as neither ids nor UUIDs have changed.
+
+    What else tells lives apart is looked at when a file of the domain is used, and by every other call here.
+    """
+    now = _listed(xen, _identities(xen.abi))
+    roll = xen.lives.roll
+    if roll is None or roll.identities != now or roll.changes != xen.lives.changes:
+        names = [(str(domain.domid), domain) for domain, _ in living(xen)]
+        roll = xen.lives.roll = Roll(now, xen.lives.changes, names)
+    return roll.names
+
+
+@cache
+def _identities(abi: Abi) -> Rows:
+    return Rows(abi, _STRUCT, ("domain", "handle"))
 
 
 def whole_info(xen: Hypervisor, domain: Domain) -> Any:
