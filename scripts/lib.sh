@@ -82,7 +82,7 @@ stamp() {
     sha256sum <"$checkout/pyproject.toml"
 }
 
-# need_venv run|EXTRA: sets $py to the Python of an environment with xenfs's dependencies and those of the extra.
+# need_venv run|EXTRAS: sets $py to the Python of an environment with xenfs's dependencies and those of the extras.
 need_venv() {
     extra=${1#run}
     need_python
