@@ -23,7 +23,9 @@ case $suite in
         from_pip=('pyfuse3>=3.4' 'trio>=0.25' 'cffi>=1.15' pytest pytest-timeout hypothesis)
         ;;
     trixie)
-        tools=4.20 other_tools=(bullseye:4.14 bookworm:4.17)
+        tools=4.20 other_tools=(bookworm:4.17)
+        # On amd64, Xen 4.14 cannot unpack this kernel anyway.
+        [ "$arch" = amd64 ] || other_tools+=(bullseye:4.14)
         packages+=(python3-pyfuse3 python3-trio python3-pytest python3-pytest-timeout python3-hypothesis)
         from_pip=()
         ;;
@@ -127,7 +129,8 @@ kernel() {
 # pack DIR FILE: a directory as a compressed initramfs
 pack() { (cd "$1" && find . | cpio --create --format=newc --quiet | gzip -6) >"$2"; }
 
-# dom0's initrd: busybox, and the modules on the way to the root disk, listed in the order of loading.
+# dom0's initrd: busybox, and the modules on the way to the root disk, listed in the order of loading. (ext4 names
+# crc32c-intel as the better checksum, but the emulated CPU has not what it takes.)
 small_initrd() {
     local release=$1 dir=$work/initrd name file
     mkdir -p "$dir"/{bin,modules,proc,dev,new}
@@ -135,7 +138,7 @@ small_initrd() {
     install -m 755 "$here/initrd-init" "$dir/init"
     for name in virtio_pci virtio_mmio virtio_blk crc32c_generic ext4; do
         modprobe -d "$root" -S "$release" --show-depends "$name" || say "no module $name"
-    done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >"$work/modules"
+    done | awk '$1 == "insmod" && $2 !~ /crc32c-intel/ && !seen[$2]++ { print $2 }' >"$work/modules"
     while read -r file; do
         name=${file##*/}
         case $name in
