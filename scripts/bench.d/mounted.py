@@ -42,15 +42,15 @@ class Mounted:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) * _TICK_S
 
-    def memory_mib(self) -> tuple[float, float]:
-        """(VmRSS, Pss) of the process."""
+    def memory_mb(self) -> tuple[float, float]:
+        """(VmRSS, Pss) of the process, in millions of bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         try:
             status += Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
         except OSError:
             status += "\nPss: 0 kB"
         found = dict(re.findall(r"^(VmRSS|Pss):\s+(\d+) kB", status, re.MULTILINE))
-        return int(found["VmRSS"]) / 1024, int(found["Pss"]) / 1024
+        return int(found["VmRSS"]) * 1024 / 1e6, int(found["Pss"]) * 1024 / 1e6
 
 
 @contextmanager

@@ -136,6 +136,6 @@ def mounting(effort: Effort, size: int) -> Iterator[Row]:
 
 def _memory(ours: Mounted, other: Mounted, when: str) -> Iterator[Row]:
     sleep(0.5)
-    (rss, pss), (its_rss, its_pss) = ours.memory_mib(), other.memory_mib()
-    yield Row(f"resident (VmRSS) {when}", "MiB", [rss], [its_rss], at_most=45, absolute=True)
-    yield Row(f"proportional share (Pss) {when}", "MiB", [pss], [its_pss])
+    (rss, pss), (its_rss, its_pss) = ours.memory_mb(), other.memory_mb()
+    yield Row(f"resident (VmRSS) {when}", "MB", [rss], [its_rss], at_most=45, absolute=True)
+    yield Row(f"proportional share (Pss) {when}", "MB", [pss], [its_pss])
