@@ -36,13 +36,14 @@ def _parameter(name: str, help: str, member: str, low: int, high: int, *kinds: S
 
 _SHARES = (SchedId.CREDIT, SchedId.CREDIT2)
 _MOST_US = 2**32 - 1
+_MOST_CAP = 65534  # credit takes 65535 for "leave it as it is"
 
 SCHED = Dir(
     "sched",
     "Parameters that the scheduler holds for the domain",
     (
         _parameter("weight", "Share of CPU time beside other domains, 1 to 65535", "weight", 1, 65535, *_SHARES),
-        _parameter("cap", "Most CPU time, percent of one CPU; 0 for no cap", "cap", 0, 65535, *_SHARES),
+        _parameter("cap", "Most CPU time, percent of one CPU; 0 for no cap", "cap", 0, _MOST_CAP, *_SHARES),
         _parameter("period_us", "Length of a period, us", "period", 10, _MOST_US, SchedId.RTDS),
         _parameter("budget_us", "CPU time in each period, us", "budget", 10, _MOST_US, SchedId.RTDS),
     ),
