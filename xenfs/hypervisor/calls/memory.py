@@ -27,8 +27,11 @@ _AUDIT = 7  # XENMEM_sharing_op_audit
 
 
 def maximum_ram_page(xen: Hypervisor) -> int:
-    """The highest machine frame number of RAM; memory_op maximum_ram_page, through a multicall for its width."""
-    return wide(xen, MAXIMUM_RAM_PAGE, Memory.maximum_ram_page, 0)
+    """The highest machine frame number of RAM; memory_op maximum_ram_page, through a multicall for its width.
+
+    Xen answers with the number after it, whatever its header says; physinfo's max_mfn is the last one itself.
+    """
+    return wide(xen, MAXIMUM_RAM_PAGE, Memory.maximum_ram_page, 0) - 1
 
 
 class Range(NamedTuple):
