@@ -47,6 +47,7 @@ class Answering:
     abi = types.SimpleNamespace(release=(4, 17), arch="x86_64", sysctl=0x15, domctl=0x15)
     pool = types.SimpleNamespace(pages=types.SimpleNamespace(name="hypercall", faults=False))
     unusable: dict[str, str] = {}  # noqa: RUF012
+    verified, doubt = True, ""
     closed = False
 
     def close(self) -> None:
@@ -119,6 +120,13 @@ def test_xen_that_refuses(machine: Machine, monkeypatch: pytest.MonkeyPatch, xen
     found = checks.examine(host)
     assert one(found, "Xen answers") == ("FAIL", "Xen answers", "Xen refused every sysctl version")
     assert doctor.verdict(found, host) == "nothing"
+
+
+def test_a_xen_that_is_not_known_is_warned_of(machine: Machine, xen: Answering) -> None:
+    xen.verified, xen.doubt = False, "xenfs does not know Xen 4.23"
+    found = one(checks.examine(machine(DOM0)), "release")
+    assert found.status == "warn"
+    assert found.detail == "xenfs does not know Xen 4.23; unverified: read-only without -o unverified"
 
 
 def test_unusable_interfaces_are_warned_of(machine: Machine, xen: Answering) -> None:

@@ -210,6 +210,8 @@ def _answers(found: Any) -> Iterator[Check]:
     interfaces = f"sysctl {abi.sysctl:#x}, domctl {abi.domctl:#x}"
     release = ".".join(map(str, abi.release))
     yield Check("ok", "Xen answers", f"{release} on {abi.arch}, {interfaces}")
+    if not found.verified:
+        yield Check("warn", "release", f"{found.doubt}; unverified: read-only without -o unverified")
     for interface, why in found.unusable.items():
         yield Check("warn", interface, why)
     promise = "may fault, then the call is repeated where that is safe" if found.pool.pages.faults else "never fault"

@@ -46,13 +46,16 @@ class Backend(ABC):
 class Hypervisor:
     """A Xen to talk to: its layouts, its memory pool, and a record of the calls that were made.
 
-    `verified` is False where release and interface versions are not a pair that xenfs knows, and `unusable`
-    then says in words which interfaces are left out and why.
+    `verified` is False where release and interface versions are not a pair that xenfs knows; `doubt` then says in
+    words what it is taken for. `unusable` says of each interface that is left out ("sysctl") why: no call of it is
+    made. `accepted` names those whose version Xen is known to take.
     """
 
     def __init__(self, backend: Backend, pool: Pool, abi: Abi, *, verified: bool = True) -> None:
         self.backend, self.pool, self.abi, self.verified = backend, pool, abi, verified
+        self.doubt = ""
         self.unusable: dict[str, str] = {}
+        self.accepted: set[str] = set()
         self.calls = Ledger()
         self.lives = Lives()
         self.store: Xenstore | None = None
@@ -61,9 +64,11 @@ class Hypervisor:
     def hypercall(self, op: Operation, *args: int | Buffer, domid: int | None = None) -> int:
         """Make one hypercall and return Xen's non-negative result; `domid` is for the record only.
 
-        HypercallError carries Xen's errno. PoolError, before any hypercall, when an argument or anything
-        attached to it is not a live buffer of this pool.
+        HypercallError carries Xen's errno, or EOPNOTSUPP, without a call, of an interface that is `unusable`.
+        PoolError, before any hypercall, when an argument or anything attached to it is not a live buffer of this pool.
         """
+        if self.unusable and op.hypercall.name in self.unusable:
+            raise HypercallError(op.name, errno.EOPNOTSUPP, self.unusable[op.hypercall.name])
         started = perf_counter_ns()
         raw = self.pool.admit(args, op.name)
         number = self.calls.begin(op, domid, started)
@@ -76,7 +81,8 @@ class Hypervisor:
             self.pool.retire_flight(args)
             self.calls.end(number, op, domid, result, started)
         if result < 0:
-            raise HypercallError(op.name, -result, op.hint(-result, self.abi))
+            accepted = op.hypercall.name in self.accepted
+            raise HypercallError(op.name, -result, op.hint(-result, self.abi, accepted=accepted))
         return result
 
     def _repeated(self, op: Operation, raw: tuple[int, ...]) -> int:

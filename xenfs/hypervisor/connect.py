@@ -7,19 +7,17 @@ import logging
 from collections.abc import Callable
 
 from xenfs import abi, pool
-from xenfs.abi.numbers import Domctl, SchedId, Sysctl
-from xenfs.abi.releases import DOMCTLS, INTERFACES, RELEASES, SYSCTLS
+from xenfs.abi.numbers import Hypercall
+from xenfs.abi.releases import DOMCTLS, INTERFACES, RELEASES, SYSCTLS, releases_speaking
+from xenfs.abi.select import Version
 from xenfs.errors import HypercallError, StartError
 from xenfs.hypervisor.base import Backend, Hypervisor
 from xenfs.hypervisor.calls import sysctl, version
-from xenfs.hypervisor.calls.control import domctl, domctl_op, sysctl_op
-from xenfs.hypervisor.calls.control import sysctl as raw_sysctl
 from xenfs.hypervisor.privcmd import Privcmd, under_xen
+from xenfs.hypervisor.probing import spoken
+from xenfs.hypervisor.sanity import doubts
 
 log = logging.getLogger(__name__)
-
-_TRY_SYSCTL = sysctl_op(Sysctl.sched_id)
-_TRY_DOMCTL = domctl_op(Domctl.getdomaininfo)
 
 
 def backend(spec: str = "auto", *, hypercall_device: bool = True) -> Backend:
@@ -64,74 +62,83 @@ def open_hypervisor(
 
 
 def _introduced(found: Backend, memory: pool.Pool) -> Hypervisor:
-    """Ask for the release, which needs no version and no privilege, then check the versions that belong to it."""
+    """Ask for the release, which needs no version and no privilege, then for the versions; judge, if they are odd."""
     newest = abi.load(RELEASES[-1], found.arch)
     try:
         release = version.release(Hypervisor(found, memory, newest))
     except HypercallError as problem:
         raise StartError(f"this hypervisor does not answer: {problem}") from None
-    known = release in INTERFACES
-    declared = abi.load(release if known else RELEASES[-1], found.arch)
-    xen = Hypervisor(found, memory, declared)
-    sysctls, domctls = _first(declared.sysctl, SYSCTLS), _first(declared.domctl, DOMCTLS)
-    sysctl_version = next((v for v in sysctls if _accepts_sysctl(xen, v)), None)
-    domctl_version = next((v for v in domctls if _accepts_domctl(xen, v)), None)
-    if (sysctl_version, domctl_version) == (declared.sysctl, declared.domctl):
-        xen.verified = known
-        return _privileged(xen)
-    return _privileged(_unfamiliar(found, memory, release, domctl_version, sysctl_version))
+    own = abi.load(release if release in INTERFACES else RELEASES[-1], found.arch)
+    asking = Hypervisor(found, memory, own)
+    answers = {
+        "sysctl": spoken(asking, Hypercall.sysctl, _first(own.sysctl, SYSCTLS)),
+        "domctl": spoken(asking, Hypercall.domctl, _first(own.domctl, DOMCTLS)),
+    }
+    numbers = (answers["domctl"].version, answers["sysctl"].version)
+    missing = [name for name, answer in answers.items() if answer.version is None]
+    xen = Hypervisor(found, memory, _layouts(release, found.arch, *numbers))
+    xen.accepted = answers.keys() - {*missing} | ({"platform_op"} if release in INTERFACES else set())
+    xen.unusable = {name: f"Xen {_text(release)}: {answers[name].why}" for name in missing}
+    if any(answers[name].version not in (None, getattr(own, name)) for name in answers) or release not in INTERFACES:
+        xen.doubt = _doubt(release, xen.abi.release, *numbers)
+    elif any(not answers[name].absent for name in missing):
+        xen.doubt = f"Xen {_text(release)} does not accept the interface versions of that release"
+    if xen.doubt:
+        _judge(xen)
+    for why in xen.unusable.values():
+        log.warning("%s; everything that needs it is left out", why)
+    return _privileged(xen, denied=answers["sysctl"].denied)
 
 
 def _first(likely: int, all_versions: tuple[int, ...]) -> list[int]:
     return [likely, *(v for v in reversed(all_versions) if v != likely)]
 
 
-def _accepts_sysctl(xen: Hypervisor, number: int) -> bool:
-    trial = Hypervisor(xen.backend, xen.pool, abi.load(xen.abi.release, xen.abi.arch, sysctl=number))
-    return _accepted(lambda: raw_sysctl(trial, _TRY_SYSCTL, "sched_id"))
+def _layouts(release: Version, arch: str, domctl: int | None, sysctl: int | None) -> abi.Abi:
+    """Those of the release that speaks these numbers; of several, and of none, of the nearest to the one it says."""
+    speaking = releases_speaking(domctl, sysctl) or releases_speaking(domctl) or list(RELEASES)
+    nearest = min(speaking, key=lambda each: (abs(each[0] - release[0]), abs(each[1] - release[1])))
+    return abi.load(nearest, arch, domctl=domctl, sysctl=sysctl)
 
 
-def _accepts_domctl(xen: Hypervisor, number: int) -> bool:
-    return _accepted(lambda: domctl(xen, _TRY_DOMCTL, 0, "getdomaininfo", version=number))
+def _doubt(release: Version, taken_for: Version, domctl: int | None, sysctl: int | None) -> str:
+    """In words: what is odd about this Xen, and what it is taken for."""
+    named = (("domctl", domctl), ("sysctl", sysctl))
+    numbers = " and ".join(f"{name} {number:#x}" for name, number in named if number is not None)
+    if release in INTERFACES:
+        theirs = releases_speaking(domctl, sysctl)
+        whose = f"which belong to Xen {_text(taken_for)}" if theirs else "which belong to no release together"
+        return f"this says it is Xen {_text(release)} but speaks {numbers or 'no known version'}, {whose}: a vendor's?"
+    if not numbers:
+        return f"xenfs does not know Xen {_text(release)}"
+    return f"xenfs does not know Xen {_text(release)}, which speaks {numbers}: taken for {_text(taken_for)}"
 
 
-def _accepted(attempt: Callable[[], object]) -> bool:
-    """EACCES is how Xen refuses an interface version, before it looks at anything else, privilege included."""
-    try:
-        attempt()
-    except HypercallError as problem:
-        return problem.errno not in (errno.EACCES, errno.ENOSYS)
-    return True
+def _judge(xen: Hypervisor) -> None:
+    """A Xen that is not known for certain: it is not verified, and what sounds implausible is left out."""
+    xen.verified = False
+    log.warning("%s; unverified", xen.doubt)
+    for name, why in doubts(xen).items():
+        xen.unusable[name] = f"{name} is accepted, but its answers are not plausible: {why}"
 
 
-def _unfamiliar(
-    found: Backend, memory: pool.Pool, release: tuple[int, int], domctl_version: int | None, sysctl_version: int | None
-) -> Hypervisor:
-    """A Xen whose numbers do not belong together: use what it accepts, and say what is left out."""
-    nearest = max((r for r, pair in INTERFACES.items() if domctl_version in (None, pair[0])), default=RELEASES[-1])
-    declared = abi.load(nearest, found.arch, domctl=domctl_version, sysctl=sysctl_version)
-    xen = Hypervisor(found, memory, declared, verified=False)
-    for name, number in (("domctl", domctl_version), ("sysctl", sysctl_version)):
-        if number is None:
-            xen.unusable[name] = f"Xen {release[0]}.{release[1]} accepts no {name} interface version that xenfs knows"
-            log.warning("%s: everything that needs it is left out", xen.unusable[name])
-    return xen
+def _text(release: Version) -> str:
+    return ".".join(map(str, release))
 
 
-def _privileged(xen: Hypervisor) -> Hypervisor:
+def _privileged(xen: Hypervisor, *, denied: bool) -> Hypervisor:
     """Refuse to start where Xen says EPERM to the most harmless question about the host."""
-    if "sysctl" in xen.unusable:
+    if denied:
+        log.warning("the XSM policy of this Xen denies this domain even harmless questions: expect EACCES")
+    if denied or "sysctl" in xen.unusable:
         return xen
     try:
-        SchedId(sysctl.sched_id(xen))
+        sysctl.sched_id(xen)
     except HypercallError as problem:
         if problem.errno == errno.EPERM:
             raise StartError(
                 "Xen refuses this domain: xenfs must run in the control domain (or its XSM policy must allow it)",
                 errno.EPERM,
             ) from None
-        if problem.errno != errno.ENOSYS:
-            raise
-    except ValueError:
-        xen.verified = False
+        raise
     return xen

@@ -6,7 +6,11 @@ import errno
 from enum import IntEnum
 
 from xenfs.abi import Abi
-from xenfs.abi.numbers import Hypercall
+from xenfs.abi.numbers import Domctl, Hypercall
+
+PLATFORM_VERSION = 0x03000001  # XENPF_INTERFACE_VERSION: the same in all nine releases
+
+_VERSIONED = frozenset({Hypercall.sysctl, Hypercall.domctl, Hypercall.platform_op})
 
 
 class Operation:
@@ -28,16 +32,28 @@ class Operation:
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
-    def hint(self, code: int, abi: Abi) -> str:
-        """What an errno most likely means here, for the message; empty where the errno says it all."""
-        if code == errno.EACCES and self.hypercall in (Hypercall.sysctl, Hypercall.domctl):
-            version = abi.sysctl if self.hypercall == Hypercall.sysctl else abi.domctl
-            return f"this Xen does not accept interface version {version:#x}"
+    def hint(self, code: int, abi: Abi, *, accepted: bool = False) -> str:
+        """What an errno most likely means here, for the message; empty where the errno says it all.
+
+        EACCES is how Xen refuses an interface version, and how a FLASK policy refuses a domain. `accepted` says that
+        Xen took the version before, which leaves the policy.
+        """
+        if code == errno.EACCES and self.hypercall in _VERSIONED:
+            return self._refused(abi, accepted)
         if code == errno.EPERM:
             return "this domain lacks the privilege, or the XSM policy forbids it"
         if code in (errno.ENOSYS, errno.EOPNOTSUPP):
             return "this Xen does not have the operation, or was built without it"
         return ""
+
+    def _refused(self, abi: Abi, accepted: bool) -> str:
+        if self.hypercall == Hypercall.domctl and self.cmd == Domctl.get_domain_state:
+            return "this operation is outside the versions: Xen refuses this caller, or knows it in another form"
+        versions = {Hypercall.sysctl: abi.sysctl, Hypercall.domctl: abi.domctl}
+        version = versions.get(self.hypercall, PLATFORM_VERSION)
+        if accepted:
+            return f"Xen does speak interface version {version:#x}: the XSM policy denies this domain the privilege"
+        return f"this Xen does not accept interface version {version:#x}"
 
 
 def operation(hypercall: Hypercall, cmd: IntEnum, **behaviour: bool) -> Operation:

@@ -41,6 +41,7 @@ def _interface(xen: Hypervisor) -> str:
         "arch": abi.arch,
         "backend": xen.backend.name,
         "state": "verified" if xen.verified else "unverified",
+        **({"doubt": xen.doubt} if xen.doubt else {}),
         **{f"no_{name}": why for name, why in xen.unusable.items()},
     })  # fmt: skip
 

@@ -6,10 +6,8 @@ from typing import Any
 
 from xenfs.abi.numbers import Domctl, Hypercall, Platform, Sysctl
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import Operation, operation
+from xenfs.hypervisor.operation import PLATFORM_VERSION, Operation, operation
 from xenfs.pool import Buffer
-
-_PLATFORM_VERSION = 0x03000001  # XENPF_INTERFACE_VERSION: the same in all nine releases
 
 
 def sysctl_op(cmd: Sysctl, **behaviour: bool) -> Operation:
@@ -50,7 +48,7 @@ def platform(xen: Hypervisor, op: Operation, arm: str, /, **given: Any) -> Any:
     """Run one platform operation, likewise."""
     with xen.pool.take(xen.abi.sizeof("struct xen_platform_op")) as buf:
         view = xen.abi.view("struct xen_platform_op", buf)
-        view.cmd, view.interface_version = op.cmd, _PLATFORM_VERSION
+        view.cmd, view.interface_version = op.cmd, PLATFORM_VERSION
         return _run(xen, op, buf, view, arm, given)
 
 
