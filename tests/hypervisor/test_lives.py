@@ -21,19 +21,43 @@ from xenfs.nodes.base import File
 
 DOMIDS = st.integers(1, 4)
 KINDS = st.sampled_from(["pv", "pvh", "hvm"])
-READ = ("uuid", "state", "type", "cpu_time_ns", "memory/current_kb", "info", "vcpu_stat", "freeze", "sched/weight",
-        "vcpus/0/cpu_time_ns", "vcpus/0/affinity_hard", "name")  # fmt: skip
-WRITTEN = {"freeze": b"1", "memory/max": b"4096", "sched/weight": b"999", "sched/cap": b"7", "vcpus/0/affinity_hard": b"1",
-           "vcpus/0/affinity_soft": b"2", "kill": b"1"}  # fmt: skip
+READ = (
+    "uuid",
+    "state",
+    "type",
+    "cpu_time_ns",
+    "memory/current_kb",
+    "info",
+    "vcpu_stat",
+    "freeze",
+    "sched/weight",
+    "vcpus/0/cpu_time_ns",
+    "vcpus/0/affinity_hard",
+    "name",
+)
+WRITTEN = {
+    "freeze": b"1",
+    "memory/max": b"4096",
+    "sched/weight": b"999",
+    "sched/cap": b"7",
+    "vcpus/0/affinity_hard": b"1",
+    "vcpus/0/affinity_soft": b"2",
+    "kill": b"1",
+}
 GONE = {errno.ESTALE, errno.ENOENT}
 
 
 def state(domain: Truth) -> tuple[Any, ...]:
     """All that a write could change."""
     return (
-        domain.pause_count, domain.max_pages, domain.weight, domain.cap, domain.dying, domain.shutdown_code,
+        domain.pause_count,
+        domain.max_pages,
+        domain.weight,
+        domain.cap,
+        domain.dying,
+        domain.shutdown_code,
         [(vcpu.hard, vcpu.soft) for vcpu in domain.existing()],
-    )  # fmt: skip
+    )
 
 
 class LivesMachine(RuleBasedStateMachine):
@@ -121,7 +145,7 @@ class LivesMachine(RuleBasedStateMachine):
             try:
                 self.host.put(place, data)
             except XenfsError as problem:
-                assert problem.errno not in GONE, place.path
+                assert problem.errno not in GONE, place.path  # noqa: PT017
             return
         before = None if now is None else state(now)
         with pytest.raises(XenfsError) as caught:

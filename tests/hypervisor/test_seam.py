@@ -139,9 +139,14 @@ def test_pages_that_cannot_fault_are_not_tried_again(over: Callable[..., Hypervi
 
 
 UNREPEATABLE = [
-    domctl.PAUSEDOMAIN, domctl.UNPAUSEDOMAIN, domctl.DESTROYDOMAIN, sysctl.DEBUG_KEYS, sysctl.CLEARCONSOLE,
-    sysctl.CPU_HOTPLUG, hypfs.WRITE,
-]  # fmt: skip
+    domctl.PAUSEDOMAIN,
+    domctl.UNPAUSEDOMAIN,
+    domctl.DESTROYDOMAIN,
+    sysctl.DEBUG_KEYS,
+    sysctl.CLEARCONSOLE,
+    sysctl.CPU_HOTPLUG,
+    hypfs.WRITE,
+]
 
 
 @pytest.mark.parametrize("op", UNREPEATABLE, ids=repr)
@@ -169,7 +174,7 @@ def test_the_whole_tree_on_pages_that_fault_all_the_time() -> None:
             try:
                 host.write("domains/1/freeze", "1")
             except HypercallError as problem:
-                assert problem.errno == errno.EFAULT
+                assert problem.errno == errno.EFAULT  # noqa: PT017
         assert sim.world.domains[1].pause_count == 1
 
 
@@ -274,6 +279,13 @@ def test_the_record_as_files() -> None:
 
 def test_nothing_is_asked_while_nobody_asks(host: Host) -> None:
     before = host.counts.copy()
-    for path in ("xenfs/version", "xenfs/options", "xenfs/error_log", "xenfs/buffers/stat", "xenfs/calls/stat", "xenfs/nodes"):
+    for path in (
+        "xenfs/version",
+        "xenfs/options",
+        "xenfs/error_log",
+        "xenfs/buffers/stat",
+        "xenfs/calls/stat",
+        "xenfs/nodes",
+    ):
         host.read(path)
     assert not host.asked(before)

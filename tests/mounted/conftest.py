@@ -38,10 +38,26 @@ class Mount:
         self._stderr = open(where.parent / f"{where.name}.stderr", "w+b")  # noqa: SIM115
         reads, writes = os.pipe()
         self.process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-W", "error", "-m", "xenfs", "mount", str(where), "--ready-fd", str(writes), *words],
-            cwd=REPOSITORY, pass_fds=(writes,), stdout=subprocess.PIPE, stderr=self._stderr,
+            [
+                sys.executable,
+                "-X",
+                "faulthandler",
+                "-W",
+                "error",
+                "-m",
+                "xenfs",
+                "mount",
+                str(where),
+                "--ready-fd",
+                str(writes),
+                *words,
+            ],
+            cwd=REPOSITORY,
+            pass_fds=(writes,),
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), **(env or {})},
-        )  # fmt: skip
+        )
         os.close(writes)
         try:
             if ready:
@@ -108,6 +124,17 @@ class Mount:
             assert os.write(fd, text.encode()) == len(text)
         finally:
             os.close(fd)
+
+
+@contextlib.contextmanager
+def refused(*codes: int) -> Iterator[None]:
+    """The system call inside fails with one of these errno values."""
+    try:
+        yield
+    except OSError as problem:
+        assert problem.errno in codes, problem  # noqa: PT017
+    else:
+        pytest.fail(f"not refused with any of {codes}")
 
 
 Mounter = Callable[..., Mount]

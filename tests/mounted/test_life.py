@@ -19,9 +19,14 @@ from conftest import REPOSITORY, Mount, Mounter
 def attempt(*words: str) -> subprocess.CompletedProcess[str]:
     """`xenfs mount` that is expected not to mount."""
     return subprocess.run(
-        [sys.executable, "-m", "xenfs", "mount", *words], cwd=REPOSITORY, capture_output=True, text=True, timeout=30,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "xenfs", "mount", *words],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        check=False,
+    )
 
 
 def one_sentence(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -94,8 +99,15 @@ def test_twenty_readers_in_flight(mounter: Mounter) -> None:
 
 def test_processes_that_read_are_not_stuck(mounter: Mounter) -> None:
     mount = mounter("domains=300")
-    readers = [subprocess.Popen(["sh", "-c", "while cat domains/stat; do :; done"], cwd=mount.where, stdout=subprocess.DEVNULL,
-                                stderr=subprocess.DEVNULL) for _ in range(5)]  # fmt: skip
+    readers = [
+        subprocess.Popen(
+            ["sh", "-c", "while cat domains/stat; do :; done"],
+            cwd=mount.where,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(5)
+    ]
     try:
         time.sleep(0.5)
         assert mount.stop() < 5
@@ -132,7 +144,13 @@ def test_mounting_again_after_the_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [("bogus", ["'bogus'", "lifecycle"]), ("uid", ["'uid'"]), ("uid=x", ["uid=", "'x'"]), ("umask=999", ["umask="]), ("ro=1", ["'ro=1'"])],
+    [
+        ("bogus", ["'bogus'", "lifecycle"]),
+        ("uid", ["'uid'"]),
+        ("uid=x", ["uid=", "'x'"]),
+        ("umask=999", ["umask="]),
+        ("ro=1", ["'ro=1'"]),
+    ],
 )
 def test_unknown_options(tmp_path: Path, options: str, words: list[str]) -> None:
     one_sentence(attempt(str(tmp_path), "--hypervisor", "simulator", "-o", options), *words)

@@ -10,13 +10,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Mount, Mounter
+from conftest import Mount, Mounter, refused
 
 
 def test_cat_and_echo(mounted: Mount) -> None:
     assert mounted.out("cat version/full").startswith("4.17.")
     assert mounted.out("cat domains/1/name") == "web-1\n"
-    assert mounted.out("cat domains/by-name/web-1/uuid domains/1/uuid").split()[0] == mounted.read("domains/1/uuid").strip()
+    assert (
+        mounted.out("cat domains/by-name/web-1/uuid domains/1/uuid").split()[0]
+        == mounted.read("domains/1/uuid").strip()
+    )
     for command in ("echo 1 > domains/2/freeze", "echo 1 >> domains/2/freeze", "printf 1 > domains/2/freeze"):
         mounted.out(command)
         assert mounted.out("cat domains/2/freeze domains/2/state") == "1\npaused\n"
@@ -42,32 +45,43 @@ def test_refused_writes_fail_in_the_shell_and_are_explained(mounted: Mount) -> N
 @pytest.mark.parametrize(
     ("path", "text", "code"),
     [
-        ("domains/1/freeze", "2", errno.EINVAL), ("domains/1/freeze", "", 0), ("domains/1/sched/weight", "65536", errno.ERANGE),
-        ("domains/1/memory/max", "x" * 5000, errno.E2BIG), ("domains/1/memory/max", "x" * 200000, errno.E2BIG),
-        ("host/memory/availheap", "1", errno.EINVAL), ("host/debug_keys", "\0", errno.EINVAL),
-        ("domains/0/freeze", "1", errno.EINVAL), ("host/params/pretended-uint", "-1", errno.ERANGE),
+        ("domains/1/freeze", "2", errno.EINVAL),
+        ("domains/1/freeze", "", 0),
+        ("domains/1/sched/weight", "65536", errno.ERANGE),
+        ("domains/1/memory/max", "x" * 5000, errno.E2BIG),
+        ("domains/1/memory/max", "x" * 200000, errno.E2BIG),
+        ("host/memory/availheap", "1", errno.EINVAL),
+        ("host/debug_keys", "\0", errno.EINVAL),
+        ("domains/0/freeze", "1", errno.EINVAL),
+        ("host/params/pretended-uint", "-1", errno.ERANGE),
     ],
-)  # fmt: skip
+)
 def test_the_result_is_known_when_write_returns(mounted: Mount, path: str, text: str, code: int) -> None:
     fd = os.open(mounted.where / path, os.O_WRONLY)
     try:
         if not code:
             os.write(fd, text.encode())
             return
-        with pytest.raises(OSError) as caught:
+        with refused(code):
             os.write(fd, text.encode())
-        assert caught.value.errno == code
     finally:
         os.close(fd)
 
 
+def only_binary(said: str) -> bool:
+    """Whether grep had nothing to say but that a vCPU's or a guest's context is not text."""
+    return all(line.endswith(": binary file matches") for line in said.splitlines())
+
+
 def test_grep_r_comes_through_and_changes_nothing(mounted: Mount) -> None:
     def facts() -> str:
-        return mounted.out("cat domains/*/freeze domains/*/memory/max domains/*/sched/* domains/*/vcpus/*/affinity_* host/cpus/online")
+        return mounted.out(
+            "cat domains/*/freeze domains/*/memory/max domains/*/sched/* domains/*/vcpus/*/affinity_* host/cpus/online"
+        )
 
     before = facts()
     done = mounted.shell("grep -r . . | wc -l", timeout=60)
-    assert done.stderr == ""
+    assert only_binary(done.stderr)
     assert int(done.stdout) > 800
     assert mounted.shell("grep -rq . .").returncode == 0
     assert mounted.shell("grep -r nothing-at-all-like-this .").returncode == 1
@@ -77,7 +91,8 @@ def test_grep_r_comes_through_and_changes_nothing(mounted: Mount) -> None:
 
 def test_grep_r_status_0(mounted: Mount) -> None:
     done = subprocess.run(["grep", "-r", ".", str(mounted.where)], capture_output=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.returncode == 0
+    assert only_binary(done.stderr.decode())
 
 
 def test_ls_find_and_stat(mounted: Mount) -> None:
@@ -89,8 +104,11 @@ def test_ls_find_and_stat(mounted: Mount) -> None:
     assert mounted.out("find . -type f -size +0 | wc -l") == "0\n"
     assert mounted.out("find domains -maxdepth 1 -type d -name '[0-9]*' | wc -l") == "12\n"
     assert mounted.out("stat -c '%a %s %F' version/full domains/1/freeze domains/1/kill domains").splitlines() == [
-        "444 0 regular empty file", "644 0 regular empty file", "200 0 regular empty file", "755 0 directory",
-    ]  # fmt: skip
+        "444 0 regular empty file",
+        "644 0 regular empty file",
+        "200 0 regular empty file",
+        "755 0 directory",
+    ]
     assert mounted.out("readlink domains/self domains/by-name/mail").split() == ["0", "../4"]
     assert mounted.out("stat -f -c %T .").strip()
 
@@ -115,9 +133,14 @@ def test_readers_of_every_kind(mounted: Mount) -> None:
     whole = mounted.out("cat domains/stat")
     # Four fields advance with time; the rest has to be the same however it is read.
     steady = re.sub(r"cpu_time_ns=\d+|state=\w+", "", whole)
-    for command in ("dd if=domains/stat bs=7 status=none", "head -c 100000 domains/stat", "tac domains/stat | tac", "awk 1 domains/stat"):
+    for command in (
+        "dd if=domains/stat bs=7 status=none",
+        "head -c 100000 domains/stat",
+        "tac domains/stat | tac",
+        "awk 1 domains/stat",
+    ):
         assert re.sub(r"cpu_time_ns=\d+|state=\w+", "", mounted.out(command)) == steady, command
-    assert mounted.out("read -r line < version/full; echo \"$line\"") == mounted.out("cat version/full")
+    assert mounted.out('read -r line < version/full; echo "$line"') == mounted.out("cat version/full")
     assert mounted.out("tail -n 1 xenfs/nodes; sed -n 1p xenfs/nodes; wc -l < xenfs/nodes")
 
 
@@ -129,9 +152,8 @@ def test_a_question_and_its_answer(mounted: Mount) -> None:
         os.write(two, b"1 0 0\n")
         everything, node = int(os.pread(one, 100, 0)), int(os.pread(two, 100, 0))
         assert everything > node > 0
-        with pytest.raises(OSError) as caught:
+        with refused(errno.EBUSY):
             os.write(one, b"0 0 0\n")
-        assert caught.value.errno == errno.EBUSY
         assert int(os.pread(one, 100, 0)) == everything
     finally:
         os.close(one)
@@ -166,13 +188,23 @@ def test_snapshot_over_a_small_buffer(mounted: Mount) -> None:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("touch domains/new", "Permission denied"), ("mkdir domains/new", "not permitted"), ("rm version/full", "not permitted"),
-        ("mv domains/1 domains/2", "not permitted"), ("ln -s a domains/b", "not permitted"), ("ln version/full domains/b", "not permitted"),
-        ("chmod 777 version/full", "not permitted"), ("chown 1 version/full", "not permitted"), ("rmdir host", "not permitted"),
-        ("cat domains/77/state", "No such file"), ("cat domains/99999/state", "No such file"), ("ls domains/1/state/x", "Not a directory"),
-        ("echo 1 > version/full", "Permission denied"), ("rmdir domains/0", "Invalid argument"), ("cat domains", "Is a directory"),
+        ("touch domains/new", "Permission denied"),
+        ("mkdir domains/new", "not permitted"),
+        ("rm version/full", "not permitted"),
+        ("mv domains/1 domains/2", "not permitted"),
+        ("ln -s a domains/b", "not permitted"),
+        ("ln version/full domains/b", "not permitted"),
+        ("chmod 777 version/full", "not permitted"),
+        ("chown 1 version/full", "not permitted"),
+        ("rmdir host", "not permitted"),
+        ("cat domains/77/state", "No such file"),
+        ("cat domains/99999/state", "No such file"),
+        ("ls domains/1/state/x", "Not a directory"),
+        ("echo 1 > version/full", "Permission denied"),
+        ("rmdir domains/0", "Invalid argument"),
+        ("cat domains", "Is a directory"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_done(mounted: Mount, command: str, said: str) -> None:
     done = mounted.shell(f"LC_ALL=C {command}")
     assert done.returncode != 0
@@ -185,13 +217,16 @@ def test_no_enosys_ever_and_the_kernel_goes_on_asking(mounted: Mount) -> None:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
         for attempt in (
-            lambda: os.getxattr(path, "user.x"), lambda: os.listxattr(path), lambda: os.posix_fallocate(file.fileno(), 0, 1),
-            lambda: os.lseek(file.fileno(), 0, os.SEEK_HOLE), lambda: os.truncate(path, 5),
-        ):  # fmt: skip
+            lambda: os.getxattr(path, "user.x"),
+            lambda: os.listxattr(path),
+            lambda: os.posix_fallocate(file.fileno(), 0, 1),
+            lambda: os.lseek(file.fileno(), 0, os.SEEK_HOLE),
+            lambda: os.truncate(path, 5),
+        ):
             try:
                 attempt()
             except OSError as problem:
-                assert problem.errno != errno.ENOSYS
+                assert problem.errno != errno.ENOSYS  # noqa: PT017
     assert os.access(path, os.R_OK)
     assert mounted.read("version/full").startswith("4.17")
 
@@ -219,25 +254,28 @@ def wait_until_gone(mount: Mount, path: str, seconds: float) -> None:
 
 def test_what_was_open_when_the_domain_went(mounter: Mounter) -> None:
     mount = mounter("speed=50", options="lifecycle")
-    kept = [os.open(mount.where / "domains/4" / name, flags) for name, flags in (
-        ("uuid", os.O_RDONLY), ("freeze", os.O_RDWR), ("sched/weight", os.O_WRONLY), ("kill", os.O_WRONLY),
-    )]  # fmt: skip
+    kept = [
+        os.open(mount.where / "domains/4" / name, flags)
+        for name, flags in (
+            ("uuid", os.O_RDONLY),
+            ("freeze", os.O_RDWR),
+            ("sched/weight", os.O_WRONLY),
+            ("kill", os.O_WRONLY),
+        )
+    ]
     directory = os.open(mount.where / "domains/4", os.O_RDONLY | os.O_DIRECTORY)
     try:
         assert os.read(kept[0], 100)
         mount.write("domains/4/kill", "1")
         wait_until_gone(mount, "domains/4", 5)
         for fd in kept[:2]:
-            with pytest.raises(OSError) as caught:
+            with refused(errno.ESTALE, errno.ENOENT):
                 os.pread(fd, 100, 0)
-            assert caught.value.errno in (errno.ESTALE, errno.ENOENT)
         for fd in kept[1:]:
-            with pytest.raises(OSError) as caught:
+            with refused(errno.ESTALE, errno.ENOENT):
                 os.write(fd, b"1")
-            assert caught.value.errno in (errno.ESTALE, errno.ENOENT)
-        with pytest.raises(OSError) as caught:
+        with refused(errno.ESTALE, errno.ENOENT):
             os.stat("state", dir_fd=directory)
-        assert caught.value.errno in (errno.ESTALE, errno.ENOENT)
     finally:
         for fd in (*kept, directory):
             os.close(fd)
@@ -246,13 +284,11 @@ def test_what_was_open_when_the_domain_went(mounter: Mounter) -> None:
 def test_read_only(mounter: Mounter) -> None:
     mount = mounter("domains=4", options="ro,lifecycle,debug")
     for path in ("domains/1/freeze", "xenfs/error_log"):
-        with pytest.raises(OSError) as caught:
+        with refused(errno.EROFS):
             os.open(mount.where / path, os.O_WRONLY)
-        assert caught.value.errno == errno.EROFS
     assert mount.out("find . -type f -perm /222") == ""
-    with pytest.raises(OSError) as caught:
+    with refused(errno.EROFS, errno.EPERM):
         os.rmdir(mount.where / "domains/1")
-    assert caught.value.errno in (errno.EROFS, errno.EPERM)
     assert mount.out("cat domains/1/freeze") == "0\n"
 
 
@@ -262,14 +298,25 @@ def test_owner_and_umask(mounter: Mounter) -> None:
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (1234, 99, 0o640)
     assert stat.S_IMODE(os.stat(mount.where).st_mode) == 0o550
     if os.geteuid() == 0:
+
         def become(uid: int, gid: int) -> subprocess.CompletedProcess[str]:
             return subprocess.run(
-                ["cat", mount.where / "version/major"], user=uid, group=gid, extra_groups=[], capture_output=True, text=True, check=False
+                ["cat", mount.where / "version/major"],
+                user=uid,
+                group=gid,
+                extra_groups=[],
+                capture_output=True,
+                text=True,
+                check=False,
             )
 
         os.chmod(mount.where.parent, 0o755)  # a directory of pytest's
         for above in mount.where.parent.parents:
-            if above.owner() == "root" and stat.S_IMODE(above.stat().st_mode) & 0o700 == 0o700 and str(above).startswith("/tmp/pytest"):
+            if (
+                above.owner() == "root"
+                and stat.S_IMODE(above.stat().st_mode) & 0o700 == 0o700
+                and str(above).startswith("/tmp/pytest")
+            ):
                 os.chmod(above, 0o755)
         assert become(1234, 1).stdout == "4\n"
         assert become(1, 99).stdout == "4\n"
@@ -277,7 +324,9 @@ def test_owner_and_umask(mounter: Mounter) -> None:
 
 
 def test_mount_flags(mounted: Mount) -> None:
-    (line,) = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if line.split()[4] == str(mounted.where)]
+    (line,) = [
+        line for line in Path("/proc/self/mountinfo").read_text().splitlines() if line.split()[4] == str(mounted.where)
+    ]
     assert {"nosuid", "nodev", "noexec"} <= set(line.split()[5].split(","))
     assert " - fuse.xenfs xenfs " in line
     assert "default_permissions" in line

@@ -214,5 +214,8 @@ def test_refusals_without_a_place_have_no_caret() -> None:
     log.add("p", b"1", XenfsError("no", errno.EBUSY))
     log.add("q", b"", OSError(errno.EIO, "bad"))
     lines = log.text().splitlines()
-    assert [line.split(" ", 1)[1] for line in lines if not line.startswith(" ")] == ["p: EBUSY: no", "q: EIO: [Errno 5] bad"]
+    assert [line.split(" ", 1)[1] for line in lines if not line.startswith(" ")] == [
+        "p: EBUSY: no",
+        "q: EIO: [Errno 5] bad",
+    ]
     assert lines[1] == "  1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -18,12 +19,11 @@ SCHEDULERS = {5: "credit", 6: "credit2", 7: "arinc653", 8: "rtds", 9: "null"}
 
 
 @pytest.fixture(params=COMBINATIONS, ids="-".join)
-def each(request: pytest.FixtureRequest) -> Host:
+def each(request: pytest.FixtureRequest) -> Iterator[Host]:
     """The default host of each release and architecture in turn."""
     release, arch = request.param
-    host = Host(f"xen={release},arch={arch}")
-    request.addfinalizer(host.xen.close)
-    return host
+    with Host(f"xen={release},arch={arch}") as host:
+        yield host
 
 
 def cpu_list(mask: int) -> str:
@@ -257,7 +257,9 @@ def test_version(each: Host) -> None:
     assert [each.value(f"version/{name}") for name in ("major", "minor", "extra")] == [*release.split("."), f".{point}"]
     assert each.value("version/pagesize") == "4096"
     assert list(each.flat("version/compile_info")) == ["compiler", "compile_by", "compile_domain", "compile_date"]
-    hypfs = {name: each.value(f"hypfs/buildinfo/compileinfo/{name}") for name in each.names("hypfs/buildinfo/compileinfo")}
+    hypfs = {
+        name: each.value(f"hypfs/buildinfo/compileinfo/{name}") for name in each.names("hypfs/buildinfo/compileinfo")
+    }
     assert hypfs == each.flat("version/compile_info")
     assert each.value("hypfs/buildinfo/changeset") == each.value("version/changeset")
     assert each.read("hypfs/buildinfo/config") == each.read("version/config")
@@ -342,7 +344,14 @@ def test_affinity(host: Host) -> None:
     assert vcpu is not None
     for which in ("hard", "soft"):
         path = f"domains/1/vcpus/0/affinity_{which}"
-        for text, mask in (("0-2", 0b111), ("+4", 0b10111), ("-1\n", 0b10101), ("all", 0xFF), ("0,2-3", 0b1101), ("3,2,0", 0b1101)):
+        for text, mask in (
+            ("0-2", 0b111),
+            ("+4", 0b10111),
+            ("-1\n", 0b10101),
+            ("all", 0xFF),
+            ("0,2-3", 0b1101),
+            ("3,2,0", 0b1101),
+        ):
             host.write(path, text)
             assert getattr(vcpu, which) == mask
             assert host.value(path) == cpu_list(mask)
@@ -377,12 +386,21 @@ def test_cpus_go_offline_and_come_back(host: Host) -> None:
 
 def test_hypfs_types_and_bounds(host: Host) -> None:
     for at in ("host/params", "hypfs/params"):
-        for path, text in ((f"{at}/pretended-int", "-2147483648"), (f"{at}/pretended-int", "2147483647"),
-                           (f"{at}/pretended-uint", "4294967295"), (f"{at}/pretended-uint", "0"), (f"{at}/loglvl", "none/all")):  # fmt: skip
+        for path, text in (
+            (f"{at}/pretended-int", "-2147483648"),
+            (f"{at}/pretended-int", "2147483647"),
+            (f"{at}/pretended-uint", "4294967295"),
+            (f"{at}/pretended-uint", "0"),
+            (f"{at}/loglvl", "none/all"),
+        ):
             host.write(path, f"{text}\n")
             assert host.value(path) == text
-        for path, text in ((f"{at}/pretended-int", "-2147483649"), (f"{at}/pretended-int", "2147483648"),
-                           (f"{at}/pretended-uint", "4294967296"), (f"{at}/pretended-uint", "-1")):  # fmt: skip
+        for path, text in (
+            (f"{at}/pretended-int", "-2147483649"),
+            (f"{at}/pretended-int", "2147483648"),
+            (f"{at}/pretended-uint", "4294967296"),
+            (f"{at}/pretended-uint", "-1"),
+        ):
             with pytest.raises(XenfsError) as caught:
                 host.write(path, text)
             assert caught.value.errno == errno.ERANGE
@@ -450,7 +468,16 @@ def test_console_positions_wrap(host: Host) -> None:
 
 def test_names_of_domains_as_files(host: Host) -> None:
     world = host.world
-    for domid, name in ((20, "a/b"), (21, "."), (22, ".."), (23, "x" * 256), (24, "ünï"), (25, "web-1"), (26, "two\nlines"), (27, "")):
+    for domid, name in (
+        (20, "a/b"),
+        (21, "."),
+        (22, ".."),
+        (23, "x" * 256),
+        (24, "ünï"),
+        (25, "web-1"),
+        (26, "two\nlines"),
+        (27, ""),
+    ):
         world.create(domid, name=name)
     names = host.names("domains/by-name")
     assert {"a%2Fb", "%2E", "%2E%2E", "ünï", "two\nlines"} <= set(names)
@@ -484,8 +511,20 @@ def test_options_and_buffers(host: Host) -> None:
     assert host.value("xenfs/options").splitlines()[:4] == ["rw", "lifecycle", "debug", "raw"]
     assert EVERYTHING.words()[0] == "rw"
     stat = host.flat("xenfs/buffers/stat")
-    assert list(stat) == ["takes", "releases", "in_use", "peak", "hits", "misses", "too_big", "bytes_mapped", "bytes_in", "bytes_out",
-                          "efault_retries", "red_zone_hits"]  # fmt: skip
+    assert list(stat) == [
+        "takes",
+        "releases",
+        "in_use",
+        "peak",
+        "hits",
+        "misses",
+        "too_big",
+        "bytes_mapped",
+        "bytes_in",
+        "bytes_out",
+        "efault_retries",
+        "red_zone_hits",
+    ]
     assert stat["takes"] == stat["releases"]
     assert host.value("xenfs/buffers/backend") == "simulator"
     assert all(re.fullmatch(r"\d+ \d+ 0", line) for line in host.value("xenfs/buffers/size_classes").splitlines())
