@@ -32,7 +32,7 @@ EVERYTHING = Options(lifecycle=True, debug=True, raw=True)
 HARMLESS = frozenset({
     "sysctl physinfo", "sysctl cputopoinfo", "sysctl cpupool_op", "sysctl getdomaininfolist",
     "domctl getdomaininfo", "domctl getvcpuinfo", "domctl getvcpuaffinity", "domctl get_domain_state",
-    "domctl getnodeaffinity", "sysctl numainfo",
+    "domctl getnodeaffinity", "sysctl numainfo", "domctl shadow_op", "domctl get_paging_mempool_size",
     "platform_op get_cpuinfo", "hypfs_op read",
 })  # fmt: skip
 

@@ -38,6 +38,19 @@ TABLE: list[tuple[str, list[bytes]]] = [
         r"domains/\d+/memory/node_affinity",
         [b"2", b"0-2", b"+64", b"-2", b"1-0", b"0,5-2", b"+", b"all,1", b"All", b"-0-1", b"-all", b"65536", *POWERS],
     ),
+    (r"domains/\d+/uuid", [b"0" * 32, b"00000000-0000-0000-0000-00000000000g", b"{00000000-0000-0000-0000-000000000000}"]),
+    (r"domains/\d+/cpupool", [b"2", b"99", b"Pool-0", b"+1", *POWERS]),
+    (r"domains/\d+/hvm/params/\w+", [b"max", b"0x10000000000000000", b"1 kB"]),
+    (r"domains/\d+/shutdown", [b"Poweroff", b"poweroff reboot", b"halt", b"0", *POWERS]),
+    (r"domains/\d+/memory/(claim|pod/target)", [b"1", b"4097", b"max", b"4 kB", b"17592186044420", *POWERS[2:]]),
+    (r"domains/\d+/memory/paging_pool_bytes", [b"1", b"4097", b"max", b"4M", b"17592186044416", *POWERS[2:]]),
+    (
+        r"cpupools/\d+/cpus",
+        [b"8", b"0-8", b"+8", b"-8", b"3-1", b"+", b"all,1", b"+all", b"All", b"0-", b"-all", b"65536", b"0-4000000000",
+         *POWERS],
+    ),
+    (r"cpupools/\d+/sched_gran", [b"CPU", b"thread", b"cpu core", b"0", *POWERS]),
+    (r"cpupools/\d+/sched/\w+", [b"-1", b"500001", b"max", b"1ms", *POWERS]),
     (
         r"domains/\d+/trigger",
         [b"Power", b"power 0", b"power ", b" power", b"reset", b"init", b"nmi 99", b"nmi -1", b"nmi 0 0", b"nmi  0",
@@ -51,7 +64,7 @@ TABLE: list[tuple[str, list[bytes]]] = [
     (r"(host|hypfs)/params/(pretended-u?int|global-pages)", POWERS[1:]),
 ]  # fmt: skip
 FREE_TEXT = re.compile(r"host/debug_keys|(host|hypfs)/params/.*|hypfs/cpupool/\d+/sched-gran")
-ANYTHING = re.compile(r"xenfs/error_log|host/console/log_clear|domains/\d+/kill")
+ANYTHING = re.compile(r"xenfs/error_log|host/console/log_clear|domains/\d+/(kill|resume)")
 
 
 def writable(host: Host) -> Iterator[Place]:
@@ -85,7 +98,7 @@ def refuse(host: Host, place: Place, data: bytes, allowed: set[int] = REFUSED) -
 def table_row(path: str) -> list[bytes] | None:
     rows = [extra for pattern, extra in TABLE if re.fullmatch(pattern, path)]
     assert len(rows) <= 1, path
-    signed = re.search("pretended-int|affinity_|node_affinity", path)  # for a set, "-1" takes CPU 1 out
+    signed = re.search("pretended-int|affinity_|node_affinity|cpupools/\\d+/cpus", path)  # "-1" takes CPU 1 out of a set
     return [data for data in NONSENSE if not (signed and data in (b"-1", b"- 1"))] + rows[0] if rows else None
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from xenfs.abi.numbers import SchedId
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains, hypfs, sysctl
+from xenfs.hypervisor.calls import domains, pools, sysctl
 from xenfs.hypervisor.calls.sysctl import cpupool, physinfo
 from xenfs.nodes import show
 from xenfs.nodes.base import Dir, Each, File, field
-from xenfs.nodes.conditions import answers, every, since
+from xenfs.nodes.conditions import answers
 from xenfs.nodes.host import scheduler_name
+from xenfs.nodes.pool_settings import CPUS, SCHED_GRAN, make_pool, parameter
 
 
 def _pools(xen: Hypervisor) -> list[tuple[str, int]]:
@@ -30,19 +31,10 @@ def _domains(xen: Hypervisor, pool: int) -> str:
     return show.lines(info.domain for info in domains.infos(xen) if info.cpupool == pool)
 
 
-def _granularity(xen: Hypervisor, pool: int) -> bytes:
-    return hypfs.content(xen, f"/cpupool/{pool}/sched-gran")[1].rstrip(b"\0")
-
-
 def _scheduled_by(*kinds: SchedId) -> Callable[..., bool]:
     return lambda xen, pool: cpupool(xen, pool).sched_id in kinds
 
 
-def _parameters(xen: Hypervisor, pool: int) -> object:
-    return sysctl.pool_parameters(xen, cpupool(xen, pool))
-
-
-_parameters.call = sysctl.SCHEDULER_OP.name  # type: ignore[attr-defined]
 _credit = _scheduled_by(SchedId.CREDIT)
 _either = _scheduled_by(SchedId.CREDIT, SchedId.CREDIT2)
 
@@ -51,27 +43,23 @@ POOL = Dir(
     "A cpupool",
     (
         field(cpupool, "scheduler", scheduler_name, "Scheduler of the pool", of="sched_id"),
-        field(cpupool, "cpus", show.ranges, "CPUs of the pool"),
+        CPUS,
         File("domains", "Ids of the domains in the pool, one a line", read=_domains, call="sysctl getdomaininfolist"),
         field(cpupool, "nr_domains", show.dec, "How many domains are in the pool"),
-        File(
-            "sched_gran", "What is scheduled as one: cpu, core or socket", read=_granularity, call="hypfs_op read",
-            when=every(since(4, 15), answers(lambda xen: hypfs.entries(xen, "/cpupool"))),
-        ),
+        SCHED_GRAN,
         Dir(
             "sched",
             "Parameters of the pool's scheduler",
             (
-                field(_parameters, "tslice_ms", show.dec, "Time slice, ms", tier="B", only=_credit),
-                field(_parameters, "ratelimit_us", show.dec, "Shortest time between two switches, us", tier="B"),
-                field(
-                    _parameters, "vcpu_migr_delay_us", show.dec, "How long a vCPU counts as cache hot, us",
-                    tier="B", only=_credit,
-                ),
+                parameter("tslice_ms", "Time slice, ms", 1, 1000, only=_credit),
+                parameter("ratelimit_us", "Shortest time between two switches, us; 0 for no limit", 0, 500_000),
+                parameter("vcpu_migr_delay_us", "How long a vCPU counts as cache hot, us", 0, 100_000, only=_credit),
             ),
             only=_either,
         ),
     ),
+    remove=lambda xen, pool: pools.destroy(xen, pool),
+    make_option="",
 )  # fmt: skip
 
 CPUPOOLS = Dir(
@@ -82,5 +70,7 @@ CPUPOOLS = Dir(
         Each(label="<p>", list=_pools, find=_pool, node=POOL),
     ),
     when=answers(lambda xen: sysctl.cpupools(xen)),
+    make=make_pool,
+    make_option="",
     volatile=True,
 )

@@ -19,6 +19,7 @@ from xenfs.nodes.conditions import answers
 from xenfs.nodes.domain_memory import MORE_MEMORY
 from xenfs.nodes.grants import EVTCHN, GRANTS
 from xenfs.nodes.guest_type import ADDRESS_SIZE, TSC
+from xenfs.nodes.hvm import HVM
 from xenfs.nodes.lifecycle import ENDS, NR_VCPUS, STATE, TRIGGER, rename
 from xenfs.nodes.members import members
 from xenfs.nodes.moves import CPUPOOL
@@ -140,6 +141,7 @@ DOMAIN = Dir(
         GRANTS,
         EVTCHN,
         TSC,
+        HVM,
         VCPUS,
     ),
     remove=_kill,

@@ -9,7 +9,7 @@ from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domains
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import names
+from xenfs.nodes import facts, names
 
 
 def refuse_own(xen: Hypervisor, domain: Domain, code: int = errno.EINVAL) -> None:
@@ -38,9 +38,14 @@ def is_other_hvm(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     return is_other(xen, domain) and is_hvm(xen, domain)
 
 
-def is_living_hvm(xen: Hypervisor, domain: Domain, *_: object) -> bool:
-    """The same, and Xen is not taking it apart."""
+def has_vcpus(xen: Hypervisor, domain: Domain, *_: object) -> bool:
+    """Whether its vCPUs have been made: a domain that is still being built has none."""
+    return domains.info(xen, domain).max_vcpu_id != facts.NO_VCPU
+
+
+def has_state(xen: Hypervisor, domain: Domain, *_: object) -> bool:
+    """Whether Xen can save its state: another HVM or PVH domain, with vCPUs, that is not being taken apart."""
     if not is_other(xen, domain):
         return False
     info = domains.info(xen, domain)
-    return bool(info.flags & DomInf.hvm_guest) and not info.dying
+    return bool(info.flags & DomInf.hvm_guest) and not info.dying and info.max_vcpu_id != facts.NO_VCPU

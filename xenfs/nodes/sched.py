@@ -17,7 +17,8 @@ def _scheduler(xen: Hypervisor, domain: Domain) -> int:
     return cpupool(xen, domains.info(xen, domain).cpupool).sched_id
 
 
-def _scheduled_by(*kinds: SchedId) -> Any:
+def scheduled_by(*kinds: SchedId) -> Any:
+    """A condition for `only=`: one of these schedulers runs the domain's cpupool."""
     return lambda xen, domain: _scheduler(xen, domain) in kinds
 
 
@@ -30,7 +31,7 @@ def _parameter(name: str, help: str, member: str, low: int, high: int, *kinds: S
 
     return File(
         name, help, read=read, write=write, show=show.dec, parse=parse.integer(low, high, name),
-        only=_scheduled_by(*kinds), call="domctl scheduler_op", tier="B" if SchedId.RTDS in kinds else "A",
+        only=scheduled_by(*kinds), call="domctl scheduler_op", tier="B" if SchedId.RTDS in kinds else "A",
     )  # fmt: skip
 
 
@@ -47,5 +48,5 @@ SCHED = Dir(
         _parameter("period_us", "Length of a period, us", "period", 10, _MOST_US, SchedId.RTDS),
         _parameter("budget_us", "CPU time in each period, us", "budget", 10, _MOST_US, SchedId.RTDS),
     ),
-    only=_scheduled_by(*_SHARES, SchedId.RTDS),
+    only=scheduled_by(*_SHARES, SchedId.RTDS),
 )

@@ -64,7 +64,7 @@ class _Cut:
         return replace(node, guards=guards)
 
     def _dir(self, node: Dir, guards: Guards) -> Dir | None:
-        lifecycle = self._options.lifecycle and not self._options.ro
+        changeable = self._options.has(node.make_option) and not self._options.ro
         entries = [made for entry in node.entries if (made := self._entry(entry, guards))]
         if node.entries and not entries:
             return None
@@ -72,8 +72,8 @@ class _Cut:
             node,
             entries=entries,
             guards=guards,
-            make=node.make if lifecycle else None,
-            remove=node.remove if lifecycle else None,
+            make=node.make if changeable else None,
+            remove=node.remove if changeable else None,
         )
 
     def _entry(self, entry: Node | Each, guards: Guards) -> Node | Each | None:

@@ -13,6 +13,8 @@ from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import facts, parse, show
 from xenfs.nodes.base import Dir, Each, File, field
 from xenfs.nodes.members import members
+from xenfs.nodes.registers import REGISTERS
+from xenfs.nodes.vcpu_sched import VCPU_SCHED
 
 
 def _count(xen: Hypervisor, domain: Domain) -> int:
@@ -114,6 +116,8 @@ VCPU = Dir(
             **_NOW,
         ),
         File("affinity_soft.effective", "CPUs that it prefers among those", read=_effective(Affinity.SOFT), **_NOW),
+        VCPU_SCHED,
+        *REGISTERS,
     ),
 )  # fmt: skip
 

@@ -34,3 +34,26 @@ def set_parameters(xen: Hypervisor, domid: int, sched_id: int, **values: int) ->
         xen, SCHEDULER_OP, domid, "scheduler_op",
         sched_id=sched_id, cmd=DomctlSched.putinfo, u={arm: full},
     )  # fmt: skip
+
+
+def vcpu_parameters(xen: Hypervisor, domid: int, vcpu: int) -> Any:
+    """What RTDS holds for one vCPU: period and budget in us, flags; scheduler_op getvcpuinfo."""
+    return _vcpu_op(xen, domid, vcpu, DomctlSched.getvcpuinfo)
+
+
+def set_vcpu_parameters(xen: Hypervisor, domid: int, vcpu: int, **values: int) -> None:
+    """Set all three; EINVAL for a budget beyond its period, or a time of less than 10 us. putvcpuinfo."""
+    _vcpu_op(xen, domid, vcpu, DomctlSched.putvcpuinfo, **values)
+
+
+def _vcpu_op(xen: Hypervisor, domid: int, vcpu: int, cmd: DomctlSched, **values: int) -> Any:
+    with xen.pool.take(xen.abi.sizeof("struct xen_domctl_schedparam_vcpu")) as buf:
+        view = xen.abi.view("struct xen_domctl_schedparam_vcpu", buf)
+        view.vcpuid = vcpu
+        for name, value in values.items():
+            setattr(view.u.rtds, name, value)
+        domctl(
+            xen, SCHEDULER_OP, domid, "scheduler_op",
+            sched_id=SchedId.RTDS, cmd=cmd, u={"v": {"vcpus": buf, "nr_vcpus": 1}},
+        )  # fmt: skip
+        return xen.abi.copy(view.u.rtds)

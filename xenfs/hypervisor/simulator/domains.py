@@ -57,6 +57,7 @@ class Domain:
         "hap",
         "hvm",
         "info",
+        "kept",
         "kind",
         "max_pages",
         "max_vcpus",
@@ -104,6 +105,7 @@ class Domain:
         self.unique_id = 0
         self.since = self.used_ns = self.rate = 0
         self.info: tuple[Any, ...] | None = None
+        self.kept: dict[str, Any] = {}  # by the few operations that need more than this
         self.reset_schedule()
 
     def reset_schedule(self) -> None:

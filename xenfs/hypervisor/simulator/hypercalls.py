@@ -11,6 +11,7 @@ from xenfs.hypervisor.simulator import (
     domctl,
     domctl_scheduler,
     domctl_vcpu,
+    domctl_x86,
     domlist,
     guest_ops,
     hvm,
@@ -18,6 +19,9 @@ from xenfs.hypervisor.simulator import (
     memory_op,
     page_offline,
     platform,
+    pod,
+    registers,
+    saved,
     sysctl,
     sysctl_scheduler,
     version_op,
@@ -85,8 +89,13 @@ def _commanded(
 
 def _domctl(machine: Machine, counts: Counter[str]) -> Call:
     """Domctl: as above, but most operations are on a domain, and the stable one has version 0 of its own."""
-    groups = [domctl.OPERATIONS, domctl_vcpu.OPERATIONS, domctl_scheduler.OPERATIONS]
-    on_domain = Table(machine, "XEN_DOMCTL_", *groups, *([domctl.OPERATIONS_X86] if machine.x86 else []))
+    groups = [domctl.OPERATIONS, domctl_vcpu.OPERATIONS, domctl_scheduler.OPERATIONS, registers.OPERATIONS]
+    on_domain = Table(
+        machine,
+        "XEN_DOMCTL_",
+        *groups,
+        *([domctl.OPERATIONS_X86, domctl_x86.OPERATIONS, saved.OPERATIONS] if machine.x86 else []),
+    )
     others = Table(machine, "XEN_DOMCTL_", domctl.OPERATIONS_WITHOUT, domlist.DOMCTL)
     stable = {machine.constant(name) for name in domctl.STABLE if machine.layouts.defines(name)}
     size, body = machine.layouts.size("xen_domctl"), machine.layouts.offset("xen_domctl", "u")
@@ -116,12 +125,14 @@ def _xen_version(machine: Machine, counts: Counter[str]) -> Call:
 
 
 def _hvm_op(machine: Machine, counts: Counter[str]) -> Call:
-    operations = Table(machine, "HVMOP_", hvm.OPERATIONS_X86 if machine.x86 else {})
+    operations = Table(machine, "HVMOP_", hvm.OPERATIONS, hvm.OPERATIONS_X86 if machine.x86 else {})
     return _numbered(machine, counts, operations, "hvm_op")
 
 
 def _memory_op(machine: Machine, counts: Counter[str]) -> Call:
-    groups = [memory_op.OPERATIONS, memory_op.OPERATIONS_X86] if machine.x86 else [memory_op.OPERATIONS]
+    groups = (
+        [memory_op.OPERATIONS, memory_op.OPERATIONS_X86, pod.OPERATIONS_X86] if machine.x86 else [memory_op.OPERATIONS]
+    )
     groups += [memory_op.OPERATIONS_SHARING] if machine.x86 and machine.settings.sharing else []
     return _numbered(machine, counts, Table(machine, "XENMEM_", *groups), "memory_op")
 

@@ -1,0 +1,25 @@
+"""How wide a PV domain's addresses are, and what its time stamp counter shows; domctls of x86."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xenfs.abi.numbers import Domctl
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls.control import domctl, domctl_op
+
+GET_ADDRESS_SIZE = domctl_op(Domctl.get_address_size)
+GETTSCINFO = domctl_op(Domctl.gettscinfo)
+
+
+def address_size(xen: Hypervisor, domid: int) -> int:
+    """32 or 64; EOPNOTSUPP for a domain that is not PV. domctl get_address_size."""
+    return int(domctl(xen, GET_ADDRESS_SIZE, domid, "address_size").size)
+
+
+def tsc_info(xen: Hypervisor, domid: int) -> Any:
+    """struct xen_domctl_tsc_info: tsc_mode, gtsc_khz, incarnation, elapsed_nsec; EINVAL for one's own domain.
+
+    Xen pauses the domain for the moment. domctl gettscinfo.
+    """
+    return domctl(xen, GETTSCINFO, domid, "tsc_info")

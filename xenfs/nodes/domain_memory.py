@@ -1,0 +1,139 @@
+"""domains/<d>/memory/: what is promised to a domain, what its page tables may take, populate-on-demand."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+
+from xenfs.errors import BadInput, HypercallError
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import domain_memory as memory
+from xenfs.hypervisor.calls import domains
+from xenfs.hypervisor.calls.domain_memory import MIB
+from xenfs.hypervisor.lives import Domain
+from xenfs.nodes import names, parse, show
+from xenfs.nodes.base import Dir, File, field
+from xenfs.nodes.conditions import answers, since, x86
+from xenfs.nodes.own import has_vcpus, is_hvm, is_other_hvm
+
+_MOST_KIB = 2**44  # 16 PiB: what 52 bits of physical address can name
+_PAGE_KIB = 4
+_PAGE = 4096
+_MOST_POOL = 2**44 - _PAGE  # bytes: Xen counts its pages in 32 bits
+
+
+def _multiple(of: int, high: int, what: str) -> Callable[[str], int]:
+    number = parse.integer(0, high, what)
+
+    def parser(text: str) -> int:
+        value = number(text)
+        if value % of:
+            raise BadInput(f"the {what} must be a multiple of {of}", word=text.strip(" \t"))
+        return value
+
+    return parser
+
+
+_kib = _multiple(_PAGE_KIB, _MOST_KIB, "number of kB")
+
+
+def _claim(xen: Hypervisor, domain: Domain, kib: int) -> None:
+    """Xen wants the sum of what the domain has and what is promised, and one promise to end before the next."""
+    info = domains.info(xen, domain)
+    wanted, before = kib // _PAGE_KIB, info.outstanding_pages
+    if wanted == before:
+        return
+    if wanted and info.tot_pages + wanted > info.max_pages:
+        raise BadInput("with that the domain would have more than memory/max", errno.ERANGE)
+    if before:
+        memory.claim(xen, domain.domid, 0)
+    try:
+        if wanted:
+            memory.claim(xen, domain.domid, info.tot_pages + wanted)
+    except HypercallError:
+        if before:
+            memory.claim(xen, domain.domid, info.tot_pages + before)
+        raise
+
+
+CLAIM = File(
+    "claim", "Memory that is promised to it but not its own yet, kB; write 0 to end the promise", write=_claim,
+    read=lambda xen, domain: domains.info(xen, domain).outstanding_pages, show=show.kib_of_pages, parse=_kib,
+    call="domctl getdomaininfo, memory_op claim_pages", checked=True, tier="B",
+)  # fmt: skip
+
+MAX_GPFN = File(
+    "max_gpfn", "Highest guest frame number that it uses", show=show.dec, tier="B",
+    read=lambda xen, domain: memory.maximum_gpfn(xen, domain.domid), call=memory.MAXIMUM_GPFN.name,
+)  # fmt: skip
+
+_by_bytes = since(4, 17)
+
+
+def _has_pool(xen: Hypervisor, domain: Domain) -> bool:
+    if _by_bytes(xen):
+        return is_hvm(xen, domain)
+    return is_other_hvm(xen, domain) and has_vcpus(xen, domain)
+
+
+def _pool_exists(xen: Hypervisor) -> bool:
+    """Arm got the older operations only as a security fix; Xen refuses to ask them of one's own domain."""
+    asked = answers(lambda xen: memory.paging_pool_mib(xen, names.own_domid(xen)))
+    return _by_bytes(xen) or x86(xen) or asked(xen)
+
+
+def _pool(xen: Hypervisor, domain: Domain) -> int:
+    if _by_bytes(xen):
+        return memory.paging_pool(xen, domain.domid)
+    return memory.paging_pool_mib(xen, domain.domid) * MIB
+
+
+def _set_pool(xen: Hypervisor, domain: Domain, nbytes: int) -> None:
+    if nbytes == _pool(xen, domain):
+        return
+    if _by_bytes(xen):
+        memory.set_paging_pool(xen, domain.domid, nbytes)
+    elif nbytes % MIB or not nbytes:
+        raise BadInput(f"before Xen 4.17 this must be a multiple of {MIB}", word=str(nbytes))
+    else:
+        memory.set_paging_pool_mib(xen, domain.domid, nbytes // MIB)
+
+
+PAGING_POOL = File(
+    "paging_pool_bytes", "Memory for its page tables, bytes (whole MiB before Xen 4.17)", read=_pool, write=_set_pool,
+    show=show.dec, parse=_multiple(_PAGE, _MOST_POOL, "number of bytes"), slow_write=True, only=_has_pool,
+    when=_pool_exists, tier="B", call="domctl get_paging_mempool_size, set_paging_mempool_size, shadow_op",
+)  # fmt: skip
+
+
+def _pod(xen: Hypervisor, domain: Domain) -> object:
+    return memory.pod(xen, domain.domid)
+
+
+_pod.call = memory.GET_POD_TARGET.name  # type: ignore[attr-defined]
+
+
+def _set_target(xen: Hypervisor, domain: Domain, kib: int) -> None:
+    if kib // _PAGE_KIB > domains.info(xen, domain).max_pages:
+        raise BadInput("more than memory/max", errno.ERANGE, word=str(kib))
+    memory.set_pod_target(xen, domain.domid, kib // _PAGE_KIB)
+
+
+POD = Dir(
+    "pod",
+    "Populate on demand: a guest that started with less memory than it believes to have",
+    (
+        File(
+            "target", "Memory that it is to have, what is kept for it included, kB",
+            read=lambda xen, domain: memory.pod(xen, domain.domid).tot_pages, write=_set_target,
+            show=show.kib_of_pages, parse=_kib, slow_write=True, tier="B",
+            call="memory_op get_pod_target, set_pod_target",
+        ),
+        field(_pod, "cache", show.kib_of_pages, "Memory kept for it to touch, kB", of="pod_cache_pages", tier="B"),
+        field(_pod, "entries", show.kib_of_pages, "Memory it has not touched yet, kB", of="pod_entries", tier="B"),
+    ),
+    when=x86,
+    only=is_hvm,
+)  # fmt: skip
+
+MORE_MEMORY = (CLAIM, PAGING_POOL, MAX_GPFN, POD)

@@ -1,0 +1,43 @@
+"""domains/<d>/address_size and tsc/: of x86."""
+
+from __future__ import annotations
+
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import guest_type
+from xenfs.hypervisor.lives import Domain
+from xenfs.nodes import show
+from xenfs.nodes.base import Dir, File, field
+from xenfs.nodes.conditions import x86
+from xenfs.nodes.own import is_other, is_pv
+
+_MODES = {0: "default", 1: "always_emulate", 2: "native", 3: "native_paravirt"}
+
+ADDRESS_SIZE = File(
+    "address_size", "Width of its addresses: 32 or 64 bits", show=show.dec, when=x86, only=is_pv, tier="B",
+    read=lambda xen, domain: guest_type.address_size(xen, domain.domid), call=guest_type.GET_ADDRESS_SIZE.name,
+)  # fmt: skip
+
+
+def _tsc(xen: Hypervisor, domain: Domain) -> object:
+    return guest_type.tsc_info(xen, domain.domid)
+
+
+_tsc.call = guest_type.GETTSCINFO.name  # type: ignore[attr-defined]
+
+
+def _mode(number: int) -> str:
+    return _MODES.get(number, str(number))
+
+
+TSC = Dir(
+    "tsc",
+    "Its time stamp counter",
+    (
+        field(_tsc, "mode", _mode, f"How it is kept: {' '.join(_MODES.values())}", of="tsc_mode", tier="B"),
+        field(_tsc, "khz", show.dec, "Its frequency, kHz", of="gtsc_khz", tier="B"),
+        field(_tsc, "incarnation", show.dec, "How often it moved between hosts", tier="B"),
+        field(_tsc, "elapsed_ns", show.dec, "How long it has counted, ns", of="elapsed_nsec", tier="B"),
+    ),
+    when=x86,
+    only=is_other,
+)

@@ -1,0 +1,37 @@
+"""domains/<d>/cpupool: which cpupool a domain is in."""
+
+from __future__ import annotations
+
+import errno
+
+from xenfs.errors import BadInput
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import domains, pools, sysctl
+from xenfs.hypervisor.lives import Domain
+from xenfs.nodes import parse, show
+from xenfs.nodes.base import File
+from xenfs.nodes.own import refuse_own
+
+_MOST = 2**31 - 1
+
+
+def _pool(xen: Hypervisor, domain: Domain) -> int:
+    return domains.info(xen, domain).cpupool
+
+
+def _move(xen: Hypervisor, domain: Domain, wanted: int) -> None:
+    if wanted == _pool(xen, domain):
+        return
+    found = next((pool for pool in sysctl.cpupools(xen) if pool.id == wanted), None)
+    if found is None:
+        raise BadInput(f"there is no cpupool {wanted}", errno.ERANGE, word=str(wanted))
+    if not found.cpus:
+        raise BadInput(f"cpupool {wanted} has no CPUs", word=str(wanted))
+    refuse_own(xen, domain, errno.EPERM)
+    pools.move_domain(xen, domain.domid, wanted)
+
+
+CPUPOOL = File(
+    "cpupool", "Id of its cpupool; write another to move it there", read=_pool, write=_move, show=show.dec,
+    parse=parse.integer(0, _MOST, "cpupool"), call="domctl getdomaininfo, sysctl cpupool_op", checked=True,
+)  # fmt: skip

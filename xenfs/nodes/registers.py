@@ -1,0 +1,70 @@
+"""domains/<d>/vcpus/<v>/regs and context: the registers of a vCPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from xenfs.abi.numbers import DomInf
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import domains, domctl, guest_type, registers
+from xenfs.hypervisor.lives import Domain
+from xenfs.nodes import show
+from xenfs.nodes.base import File
+from xenfs.nodes.conditions import x86
+from xenfs.nodes.own import is_other
+
+_X86_USER = (
+    "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+    "rip", "rflags", "cs", "ss", "ds", "es", "fs", "gs",
+)  # fmt: skip
+_X86_BASES = ("fs_base", "gs_base_kernel", "gs_base_user")
+_CONTROL = (0, 2, 3, 4)
+_DEBUG = (0, 1, 2, 3, 6, 7)
+_ARM_USER = (*(f"x{number}" for number in range(31)), "pc64", "cpsr", "sp_el0", "sp_el1", "elr_el1", "spsr_el1")
+_ARM_SYSTEM = ("sctlr", "ttbcr", "ttbr0", "ttbr1")
+
+
+def _pairs(xen: Hypervisor, found: Any) -> Iterator[tuple[str, int]]:
+    """(name, value) in the order that people expect."""
+    user = found.user_regs
+    if x86(xen):
+        yield from ((name, getattr(user, name)) for name in _X86_USER)
+        yield from ((name, getattr(found, name)) for name in _X86_BASES)
+        yield from ((f"cr{number}", found.ctrlreg[number]) for number in _CONTROL)
+        yield from ((f"dr{number}", found.debugreg[number]) for number in _DEBUG)
+    else:
+        yield from ((name, getattr(user, name)) for name in _ARM_USER)
+        yield from ((name, getattr(found, name)) for name in _ARM_SYSTEM)
+
+
+def _regs(xen: Hypervisor, domain: Domain, vcpu: int) -> str:
+    found = registers.context(xen, domain.domid, vcpu)
+    return show.flat((name, show.hexa(value)) for name, value in _pairs(xen, found))
+
+
+def _context(xen: Hypervisor, domain: Domain, vcpu: int) -> bytes:
+    return bytes(xen.abi.ffi.buffer(registers.context(xen, domain.domid, vcpu)))
+
+
+def _readable(xen: Hypervisor, domain: Domain, vcpu: int) -> bool:
+    """Not of the caller's own domain, a 32-bit PV guest, whose struct is another, or a vCPU that never started."""
+    info = domains.info(xen, domain)
+    if not is_other(xen, domain) or info.dying:
+        return False
+    if x86(xen) and not info.flags & DomInf.hvm_guest and guest_type.address_size(xen, domain.domid) != 64:
+        return False
+    online = domctl.vcpuinfo(xen, domain.domid, vcpu).online
+    return bool(online) or registers.started(xen, domain.domid, vcpu)
+
+
+REGISTERS = (
+    File(
+        "regs", "Its registers, hexadecimal; it is paused for the moment", read=_regs, private=True, tier="B",
+        only=_readable, call=registers.GETVCPUCONTEXT.name,
+    ),
+    File(
+        "context", "struct vcpu_guest_context, binary", read=_context, private=True, binary=True, show=bytes, tier="B",
+        only=_readable, call=registers.GETVCPUCONTEXT.name,
+    ),
+)  # fmt: skip
