@@ -41,11 +41,18 @@ class Held:
         words = {"memory/max": "77777", "sched/weight": "77", "freeze": "1", "kill": "1", "vcpus/0/affinity_hard": "1"}
         found = {failure(lambda fd=fd: os.pread(fd, 4096, 0)) for fd in self.reading}
         found |= {failure(lambda name=name, fd=fd: write(fd, words[name])) for name, fd in self.writing.items()}
-        found |= {
-            failure(lambda name=name: os.open(name, os.O_RDONLY, dir_fd=self.directory)) for name in ("uuid", "state")
-        }
-        found.add(failure(lambda: os.listdir(self.directory)))
+        found |= {failure(lambda name=name: self._read_below(name)) for name in ("uuid", "state", ".")}
         return found
+
+    def _read_below(self, name: str) -> None:
+        """Look at something from the directory that is held. Opening a file may succeed as long as the kernel
+        remembers its name, for a second; reading it may not."""
+        fd = os.open(name, os.O_RDONLY, dir_fd=self.directory)
+        try:
+            assert name != "." or os.listdir(fd)
+            assert name == "." or os.read(fd, 4096)
+        finally:
+            os.close(fd)
 
     def shell_fails(self) -> bool:
         """Whether a process whose working directory this is can read no more there."""

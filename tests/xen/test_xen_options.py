@@ -133,20 +133,19 @@ class TestRefusedMounts:
     def test_unknown_hypervisor(self, tmp_path: Path) -> None:
         assert "simulator" in self.refused(str(tmp_path), "--hypervisor", "qemu")
 
-    @pytest.mark.skipif(not is_root(), reason="needs root")
     def test_no_permission_on_privcmd(self, tmp_path: Path, real: bool) -> None:
         if not real:
             pytest.skip("needs a real Xen")
-        tmp_path.chmod(0o777)
-        for parent in tmp_path.parents:
-            if parent != Path("/tmp"):
-                parent.chmod(parent.stat().st_mode | 0o055)
+        os.chmod("/dev/fuse", 0o666)  # as udev would have it
+        for folder in (tmp_path, *tmp_path.parents):
+            folder.chmod(folder.stat().st_mode | 0o055)
+        os.chown(tmp_path, 65534, 65534)
         done = subprocess.run(
             ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *XENFS, "mount", str(tmp_path)],
             env=environment(), capture_output=True, text=True, timeout=90,
         )  # fmt: skip
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
-        assert "root" in done.stderr
+        assert "run xenfs as root" in done.stderr
         assert not is_mounted(tmp_path)
 
 

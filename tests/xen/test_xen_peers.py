@@ -125,6 +125,10 @@ def mib(value: str) -> str:
     return str(int(value) // 1024)
 
 
+def in_order(words: str) -> str:
+    return " ".join(sorted(words.split()))
+
+
 def spelled_out(value: str) -> str:
     """0-2,5 as 0,1,2,5."""
     runs = [part.split("-") for part in value.split(",") if part]
@@ -167,7 +171,9 @@ HOST = [
     Row("host/info:threads_per_core", "xl info", info("threads_per_core")),
     Row("host/cpu_khz", "xl info", info("cpu_mhz"), shown=lambda khz: f"{int(khz) // 1000}.{int(khz) % 1000:03}"),
     Row("host/hw_caps", "xl info", info("hw_caps")),
-    Row("host/virt_caps", "xl info", info("virt_caps")),
+    Row(
+        "host/virt_caps", "xl info", lambda text: {"": in_order(colon(text)["virt_caps"])}, shown=in_order,
+    ),
     Row("host/scheduler", "xl info", info("xen_scheduler")),
     Row("host/memory/total_kb", "xl info", info("total_memory"), shown=mib),
     Row("host/memory/free_kb", "xl info", info("free_memory"), shown=mib, same=between(2)),
