@@ -68,6 +68,27 @@ def test_imports_point_up(path: Path) -> None:
             assert allowed is None or top in allowed, f"{where}: not on the floor {floor}"
 
 
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("abi/x.py", "from xenfs.nodes import base"),
+        ("abi/x.py", "from ..nodes import base"),
+        ("hypervisor/calls/x.py", "def f():\n    import xenfs.filesystem.serve"),
+        ("nodes/x.py", "import trio"),
+        ("hypervisor/x.py", "from cffi import FFI"),
+        ("pool/x.py", "from xenfs import abi"),
+        ("errors.py", "from xenfs.options import Options"),
+    ],
+)
+def test_a_wrong_arrow_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, text: str) -> None:
+    wrong = tmp_path / "xenfs" / path
+    wrong.parent.mkdir(parents=True)
+    wrong.write_text(text)
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path / "xenfs")
+    with pytest.raises(AssertionError, match="imports"):
+        test_imports_point_up(wrong)
+
+
 def test_every_directory_is_a_package() -> None:
     """setuptools leaves out what has no __init__.py, and everything below it."""
     without = [d for d in {path.parent for path in MODULES} if not (d / "__init__.py").exists()]

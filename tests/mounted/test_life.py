@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Mount, Mounter
+from mounting import REPOSITORY, Mount, Mounter
 
 
 def attempt(*words: str) -> subprocess.CompletedProcess[str]:

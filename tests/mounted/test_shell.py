@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Mount, Mounter, refused
+from mounting import Mount, Mounter, refused
 
 
 def test_cat_and_echo(mounted: Mount) -> None:

@@ -1,0 +1,128 @@
+"""The daemon as a process of its own, for tests that mount it. Nothing here runs in the process that serves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+READY_S = 20.0
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Mount:
+    """A daemon and what it serves; `said` is all that it wrote, once it has ended."""
+
+    def __init__(self, where: Path, *words: str, ready: bool = True, env: dict[str, str] | None = None) -> None:
+        self.where = where
+        self._stderr = open(where.parent / f"{where.name}.stderr", "w+b")  # noqa: SIM115
+        reads, writes = os.pipe()
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-X",
+                "faulthandler",
+                "-W",
+                "error",
+                "-m",
+                "xenfs",
+                "mount",
+                str(where),
+                "--ready-fd",
+                str(writes),
+                *words,
+            ],
+            cwd=REPOSITORY,
+            pass_fds=(writes,),
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **(env or {})},
+        )
+        os.close(writes)
+        try:
+            if ready:
+                assert select.select([reads], [], [], READY_S)[0], "not ready in time"
+                assert os.read(reads, 100) == b"READY\n", self.errors()
+        except BaseException:
+            self.force()
+            raise
+        finally:
+            os.close(reads)
+
+    def errors(self) -> str:
+        """What the daemon wrote to stderr so far."""
+        self._stderr.flush()
+        return Path(self._stderr.name).read_text()
+
+    @property
+    def mounted(self) -> bool:
+        """Whether the kernel has something mounted there."""
+        return any(line.split()[4] == str(self.where) for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+    def stop(self, number: int = signal.SIGTERM) -> float:
+        """Send a signal and wait for the end; the seconds that took. Status 0, and nothing left mounted."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        assert self.process.wait(10) == 0, self.errors()
+        took = time.monotonic() - began
+        assert not self.mounted
+        return took
+
+    def force(self) -> None:
+        """Whatever happened: no process and no mount is left."""
+        subprocess.run(["umount", "-l", self.where], stderr=subprocess.DEVNULL, check=False)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGABRT)  # its stacks are in its stderr then
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout:
+            self.process.stdout.close()
+        self._stderr.close()
+
+    def shell(self, command: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+        """A command, run in the mount by bash, whose echo says what was wrong with a write."""
+        return subprocess.run(
+            ["bash", "-c", command], cwd=self.where, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    def out(self, command: str) -> str:
+        """What a command that must succeed prints."""
+        done = self.shell(command)
+        assert (done.returncode, done.stderr) == (0, ""), (command, done)
+        return done.stdout
+
+    def read(self, path: str) -> str:
+        """A file's content."""
+        return (self.where / path).read_text()
+
+    def write(self, path: str, text: str) -> None:
+        """One write."""
+        fd = os.open(self.where / path, os.O_WRONLY)
+        try:
+            assert os.write(fd, text.encode()) == len(text)
+        finally:
+            os.close(fd)
+
+
+@contextlib.contextmanager
+def refused(*codes: int) -> Iterator[None]:
+    """The system call inside fails with one of these errno values."""
+    try:
+        yield
+    except OSError as problem:
+        assert problem.errno in codes, problem  # noqa: PT017
+    else:
+        pytest.fail(f"not refused with any of {codes}")
+
+
+Mounter = Callable[..., Mount]
