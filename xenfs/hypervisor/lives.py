@@ -106,6 +106,11 @@ class Lives:
         for domid in self._seen.keys() - set(domids):
             self.over(domid, asked_ns)
 
+    def seen(self, domain: Domain) -> Sight | None:
+        """The last sight of this life, None where the id is not known to be this one's any more."""
+        known = self._seen.get(domain.domid)
+        return known[1] if known is not None and known[0] == domain else None
+
     def ended(self, domain: Domain) -> bool:
         """True where it is known, without asking Xen, that this life is over."""
         known = self._seen.get(domain.domid)

@@ -24,8 +24,9 @@ def is_other(xen: Hypervisor, domain: Domain, *_: object) -> bool:
 
 
 def is_hvm(xen: Hypervisor, domain: Domain, *_: object) -> bool:
-    """Whether this is an HVM or PVH domain."""
-    return bool(domains.info(xen, domain).flags & DomInf.hvm_guest)
+    """Whether this is an HVM or PVH domain. That never changes in a life: what was seen before will do."""
+    sight = xen.lives.seen(domain) or domains.info(xen, domain)
+    return bool(sight.flags & DomInf.hvm_guest)
 
 
 def is_pv(xen: Hypervisor, domain: Domain, *_: object) -> bool:

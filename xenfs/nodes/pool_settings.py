@@ -20,7 +20,7 @@ _Step = tuple[Callable[[Hypervisor, int, int], None], int]
 
 def make_pool(xen: Hypervisor, name: str) -> None:
     """mkdir: a pool without CPUs, with Xen's default scheduler; its name is its id."""
-    pool = parse.integer(0, _MOST, "cpupool")(name)
+    pool = parse.integer(0, _MOST, "cpupool id")(name)
     if name != str(pool):
         raise BadInput("the name of a cpupool is its id, a decimal number", word=name, at=0)
     pools.create(xen, pool, sysctl.sched_id(xen))
