@@ -1,7 +1,9 @@
 """Hypercall-safe memory: buffers that never fault, move, or belong to somebody else while Xen uses them.
 
-with Pool(best_pages()) as pool, pool.take(200) as buf:
-    op = buf.view(ffi, "struct xen_sysctl")
+    with Pool(best_pages()) as pool, pool.take(200) as buf:
+        op = buf.view(ffi, "struct xen_sysctl")
+
+The guarantees, and what each of them rests on, are in docs/pool.md.
 """
 
 from xenfs.pool.bounce import Bounce, Bounces, Way
