@@ -20,16 +20,25 @@ FILES = sorted(FOLDER.glob("*.json.gz"))
 PENDING = FOLDER / "pending.txt"
 
 
-def replay(recording: Recording) -> list[Shown]:
-    """Everything that the tree shows now of what was recorded then, and of nothing else."""
+def replay(recording: Recording, newer: list[str] | None = None) -> list[Shown]:
+    """Everything that the tree shows now of what was recorded then; what was not recorded is added to `newer`."""
+
+    def wanted(path: str) -> bool:
+        if path not in recording.sections and about_xen(path) and newer is not None:
+            newer.append(path)
+        return path in recording.sections
+
+    def begin(path: str) -> None:
+        backend.section(path)
+        # Whether an entry is there that is newer than the recording, nobody answers: it is not.
+        backend.unknown = errno.ENOSYS if path == "tree" or path.endswith("/") else 0
+
     backend = Replay(recording)
     xen = open_hypervisor(backend)
     try:
-        backend.section("tree")
-        backend.unknown = errno.ENOSYS  # an entry that is newer than the recording asks what nobody answers: absent
+        begin("tree")
         root = tree.build(xen, EVERYTHING, Refusals())
-        backend.unknown = 0
-        return list(contents(xen, root, backend.section, wanted=recording.sections.__contains__))
+        return list(contents(xen, root, begin, wanted=wanted))
     finally:
         xen.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 
 from xenfs.abi.numbers import Hypercall
@@ -19,7 +20,7 @@ class Mismatch(Exception):
 
 
 class Replay(Backend):
-    """Answers from a recording: from the section of the node in hand, in its order, else from any other section.
+    """Answers from a recording: from the section of the node in hand, in its order, else from the nearest other one.
 
     `unknown`, where it is set, is the errno for a question that was never recorded; Mismatch is raised otherwise.
     """
@@ -33,16 +34,18 @@ class Replay(Backend):
         )
         self.unknown = 0
         self._pool: Pool | None = None
-        self._anywhere = {
-            asked: answer
-            for section in reversed(recording.sections.values())
-            for asked, answer in reversed(section.exchanges)
-        }
+        self._places = {name: place for place, name in enumerate(recording.sections)}
+        self._anywhere: dict[Question, list[tuple[int, Answer]]] = {}
+        for place, section in enumerate(recording.sections.values()):
+            for asked, answer in section.exchanges:
+                self._anywhere.setdefault(asked, []).append((place, answer))
+        self._place = 0
         self.section("")
 
     def section(self, name: str) -> None:
         """What follows belongs to this file or listing."""
         self._here = name
+        self._place = self._places.get(name, self._place)
         found = self.recording.sections.get(name)
         self._left = list(found.exchanges) if found else []
 
@@ -72,10 +75,14 @@ class Replay(Backend):
                 del self._left[index]
                 return answer
         if asked in self._anywhere:
-            return self._anywhere[asked]
+            return self._nearest(self._anywhere[asked])
         if self.unknown:
             return None
         raise Mismatch(f"{self._here or 'start'}: {self._why(asked)}")
+
+    def _nearest(self, answers: list[tuple[int, Answer]]) -> Answer:
+        """The last one that was given up to now, else the first one after: counters do not run backwards."""
+        return answers[max(0, bisect_right(answers, self._place, key=lambda each: each[0]) - 1)][1]
 
     def _why(self, asked: Question) -> str:
         """How the question differs from the most similar one that was recorded here."""
