@@ -60,7 +60,9 @@ class Between(Backend):
 
     name = "between"
 
-    def __init__(self, sim: Simulator, answer: Callable[[int, tuple[int, ...]], int | None], faults: bool = False) -> None:
+    def __init__(
+        self, sim: Simulator, answer: Callable[[int, tuple[int, ...]], int | None], faults: bool = False
+    ) -> None:
         self.sim, self.answer, self.arch = sim, answer, sim.arch
         self.pages = SimulatedPages()
         self.pages.faults = faults

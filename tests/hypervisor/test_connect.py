@@ -129,7 +129,7 @@ class TestPrivcmd:
 
     def test_no_device(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(privcmd, "_DEVICES", ("/nowhere/privcmd",))
-        with pytest.raises(StartError, match="there is no /dev/xen/privcmd.*--hypervisor simulator"):
+        with pytest.raises(StartError, match=r"there is no /dev/xen/privcmd.*--hypervisor simulator"):
             connect.backend("privcmd")
 
     def test_no_permission(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,10 +18,43 @@ REFUSED = {errno.EINVAL, errno.ERANGE, errno.E2BIG}
 POWERS = [str(2**power).encode() for power in (31, 32, 63, 64)]
 # Wrong for everything that is not free text.
 NONSENSE = [
-    b"", b"\n", b" ", b"\n\n", b"x" * 4097, b"1" * 5000, b"\xff\xfe", b"\x80", b"\0", b"1\0", b"\x001", b"1\n1", b"1\n\n",
-    b"banana", b"0x", b"0x1g", b"1e3", b"1.5", b"--1", b"-", b"+", b"5-2", b",", b"0,,1", b"-1", b"Max", b"ALL", b"on",
-    b"true", b"9" * 30, "١".encode(), b"1 1", b"0b1", b"1_0", b"- 1", POWERS[3],
-]  # fmt: skip
+    b"",
+    b"\n",
+    b" ",
+    b"\n\n",
+    b"x" * 4097,
+    b"1" * 5000,
+    b"\xff\xfe",
+    b"\x80",
+    b"\0",
+    b"1\0",
+    b"\x001",
+    b"1\n1",
+    b"1\n\n",
+    b"banana",
+    b"0x",
+    b"0x1g",
+    b"1e3",
+    b"1.5",
+    b"--1",
+    b"-",
+    b"+",
+    b"5-2",
+    b",",
+    b"0,,1",
+    b"-1",
+    b"Max",
+    b"ALL",
+    b"on",
+    b"true",
+    b"9" * 30,
+    "\u0661".encode(),
+    b"1 1",
+    b"0b1",
+    b"1_0",
+    b"- 1",
+    POWERS[3],
+]
 
 # Path, and what else is wrong there. Every writable path is in exactly one line.
 TABLE: list[tuple[str, list[bytes]]] = [
@@ -31,14 +64,38 @@ TABLE: list[tuple[str, list[bytes]]] = [
     (r"domains/\d+/sched/cap", [b"65536", b"max", *POWERS]),
     (
         r"domains/\d+/vcpus/\d+/affinity_(hard|soft)",
-        [b"8", b"0-8", b"8-9", b"0,64", b"+8", b"-8", b"3-1", b"0-7,5-2", b"+", b"all,1", b"+all", b"All", b"-0-7", b"0-", b"-all",
-         b"^0", b"0x1", b"65535", b"65536", b"0-4000000000", *POWERS],
+        [
+            b"8",
+            b"0-8",
+            b"8-9",
+            b"0,64",
+            b"+8",
+            b"-8",
+            b"3-1",
+            b"0-7,5-2",
+            b"+",
+            b"all,1",
+            b"+all",
+            b"All",
+            b"-0-7",
+            b"0-",
+            b"-all",
+            b"^0",
+            b"0x1",
+            b"65535",
+            b"65536",
+            b"0-4000000000",
+            *POWERS,
+        ],
     ),
     (
         r"domains/\d+/memory/node_affinity",
         [b"2", b"0-2", b"+64", b"-2", b"1-0", b"0,5-2", b"+", b"all,1", b"All", b"-0-1", b"-all", b"65536", *POWERS],
     ),
-    (r"domains/\d+/uuid", [b"0" * 32, b"00000000-0000-0000-0000-00000000000g", b"{00000000-0000-0000-0000-000000000000}"]),
+    (
+        r"domains/\d+/uuid",
+        [b"0" * 32, b"00000000-0000-0000-0000-00000000000g", b"{00000000-0000-0000-0000-000000000000}"],
+    ),
     (r"domains/\d+/cpupool", [b"2", b"99", b"Pool-0", b"+1", *POWERS]),
     (r"domains/\d+/hvm/params/\w+", [b"max", b"0x10000000000000000", b"1 kB"]),
     (r"domains/\d+/shutdown", [b"Poweroff", b"poweroff reboot", b"halt", b"0", *POWERS]),
@@ -46,23 +103,66 @@ TABLE: list[tuple[str, list[bytes]]] = [
     (r"domains/\d+/memory/paging_pool_bytes", [b"1", b"4097", b"max", b"4M", b"17592186044416", *POWERS[2:]]),
     (
         r"cpupools/\d+/cpus",
-        [b"8", b"0-8", b"+8", b"-8", b"3-1", b"+", b"all,1", b"+all", b"All", b"0-", b"-all", b"65536", b"0-4000000000",
-         *POWERS],
+        [
+            b"8",
+            b"0-8",
+            b"+8",
+            b"-8",
+            b"3-1",
+            b"+",
+            b"all,1",
+            b"+all",
+            b"All",
+            b"0-",
+            b"-all",
+            b"65536",
+            b"0-4000000000",
+            *POWERS,
+        ],
     ),
     (r"cpupools/\d+/sched_gran", [b"CPU", b"thread", b"cpu core", b"0", *POWERS]),
     (r"cpupools/\d+/sched/\w+", [b"-1", b"500001", b"max", b"1ms", *POWERS]),
     (
         r"domains/\d+/trigger",
-        [b"Power", b"power 0", b"power ", b" power", b"reset", b"init", b"nmi 99", b"nmi -1", b"nmi 0 0", b"nmi  0",
-         b"nmi x", b"sleep 1", b"nmi 8192", *(b"nmi " + power for power in POWERS)],
+        [
+            b"Power",
+            b"power 0",
+            b"power ",
+            b" power",
+            b"reset",
+            b"init",
+            b"nmi 99",
+            b"nmi -1",
+            b"nmi 0 0",
+            b"nmi  0",
+            b"nmi x",
+            b"sleep 1",
+            b"nmi 8192",
+            *(b"nmi " + power for power in POWERS),
+        ],
     ),
-    (r"host/memory/availheap", [b"0 0", b"0 0 0 0", b"0 65 0", b"-2 0 0", b"4096 0 0", b"0 0 max", b"0,0,0", b"0\n0\n0", b"0 0 0\n\n", b"0\v0\v0", *POWERS]),
+    (
+        r"host/memory/availheap",
+        [
+            b"0 0",
+            b"0 0 0 0",
+            b"0 65 0",
+            b"-2 0 0",
+            b"4096 0 0",
+            b"0 0 max",
+            b"0,0,0",
+            b"0\n0\n0",
+            b"0 0 0\n\n",
+            b"0\v0\v0",
+            *POWERS,
+        ],
+    ),
     (
         r"host/memory/(page_status|soft_offline_page|online_page)",
         [b"9-8", b"0-1024", b"0x10-0xf", b"4294967295", b"1-", b"1-2-3", b"1,2", *POWERS[1:]],
     ),
     (r"(host|hypfs)/params/(pretended-u?int|global-pages)", POWERS[1:]),
-]  # fmt: skip
+]
 FREE_TEXT = re.compile(r"host/debug_keys|(host|hypfs)/params/.*|hypfs/cpupool/\d+/sched-gran")
 ANYTHING = re.compile(r"xenfs/error_log|host/console/log_clear|domains/\d+/(kill|resume)")
 
@@ -88,7 +188,7 @@ def refuse(host: Host, place: Place, data: bytes, allowed: set[int] = REFUSED) -
     try:
         host.put(place, data)
     except XenfsError as problem:
-        assert problem.errno in allowed, (place.path, data, problem)
+        assert problem.errno in allowed, (place.path, data, problem)  # noqa: PT017
         asked = set(host.asked(before)) - HARMLESS
         assert not asked, (place.path, data, asked)
         return problem
@@ -98,7 +198,9 @@ def refuse(host: Host, place: Place, data: bytes, allowed: set[int] = REFUSED) -
 def table_row(path: str) -> list[bytes] | None:
     rows = [extra for pattern, extra in TABLE if re.fullmatch(pattern, path)]
     assert len(rows) <= 1, path
-    signed = re.search("pretended-int|affinity_|node_affinity|cpupools/\\d+/cpus", path)  # "-1" takes CPU 1 out of a set
+    signed = re.search(
+        "pretended-int|affinity_|node_affinity|cpupools/\\d+/cpus", path
+    )  # "-1" takes CPU 1 out of a set
     return [data for data in NONSENSE if not (signed and data in (b"-1", b"- 1"))] + rows[0] if rows else None
 
 
@@ -164,9 +266,13 @@ def test_commands_that_take_anything_take_text_only(host: Host) -> None:
 def test_unknown_cpus_are_named(host: Host) -> None:
     place = host.at("domains/1/vcpus/0/affinity_soft")
     for data, code, caret in (
-        (b"0-3,9", errno.ERANGE, 4), (b"0-3,5-12", errno.ERANGE, 4), (b"+17", errno.ERANGE, 1), (b"1,3-2", errno.EINVAL, 2),
-        (b"0-3,x", errno.EINVAL, 4), (b"-0-7", errno.EINVAL, 0),
-    ):  # fmt: skip
+        (b"0-3,9", errno.ERANGE, 4),
+        (b"0-3,5-12", errno.ERANGE, 4),
+        (b"+17", errno.ERANGE, 1),
+        (b"1,3-2", errno.EINVAL, 2),
+        (b"0-3,x", errno.EINVAL, 4),
+        (b"-0-7", errno.EINVAL, 0),
+    ):
         host.refusals.clear()
         problem = refuse(host, place, data)
         assert problem.errno == code, data
@@ -207,15 +313,25 @@ def test_rtds_parameters() -> None:
 def test_bytes_at_random_never_break_a_writer(shared: Host, data: bytes) -> None:
     """Accepted or refused with a defined errno: nothing else, whatever is written."""
     for path in (
-        "domains/1/freeze", "domains/1/memory/max", "domains/1/sched/weight", "domains/1/sched/cap",
-        "domains/1/vcpus/0/affinity_hard", "domains/1/vcpus/0/affinity_soft", "host/memory/availheap",
-        "host/memory/page_status", "host/params/pretended-int", "host/params/pretended-uint", "host/params/loglvl",
-        "host/debug_keys", "xenfs/error_log", "host/params/console_timestamps",
-    ):  # fmt: skip
+        "domains/1/freeze",
+        "domains/1/memory/max",
+        "domains/1/sched/weight",
+        "domains/1/sched/cap",
+        "domains/1/vcpus/0/affinity_hard",
+        "domains/1/vcpus/0/affinity_soft",
+        "host/memory/availheap",
+        "host/memory/page_status",
+        "host/params/pretended-int",
+        "host/params/pretended-uint",
+        "host/params/loglvl",
+        "host/debug_keys",
+        "xenfs/error_log",
+        "host/params/console_timestamps",
+    ):
         try:
             shared.put(shared.at(path), data)
         except XenfsError as problem:
-            assert problem.errno in REFUSED | {errno.EDOM, errno.ENOSPC}, (path, data)
+            assert problem.errno in REFUSED | {errno.EDOM, errno.ENOSPC}, (path, data)  # noqa: PT017
 
 
 @given(st.from_regex(r"[+-]?[0-9]{1,3}([-,][0-9]{1,3}){0,4}", fullmatch=True))
@@ -226,7 +342,7 @@ def test_lists_at_random_set_what_they_say(shared: Host, text: str) -> None:
     try:
         shared.write(path, text)
     except XenfsError as problem:
-        assert problem.errno in REFUSED
+        assert problem.errno in REFUSED  # noqa: PT017
         assert shared.value(path) == "0-7"
         return
     named = set()

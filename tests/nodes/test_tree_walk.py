@@ -23,8 +23,12 @@ MANY_LINES = re.compile(
     r"|version/(compile_info|features|config)|host/(info|cpu_stat|memory/(e820|rmrr)|nodes/\d+/meminfo|console/log)"
     r"|cpupools/\d+/domains|domains/(stat|\d+/(info|vcpu_stat|evtchn/ports|vcpus/\d+/(info|regs)))|hypfs/buildinfo/config"
 )
-NUMBER_BY_NAME = re.compile(r"(?!version/).*(_kb|_bytes|_ns|_us|_ms|_khz|_id|_cpus|_vcpus|_domains|_mfn)|.*/(freeze|online|cpu|weight|cap)")
-LISTS_BY_NAME = re.compile(r".*/(cpus|free_cpus|cpulist|present|node_affinity|affinity_\w+(\.effective)?)|host/cpus/online")
+NUMBER_BY_NAME = re.compile(
+    r"(?!version/).*(_kb|_bytes|_ns|_us|_ms|_khz|_id|_cpus|_vcpus|_domains|_mfn)|.*/(freeze|online|cpu|weight|cap)"
+)
+LISTS_BY_NAME = re.compile(
+    r".*/(cpus|free_cpus|cpulist|present|node_affinity|affinity_\w+(\.effective)?)|host/cpus/online"
+)
 LIST = re.compile(r"(\d+(-\d+)?(,\d+(-\d+)?)*)?")
 # Xen may refuse what it says itself: a pool with CPUs keeps its granularity, and an "ept" that was never set is "".
 KEPT_BY_XEN = re.compile(r".*/sched-gran|.*/params/ept")
@@ -38,15 +42,20 @@ def each(request: pytest.FixtureRequest) -> Iterator[Host]:
         yield host
 
 
+@pytest.fixture(scope="module")
+def contents(each: Host) -> list[tuple[Place, bytes]]:
+    """Every file of that host with what it says, read once for all tests that only look."""
+    return [(place, content(each, place)) for place in each.files()]
+
+
 def content(host: Host, place: Place) -> bytes:
     assert isinstance(place.node, File)
     return place.node.produce(host.xen, place.ids)
 
 
-def test_every_file_reads_by_the_rules(each: Host) -> None:
+def test_every_file_reads_by_the_rules(contents: list[tuple[Place, bytes]]) -> None:
     seen = 0
-    for place in each.files():
-        data = content(each, place)
+    for place, data in contents:
         if isinstance(place.node, File) and place.node.binary:
             continue
         text = data.decode("utf-8")
@@ -60,12 +69,12 @@ def test_every_file_reads_by_the_rules(each: Host) -> None:
     assert seen > 500
 
 
-def test_numbers_are_numbers(each: Host) -> None:
-    for place in each.files():
+def test_numbers_are_numbers(contents: list[tuple[Place, bytes]]) -> None:
+    for place, data in contents:
         assert isinstance(place.node, File)
         if isinstance(place.node, Exchange) or place.node.binary or place.node.mode & 0o444 == 0:
             continue
-        value = content(each, place).decode().removesuffix("\n")
+        value = data.decode().removesuffix("\n")
         if LISTS_BY_NAME.fullmatch(place.path):
             assert LIST.fullmatch(value), (place.path, value)
         elif NUMBER_BY_NAME.fullmatch(place.path):
@@ -96,9 +105,39 @@ def test_listing_and_lookup_agree(each: Host) -> None:
             assert len(name.encode("utf-8", "surrogateescape")) <= 255
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "nonsense", "00", "01", "-1", "+1", " 1", "1 ", "1_0", "٣", "32752", "65535", "65536", "99999", "9" * 400, "0x1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "nonsense",
+        "00",
+        "01",
+        "-1",
+        "+1",
+        " 1",
+        "1 ",
+        "1_0",
+        "٣",
+        "32752",
+        "65535",
+        "65536",
+        "99999",
+        "9" * 400,
+        "0x1",
+    ],
+)
 def test_names_that_are_not_there(each: Host, name: str) -> None:
-    for path in ("domains", "domains/0/vcpus", "host/cpus", "host/nodes", "cpupools", "domains/by-name", "domains/by-uuid"):
+    for path in (
+        "domains",
+        "domains/0/vcpus",
+        "host/cpus",
+        "host/nodes",
+        "cpupools",
+        "domains/by-name",
+        "domains/by-uuid",
+    ):
         assert not each.has(f"{path}/{name}"), path
 
 
@@ -123,8 +162,8 @@ def test_what_a_node_prints_it_accepts_and_prints_again(each: Host) -> None:
         try:
             each.put(place, before)
         except XenfsError as problem:
-            assert KEPT_BY_XEN.fullmatch(place.path), (place.path, before, problem)
-            assert isinstance(problem.__cause__, HypercallError), place.path
+            assert KEPT_BY_XEN.fullmatch(place.path), (place.path, before, problem)  # noqa: PT017
+            assert isinstance(problem.__cause__, HypercallError), place.path  # noqa: PT017
         assert content(each, place) == before, place.path
         tried += 1
     assert tried > 100
@@ -141,10 +180,16 @@ def test_walking_and_reading_changes_nothing(each: Host) -> None:
     def state() -> tuple[object, ...]:
         world = each.world
         return (
-            [(d.domid, d.pause_count, d.dying, d.max_pages, d.tot_pages, d.weight, d.cap, d.handle) for d in world.domains_from(0)],
+            [
+                (d.domid, d.pause_count, d.dying, d.max_pages, d.tot_pages, d.weight, d.cap, d.handle)
+                for d in world.domains_from(0)
+            ],
             [[(v.hard, v.soft) for v in d.existing()] for d in world.domains_from(0)],
-            world.console.begins, world.console.ends, world.host.online, sorted(world.host.offlined),
-        )  # fmt: skip
+            world.console.begins,
+            world.console.ends,
+            world.host.online,
+            sorted(world.host.offlined),
+        )
 
     before = state()
     for place in each.files():
@@ -152,19 +197,22 @@ def test_walking_and_reading_changes_nothing(each: Host) -> None:
     assert state() == before
 
 
-def test_nothing_is_read_that_xen_lacks(each: Host) -> None:
+def test_nothing_is_read_that_xen_lacks(each: Host, contents: object) -> None:
     """An absent file beats one that always fails: after a walk nothing is missing but what was asked for to know."""
-    asked_to_know = {"memory_op sharing_op", "memory_op machine_memory_map", "memory_op reserved_device_memory_map",
-                     "memory_op get_sharing_freed_pages", "platform_op get_cpuinfo", "multicall batch", "dm_op nr_vcpus",
-                     "domctl shadow_op"}  # fmt: skip
-    for place in each.files():
-        content(each, place)
+    asked_to_know = {
+        "memory_op sharing_op",
+        "memory_op machine_memory_map",
+        "memory_op reserved_device_memory_map",
+        "memory_op get_sharing_freed_pages",
+        "platform_op get_cpuinfo",
+        "multicall batch",
+        "dm_op nr_vcpus",
+        "domctl shadow_op",
+    }
     assert {name for name, _ in each.xen.calls.missing()} <= asked_to_know
 
 
-def test_pool_is_whole_after_a_walk(each: Host) -> None:
-    for place in each.files():
-        content(each, place)
+def test_pool_is_whole_after_a_walk(each: Host, contents: object) -> None:
     assert each.xen.pool.stat()["in_use"] == 0
 
 
@@ -190,7 +238,9 @@ def test_reference_has_every_path_once() -> None:
                 used.update(matches)
     # No pool of the default host has this scheduler.
     unseen = set(rows) - used
-    assert all(re.fullmatch(r"domains/<d>/(vcpus/<v>/)?sched/(period_us|budget_us|extratime)", row) for row in unseen), unseen
+    assert all(
+        re.fullmatch(r"domains/<d>/(vcpus/<v>/)?sched/(period_us|budget_us|extratime)", row) for row in unseen
+    ), unseen
 
 
 def test_reference_lines_have_five_parts(host: Host) -> None:
@@ -211,7 +261,12 @@ def test_options_cut_the_tree() -> None:
     assert "domains/1/kill" in whole
     assert "domains/1/kill" not in default
     assert "domains/1/kill" in paths(Options(lifecycle=True))
-    debugging = {"host/debug_keys", "host/memory/page_status", "host/memory/soft_offline_page", "host/memory/online_page"}
+    debugging = {
+        "host/debug_keys",
+        "host/memory/page_status",
+        "host/memory/soft_offline_page",
+        "host/memory/online_page",
+    }
     assert debugging <= paths(Options(debug=True)).keys()
     assert not debugging & default.keys()
     assert default.keys() <= whole.keys()
