@@ -48,7 +48,7 @@ def recorded(recording: Recording) -> list[Shown]:
     return [
         Shown(path, section.text, section.error)
         for path, section in recording.sections.items()
-        if path not in ("", "tree") and not path.endswith("/") and about_xen(path)
+        if path not in ("", "sanity", "tree") and not path.endswith("/") and about_xen(path)
     ]
 
 
