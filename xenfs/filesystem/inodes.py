@@ -26,7 +26,7 @@ class Inode:
     def __init__(self, number: pyfuse3.InodeT, node: Node, ids: Ids, name: str, parent: Inode | None) -> None:
         self.number, self.node, self.ids, self.name, self.parent = number, node, ids, name, parent
         self.lookups = 0
-        self.children: dict[str, Inode] = {}
+        self.children: dict[str, Inode] | None = None  # most of ten thousand directories are never looked into
         self.listing: Listing | None = None
 
     @property
@@ -79,7 +79,7 @@ class Inodes:
 
     def enter(self, parent: Inode, name: str, node: Node, ids: Ids) -> Inode:
         """The inode of an entry, known or new; the kernel can mean it by its number once it is held."""
-        inode = parent.children.get(name)
+        inode = parent.children.get(name) if parent.children else None
         if inode is None or inode.node is not node or inode.ids != ids:
             inode = Inode(pyfuse3.InodeT(next(self._numbers)), node, ids, name, parent)
         return inode
@@ -89,6 +89,8 @@ class Inodes:
         if not inode.lookups:
             self._by_number[inode.number] = inode
             if inode.parent is not None:
+                if inode.parent.children is None:
+                    inode.parent.children = {}
                 inode.parent.children[inode.name] = inode
         inode.lookups += 1
 
@@ -101,5 +103,6 @@ class Inodes:
         if inode.lookups <= 0:
             inode.lookups = 0
             del self._by_number[number]
-            if inode.parent is not None and inode.parent.children.get(inode.name) is inode:
-                del inode.parent.children[inode.name]
+            siblings = inode.parent.children if inode.parent else None
+            if siblings and siblings.get(inode.name) is inode:
+                del siblings[inode.name]
