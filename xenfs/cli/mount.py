@@ -103,7 +103,9 @@ def _mountpoint(path: str) -> str:
     except PermissionError:
         raise StartError(f"no permission to look into {where}", errno.EACCES) from None
     except OSError as problem:
-        raise StartError(f"{where} cannot be a mount point: {problem.strerror}", problem.errno or errno.EINVAL) from None
+        raise StartError(
+            f"{where} cannot be a mount point: {problem.strerror}", problem.errno or errno.EINVAL
+        ) from None
     return os.path.realpath(where)
 
 

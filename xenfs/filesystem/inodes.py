@@ -94,6 +94,12 @@ class Inodes:
                 inode.parent.children[inode.name] = inode
         inode.lookups += 1
 
+    def part(self, parent: Inode, name: str) -> None:
+        """The kernel holds a removed name for dead: whatever has it next, or still, gets a new inode."""
+        if parent.children:
+            parent.children.pop(name, None)
+        parent.listing = None
+
     def forget(self, number: int, lookups: int) -> None:
         """The kernel gives back `lookups` of its references; with the last one the number means nothing any more."""
         inode = self._by_number.get(number)

@@ -128,6 +128,8 @@ class Operations(pyfuse3.Operations):
         if remove is None:
             raise XenfsError(f"{parent.path}/{text} cannot be removed", errno.EPERM)
         await self._act(f"{parent.path}/{text}", node, ids, lambda: remove(self.xen, *ids))
+        # A dying domain is there still.
+        self.inodes.part(parent, text)
 
     async def _act(self, path: str, node: Node, ids: Ids, work: Callable[[], Any]) -> None:
         def checked() -> None:
