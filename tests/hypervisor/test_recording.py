@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +132,20 @@ def test_answers_come_in_the_order_of_the_section_then_from_the_nearest_before(m
         backend.section(section)
         assert backend.hypercall(17, (0, 0)) == answer
     xen.close()
+
+
+def test_the_script_records(tmp_path: Path) -> None:
+    """scripts/record on a simulator: what it writes replays, and says whether the host was plausible."""
+    script = Path(__file__).parents[2] / "scripts" / "record"
+    spec = "simulator:domains=2,cpus=2"
+    done = subprocess.run(
+        [sys.executable, script, "out.json.gz", "--hypervisor", spec],
+        env={**os.environ, "XENFS_OUT": str(tmp_path)}, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert "sections" in done.stderr
+    made = Recording.load(tmp_path / "out.json.gz")
+    assert made.sections["sanity"].exchanges
+    assert replay(made) == recorded(made)
 
 
 def test_scrubbing_takes_out_what_identifies_a_machine() -> None:

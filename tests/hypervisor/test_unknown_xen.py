@@ -11,7 +11,7 @@ from worlds import ARCHES, EVERYTHING, Between, Host
 
 from xenfs import options
 from xenfs.abi.numbers import Domctl, Hypercall, Sysctl
-from xenfs.errors import HypercallError
+from xenfs.errors import HypercallError, StartError
 from xenfs.hypervisor import connect
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domctl, platform, sysctl
@@ -217,6 +217,14 @@ def test_lack_of_privilege_is_said() -> None:
     with pytest.raises(HypercallError, match=r"EPERM .*this domain lacks the privilege, or the XSM policy forbids it"):
         physinfo(xen)
     xen.close()
+
+
+@pytest.mark.parametrize("release", ["4.17", "4.23"])
+def test_lack_of_privilege_is_no_doubt_about_a_release(release: str) -> None:
+    sim = Simulator.from_settings(f"xen={release},domains=1")
+    refusing = (Hypercall.sysctl, Hypercall.domctl)
+    with pytest.raises(StartError, match="must run in the control domain"):
+        connect.open_hypervisor(Between(sim, lambda number, args: -errno.EPERM if number in refusing else None))
 
 
 def test_known_releases_are_not_examined() -> None:

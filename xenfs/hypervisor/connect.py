@@ -83,11 +83,12 @@ def _introduced(found: Backend, memory: pool.Pool) -> Hypervisor:
         xen.doubt = _doubt(release, xen.abi.release, *numbers)
     elif any(not answers[name].absent for name in missing):
         xen.doubt = f"Xen {_text(release)} does not accept the interface versions of that release"
+    _privileged(xen, denied=answers["sysctl"].denied)
     if xen.doubt:
         _judge(xen)
     for why in xen.unusable.values():
         log.warning("%s; everything that needs it is left out", why)
-    return _privileged(xen, denied=answers["sysctl"].denied)
+    return xen
 
 
 def _first(likely: int, all_versions: tuple[int, ...]) -> list[int]:
@@ -126,12 +127,12 @@ def _text(release: Version) -> str:
     return ".".join(map(str, release))
 
 
-def _privileged(xen: Hypervisor, *, denied: bool) -> Hypervisor:
+def _privileged(xen: Hypervisor, *, denied: bool) -> None:
     """Refuse to start where Xen says EPERM to the most harmless question about the host."""
     if denied:
         log.warning("the XSM policy of this Xen denies this domain even harmless questions: expect EACCES")
     if denied or "sysctl" in xen.unusable:
-        return xen
+        return
     try:
         sysctl.sched_id(xen)
     except HypercallError as problem:
@@ -141,4 +142,3 @@ def _privileged(xen: Hypervisor, *, denied: bool) -> Hypervisor:
                 errno.EPERM,
             ) from None
         raise
-    return xen
