@@ -35,7 +35,9 @@ TSC = Dir(
     (
         field(_tsc, "mode", _mode, f"How it is kept: {' '.join(_MODES.values())}", of="tsc_mode", tier="B"),
         field(_tsc, "khz", show.dec, "Its frequency, kHz", of="gtsc_khz", tier="B"),
-        field(_tsc, "incarnation", show.dec, "How often it moved between hosts", tier="B"),
+        field(
+            _tsc, "incarnation", show.dec, "How often it was set: 1, and one more for each move between hosts", tier="B"
+        ),
         field(_tsc, "elapsed_ns", show.dec, "How long it has counted, ns", of="elapsed_nsec", tier="B"),
     ),
     when=x86,
