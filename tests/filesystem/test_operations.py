@@ -324,6 +324,22 @@ def test_questions_and_answers(host: Host) -> None:
     trio.run(run)
 
 
+def test_an_answer_is_read_on_from_where_the_question_ended(host: Host) -> None:
+    async def run() -> None:
+        k = kernel(host)
+        in_turn, sought = [(await k.open("host/memory/availheap", os.O_RDWR)).fh for _ in range(2)]
+        for fh in (in_turn, sought):
+            await k.ops.write(fh, 0, b"0 0 0\n")
+        answer = await k.ops.read(sought, 0, 100)
+        assert [await k.ops.read(sought, at, 2) for at in (0, 2, 4, 6)] == [answer[at : at + 2] for at in (0, 2, 4, 6)]
+        assert await k.ops.read(in_turn, 6, 3) == answer[:3]
+        assert await k.ops.read(in_turn, 9, 100) == answer[3:]
+        assert await k.ops.read(in_turn, 6 + len(answer), 100) == b""
+        assert await k.ops.read(in_turn, 0, 100) == answer
+
+    trio.run(run)
+
+
 def test_streams_follow(host: Host) -> None:
     async def run() -> None:
         k = kernel(host)
@@ -382,8 +398,10 @@ def test_rmdir_ends_a_domain(host: Host) -> None:
     async def run() -> None:
         k = kernel(host)
         domains = (await k.lookup("domains")).st_ino
+        before = (await k.lookup("domains/4")).st_ino
         await k.ops.rmdir(domains, b"4", CTX)
         assert host.world.domains[4].dying
+        assert (await k.lookup("domains/4")).st_ino != before, "the kernel shows nothing below an inode it removed"
         assert await refused(k.ops.rmdir(domains, b"0", CTX)) == errno.EINVAL
         assert "itself" in (await k.read("xenfs/error_log")).decode()
         assert await refused(k.ops.rmdir(domains, b"77", CTX)) == errno.ENOENT

@@ -36,16 +36,22 @@ class Transaction(Handle):
     """Asked by one write and answered by reads; a second question on the same open is EBUSY."""
 
     node: Exchange
+    _asked = 0  # bytes of the question: where it left the position of the open file
+    _begin: int | None = None  # the offset of the answer's first byte, known from the first read
 
     def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
-        """The answer; nothing as long as nothing was asked."""
-        return (self._content or b"")[offset : offset + size]
+        """The answer, from offset 0 or from where the question ended (a shell cannot seek); nothing before it."""
+        if self._content is None:
+            return b""
+        if self._begin is None or offset < self._begin:
+            self._begin = self._asked if offset == self._asked else 0
+        return self._content[offset - self._begin :][:size]
 
     def write(self, xen: Hypervisor, data: bytes) -> None:
         """Ask; the answer, or why there is none, is known when this returns."""
         if self._content is not None:
             raise XenfsError("one question for each open of this file", errno.EBUSY)
-        self._content = self.node.ask(xen, self.inode.ids, data)
+        self._content, self._asked = self.node.ask(xen, self.inode.ids, data), len(data)
 
 
 class Follower(Handle):
