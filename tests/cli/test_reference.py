@@ -103,6 +103,9 @@ def test_tree_below_a_path(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines
     assert all(line.startswith("version/") for line in lines)
     assert main(["tree", "versio"]) == 1
+    capsys.readouterr()
+    assert main(["tree", "domains/3/memory"]) == 0
+    assert "domains/<d>/memory/current_kb" in capsys.readouterr().out
 
 
 def test_every_row_can_be_described(capsys: pytest.CaptureFixture[str]) -> None:

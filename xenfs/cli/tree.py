@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import errno
 
-from xenfs.cli.paths import inside
+from xenfs.cli.paths import find, inside
 from xenfs.errors import XenfsError
-from xenfs.nodes.tree import Row, reference
+from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tree import Row, reference, whole
+from xenfs.options import Options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a line for each path there can be: path, mode, tier, hypercall, help."""
-    below = inside(args.path)
+    match = find(whole(Options(), Refusals()), inside(args.path))  # domains/3 is domains/<d>
+    below = match.pattern if match else inside(args.path)
     rows = [row for row in reference() if not below or row.path == below or row.path.startswith(f"{below}/")]
     if not rows:
         raise XenfsError(f"there is nothing below {args.path}: xenfs tree alone lists everything", errno.ENOENT)
