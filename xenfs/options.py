@@ -46,7 +46,13 @@ class Options:
         return found
 
 
-_VALUES: dict[str, Callable[[str], int]] = {"uid": int, "gid": int, "umask": _octal, "pool_max": int}
+# name: (how it is read, lowest, highest). The highest id is one below the one that means "none".
+_VALUES: dict[str, tuple[Callable[[str], int], int, int]] = {
+    "uid": (int, 0, 2**32 - 2),
+    "gid": (int, 0, 2**32 - 2),
+    "umask": (_octal, 0, 0o777),
+    "pool_max": (int, 1 << 20, 1 << 40),
+}
 _FLAGS = frozenset(f.name for f in fields(Options)) - _VALUES.keys()
 # What mount(8) and /etc/fstab add of their own, already true of every xenfs mount or none of our business.
 _IGNORED = frozenset(
@@ -70,12 +76,14 @@ def parse(text: str, **defaults: int) -> Options:
 
 
 def _number(name: str, value: str) -> int:
+    read, low, high = _VALUES[name]
     try:
-        number = _VALUES[name](value)
+        number = read(value) if value.isascii() and value.isdecimal() else -1
     except ValueError:
         number = -1
-    if number < 0:
-        raise StartError(f"mount option {name}= wants a number, not {value!r}", errno.EINVAL)
+    if not low <= number <= high:
+        form = "an octal number to 777" if read is _octal else f"a number from {low} to {high}"
+        raise StartError(f"mount option {name}= wants {form}, not {value!r}", errno.EINVAL)
     return number
 
 

@@ -95,7 +95,7 @@ def about(facts: About) -> Dir:
         (
             File("stat", "Count, errors and times of each operation", read=_calls_stat),
             File("in_flight", "Calls that run now: number, operation, domain, age in ns", read=_in_flight, tier="B"),
-            Stream("log", "The last calls, for xenfs watch", read=_log, follow=_log, tier="B"),
+            Stream("log", "The last calls; a file that is kept open follows them", read=_log, follow=_log, tier="B"),
         ),
     )
     return Dir(

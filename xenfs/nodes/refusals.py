@@ -63,7 +63,9 @@ def _caret(data: bytes, problem: XenfsError | OSError) -> tuple[str, int | None]
         if problem.word and (found := given.find(problem.word)) >= 0:
             at = found
     before = _harmless(given[: at or 0])
-    shown = (before + _harmless(given[at or 0 :]))[:_LONGEST_LINE]
+    shown = before + _harmless(given[at or 0 :])
+    if len(shown) > _LONGEST_LINE:
+        shown = f"{shown[:_LONGEST_LINE]}…"
     return shown, None if at is None or len(before) >= _LONGEST_LINE else len(before)
 
 

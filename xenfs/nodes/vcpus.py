@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from xenfs.abi.numbers import Affinity
-from xenfs.errors import BadInput
+from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domains, domctl
 from xenfs.hypervisor.calls.sysctl import cpu_topology, cpupool, physinfo
@@ -68,7 +69,15 @@ def _set_affinity(which: Affinity) -> Any:
         chosen = asked.applied(now, list(cpu_topology(xen)), "CPU")
         if not chosen:
             raise BadInput("no CPU would be left", at=0)
-        domctl.set_vcpu_affinity(xen, domain.domid, vcpu, which, chosen, nr_cpus)
+        try:
+            domctl.set_vcpu_affinity(xen, domain.domid, vcpu, which, chosen, nr_cpus)
+        except HypercallError as problem:
+            if problem.errno != errno.EINVAL:
+                raise
+            pool = cpupool(xen, domains.info(xen, domain).cpupool)
+            raise BadInput(
+                f"none of these CPUs is in cpupool {pool.id} ({show.ranges(pool.cpus).strip()})", at=0
+            ) from None
 
     return write
 

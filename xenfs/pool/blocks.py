@@ -44,7 +44,7 @@ class Block:
     """Memory for one buffer at a time. Only the one who has it on loan writes to its counters: they need no lock."""
 
     __slots__ = (
-        "base", "bytes_in", "bytes_out", "free", "last", "lent", "mapping", "number", "operation", "raw", "size",
+        "base", "buffer", "bytes_in", "bytes_out", "free", "last", "mapping", "number", "operation", "raw", "size",
         "start", "uses", "zeros",
     )  # fmt: skip
 
@@ -54,9 +54,15 @@ class Block:
         self.free = free  # where it goes on release
         self.zeros = zeros  # what clears it quickly on release; None: release takes more than that
         self.raw: Any = ffi.buffer(ffi.cast(BYTES, start), size)
-        self.lent: Buffer | None = None
+        self.buffer: Buffer | None = None  # of the last use, which is over when it is not live
         self.number = self.uses = self.bytes_in = self.bytes_out = 0
         self.last = self.operation = ""
+
+    @property
+    def lent(self) -> Buffer | None:
+        """The buffer that the block serves now."""
+        buf = self.buffer
+        return buf if buf is not None and buf._live else None
 
     def clear(self, at: int = 0, nbytes: int | None = None) -> None:
         """Zero the block, or nbytes of it from byte `at` on."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable
 from contextlib import ExitStack
 from enum import Enum
+from errno import EINVAL
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,9 @@ from xenfs.pool.buffer import Buffer
 
 if TYPE_CHECKING:
     from xenfs.pool.pool import Pool
+
+
+_pin: Any = ffi.from_buffer
 
 
 class Way(Enum):
@@ -38,11 +41,14 @@ class Bounce:
         self._pool, self._even_failed = pool, even_failed
         self._in = way is Way.IN or way is Way.BOTH
         self._out = way is Way.OUT or way is Way.BOTH
-        user = _pinned(data, writable=self._out)
+        try:  # it cannot be resized as long as this is held
+            user = _pin(data, require_writable=self._out)
+        except (BufferError, ValueError) as problem:
+            raise PoolError(f"cannot bounce a {type(data).__name__}: {problem}", EINVAL) from None
         self._nbytes = len(user) - at if nbytes is None else nbytes
         if at < 0 or self._nbytes < 0 or at + self._nbytes > len(user):
             what = f"{type(data).__name__} of {len(user)} bytes"
-            raise PoolError(f"bytes {at} to {at + self._nbytes} are not in a {what}", errno.EINVAL)
+            raise PoolError(f"bytes {at} to {at + self._nbytes} are not in a {what}", EINVAL)
         self._user, self._pin = user + at, user
 
     def __enter__(self) -> Buffer:
@@ -61,7 +67,10 @@ class Bounce:
             ffi.memmove(self._user, self._lent, self._nbytes)
             buf._block.bytes_out += self._nbytes
         self._user = self._pin = None  # the user may resize it again
-        buf.__exit__(kind, exc, trace)
+        if exc is None:
+            buf.release()
+        else:
+            buf.__exit__(kind, exc, trace)
 
 
 class Bounces:
@@ -81,12 +90,3 @@ class Bounces:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, exc, trace)
-
-
-def _pinned(data: Any, *, writable: bool) -> Any:
-    """The bytes of any contiguous buffer object; it cannot be resized as long as this is held."""
-    pin: Any = ffi.from_buffer
-    try:
-        return pin(data, require_writable=writable)
-    except (BufferError, ValueError) as problem:
-        raise PoolError(f"cannot bounce a {type(data).__name__}: {problem}", errno.EINVAL) from None

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from xenfs.pool.pool import Pool
 
 
+_ALL = slice(None)
+
+
 class Address:
     """Where a buffer lies. Not an integer: only a backend makes one of it, and only while the buffer is live."""
 
@@ -24,7 +27,8 @@ class Address:
         self._buffer = buffer
 
     def __int__(self) -> int:
-        return self._buffer._checked_start("addressed")
+        buf = self._buffer
+        return buf._start if buf._live else buf._checked_start("addressed")
 
     def __repr__(self) -> str:
         return f"<Address of {self._buffer.name}>"
@@ -34,29 +38,30 @@ class Buffer:
     """`nbytes` zeroed bytes that Xen may read and write, until `release` or the end of a `with` block."""
 
     __slots__ = (
-        "_aboard", "_attached", "_block", "_exporter", "_live", "_memory", "_pool", "_start", "_use",
+        "_aboard", "_attached", "_block", "_exporter", "_live", "_memory", "_pool", "_simple", "_start", "_use",
         "nbytes", "operation",
     )  # fmt: skip
 
-    def __init__(self, pool: Pool, block: Block, nbytes: int) -> None:
-        self._pool = pool
-        self._block = block
-        self._start = block.start
-        self._use = block.uses
-        self._live = True
+    def __init__(self, pool: Pool, block: Block) -> None:
+        self._pool, self._block, self._start = pool, block, block.start
+        self._live = False
+        self._use = self.nbytes = 0
+        self.operation = ""
+        self._renew()
+
+    def _renew(self) -> None:
+        self._simple = self._block.zeros is not None  # zeroing is all that release has to do
         self._memory: memoryview | None = None
         self._exporter: Any = None
         self._attached: dict[int, tuple[Buffer, int]] | None = None
         self._aboard: list[Buffer] | None = None
-        self.nbytes = nbytes
-        self.operation = ""
 
     # What it is
 
     @property
     def name(self) -> str:
         """What messages call it: the block's number, which use of the block this is, and the size."""
-        return f"buffer {self._block.number}.{self._use} of {self.nbytes} bytes"
+        return f"buffer {self._block.number}.{self._use or self._block.uses} of {self.nbytes} bytes"
 
     @property
     def live(self) -> bool:
@@ -89,7 +94,8 @@ class Buffer:
     @property
     def address(self) -> Address:
         """Where it lies, as a type of its own."""
-        self._checked_start("addressed")
+        if not self._live:
+            self._checked_start("addressed")
         return Address(self)
 
     @property
@@ -99,6 +105,7 @@ class Buffer:
         if self._memory is None:
             self._exporter = ffi.buffer(ffi.cast(BYTES, self._start), self.nbytes)
             self._memory = memoryview(self._exporter)
+            self._simple = False
         return self._memory
 
     def __buffer__(self, flags: int) -> memoryview:
@@ -128,7 +135,7 @@ class Buffer:
 
     def cast(self, ffi: Any, ctype: Any) -> Any:
         """The same without looking at sizes: a cffi pointer of a type that the caller has at hand."""
-        return ffi.cast(ctype, self._checked_start("viewed"))
+        return ffi.cast(ctype, self._start if self._live else self._checked_start("viewed"))
 
     def attach(self, view: Any, field: FieldPath, other: Buffer | None, needs: int = 0) -> None:
         """Let a guest handle of a struct that lies in this buffer point to another live buffer, or to nothing.
@@ -144,6 +151,7 @@ class Buffer:
             raise PoolError(f"{field} does not lie in {self.name}", errno.EINVAL)
         point(handle, 0 if other is None else other._start)
         attached = self._attached = self._attached or {}
+        self._simple = False
         if other is None:
             attached.pop(place, None)
         else:
@@ -158,13 +166,12 @@ class Buffer:
         except KeyError:
             raise self._pool._refusal(self, "released") from None
         self._live = False
-        block = self._block
-        if self._memory is not None or block.zeros is None:
+        if self._simple:
+            block = self._block
+            block.raw[_ALL] = block.zeros
+            block.free.append(block)
+        else:
             self._pool._give_back(self)
-            return
-        block.raw[:] = block.zeros
-        block.lent = None
-        block.free.append(block)
 
     def __enter__(self) -> Buffer:
         return self
@@ -201,3 +208,13 @@ def _holders(owner: Any) -> int:
 
 
 _NOBODY = _holders(SimpleNamespace(_exporter=ffi.buffer(ffi.new("char[1]"))))
+
+
+def _alone() -> int:
+    block = SimpleNamespace(buffer=SimpleNamespace())
+    buf = block.buffer
+    return sys.getrefcount(buf)
+
+
+ALONE = _alone() if getattr(sys, "_is_gil_enabled", lambda: True)() else -1
+"""What sys.getrefcount(buf) says of a block's buffer that only the block and one variable refer to."""

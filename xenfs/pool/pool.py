@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable
+from sys import getrefcount
 from types import TracebackType
 from typing import Any
 
@@ -14,7 +15,7 @@ from xenfs.errors import BadAddress, PoolError
 from xenfs.pool import zones
 from xenfs.pool.blocks import BYTES, Block, ffi
 from xenfs.pool.bounce import Bounce, Bounces, Way
-from xenfs.pool.buffer import Buffer
+from xenfs.pool.buffer import ALONE, Buffer
 from xenfs.pool.custody import Custody
 from xenfs.pool.pages import PAGE, Pages, plug
 from xenfs.pool.stock import Stock
@@ -50,8 +51,12 @@ class Pool(Custody):
             block = self._quick[nbytes + 63 >> 6].pop() if align == 8 else self._fetched(nbytes, align)
         except LookupError:
             block = self._fetched(nbytes, align)
+        buf = block.buffer
+        if buf is None or getrefcount(buf) != ALONE:
+            buf = self._fresh(block)
         block.uses += 1
-        buf = block.lent = Buffer(self, block, nbytes)
+        buf.nbytes = nbytes
+        buf._live = True
         live = self._live
         live.add(buf)
         lent = len(live) + len(self._flying)
@@ -73,7 +78,7 @@ class Pool(Custody):
         """The bytes at an address, all in one buffer on loan; else BadAddress. How a simulated Xen gets at them."""
         block = self._stock.block_at(address)
         buf = None if block is None else block.lent
-        if buf is None or not buf._live or nbytes < 0 or not buf._start <= address <= buf._start + buf.nbytes - nbytes:
+        if buf is None or nbytes < 0 or not buf._start <= address <= buf._start + buf.nbytes - nbytes:
             raise BadAddress(address, nbytes)
         return memoryview(ffi.buffer(ffi.cast(BYTES, address), nbytes))
 
@@ -138,6 +143,14 @@ class Pool(Custody):
 
     # The slower ways
 
+    def _fresh(self, block: Block) -> Buffer:
+        """A new object for a block: somebody still holds the one of its last use, which is to stay released."""
+        last = block.buffer
+        if last is not None:
+            last._use = block.uses
+        buf = block.buffer = Buffer(self, block)
+        return buf
+
     def _fetched(self, nbytes: int, align: int) -> Block:
         if self._dead:
             raise PoolError(f"no buffer of {nbytes} bytes: {self._dead}", errno.EPERM)
@@ -157,6 +170,7 @@ class Pool(Custody):
             violation = zones.inspect_free(block)
             if violation is None:
                 block.start = block.base + front
+                self._fresh(block)
                 block.clear(front, nbytes)
                 return block
             self._report(violation)  # and never lend this block again
@@ -172,11 +186,11 @@ class Pool(Custody):
             zones.paint(block, 0, block.size)
             block.last, block.operation = buf.name, buf.operation
             if violation is not None:
-                block.lent = None
                 self._report(violation)
                 return
         else:
             block.clear()
+            buf._renew()
         self._stock.put_away(block)
 
     def _sweep(self) -> None:

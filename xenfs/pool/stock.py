@@ -71,7 +71,6 @@ class Stock:
 
     def put_away(self, block: Block) -> None:
         """Take a cleared block back; idle large mappings beyond `keep_idle` bytes go back to the system whole."""
-        block.lent = None
         if block.free is not self._idle:
             block.free.append(block)
             return
