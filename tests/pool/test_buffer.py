@@ -91,6 +91,27 @@ def test_a_stale_buffer_stays_stale_when_its_memory_is_lent_again(pool: Pool) ->
         assert bytes(new) == bytes(200)
 
 
+def test_an_object_serves_again_only_when_nobody_holds_it(pool: Pool) -> None:
+    held = pool.take(200)
+    name, address = held.name, held.address
+    held.release()
+    others = [pool.take(200) for _ in range(64)]
+    assert all(other is not held for other in others)
+    assert len({id(other) for other in others}) == 64
+    for other in others:
+        other.release()
+    assert held.name == name
+    del held, other, others
+    with pytest.raises(PoolError, match="released before"):
+        int(address)  # an address holds its buffer, too
+
+    def use() -> int:
+        with pool.take(200) as buf:
+            return id(buf)
+
+    assert use() == use()  # nothing is made anew in steady state
+
+
 def test_fill_takes_any_buffer_object_at_any_place(pool: Pool) -> None:
     with pool.take(16) as buf:
         buf.fill(b"ab")

@@ -29,18 +29,23 @@ class Way(Enum):
     BOTH = "both"
 
 
+_IN, _OUT, _BOTH = Way.IN, Way.OUT, Way.BOTH  # to look a member up takes longer than to zero a page
+
+
 class Bounce:
     """A context manager: a buffer as long as a part of `data`, copied from it and back to it as `way` says.
 
     Nothing is copied back when the block ends in an exception, unless `even_failed`.
     """
 
+    __slots__ = ("_buffer", "_even_failed", "_in", "_lent", "_nbytes", "_out", "_pin", "_pool", "_user")
+
     def __init__(
         self, pool: Pool, data: Any, way: Way, at: int = 0, nbytes: int | None = None, even_failed: bool = False
     ) -> None:
         self._pool, self._even_failed = pool, even_failed
-        self._in = way is Way.IN or way is Way.BOTH
-        self._out = way is Way.OUT or way is Way.BOTH
+        self._in = way is _IN or way is _BOTH
+        self._out = way is _OUT or way is _BOTH
         try:  # it cannot be resized as long as this is held
             user = _pin(data, require_writable=self._out)
         except (BufferError, ValueError) as problem:
@@ -49,7 +54,7 @@ class Bounce:
         if at < 0 or self._nbytes < 0 or at + self._nbytes > len(user):
             what = f"{type(data).__name__} of {len(user)} bytes"
             raise PoolError(f"bytes {at} to {at + self._nbytes} are not in a {what}", EINVAL)
-        self._user, self._pin = user + at, user
+        self._user, self._pin = user + at if at else user, user
 
     def __enter__(self) -> Buffer:
         self._buffer = buf = self._pool.take(self._nbytes)
