@@ -38,6 +38,13 @@ def test_a_buffer_in_flight_is_not_given_back(pool: Pool) -> None:
     buf.release()
 
 
+def test_a_buffer_that_does_not_fly_cannot_land(pool: Pool) -> None:
+    with pool.take(64) as buf:
+        with pytest.raises(PoolError, match="cannot be landed: no hypercall is using it"):
+            pool.retire_flight((buf,))
+        assert pool.stat()["in_use"] == 1
+
+
 def test_a_flight_ends_when_the_call_fails(pool: Pool) -> None:
     with pool.take(64) as buf, pytest.raises(KeyError), pool.admitted((buf,)):
         raise KeyError
@@ -77,6 +84,20 @@ def test_a_buffer_of_another_pool_is_refused(pool: Pool) -> None:
 def test_the_same_buffer_cannot_be_two_arguments(pool: Pool) -> None:
     with pool.take(64) as buf:
         assert refused(pool, buf, buf).errno == errno.EBUSY
+
+
+def test_buffers_may_be_held_across_calls_and_refreshed_in_place(pool: Pool, ffi: cffi.FFI) -> None:
+    with pool.take(4096) as rows:
+        buf, op = attached(pool, ffi, rows, 4096)
+        before = pool.stat()
+        for count in range(100):
+            op.cmd = count
+            with pool.admitted((buf,)) as (address,):
+                pool.locate(address, 4)
+                pool.locate(int(rows.address), 4096)[:4] = bytes([count] * 4)
+            assert rows.memory[0] == count
+        assert pool.stat() == before  # nothing taken, nothing copied
+        buf.release()
 
 
 # Guest handles

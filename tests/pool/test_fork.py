@@ -40,7 +40,8 @@ def in_child(work: Callable[[], None]) -> int:
 def test_a_child_is_refused_and_survives(pages: Pages) -> None:
     ffi = cffi.FFI()
     with Pool(pages) as pool:
-        buf, large = pool.take(200), pool.take(1 << 20)
+        buf, large, flying = pool.take(200), pool.take(1 << 20), pool.take(64)
+        pool.admit((flying,))
         buf.fill(b"parent")
         memory, raw = buf.memory, buf.cast(ffi, "char *")
 
@@ -57,6 +58,11 @@ def test_a_child_is_refused_and_survives(pages: Pages) -> None:
                     use()
             with pytest.raises(PoolError, match="forked child"):
                 buf.__exit__(None, None, None)
+            with pytest.raises(PoolError, match="forked child"):
+                pool.retire_flight((flying,))
+            pool.trim()
+            pool.close()
+            assert pool.stat()["in_use"] == 0
             with pytest.raises(ValueError, match="released"):
                 memory[0]
             assert raw[0] == b"\0"  # neither a SIGSEGV nor the parent's bytes
@@ -66,8 +72,9 @@ def test_a_child_is_refused_and_survives(pages: Pages) -> None:
         assert bytes(buf)[:6] == b"parent"
         with pool.take(64):
             pass
-        buf.release()
-        large.release()
+        pool.retire_flight((flying,))
+        for each in (buf, large, flying):
+            each.release()
 
 
 def test_a_child_that_drops_the_pool_unmaps_nothing_of_its_own(pages: Pages) -> None:

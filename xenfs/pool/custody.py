@@ -58,6 +58,8 @@ class Custody:
         live, flying = self._live, self._flying
         for arg in args:
             if not isinstance(arg, int):
+                if arg not in flying:
+                    raise self._refusal(arg, "landed")
                 if arg._aboard:
                     self._land(arg)
                 flying.remove(arg)
@@ -99,10 +101,10 @@ class Custody:
 
     def _turn_back(self, args: tuple[Any, ...], admitted: int, problem: Exception) -> NoReturn:
         """Take the buffers among the first `admitted` arguments out of flight again, and say what was wrong."""
+        if not isinstance(problem, PoolError):
+            problem = self._refusal(args[admitted], "passed to Xen")
         self.retire_flight(args[:admitted])
-        if isinstance(problem, PoolError):
-            raise problem
-        raise self._refusal(args[admitted], "passed to Xen") from None
+        raise problem from None
 
     def _refuse_address(self, number: int) -> None:
         if self._stock.block_at(number) is not None:
@@ -117,6 +119,8 @@ class Custody:
             return PoolError(f"{cannot}: it belongs to another pool", errno.EINVAL)
         if self._dead:
             return PoolError(f"{cannot}: {self._dead}", errno.EPERM)
+        if thing in self._live:
+            return PoolError(f"{cannot}: no hypercall is using it", errno.EINVAL)
         if thing._live:
             return PoolError(f"{cannot}: a hypercall is using it", errno.EBUSY)
         return PoolError(f"{cannot}: it was released before", errno.ESTALE)

@@ -47,7 +47,7 @@ class Pool(Custody):
 
     def take(self, nbytes: int, *, align: int = 8) -> Buffer:
         """Borrow nbytes, zeroed. No lock is taken where a buffer of that size is free: a list's pop is atomic."""
-        try:
+        try:  # in steps of 64 bytes
             block = self._quick[nbytes + 63 >> 6].pop() if align == 8 else self._fetched(nbytes, align)
         except LookupError:
             block = self._fetched(nbytes, align)
@@ -118,8 +118,9 @@ class Pool(Custody):
 
     def trim(self) -> None:
         """Give mappings back that served one large buffer and are idle; a few of them are kept otherwise."""
-        self._sweep()
-        self._stock.trim()
+        if not self._dead:
+            self._sweep()
+            self._stock.trim()
 
     def close(self) -> None:
         """Give all memory back. EBUSY, and nothing happens, as long as any buffer or view is about."""
