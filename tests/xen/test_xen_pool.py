@@ -226,7 +226,9 @@ def test_a_page_that_the_kernel_moves(backend: Privcmd, pool: Pool, tell: Tell) 
                 pool.count_retry((buf,))
                 mended += write_to(backend, address) == 0
     faults = pool.stat()["efault_retries"]
-    tell(f"{pool.pages.name}: {moved} of 64 pages moved; {faults} EFAULT, {still} again, {mended} not when touched")
+    tell(
+        f"{pool.pages.name}: {moved} of 64 pages moved; {faults} EFAULT, {still} again at once, {mended} not when touched"
+    )
     assert mended == faults
     if not pool.pages.faults:
         assert moved == faults == 0
@@ -253,7 +255,9 @@ def test_real_hypercalls_while_pages_are_moved(backend: Privcmd, pool: Pool, tel
         finally:
             stop.set()
             thread.join()
-    tell(f"{pool.pages.name}: {calls} hypercalls, {moves[0]} moves of their page, {faults} EFAULT, {worst} in a row")
+    tell(
+        f"{pool.pages.name}: {calls} hypercalls beside {moves[0]} moves of their page, {faults} EFAULT, {worst} in a row"
+    )
     assert faults == 0 or pool.pages.faults
 
 
