@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import cffi
 import pytest
@@ -33,7 +33,6 @@ pytestmark = [
 
 SECONDS = float(os.environ.get("XENFS_POOL_SECONDS", "15"))
 PAGES = 256
-MADV_SOFT_OFFLINE = 101  # move what is in a page elsewhere and never use the page again
 
 ffi = cffi.FFI()
 ffi.cdef("int mlock(const void *start, size_t nbytes); int munlock(const void *start, size_t nbytes);")
@@ -82,7 +81,7 @@ def ask(backend: Privcmd, pool: Pool, buf: Buffer) -> int:
             if result != -errno.EFAULT:
                 assert result == 0
                 return faults
-            pool.count_retry((buf,))
+            pool.count_retry()
     raise AssertionError("Xen answered EFAULT a hundred times")
 
 
@@ -100,15 +99,6 @@ def frames(start: int) -> int:
     with open("/proc/self/pagemap", "rb") as pagemap:
         pagemap.seek(start // PAGE * 8)
         return int.from_bytes(pagemap.read(8), "little") & (1 << 55) - 1
-
-
-def move(pool: Pool, address: int) -> bool:
-    """Let the kernel move one page of the pool to another frame, if it can."""
-    mapping = pool._stock.block_at(address).mapping  # type: ignore[union-attr]
-    before = frames(address)
-    with suppress(OSError):
-        mapping.memory.madvise(MADV_SOFT_OFFLINE, address - mapping.start, PAGE)
-    return frames(address) != before
 
 
 @contextmanager
@@ -211,54 +201,6 @@ def test_real_hypercalls_under_memory_compaction(backend: Privcmd, pool: Pool, t
     assert pool.stat()["efault_retries"] == faults
     if not pool.pages.faults:
         assert (faults, moved) == (0, 0)
-
-
-def test_a_page_that_the_kernel_moves(backend: Privcmd, pool: Pool, tell: Tell) -> None:
-    """The seed's third point, page by page: locked memory can be moved to another frame, the device's cannot."""
-    with pool.take(64 * PAGE) as buf:
-        start = int(buf.address)
-        moved = still = mended = 0
-        for address in range(start, start + 64 * PAGE, PAGE):
-            moved += move(pool, address)
-            first, second = write_to(backend, address), write_to(backend, address)
-            still += first == second == -errno.EFAULT
-            if first:
-                pool.count_retry((buf,))
-                mended += write_to(backend, address) == 0
-    faults = pool.stat()["efault_retries"]
-    tell(
-        f"{pool.pages.name}: {moved} of 64 pages moved; {faults} EFAULT, {still} again at once, {mended} not when touched"
-    )
-    assert mended == faults
-    if not pool.pages.faults:
-        assert moved == faults == 0
-
-
-def test_real_hypercalls_while_pages_are_moved(backend: Privcmd, pool: Pool, tell: Tell) -> None:
-    stop = threading.Event()
-    moves = [0]
-
-    def mover() -> None:
-        while not stop.is_set():
-            moves[0] += move(pool, start)
-
-    with pool.take(PAGE) as buf:
-        start = int(buf.address)
-        thread = threading.Thread(target=mover)
-        thread.start()
-        calls = faults = worst = 0
-        end = time.monotonic() + SECONDS / 3
-        try:
-            while time.monotonic() < end:
-                again = ask(backend, pool, buf)
-                calls, faults, worst = calls + 1, faults + again, max(worst, again)
-        finally:
-            stop.set()
-            thread.join()
-    tell(
-        f"{pool.pages.name}: {calls} hypercalls beside {moves[0]} moves of their page, {faults} EFAULT, {worst} in a row"
-    )
-    assert faults == 0 or pool.pages.faults
 
 
 def test_real_hypercalls_in_a_fork_storm(backend: Privcmd, pool: Pool, tell: Tell) -> None:
