@@ -91,3 +91,8 @@ def pending() -> list[str]:
     """Patterns of entries that are newer than the recordings; kept short by recording again."""
     lines = PENDING.read_text().splitlines() if PENDING.exists() else []
     return [line for line in lines if line and not line.startswith("#")]
+
+
+def is_pending(path: str) -> bool:
+    """Whether a path's pattern, or that of a directory that it is in, is in pending.txt."""
+    return any(path == each or (each.endswith("/") and path.startswith(each)) for each in pending())

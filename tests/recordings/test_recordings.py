@@ -1,0 +1,178 @@
+"""What real Xens answered, replayed for every node, and held against what the simulator pretends.
+
+Recorded with scripts/record in a dom0 of scripts/on-xen, on Debian's hypervisors, with a PV and a PVH guest (PVH only
+on arm64). After a change of what a node asks: record again. Until then a new entry's pattern is in pending.txt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from replayed import FILES, is_pending, pattern, pending, recorded, replay
+from worlds import Host
+
+from xenfs.errors import errno_name
+from xenfs.hypervisor.connect import open_hypervisor
+from xenfs.hypervisor.recording import Question, Recording
+from xenfs.hypervisor.replay import Replay
+from xenfs.hypervisor.sanity import doubts
+from xenfs.nodes.base import Dir, File, Stream
+from xenfs.nodes.contents import about_xen
+from xenfs.pool import Buffer, Pool
+
+# What the simulator has beyond Debian's Xen, on purpose.
+SIMULATOR_ONLY = re.compile(r"(host|hypfs)/params/pretended-.*")  # of types that no real parameter happens to have
+FLAT = re.compile(r"host/info|.*/info|version/compile_info|.*/meminfo")
+NESTED = re.compile(r"domains/stat|.*/vcpu_stat")
+ids = [path.name.removesuffix(".json.gz") for path in FILES]
+each_recording = pytest.mark.parametrize("path", FILES, ids=ids)
+
+
+@cache
+def load(path: Path) -> Recording:
+    return Recording.load(path)
+
+
+def simulated(path: Path) -> Host:
+    """A pretended host of the same release and architecture, about as large, and built as Debian builds Xen."""
+    release, arch = path.name.removesuffix(".json.gz").split("-")
+    guests = 3 if arch == "x86_64" else 2
+    return Host(f"xen={release},arch={arch},nodes=1,cpus=2,domains={guests},memory=4,sharing=off")
+
+
+def test_real_xens_were_recorded() -> None:
+    assert {"4.14-x86_64", "4.17-x86_64"} <= set(ids)
+    assert sum(path.stat().st_size for path in FILES) < 3_000_000
+
+
+def test_what_is_recorded_is_not_pending() -> None:
+    """An entry that every recording has needs no exception any more."""
+    common = set.intersection(*({pattern(shown.path) for shown in recorded(load(path))} for path in FILES))
+    assert not sorted(filter(is_pending, common)), f"of {pending()}"
+
+
+@each_recording
+def test_every_node_shows_what_it_showed(path: Path) -> None:
+    newer: list[str] = []
+    recording = load(path)
+    now = {shown.path: shown for shown in replay(recording, newer)}
+    for then in recorded(recording):
+        assert then.path in now, f"{then.path} is not there any more"
+        assert now[then.path] == then
+        assert then.error in (None, "ENOENT"), f"{then.path} could not be read: {then.error}"
+    known = {pattern(then.path) for then in recorded(recording)}
+    unknown = sorted(each for each in {pattern(each) for each in newer} - known if not is_pending(each))
+    assert not unknown, f"not recorded: run scripts/record, or note in {path.parent.name}/pending.txt: {unknown}"
+
+
+@each_recording
+def test_a_real_xen_is_plausible(path: Path) -> None:
+    """What an unknown Xen is judged by does not doubt a real one."""
+    if "sanity" not in load(path).sections:
+        pytest.skip("made before recordings had this")
+    backend = Replay(load(path))
+    xen = open_hypervisor(backend)
+    backend.section("sanity")
+    assert doubts(xen) == {}
+    assert xen.verified
+    xen.close()
+
+
+@each_recording
+def test_nothing_in_it_identifies_a_machine(path: Path) -> None:
+    """No network address, and UUIDs only as the scrubbing made them up."""
+    recording = load(path)
+    texts = [name + (section.text or "") for name, section in recording.sections.items()]
+    every = "\n".join([*texts, *map(str, (recording.store or {}).items())])
+    assert not re.findall(r"\b(?!00:16:3e:00:00:00)(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b(?!:)(?<!:.{17})", every)
+    for found in re.findall(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", every):
+        assert found.startswith("00000000-0000-"), found
+
+
+@each_recording
+def test_the_simulator_has_the_same_nodes(path: Path) -> None:
+    with simulated(path) as host:
+        pretended = {pattern(p.path) for p in host.walk() if about_xen(p.path) and not isinstance(p.node, Dir)}
+    real = {pattern(shown.path) for shown in recorded(load(path))}
+    assert not sorted(real - pretended), "a real Xen has more"
+    odd = sorted(each for each in pretended - real if not SIMULATOR_ONLY.fullmatch(each) and not is_pending(each))
+    assert not odd, "the simulator has more"
+
+
+@each_recording
+def test_the_simulator_has_the_same_keys_and_kinds(path: Path) -> None:
+    with simulated(path) as host:
+        pretended: dict[str, set[tuple[str, ...]]] = {}
+        for place in host.files():
+            if about_xen(place.path) and not isinstance(place.node, Stream):
+                assert isinstance(place.node, File)
+                text = place.node.produce(host.xen, place.ids).decode("utf-8", "surrogateescape")
+                pretended.setdefault(pattern(place.path), set()).update(shape(place.path, text))
+    odd = []
+    for shown in recorded(load(path)):
+        known = pretended.get(pattern(shown.path))
+        if known and shown.text:
+            odd += [(shown.path, each, sorted(known)) for each in shape(shown.path, shown.text) if each not in known]
+    assert not odd
+
+
+def shape(path: str, text: str) -> Iterator[tuple[str, ...]]:
+    """What stays of a text when its values are taken out; nothing of an empty one."""
+    lines = text.splitlines()
+    if FLAT.fullmatch(path):
+        yield tuple(line.split(" ", 1)[0] for line in lines)
+    elif NESTED.fullmatch(path):
+        for line in lines:
+            yield tuple(word.split("=")[0] for word in line.split(" ")[1:])
+    elif len(lines) == 1:
+        yield (kind(lines[0]),)
+
+
+def kind(value: str) -> str:
+    """A coarse type of a single value."""
+    if re.fullmatch(r"-?\d+", value):
+        return "number"
+    return "hex" if re.fullmatch(r"0x[0-9a-f]+", value) else "text"
+
+
+@each_recording
+def test_the_simulator_answers_the_same_questions(path: Path) -> None:
+    """Every question of the recording, byte for byte: the same errno, or success in both."""
+    asked = {each: answer.result for section in load(path).sections.values() for each, answer in section.exchanges}
+    odd = []
+    with simulated(path) as host:
+        for question, real in asked.items():
+            pretended = ask(host, question)
+            if (real < 0 or pretended < 0) and real != pretended:
+                odd.append(f"{describe(question)}: real {outcome(real)}, simulator {outcome(pretended)}")
+    assert not odd
+
+
+def ask(host: Host, question: Question) -> int:
+    """Make a recorded hypercall once more, here."""
+    pool: Pool = host.xen.pool
+    buffers: list[Buffer] = [pool.take(len(memory.data)) for memory in question.memory]
+    try:
+        for buf, memory in zip(buffers, question.memory, strict=True):
+            buf.fill(memory.data)
+            for place, number in memory.handles:
+                buf.fill(int(buffers[number].address).to_bytes(8, "little"), place)
+        raw = [int(buffers[int(arg[1:])].address) if isinstance(arg, str) else arg for arg in question.args]
+        return host.sim.hypercall(question.number, tuple(raw))
+    finally:
+        for buf in buffers:
+            buf.release()
+
+
+def describe(question: Question) -> str:
+    """A question for a person."""
+    head = question.memory[0].data[:24].hex(" ", 4) if question.memory else ""
+    return f"hypercall {question.number} {question.args} {head}"
+
+
+def outcome(result: int) -> str:
+    return errno_name(-result) if result < 0 else str(result)
