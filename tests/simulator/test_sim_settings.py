@@ -42,12 +42,19 @@ def test_point_releases_and_releases_to_come(given: str, series: str, point: int
         ("speed=fast", "speed is a number"),
         ("speed=nan", "speed is a number"),
         ("hypfs=maybe", "hypfs is on or off"),
+        ("profile=rich", "profile is default or bare or full"),
         ("cpus=2,nodes=4", "4 nodes need at least as many CPUs"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(text: str, says: str) -> None:
     with pytest.raises(StartError, match=says):
         parse(text)
+
+
+def test_a_profile_stands_for_settings_that_can_still_be_given() -> None:
+    assert not parse("profile=bare").hypfs
+    assert parse("profile=bare,hypfs=on").hypfs
+    assert parse("hypfs=on,profile=bare").hypfs
 
 
 def test_every_setting_is_in_the_help() -> None:

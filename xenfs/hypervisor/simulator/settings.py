@@ -1,4 +1,4 @@
-"""What a simulated host can be told to be: "xen=4.17,arch=x86_64,domains=12,cpus=8,nodes=2"."""
+"""What a simulated host can be told to be: "xen=4.17,arch=x86_64,domains=12,cpus=8,nodes=2,profile=full"."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ POINT_RELEASES = {
     "4.14": 6, "4.15": 7, "4.16": 7, "4.17": 7, "4.18": 6, "4.19": 6, "4.20": 4, "4.21": 2, "4.22": 0,
 }  # fmt: skip
 
+# Settings that go together by one word. What is said beside that word comes first.
+PROFILES: dict[str, dict[str, object]] = {
+    "default": {},
+    "bare": {"hypfs": False, "sharing": False},
+    "full": {},
+}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -24,6 +31,7 @@ class Settings:
     cpus: int = 8
     nodes: int = 0
     memory: int = 32
+    profile: str = "default"
     seed: int = 1
     speed: float = 1.0
     dom0: str = "pv"
@@ -64,6 +72,7 @@ domains=12      domains, the control domain included (1 to 10000)
 cpus=8          physical CPUs (1 to 4096)
 nodes=2         NUMA nodes (1 to 64, not more than CPUs)
 memory=32       GiB of memory, raised where the domains need more
+profile=default bare: a Xen built without what can be left out; full: with all that can be there
 seed=1          another number makes another host
 speed=1         how fast time goes by: 60 lets a minute pass in a second
 dom0=pv         or pvh
@@ -83,7 +92,8 @@ def parse(text: str) -> Settings:
         if not equals or not value:
             raise StartError(f"the simulator's setting {key} needs a value, as in {key}={_example(key)}")
         given[key] = _PARSERS[key](key, value)
-    return _consistent(Settings(**given))  # type: ignore[arg-type]
+    profile = PROFILES[str(given.get("profile", "default"))]
+    return _consistent(Settings(**{**profile, **given}))  # type: ignore[arg-type]
 
 
 def _example(key: str) -> object:
@@ -149,6 +159,7 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "cpus": _integer(1, 4096),
     "nodes": _integer(1, 64),
     "memory": _integer(4, 1 << 16),
+    "profile": _one_of(*PROFILES),
     "seed": _integer(0, (1 << 63) - 1),
     "speed": _speed,
     "dom0": _one_of("pv", "pvh"),
