@@ -16,7 +16,8 @@ def nr_vcpus(xen: Hypervisor, domid: int) -> int:
 
     EPERM for one's own domain, EINVAL for a PV domain.
     """
-    return int(_dm_op(xen, NR_VCPUS, domid).u.nr_vcpus.vcpus)
+    answer = _dm_op(xen, NR_VCPUS, domid)
+    return int(answer.u.nr_vcpus.vcpus)
 
 
 def _dm_op(xen: Hypervisor, op: Operation, domid: int) -> Any:

@@ -22,7 +22,7 @@ def parameters(xen: Hypervisor, domid: int, sched_id: int) -> Any:
     """What scheduler `sched_id` holds for a domain: weight and cap, or period and budget in us; scheduler_op."""
     arm, _ = PARAMETERS[sched_id]
     found = domctl(xen, SCHEDULER_OP, domid, "scheduler_op", sched_id=sched_id, cmd=DomctlSched.getinfo)
-    return getattr(found.u, arm)
+    return xen.abi.copy(getattr(found.u, arm))
 
 
 def set_parameters(xen: Hypervisor, domid: int, sched_id: int, **values: int) -> None:

@@ -213,4 +213,4 @@ def pool_parameters(xen: Hypervisor, pool: Cpupool) -> Any:
         xen, SCHEDULER_OP, "scheduler_op",
         cpupool_id=pool.id, sched_id=pool.sched_id, cmd=SysctlSched.getinfo,
     )  # fmt: skip
-    return arm.u.sched_credit2 if pool.sched_id == SchedId.CREDIT2 else arm.u.sched_credit
+    return xen.abi.copy(arm.u.sched_credit2 if pool.sched_id == SchedId.CREDIT2 else arm.u.sched_credit)
