@@ -97,7 +97,10 @@ def guest(request: pytest.FixtureRequest, mount: Mount, no_peers: str) -> Iterat
     if not REAL:
         yield _simulated(mount, "web-2")
         return
-    made = bare(request.getfixturevalue("xen"), 0, vcpus=2) if no_peers else created_by_xl("changed", "/guest/pvh.cfg")
+    if no_peers:
+        made = bare(request.getfixturevalue("xen"), 0, vcpus=2)
+    else:
+        made = created_by_xl("changed", "/guest/pvh.cfg", booted=True)
     try:
         yield made
     finally:

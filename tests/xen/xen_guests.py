@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from xenfs.abi.numbers import CreateFlag, Domctl
 from xenfs.errors import HypercallError
@@ -19,6 +20,7 @@ from xenfs.hypervisor.calls.control import domctl, domctl_op
 CREATE = domctl_op(Domctl.createdomain, repeatable=False)
 MAX_VCPUS = domctl_op(Domctl.max_vcpus)
 PAUSE_S = 0.1
+BOOT_S = 400.0  # under emulation, beside other guests
 
 
 @dataclass
@@ -80,9 +82,15 @@ def end(xen: Hypervisor, domid: int) -> None:
             raise
 
 
-def created_by_xl(name: str, config: str) -> Guest:
-    """A guest with a kernel in it, paused at its first instruction."""
-    subprocess.run(["xl", "create", "-p", config, f'name="{name}"'], check=True, timeout=120, capture_output=True)
+def created_by_xl(name: str, config: str, *, booted: bool = False) -> Guest:
+    """A guest with a kernel in it: paused at its first instruction, or up, idle and safe to be paused.
+
+    A kernel that is paused while it measures its clocks may find them broken, and reboot: in another domain, then.
+    """
+    words = [config, f'name="{name}"', 'on_reboot="destroy"']
+    if booted:
+        _console(name).unlink(missing_ok=True)
+    subprocess.run(["xl", "create", *([] if booted else ["-p"]), *words], check=True, timeout=120, capture_output=True)
     said = subprocess.run(["xl", "domid", name], check=True, timeout=60, capture_output=True, text=True)
     domid = said.stdout.strip()
 
@@ -90,4 +98,11 @@ def created_by_xl(name: str, config: str) -> Guest:
         with contextlib.suppress(subprocess.CalledProcessError):
             subprocess.run(["xl", "destroy", domid], check=True, timeout=120, capture_output=True)
 
+    if booted:
+        eventually(lambda: _console(name).exists() and b"GUEST-UP" in _console(name).read_bytes(), BOOT_S, "it is up")
     return Guest(int(domid), name, destroy)
+
+
+def _console(name: str) -> Path:
+    """Where xenconsoled writes what a guest says."""
+    return Path(f"/var/log/xen/console/guest-{name}.log")

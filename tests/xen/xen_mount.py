@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-XENFS = (sys.executable, "-m", "xenfs")
-START_S, STOP_S = 90.0, 5.0  # what is promised for the end; the start is Python's, under emulation
+XENFS = (sys.executable, "-X", "faulthandler", "-m", "xenfs")  # so that SIGABRT shows where it is
+START_S, STOP_S = 180.0, 5.0  # what is promised for the end; the start is Python's, under emulation
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -157,6 +157,9 @@ def stop(process: subprocess.Popen[bytes]) -> float:
 
 def _wait_until_ready(process: subprocess.Popen[bytes], ready: int, log: object) -> None:
     readable, _, _ = select.select([ready], [], [], START_S)
+    if not readable:
+        process.send_signal(signal.SIGABRT)
+        process.wait(10)
     assert readable, f"not mounted after {START_S} s: {_said(log)}"
     assert os.read(ready, 64) == b"READY\n", f"did not mount: {_said(log)}"
 
