@@ -33,7 +33,8 @@ HARMLESS = frozenset({
     "sysctl physinfo", "sysctl cputopoinfo", "sysctl cpupool_op", "sysctl getdomaininfolist",
     "domctl getdomaininfo", "domctl getvcpuinfo", "domctl getvcpuaffinity", "domctl get_domain_state",
     "domctl getnodeaffinity", "sysctl numainfo", "domctl shadow_op", "domctl get_paging_mempool_size",
-    "platform_op get_cpuinfo", "hypfs_op read",
+    "platform_op get_cpuinfo", "hypfs_op read", "xsm_op GETENFORCE", "xsm_op GETBOOL", "xsm_op SID_TO_CONTEXT",
+    "xsm_op CONTEXT_TO_SID",
 })  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from xenfs.nodes.affinity import NODE_AFFINITY
 from xenfs.nodes.base import Dir, Each, File, Link, Reader, field
 from xenfs.nodes.conditions import answers
 from xenfs.nodes.domain_memory import MORE_MEMORY
+from xenfs.nodes.flask import CONTEXT
 from xenfs.nodes.grants import EVTCHN, GRANTS
 from xenfs.nodes.guest_type import ADDRESS_SIZE, TSC
 from xenfs.nodes.hvm import HVM
@@ -109,6 +110,7 @@ DOMAIN = Dir(
         field(info, "max_vcpu_id", facts.vcpu_id, "Highest vCPU number, -1 for none"),
         NR_VCPUS,
         CPUPOOL,
+        CONTEXT,
         ADDRESS_SIZE,
         File("vcpu_stat", "A line for each vCPU", read=vcpu_stat, call="domctl getvcpuinfo"),
         File(

@@ -12,6 +12,7 @@ from xenfs.nodes.about import About, about
 from xenfs.nodes.base import Dir, Each, File, Node
 from xenfs.nodes.cpupools import CPUPOOLS
 from xenfs.nodes.domains import DOMAINS
+from xenfs.nodes.flask import FLASK
 from xenfs.nodes.host import HOST
 from xenfs.nodes.hypfs import HYPFS
 from xenfs.nodes.refusals import Refusals
@@ -25,7 +26,9 @@ Guards = tuple[Callable[..., Any], ...]
 def whole(options: Options, refusals: Refusals) -> Dir:
     """Every entry that there can be, on any Xen and with any options."""
     facts = About(options, refusals, lambda: (str(row) for row in reference()))
-    return Dir("", "Xen's hypercall interfaces as files", (about(facts), VERSION, HOST, HYPFS, CPUPOOLS, DOMAINS))
+    return Dir(
+        "", "Xen's hypercall interfaces as files", (about(facts), VERSION, HOST, HYPFS, CPUPOOLS, DOMAINS, FLASK)
+    )
 
 
 def build(xen: Hypervisor, options: Options, refusals: Refusals) -> Dir:

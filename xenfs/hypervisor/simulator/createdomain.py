@@ -27,6 +27,7 @@ class Config:
     max_vcpus: int
     pool: int
     emulation: int
+    ssidref: int = 0
 
 
 def read(xen: Machine, op: memoryview) -> Config:
@@ -47,7 +48,12 @@ def read(xen: Machine, op: memoryview) -> Config:
     if refused:
         raise Refused(EINVAL)
     pool = xen.get(op, STRUCT, "cpupool_id")[0] if xen.layouts.has(STRUCT, "cpupool_id") else 0
-    return Config(handle, flag["hvm"], flag["hap"], flag["xs_domain"], max_vcpus, pool, _emulation(xen, op, kind))
+    (ssidref,) = xen.get(op, STRUCT, "ssidref")
+    if xen.world.policy is not None:
+        ssidref = xen.world.policy.created(ssidref)
+    return Config(
+        handle, flag["hvm"], flag["hap"], flag["xs_domain"], max_vcpus, pool, _emulation(xen, op, kind), ssidref
+    )
 
 
 def _flag(xen: Machine, name: str) -> int:
@@ -108,5 +114,6 @@ def build(xen: Machine, domid: int, config: Config) -> Domain:
     domain = xen.world.build(domid, config.handle, kind, config.pool, config.hap)
     domain.emulation_flags, domain.xenstored = config.emulation, config.xenstored
     domain.max_vcpus = config.max_vcpus
+    domain.ssidref = config.ssidref if xen.world.policy else 0
     domain.vcpus = [None] * config.max_vcpus
     return domain

@@ -73,6 +73,7 @@ class Domain:
         "shared_pages",
         "shutdown_code",
         "since",
+        "ssidref",
         "tot_pages",
         "unique_id",
         "used_ns",
@@ -103,6 +104,7 @@ class Domain:
         self.node_affinity = 0
         self.auto_node_affinity = True
         self.unique_id = 0
+        self.ssidref = 0
         self.since = self.used_ns = self.rate = 0
         self.info: tuple[Any, ...] | None = None
         self.kept: dict[str, Any] = {}  # by the few operations that need more than this

@@ -65,7 +65,7 @@ def _constant_part(machine: Machine, domain: Domain, has_width: bool) -> tuple[A
     size = machine.layouts.field(STRUCT, "arch_config")[1]
     arch: int | bytes = domain.emulation_flags if size in (4, 8) else domain.emulation_flags.to_bytes(4, "little")
     highest = len(domain.existing()) - 1 if domain.existing() else NO_VCPU
-    after = (online, highest, 0, domain.handle, domain.pool.id, *width, arch)
+    after = (online, highest, domain.ssidref, domain.handle, domain.pool.id, *width, arch)
     return _flags(machine, domain), bool(online) and domain.waiting, before, after
 
 

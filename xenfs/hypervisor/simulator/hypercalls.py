@@ -13,6 +13,7 @@ from xenfs.hypervisor.simulator import (
     domctl_vcpu,
     domctl_x86,
     domlist,
+    flask_op,
     guest_ops,
     hvm,
     hypfs_op,
@@ -39,7 +40,7 @@ def table(machine: Machine, counts: Counter[str]) -> dict[int, Call]:
         "memory_op": _memory_op, "hvm_op": _hvm_op, "multicall": _multicall, "hypfs_op": _hypfs_op,
         "grant_table_op": _of("grant_table_op", "GNTTABOP_", guest_ops.GRANT_OPERATIONS),
         "event_channel_op": _of("event_channel_op", "EVTCHNOP_", guest_ops.EVENT_OPERATIONS),
-        "sched_op": _of("sched_op", "SCHEDOP_", guest_ops.SCHED_OPERATIONS), "dm_op": _dm_op,
+        "sched_op": _of("sched_op", "SCHEDOP_", guest_ops.SCHED_OPERATIONS), "dm_op": _dm_op, "xsm_op": _xsm_op,
     }  # fmt: skip
     if not machine.settings.hypfs:
         del makers["hypfs_op"]
@@ -140,6 +141,24 @@ def _memory_op(machine: Machine, counts: Counter[str]) -> Call:
 def _of(hypercall: str, prefix: str, operations: Operations) -> Callable[[Machine, Counter[str]], Call]:
     """What makes a hypercall of these operations, all of which take one pointer."""
     return lambda machine, counts: _numbered(machine, counts, Table(machine, prefix, operations), hypercall)
+
+
+def _xsm_op(machine: Machine, counts: Counter[str]) -> Call:
+    """As a sysctl, but all is ENOSYS where there is no FLASK, and so is another interface version."""
+    operations = Table(machine, "FLASK_", flask_op.OPERATIONS).by_number
+    size, body = machine.layouts.size("xen_flask_op"), machine.layouts.offset("xen_flask_op", "u")
+    version = machine.constant("XEN_FLASK_INTERFACE_VERSION")
+
+    def call(args: tuple[int, ...]) -> int:
+        memory = machine.at(args[0], size)
+        cmd, given = machine.get(memory, "xen_flask_op", "cmd", "interface_version")
+        name, operation = operations.get(cmd) or (str(cmd), None)
+        counts[f"xsm_op {name}"] += 1
+        if machine.world.policy is None or given != version or operation is None:
+            return -ENOSYS
+        return operation(machine, memory[body:])
+
+    return call
 
 
 def _dm_op(machine: Machine, counts: Counter[str]) -> Call:

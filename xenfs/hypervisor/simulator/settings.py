@@ -17,7 +17,7 @@ POINT_RELEASES = {
 PROFILES: dict[str, dict[str, object]] = {
     "default": {},
     "bare": {"hypfs": False, "sharing": False},
-    "full": {},
+    "full": {"flask": True},
 }
 
 
@@ -38,6 +38,7 @@ class Settings:
     hypfs: bool = True
     xenstore: bool = True
     sharing: bool = True
+    flask: bool = False
     domctl: int = 0
     sysctl: int = 0
 
@@ -79,6 +80,7 @@ dom0=pv         or pvh
 hypfs=on        off: a Xen built without hypfs
 xenstore=on     off: domains have no names
 sharing=on      off: a Xen built without memory sharing
+flask=off       on: FLASK in force, with a small policy
 domctl=, sysctl=   interface version to insist on instead of the release's own"""
 
 
@@ -166,6 +168,7 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "hypfs": _switch,
     "xenstore": _switch,
     "sharing": _switch,
+    "flask": _switch,
     "domctl": _integer(1, 0xFFFFFFFF),
     "sysctl": _integer(1, 0xFFFFFFFF),
 }

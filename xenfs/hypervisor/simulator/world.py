@@ -13,7 +13,9 @@ from xenfs.hypervisor.simulator.console import Console
 from xenfs.hypervisor.simulator.cpupools import Cpupools
 from xenfs.hypervisor.simulator.domains import ALIVE, DEAD, NOT_SHUT_DOWN, Domain, Vcpu
 from xenfs.hypervisor.simulator.host import PAGE, Host
+from xenfs.hypervisor.simulator.layouts import version
 from xenfs.hypervisor.simulator.placement import Placement
+from xenfs.hypervisor.simulator.policy import Policy
 from xenfs.hypervisor.simulator.refused import Refused
 from xenfs.hypervisor.simulator.settings import Settings
 
@@ -35,6 +37,7 @@ class World:
         self.console = Console()
         self.placement = Placement(self.host, settings.seed)
         self.pools = Cpupools(self)
+        self.policy = Policy(version(settings.series) >= (4, 17)) if settings.flask else None
         self.domains: dict[int, Domain] = {}
         self.order: list[int] = []
         self._doomed: list[Domain] = []
@@ -120,6 +123,7 @@ class World:
         self._created += 1
         domain.unique_id = int.from_bytes(self.digest("unique", self._created), "little") | 1
         domain.pause_count = 1
+        domain.ssidref = self.policy.label(domid) if self.policy else 0
         domain.emulation_flags = EMULATED[kind] if self.host.x86 else 0
         domain.since = self.clock.ticks()
         domain.node_affinity = (1 << self.host.nr_nodes) - 1

@@ -1,0 +1,152 @@
+"""flask/ and the contexts of domains, where Xen has FLASK and where it has not."""
+
+from __future__ import annotations
+
+import errno
+import stat
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import COMBINATIONS, HARMLESS, Host
+
+from xenfs.errors import BadInput, XenfsError
+from xenfs.nodes.base import File
+from xenfs.options import Options
+
+
+@pytest.fixture(scope="module", params=COMBINATIONS, ids="-".join)
+def each(request: pytest.FixtureRequest) -> Iterator[Host]:
+    release, arch = request.param
+    with Host(f"xen={release},arch={arch},flask=on") as host:
+        yield host
+
+
+@pytest.fixture
+def labeled() -> Iterator[Host]:
+    with Host("flask=on") as host:
+        yield host
+
+
+def ask(host: Host, path: str, question: str) -> str:
+    return host.put(host.at(path), question.encode()).decode().removesuffix("\n")
+
+
+def refused(host: Host, path: str, text: str) -> XenfsError:
+    before = host.counts.copy()
+    with pytest.raises(XenfsError) as caught:
+        host.put(host.at(path), text.encode())
+    if isinstance(caught.value, BadInput):
+        assert not set(host.asked(before)) - HARMLESS
+    return caught.value
+
+
+def test_what_it_shows(each: Host) -> None:
+    policy = each.world.policy
+    assert policy is not None
+    assert [each.value(f"flask/{name}") for name in ("enforce", "policyvers", "mls")] == ["1", "30", "0"]
+    assert each.names("flask/booleans") == [boolean.name for boolean in policy.booleans]
+    assert each.value("flask/booleans/guest_writeconsole") == "1 1"
+    for domain in each.world.domains_from(0):
+        assert each.value(f"domains/{domain.domid}/context") == policy.context(domain.ssidref)
+    assert each.value("domains/0/context") == "system_u:system_r:dom0_t"
+
+
+def test_contexts_and_sids_are_asked_for(each: Host) -> None:
+    sid = ask(each, "flask/context", "system_u:system_r:domU_t\n")
+    assert int(sid) == each.world.domains[1].ssidref
+    assert ask(each, "flask/sid", sid) == "system_u:system_r:domU_t"
+    assert ask(each, "flask/sid", "4000000000") == "system_u:system_r:unlabeled_t"
+    assert refused(each, "flask/context", "system_u:system_r:nothing_t").errno == errno.EINVAL
+
+
+def test_booleans_are_pending_until_committed(labeled: Host) -> None:
+    path = "flask/booleans/prot_doms_locked"
+    labeled.write(path, "1")
+    assert labeled.value(path) == "0 1"
+    labeled.write(path, "0 0")
+    assert labeled.value(path) == "0 0"
+    assert refused(labeled, path, "1 1").errno == errno.EINVAL
+    labeled.write(path, "0 1\n")
+    for text in ("0", "on", "1 1", "", "commit"):
+        assert refused(labeled, "flask/commit_pending_bools", text).errno == errno.EINVAL
+    labeled.write("flask/commit_pending_bools", "1\n")
+    assert labeled.value(path) == "1 1"
+    assert "committed booleans { guest_writeconsole:1, prot_doms_locked:1 }" in labeled.read("host/console/log")
+
+
+def test_booleans_that_are_not_there(labeled: Host) -> None:
+    for name in ("nothing", "PROT_DOMS_LOCKED", "0", "x" * 255):
+        assert not labeled.has(f"flask/booleans/{name}")
+
+
+def test_enforcing_can_be_ended(labeled: Host) -> None:
+    labeled.write("flask/enforce", "0")
+    assert labeled.value("flask/enforce") == "0"
+    labeled.write("flask/enforce", "1")
+    assert labeled.value("flask/enforce") == "1"
+
+
+def test_a_domain_is_relabeled_where_the_policy_has_a_way(labeled: Host) -> None:
+    assert labeled.value("domains/9/context") == "system_u:system_r:nomigrate_t_building"
+    labeled.write("domains/9/context", "system_u:system_r:nomigrate_t\n")
+    assert labeled.value("domains/9/context") == "system_u:system_r:nomigrate_t"
+    assert refused(labeled, "domains/1/context", "system_u:system_r:nomigrate_t").errno == errno.EACCES
+    assert refused(labeled, "domains/1/context", "dom0").errno == errno.EINVAL
+    assert labeled.value("domains/1/context") == "system_u:system_r:domU_t"
+
+
+@pytest.mark.parametrize("text", ["", " ", "a b", "a\tb", "a\nb", "a\0b", "ä", "\x7f", "x" * 4097])
+def test_what_is_no_context(labeled: Host, text: str) -> None:
+    for path in ("flask/context", "domains/1/context"):
+        assert isinstance(refused(labeled, path, text), BadInput)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_every_sid_has_a_context_that_has_a_sid(sid: int) -> None:
+    with Host("flask=on,domains=1,cpus=1") as host:
+        context = ask(host, "flask/sid", str(sid))
+        again = ask(host, "flask/context", context)
+        assert ask(host, "flask/sid", again) == context
+
+
+def test_options() -> None:
+    with Host("flask=on", Options()) as host:
+        assert not host.has("flask/commit_pending_bools")
+        for path in ("flask/enforce", "domains/1/context"):
+            assert stat.S_IMODE(host.at(path).node.mode) == 0o444
+        assert isinstance(host.at("flask/booleans/guest_writeconsole").node, File)
+        host.write("flask/booleans/guest_writeconsole", "0")
+
+
+def test_a_long_context_is_read_whole(labeled: Host) -> None:
+    assert labeled.world.policy is not None
+    context = "system_u:system_r:domU_t:" + ",".join(f"c{number}" for number in range(2000))
+    labeled.world.policy._contexts.append(context)
+    assert (
+        ask(labeled, "flask/sid", ask(labeled, "flask/sid", "1") and str(len(labeled.world.policy._contexts) - 1))
+        == context
+    )
+
+
+def test_without_a_policy_only_initial_names_mean_something(labeled: Host) -> None:
+    """Xen without a loaded policy gives its own SID for any text: that must not label a domain."""
+    policy = labeled.world.policy
+    assert policy is not None
+    names = ["", "xen", "dom0"]
+    policy.context = lambda sid: names[sid]  # type: ignore[method-assign]
+    policy.sid = lambda context: names.index(context) if context in names else 1  # type: ignore[method-assign]
+    labeled.world.domains[1].ssidref = 2
+    labeled.world.domains[1].info = None
+    assert labeled.value("domains/1/context") == "dom0"
+    assert ask(labeled, "flask/context", "dom0") == "2"
+    problem = refused(labeled, "domains/1/context", "system_u:system_r:domU_t")
+    assert "no policy is loaded" in str(problem)
+    assert labeled.value("domains/1/context") == "dom0"
+
+
+def test_without_flask_it_is_absent(host: Host) -> None:
+    assert not host.has("flask")
+    assert not host.has("domains/1/context")
+    assert "xsm_op GETENFORCE ENOSYS" in host.value("xenfs/missing")

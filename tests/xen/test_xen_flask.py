@@ -1,0 +1,136 @@
+r"""FLASK on a real Xen: absent where Xen has none in force; else asked, and set and put back.
+
+Debian's Xen has it on arm64 only, and not in force. To see it:
+    scripts/on-xen --arch arm64 --xen-options "xsm=flask flask=late" --guest --out DIR -- \
+        python3 -m pytest tests/xen/test_xen_flask.py
+If DIR has a policy by the name of xenpolicy, as checkpolicy makes it of what is in Xen's tools/flask/policy, that is
+loaded first.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from xen_mount import Mount, failure
+
+from xenfs.abi.numbers import FlaskOp, Hypercall
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.operation import operation
+
+POLICY = Path(os.environ.get("XENFS_OUT") or "/nowhere", "xenpolicy")
+INITIAL = ("xenboot", "xen", "dom0", "domio", "domxen", "unlabeled", "security", "domU", "domDM")
+
+
+def load(xen: Hypervisor) -> None:
+    """Load the policy: an operation that xenfs has no file for."""
+    policy = POLICY.read_bytes()
+    with xen.pool.take(len(policy)) as text, xen.pool.take(xen.abi.sizeof("struct xen_flask_op")) as buf:
+        text.fill(policy)
+        view = xen.abi.view("struct xen_flask_op", buf)
+        view.cmd, view.interface_version, view.u.load.size = FlaskOp.LOAD, 1, len(policy)
+        buf.attach(view.u.load, "buffer", text)
+        xen.hypercall(operation(Hypercall.xsm_op, FlaskOp.LOAD), buf)
+
+
+@pytest.fixture(scope="module")
+def flask(mount: Mount) -> Mount:
+    if not mount.has("flask"):
+        pytest.skip("this Xen has no FLASK in force")
+    return mount
+
+
+def test_absent_and_named(mount: Mount, real: bool) -> None:
+    if mount.has("flask"):
+        pytest.skip("this Xen has FLASK")
+    assert not mount.has("domains/0/context")
+    assert "xsm_op GETENFORCE ENOSYS" in mount.value("xenfs/missing")
+
+
+def test_without_a_policy(flask: Mount, real: bool) -> None:
+    if not real or ":" in flask.value("domains/0/context"):
+        pytest.skip("a policy is loaded")
+    assert flask.value("domains/0/context") == "dom0"
+    assert flask.names("flask/booleans") == []
+    sids = [flask.ask("flask/context", name) for name in INITIAL[1:]]
+    assert [flask.ask("flask/sid", sid) for sid in sids] == list(INITIAL[1:])
+    assert failure(lambda: flask.ask("flask/context", "system_u:system_r:domU_t")) == errno.EINVAL
+    assert failure(lambda: flask.ask("flask/sid", "5000000")) == errno.EINVAL
+
+
+@pytest.fixture(scope="module")
+def policy(flask: Mount, real: bool, request: pytest.FixtureRequest) -> Mount:
+    if real and POLICY.exists() and ":" not in flask.value("domains/0/context"):
+        load(request.getfixturevalue("xen"))
+    if ":" not in flask.value("domains/0/context"):
+        pytest.skip("no policy is loaded")
+    return flask
+
+
+def test_contexts(policy: Mount) -> None:
+    assert policy.value("domains/0/context") == "system_u:system_r:dom0_t"
+    sid = policy.ask("flask/context", "system_u:system_r:domU_t")
+    assert policy.ask("flask/sid", sid) == "system_u:system_r:domU_t"
+    assert policy.ask("flask/sid", "4000000000") == "system_u:system_r:unlabeled_t"
+    for nonsense in ("dom0", "system_u:system_r:nothing_t", "system_u:vm_r:domU_t", "x" * 4096):
+        assert failure(lambda nonsense=nonsense: policy.ask("flask/context", nonsense)) == errno.EINVAL  # type: ignore[misc]
+
+
+def test_mode(policy: Mount) -> None:
+    assert policy.value("flask/policyvers") == "30"
+    assert policy.value("flask/mls") in ("0", "1")
+    before = policy.value("flask/enforce")
+    for value in ("0", "1", before):
+        policy.write("flask/enforce", value)
+        assert policy.value("flask/enforce") == value
+    assert failure(lambda: policy.write("flask/enforce", "2")) == errno.EINVAL
+
+
+def test_booleans(policy: Mount) -> None:
+    names = policy.names("flask/booleans")
+    assert {"guest_writeconsole", "prot_doms_locked"} <= set(names)
+    for name in names:
+        path = f"flask/booleans/{name}"
+        before = policy.value(path)
+        current, pending = before.split()
+        policy.write(path, before)
+        assert policy.value(path) == before
+        policy.write(path, str(1 - int(current)))
+        assert policy.value(path) == f"{current} {1 - int(current)}"
+        policy.write("flask/commit_pending_bools", "1")
+        assert policy.value(path) == f"{1 - int(current)} {1 - int(current)}"
+        policy.write(path, current)
+        policy.write("flask/commit_pending_bools", "1")
+        policy.write(path, pending)
+        assert policy.value(path) == before
+    assert not policy.has("flask/booleans/nothing")
+
+
+def test_domains_keep_what_the_policy_gives_no_way_from(policy: Mount) -> None:
+    for domid in policy.numbers("domains"):
+        before = policy.value(f"domains/{domid}/context")
+        policy.write(f"domains/{domid}/context", before)
+        assert failure(lambda domid=domid: policy.write(f"domains/{domid}/context", "nobody:nothing")) == errno.EINVAL  # type: ignore[misc]
+        if policy.value("flask/enforce") == "1":
+            other = "system_u:system_r:xen_t"
+            assert (
+                failure(lambda domid=domid, other=other: policy.write(f"domains/{domid}/context", other))
+                == errno.EACCES
+            )  # type: ignore[misc]
+        assert policy.value(f"domains/{domid}/context") == before
+
+
+def test_a_guest_is_relabeled(policy: Mount, guest: object) -> None:
+    """By the one way that Xen's own policy has, when nothing is refused: then by any."""
+    path = f"domains/{guest.domid}/context"  # type: ignore[attr-defined]
+    before, mode = policy.value(path), policy.value("flask/enforce")
+    policy.write("flask/enforce", "0")
+    try:
+        policy.write(path, "system_u:system_r:isolated_domU_t")
+        assert policy.value(path) == "system_u:system_r:isolated_domU_t"
+        policy.write(path, before)
+        assert policy.value(path) == before
+    finally:
+        policy.write("flask/enforce", mode)
