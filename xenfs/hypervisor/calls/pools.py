@@ -46,7 +46,7 @@ def set_parameters(xen: Hypervisor, pool: Cpupool, **values: int) -> None:
     """Set some of a pool's scheduler parameters, the others keep theirs; EINVAL out of range. scheduler_op putinfo."""
     arm = "sched_credit2" if pool.sched_id == SchedId.CREDIT2 else "sched_credit"
     now = pool_parameters(xen, pool)
-    full: dict[str, Any] = {name: int(getattr(now, name)) for name, _ in xen.abi.ffi.typeof(now).fields} | values
+    full: dict[str, Any] = {name: int(getattr(now, name)) for name, _ in xen.abi.ffi.typeof(now).item.fields} | values
     sysctl(
         xen, SET_PARAMETERS, "scheduler_op",
         cpupool_id=pool.id, sched_id=pool.sched_id, cmd=SysctlSched.putinfo, u={arm: full},
