@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ SETTINGS = ("", "xen=4.22", "arch=arm64", "profile=full")
 
 
 @pytest.fixture
-def spoiling(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def spoiling(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Copies whose bytes are spoilt when nobody holds them any more, instead of some time later."""
     spoilt: list[int] = []
     kept: dict[int, Any] = {}
@@ -38,11 +37,11 @@ def spoiling(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
             return original(abi, view)
         if kind.kind == "pointer":
             return new(kind, view[0])
-        return new(ffi.typeof(f"{kind.cname} *"), view)
+        return new(ffi.typeof(ffi.addressof(view)), view)
 
     original = Abi.copy
     monkeypatch.setattr(Abi, "copy", copy)
-    yield spoilt
+    return spoilt
 
 
 def contents(settings: str) -> dict[str, bytes]:

@@ -84,7 +84,7 @@ class Abi:
             held = self.ffi.new(self.ffi.typeof(f"{kind.item.cname}[]"), len(view))
             self.ffi.memmove(held, view, self.ffi.sizeof(view))
             return held
-        return self.ffi.new(self.ffi.typeof(f"{kind.cname} *"), view)
+        return self.ffi.new(self.ffi.typeof(self.ffi.addressof(view)), view)  # some have no name to ask for
 
     def sizeof(self, name: str) -> int:
         """Bytes of a type, such as "struct xen_sysctl" or "uint32_t"; NotDeclared where it does not exist."""
