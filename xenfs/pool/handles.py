@@ -22,6 +22,11 @@ def pointer_to(ffi: Any, ctype: str) -> tuple[Any, int]:
     return known
 
 
+def struct_name(view: Any) -> str:
+    """What a struct, or a pointer to one, is declared as: "struct xen_sysctl"."""
+    return str(own_ffi.typeof(view).cname).removesuffix(" *")
+
+
 def place_of(view: Any, field: FieldPath) -> tuple[Any, int]:
     """A cffi pointer to the handle `field` of a struct view, and its address; TypeError when it is no handle."""
     place = own_ffi.addressof(view, *((field,) if isinstance(field, str) else field))

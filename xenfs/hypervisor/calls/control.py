@@ -6,8 +6,10 @@ from typing import Any
 
 from xenfs.abi.numbers import Domctl, Hypercall, Platform, Sysctl
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls.lengths import LENGTHS
 from xenfs.hypervisor.operation import PLATFORM_VERSION, Operation, operation
 from xenfs.pool import Buffer
+from xenfs.pool.handles import struct_name
 
 
 def sysctl_op(cmd: Sysctl, **behaviour: bool) -> Operation:
@@ -70,11 +72,24 @@ def _run(
 
 
 def fill(buf: Buffer, body: Any, given: dict[str, Any]) -> None:
-    """Set members of a struct that lies in `buf`: a buffer becomes a guest handle, a dict fills a nested member."""
+    """Set members of a struct that lies in `buf`: a buffer becomes a guest handle, a dict fills a nested member.
+
+    A buffer may come with the bytes that are needed: (buffer, needs). Else LENGTHS knows, by the other members.
+    """
+    handles: dict[str, Any] = {}
     for name, value in given.items():
-        if isinstance(value, Buffer):
-            buf.attach(body, name, value)
+        if isinstance(value, (Buffer, tuple)):
+            handles[name] = value
         elif isinstance(value, dict):
             fill(buf, getattr(body, name), value)
         else:
             setattr(body, name, value)
+    for name, value in handles.items():  # last: how long each must be stands in the members above
+        other, needs = value if isinstance(value, tuple) else (value, needed(body, name))
+        buf.attach(body, name, other, needs)
+
+
+def needed(body: Any, handle: str) -> int:
+    """The bytes that a struct promises behind one of its handles; 0 where LENGTHS does not know."""
+    length = LENGTHS.get((struct_name(body), handle))
+    return 0 if length is None else int(length(body))

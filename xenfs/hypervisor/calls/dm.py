@@ -8,7 +8,7 @@ from xenfs.abi.numbers import DmOp, Hypercall
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import Operation, operation
 
-NR_VCPUS = operation(Hypercall.dm_op, DmOp.nr_vcpus)
+NR_VCPUS = operation(Hypercall.dm_op, DmOp.nr_vcpus, repeatable=True)
 
 
 def nr_vcpus(xen: Hypervisor, domid: int) -> int:
@@ -28,6 +28,6 @@ def _dm_op(xen: Hypervisor, op: Operation, domid: int) -> Any:
         view.op = op.cmd
         entry = xen.abi.view("struct xen_dm_op_buf", buf)
         entry.size = size
-        buf.attach(entry, "h", body)
+        buf.attach(entry, "h", body, size)
         xen.hypercall(op, domid, 1, buf, domid=domid)
         return xen.abi.copy(view)

@@ -1,0 +1,28 @@
+"""How many bytes each guest handle promises to Xen, by the members that stand beside it.
+
+Xen believes them: it reads and writes so much behind the handle, whatever is there. A buffer that is shorter is refused
+before the hypercall. Where the elements differ from release to release, the caller of `fill` gives the length itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+LENGTHS: dict[tuple[str, str], Callable[[Any], int]] = {
+    ("struct xenctl_bitmap", "bitmap"): lambda s: -(-s.nr_bits // 8),
+    ("struct xen_dm_op_buf", "h"): lambda s: s.size,
+    ("struct xen_domctl_hvmcontext", "buffer"): lambda s: s.size,
+    ("struct xen_domctl_hvmcontext_partial", "buffer"): lambda s: s.bufsz,
+    ("struct xen_flask_boolean", "name"): lambda s: s.size,
+    ("struct xen_flask_sid_context", "context"): lambda s: s.size,
+    ("struct xen_memory_map", "buffer"): lambda s: 20 * s.nr_entries,
+    ("struct xen_reserved_device_memory_map", "buffer"): lambda s: 16 * s.nr_entries,
+    ("struct xen_sysctl_cputopoinfo", "cputopo"): lambda s: 12 * s.num_cpus,
+    ("struct xen_sysctl_debug_keys", "keys"): lambda s: s.nr_keys,
+    ("struct xen_sysctl_getcpuinfo", "info"): lambda s: 8 * s.max_cpus,
+    ("struct xen_sysctl_numainfo", "distance"): lambda s: 4 * s.num_nodes * s.num_nodes,
+    ("struct xen_sysctl_numainfo", "meminfo"): lambda s: 16 * s.num_nodes,
+    ("struct xen_sysctl_page_offline_op", "status"): lambda s: 4 * (s.end - s.start + 1),
+    ("struct xen_sysctl_readconsole", "buffer"): lambda s: s.count,
+}
