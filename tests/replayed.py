@@ -39,7 +39,7 @@ def replay(recording: Recording, newer: list[str] | None = None) -> list[Shown]:
         backend.unknown = errno.ENOSYS if path == "tree" or path.endswith("/") else 0
 
     backend = Replay(recording)
-    xen = open_hypervisor(backend)
+    xen = open_hypervisor(backend, pool_check=True)
     try:
         begin("tree")
         root = _lenient(tree.build(xen, EVERYTHING, Refusals()))

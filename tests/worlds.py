@@ -92,7 +92,7 @@ class Host:
         self.sim: Simulator = found.sim if isinstance(found, Between) else found  # type: ignore[assignment]
         self.world: World = self.sim.world
         self.counts: Counter[str] = self.sim.counts
-        self.xen = connect.open_hypervisor(found)
+        self.xen = connect.open_hypervisor(found, pool_check=True)
         self.refusals = Refusals()
         self.options = options
         self.root = tree.build(self.xen, options, self.refusals)

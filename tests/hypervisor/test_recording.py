@@ -30,7 +30,7 @@ from xenfs.nodes.refusals import Refusals
 def record(settings: str = "domains=3,cpus=2") -> Recording:
     """A recording of a simulated host."""
     recorder = Recorder(Simulator.from_settings(settings, Clock()))
-    xen = open_hypervisor(recorder)
+    xen = open_hypervisor(recorder, pool_check=True)
     recorder.section("tree")
     root = tree.build(xen, EVERYTHING, Refusals())
     for shown in contents(xen, root, recorder.section):
@@ -47,7 +47,7 @@ def made() -> Recording:
 
 def replaying(recording: Recording) -> tuple[Replay, Hypervisor]:
     backend = Replay(recording)
-    return backend, open_hypervisor(backend)
+    return backend, open_hypervisor(backend, pool_check=True)
 
 
 @pytest.mark.parametrize("settings", ["", "xen=4.14,arch=arm64", "xen=4.20,hypfs=off", "xen=4.22,xenstore=off"])

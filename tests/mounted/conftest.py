@@ -30,8 +30,8 @@ def mounter(tmp_path: Path) -> Iterator[Mounter]:
     def mount(settings: str = "", *words: str, options: str = "", **more: object) -> Mount:
         where = tmp_path / f"xenfs{len(made)}"
         where.mkdir()
-        more_words = ["-o", options] if options else []
-        made.append(Mount(where, "--hypervisor", f"simulator:{settings}", *more_words, *words, **more))  # type: ignore[arg-type]
+        checked = ",".join(filter(None, (options, "pool_check")))
+        made.append(Mount(where, "--hypervisor", f"simulator:{settings}", "-o", checked, *words, **more))  # type: ignore[arg-type]
         return made[-1]
 
     yield mount
@@ -49,7 +49,7 @@ def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
     """One mount with all options for the tests of a module that leave it as it was."""
     where = tmp_path_factory.mktemp("mounted") / "xenfs"
     where.mkdir()
-    mount = Mount(where, "--hypervisor", "simulator", "-o", "lifecycle,debug,raw")
+    mount = Mount(where, "--hypervisor", "simulator", "-o", "lifecycle,debug,raw,pool_check")
     try:
         yield mount
         mount.stop()

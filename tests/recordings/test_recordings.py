@@ -75,7 +75,7 @@ def test_a_real_xen_is_plausible(path: Path) -> None:
     if "sanity" not in load(path).sections:
         pytest.skip("made before recordings had this")
     backend = Replay(load(path))
-    xen = open_hypervisor(backend)
+    xen = open_hypervisor(backend, pool_check=True)
     backend.section("sanity")
     assert doubts(xen) == {}
     assert xen.verified

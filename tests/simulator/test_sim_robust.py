@@ -74,7 +74,7 @@ def test_pointers_out_of_live_pieces_fault(xen: Caller) -> None:
 
 def test_it_works_behind_the_real_pool() -> None:
     sim = Simulator()
-    pool = Pool(sim.pages)
+    pool = Pool(sim.pages, check=True)
     try:
         sim.attach(pool)
         layouts = sim.layouts

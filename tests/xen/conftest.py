@@ -84,7 +84,7 @@ def xen() -> Iterator[Hypervisor]:
     """The test's own way to the real Xen, beside the mounted one."""
     if not REAL:
         pytest.skip("needs a real Xen")
-    found = open_hypervisor("privcmd")
+    found = open_hypervisor("privcmd", pool_check=True)
     try:
         yield found
     finally:

@@ -15,7 +15,7 @@ import trio
 
 from xenfs import options
 from xenfs.cli.mounts import mounted_at
-from xenfs.errors import StartError, XenfsError
+from xenfs.errors import StartError
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.serve import serve
 from xenfs.hypervisor.base import Hypervisor
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     refusals = Refusals()
     xen = open_hypervisor(
         args.hypervisor,
-        on_violation=lambda violation: refusals.add("xenfs/buffers", b"", XenfsError(str(violation), errno.EFAULT)),
+        on_violation=refusals.add_violation,
         pool_max=chosen.pool_max,
         pool_check=chosen.pool_check,
         hypercall_device=not args.no_hypercall_device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from xenfs.errors import BadInput, XenfsError, errno_name
+from xenfs.pool import Violation
 
 _KEPT = 64
 _LONGEST_LINE = 200
@@ -42,6 +44,10 @@ class Refusals:
                 lines.append(f"  {' ' * caret}^")
         with self._lock:
             self._entries.append("\n".join(lines))
+
+    def add_violation(self, violation: Violation) -> None:
+        """Remember that somebody wrote where no buffer was: not a refusal, but where people look first."""
+        self.add("xenfs/buffers", b"", XenfsError(str(violation), errno.EFAULT))
 
     def text(self) -> str:
         """Everything that is remembered."""
