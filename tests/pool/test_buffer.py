@@ -64,6 +64,7 @@ USES: list[Any] = [
     lambda buf: buf.address,
     lambda buf: bytes(buf),
     lambda buf: buf.fill(b"x"),
+    lambda buf: buf.touch(),
     lambda buf: buf.view(cffi.FFI(), "long"),
     lambda buf: buf.cast(cffi.FFI(), "long *"),
 ]
@@ -127,6 +128,15 @@ def test_fill_beyond_the_buffer_is_refused(pool: Pool, data: bytes, at: int) -> 
         with pytest.raises(PoolError, match=f"do not fit at byte {at} of {buf.name}"):
             buf.fill(data, at)
         assert bytes(buf) == bytes(16)
+
+
+@pytest.mark.parametrize("nbytes", [1, 4096, 4097, 300_000])
+def test_a_touch_changes_nothing(pool: Pool, nbytes: int) -> None:
+    with pool.take(nbytes) as buf:
+        buf.fill(b"\x07" * nbytes)
+        with pool.admitted((1, buf)) as args:
+            pool.count_retry((1, buf))
+            assert pool.locate(args[1], nbytes) == b"\x07" * nbytes
 
 
 def test_a_struct_is_laid_over_the_bytes_without_a_copy(pool: Pool, ffi: cffi.FFI) -> None:

@@ -124,6 +124,7 @@ def test_a_device_is_mapped_shared_and_kept_from_children() -> None:
         (facts,) = smaps(int(buf.address), 200)
         assert {"sh", "dc"} <= set(facts["VmFlags"].split())
         assert facts["Rss"] == facts["Size"]
+        assert facts["of"] == "/dev/zero"
 
 
 def test_the_device_is_used_only_where_it_is_wanted() -> None:

@@ -14,10 +14,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import cffi
 import pytest
+from memory_facts import smaps
 
 from xenfs.abi.numbers import Hypercall, Sysctl, Xenver
 from xenfs.hypervisor.base import Hypervisor
@@ -33,6 +34,7 @@ pytestmark = [
 
 SECONDS = float(os.environ.get("XENFS_POOL_SECONDS", "15"))
 PAGES = 256
+MADV_SOFT_OFFLINE = 101  # move what is in a page elsewhere and never use the page again
 
 ffi = cffi.FFI()
 ffi.cdef("int mlock(const void *start, size_t nbytes); int munlock(const void *start, size_t nbytes);")
@@ -81,7 +83,7 @@ def ask(backend: Privcmd, pool: Pool, buf: Buffer) -> int:
             if result != -errno.EFAULT:
                 assert result == 0
                 return faults
-            pool.count_retry()
+            pool.count_retry((buf,))
     raise AssertionError("Xen answered EFAULT a hundred times")
 
 
@@ -99,6 +101,15 @@ def frames(start: int) -> int:
     with open("/proc/self/pagemap", "rb") as pagemap:
         pagemap.seek(start // PAGE * 8)
         return int.from_bytes(pagemap.read(8), "little") & (1 << 55) - 1
+
+
+def move(pool: Pool, address: int) -> bool:
+    """Let the kernel move one page of the pool to another frame, if it can."""
+    mapping = pool._stock.block_at(address).mapping  # type: ignore[union-attr]
+    before = frames(address)
+    with suppress(OSError):
+        mapping.memory.madvise(MADV_SOFT_OFFLINE, address - mapping.start, PAGE)
+    return frames(address) != before
 
 
 @contextmanager
@@ -174,6 +185,22 @@ def test_a_neighbour_that_unlocks_its_part_of_the_page(backend: Privcmd, pool: P
     tell(f"{pool.pages.name}: after the neighbour's munlock {gone}; in the pool 0 at the first call")
 
 
+def test_every_page_is_locked_or_the_devices(backend: Privcmd, pool: Pool) -> None:
+    for _ in range(5):
+        lent = [pool.take(nbytes) for nbytes in (64, 200, 4096, 9000, 300_000)]
+        for buf in lent[::2]:
+            buf.release()
+        for mapping in pool._stock.mappings:
+            for facts in smaps(mapping.start, mapping.nbytes):
+                if pool.pages.name == "hypercall":
+                    assert facts["of"] == DEVICE
+                    assert {"sh", "dc"} <= set(facts["VmFlags"].split())
+                else:
+                    assert facts["Locked"] == facts["Size"]
+        for buf in lent[1::2]:
+            buf.release()
+
+
 # Everything at once, for a while
 
 
@@ -201,6 +228,50 @@ def test_real_hypercalls_under_memory_compaction(backend: Privcmd, pool: Pool, t
     assert pool.stat()["efault_retries"] == faults
     if not pool.pages.faults:
         assert (faults, moved) == (0, 0)
+
+
+def test_a_page_that_the_kernel_moves(backend: Privcmd, pool: Pool, tell: Tell) -> None:
+    """The seed's third point, page by page: locked memory can be moved to another frame, the device's cannot."""
+    with pool.take(64 * PAGE) as buf:
+        start = int(buf.address)
+        moved = still = mended = 0
+        for address in range(start, start + 64 * PAGE, PAGE):
+            moved += move(pool, address)
+            first, second = write_to(backend, address), write_to(backend, address)
+            still += first == second == -errno.EFAULT
+            if first:
+                pool.count_retry((buf,))
+                mended += write_to(backend, address) == 0
+    faults = pool.stat()["efault_retries"]
+    tell(f"{pool.pages.name}: {moved} of 64 pages moved, {faults} EFAULT, {still} twice, {mended} mended by touch")
+    assert mended == faults
+    if not pool.pages.faults:
+        assert moved == faults == 0
+
+
+def test_real_hypercalls_while_pages_are_moved(backend: Privcmd, pool: Pool, tell: Tell) -> None:
+    stop = threading.Event()
+    moves = [0]
+
+    def mover() -> None:
+        while not stop.is_set():
+            moves[0] += move(pool, start)
+
+    with pool.take(PAGE) as buf:
+        start = int(buf.address)
+        thread = threading.Thread(target=mover)
+        thread.start()
+        calls = faults = worst = 0
+        end = time.monotonic() + SECONDS / 3
+        try:
+            while time.monotonic() < end:
+                again = ask(backend, pool, buf)
+                calls, faults, worst = calls + 1, faults + again, max(worst, again)
+        finally:
+            stop.set()
+            thread.join()
+    tell(f"{pool.pages.name}: {calls} hypercalls beside {moves[0]} moves of it, {faults} EFAULT, {worst} in a row")
+    assert faults == 0 or pool.pages.faults
 
 
 def test_real_hypercalls_in_a_fork_storm(backend: Privcmd, pool: Pool, tell: Tell) -> None:
@@ -233,6 +304,34 @@ def test_real_hypercalls_in_a_fork_storm(backend: Privcmd, pool: Pool, tell: Tel
     tell(f"{pool.pages.name}: {sum(calls)} hypercalls beside {children} children, {sum(faults)} EFAULT")
     assert statuses == 0
     assert min(calls) > 0
+    assert sum(faults) == 0 or pool.pages.faults
+
+
+def test_real_hypercalls_in_a_thread_storm(backend: Privcmd, pool: Pool, tell: Tell) -> None:
+    """Each thread lets Xen write into buffers of its own, beside marks that must stay."""
+    calls, faults, end = [0] * 16, [0] * 16, time.monotonic() + SECONDS / 3
+    broken: list[int] = []
+
+    def use(number: int) -> None:
+        mark = bytes([number + 1]) * 48
+        while time.monotonic() < end:
+            with pool.take((64, 200, 5000)[calls[number] % 3]) as buf, pool.take(64) as other:
+                buf.fill(mark[:48], 16)
+                other.fill(mark[:48])
+                faults[number] += ask(backend, pool, buf)
+                if not any(buf.memory[:16]) or bytes(buf)[16:64] != mark or bytes(other)[:48] != mark:
+                    broken.append(number)
+            calls[number] += 1
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    tell(f"{pool.pages.name}: {sum(calls)} hypercalls from 16 threads, {sum(faults)} EFAULT")
+    assert not broken
+    assert min(calls) > 0
+    assert pool.stat()["in_use"] == 0
     assert sum(faults) == 0 or pool.pages.faults
 
 

@@ -17,7 +17,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domctl as calls
 from xenfs.hypervisor.calls.control import domctl, domctl_op
 
-CREATE = domctl_op(Domctl.createdomain, repeatable=False)
+CREATE = domctl_op(Domctl.createdomain)
 MAX_VCPUS = domctl_op(Domctl.max_vcpus)
 PAUSE_S = 0.1
 BOOT_S = 400.0  # under emulation, beside other guests

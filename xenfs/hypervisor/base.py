@@ -18,7 +18,7 @@ from xenfs.hypervisor.operation import Operation
 from xenfs.hypervisor.xenstore import Xenstore
 from xenfs.pool import Buffer, Pages, Pool
 
-_FAULT_RETRIES = 2  # a page that faulted once is touched and locked again by the time of the second try
+FAULT_RETRIES = 2  # a page that faulted once is there, and touched, by the time of the second try
 
 
 class Backend(ABC):
@@ -76,7 +76,7 @@ class Hypervisor:
         try:
             result = self.backend.hypercall(op.hypercall, raw)
             if result == -errno.EFAULT and self.backend.pages.faults and op.repeatable:
-                result = self._repeated(op, raw)
+                result = self._repeated(op, args, raw)
         finally:
             self.pool.retire_flight(args)
             self.calls.end(number, op, domid, result, started)
@@ -85,10 +85,10 @@ class Hypervisor:
             raise HypercallError(op.name, -result, op.hint(-result, self.abi, accepted=accepted))
         return result
 
-    def _repeated(self, op: Operation, raw: tuple[int, ...]) -> int:
-        """Call again after an EFAULT: the pages have been touched and are locked, so a second try finds them."""
-        for _ in range(_FAULT_RETRIES):
-            self.pool.count_retry()
+    def _repeated(self, op: Operation, args: tuple[int | Buffer, ...], raw: tuple[int, ...]) -> int:
+        """Call again after an EFAULT: all memory is locked, and touched once more, so a second try finds it."""
+        for _ in range(FAULT_RETRIES):
+            self.pool.count_retry(args)
             result = self.backend.hypercall(op.hypercall, raw)
             if result != -errno.EFAULT:
                 break

@@ -16,14 +16,14 @@ _VERSIONED = frozenset({Hypercall.sysctl, Hypercall.domctl, Hypercall.platform_o
 class Operation:
     """One sub-operation: its numbers, its name in records, and how it behaves.
 
-    `slow` calls can take seconds and run in a lane of their own; `repeatable` ones may be made again
-    when memory faulted, because a first try that failed with EFAULT changed nothing.
+    `slow` calls can take seconds and run in a lane of their own. `repeatable` ones may be made again when memory
+    faulted: EFAULT does not tell whether Xen did its work before, so they do no harm when made twice.
     """
 
     __slots__ = ("cmd", "hypercall", "name", "repeatable", "slow")
 
     def __init__(
-        self, hypercall: Hypercall, cmd: int, name: str, *, slow: bool = False, repeatable: bool = True
+        self, hypercall: Hypercall, cmd: int, name: str, *, slow: bool = False, repeatable: bool = False
     ) -> None:
         self.hypercall, self.cmd = hypercall, cmd
         self.name = f"{hypercall.name} {name}"

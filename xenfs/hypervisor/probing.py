@@ -17,7 +17,10 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl_op, sysctl_op
 from xenfs.hypervisor.operation import Operation
 
-_TRY = {Hypercall.sysctl: sysctl_op(Sysctl.sched_id), Hypercall.domctl: domctl_op(Domctl.getdomaininfo)}
+_TRY = {
+    Hypercall.sysctl: sysctl_op(Sysctl.sched_id, repeatable=True),
+    Hypercall.domctl: domctl_op(Domctl.getdomaininfo, repeatable=True),
+}
 _STRUCTS = {Hypercall.sysctl: "struct xen_sysctl", Hypercall.domctl: "struct xen_domctl"}
 _NO_SUCH_COMMAND = 0xFFFF
 _MISSING = (errno.ENOSYS, errno.EOPNOTSUPP)

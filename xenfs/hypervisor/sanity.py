@@ -15,7 +15,7 @@ from xenfs.hypervisor.calls import domains, memory, sysctl
 from xenfs.hypervisor.calls.domains import DomainInfo
 from xenfs.hypervisor.operation import operation
 
-_GUEST_HANDLE = operation(Hypercall.xen_version, Xenver.guest_handle)
+_GUEST_HANDLE = operation(Hypercall.xen_version, Xenver.guest_handle, repeatable=True)
 _MOST_CPUS, _MOST_NODES, _MOST_VCPUS, _FIRST_RESERVED = 16384, 1024, 8192, 0x7FF0
 _COMPARED = 8  # domains whose entry in the list is compared with what is said of each alone
 _IDLE = DomInf.dying | DomInf.shutdown | DomInf.paused

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xenfs.errors import PoolError
 from xenfs.pool.blocks import BYTES, Block, ffi
 from xenfs.pool.handles import FieldPath, place_of, point, pointer_to
+from xenfs.pool.pages import PAGE
 
 if TYPE_CHECKING:
     from xenfs.pool.pool import Pool
@@ -124,6 +125,12 @@ class Buffer:
             raise PoolError(f"{count} bytes do not fit at byte {at} of {self.name}", errno.EINVAL)
         self._block.bytes_in += count
         ffi.memmove(ffi.cast(BYTES, start + at), data, count)
+
+    def touch(self) -> None:
+        """Write to every page of it, without a change: what a child or a moved page left read-only is writable then."""
+        bytes_ = ffi.cast(BYTES, self._checked_start("touched"))
+        for at in (*range(0, self.nbytes, PAGE), self.nbytes - 1):
+            bytes_[at] = bytes_[at]
 
     def view(self, ffi: Any, ctype: str) -> Any:
         """A cffi pointer to that struct laid over the start of the buffer; EINVAL where the buffer is too short."""

@@ -82,10 +82,17 @@ class Pool(Custody):
             raise BadAddress(address, nbytes)
         return memoryview(ffi.buffer(ffi.cast(BYTES, address), nbytes))
 
-    def count_retry(self) -> None:
-        """Note that a hypercall was made again because a page was not there for a moment."""
+    def count_retry(self, args: Iterable[int | Buffer] = ()) -> None:
+        """Note that a hypercall is made again because of a page that Xen could not use, and touch all that it uses.
+
+        A page that the kernel has just moved may well be there and yet not have been written to: see pages.py.
+        """
         with self._lock:
             self._retries += 1
+        for arg in args:
+            if not isinstance(arg, int):
+                for buf in (arg, *(arg._aboard or arg.attached)):
+                    buf.touch()
 
     def stat(self) -> dict[str, int]:
         """All counters. The busy ones are kept per block by its borrower and added up here: they cost no lock."""

@@ -10,13 +10,13 @@ from xenfs.hypervisor.calls.control import domctl, domctl_op
 from xenfs.hypervisor.calls.multicall import wide
 from xenfs.hypervisor.operation import Operation, operation
 
-CLAIM_PAGES = operation(Hypercall.memory_op, Memory.claim_pages, repeatable=False)
-MAXIMUM_GPFN = operation(Hypercall.memory_op, Memory.maximum_gpfn)
-GET_POD_TARGET = operation(Hypercall.memory_op, Memory.get_pod_target)
-SET_POD_TARGET = operation(Hypercall.memory_op, Memory.set_pod_target, slow=True)
-GET_POOL = domctl_op(Domctl.get_paging_mempool_size)
-SET_POOL = domctl_op(Domctl.set_paging_mempool_size, slow=True)
-SHADOW_OP = domctl_op(Domctl.shadow_op, slow=True)
+CLAIM_PAGES = operation(Hypercall.memory_op, Memory.claim_pages)
+MAXIMUM_GPFN = operation(Hypercall.memory_op, Memory.maximum_gpfn, repeatable=True)
+GET_POD_TARGET = operation(Hypercall.memory_op, Memory.get_pod_target, repeatable=True)
+SET_POD_TARGET = operation(Hypercall.memory_op, Memory.set_pod_target, slow=True, repeatable=True)
+GET_POOL = domctl_op(Domctl.get_paging_mempool_size, repeatable=True)
+SET_POOL = domctl_op(Domctl.set_paging_mempool_size, slow=True, repeatable=True)
+SHADOW_OP = domctl_op(Domctl.shadow_op, slow=True, repeatable=True)
 
 MIB = 1 << 20
 

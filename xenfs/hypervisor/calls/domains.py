@@ -15,9 +15,9 @@ from xenfs.hypervisor.calls.control import domctl, domctl_op, sysctl, sysctl_op
 from xenfs.hypervisor.calls.rows import Rows
 from xenfs.hypervisor.lives import Domain, Roll, Sight
 
-GETDOMAININFO = domctl_op(Domctl.getdomaininfo)
-GETDOMAININFOLIST = sysctl_op(Sysctl.getdomaininfolist)
-GET_DOMAIN_STATE = domctl_op(Domctl.get_domain_state)
+GETDOMAININFO = domctl_op(Domctl.getdomaininfo, repeatable=True)
+GETDOMAININFOLIST = sysctl_op(Sysctl.getdomaininfolist, repeatable=True)
+GET_DOMAIN_STATE = domctl_op(Domctl.get_domain_state, repeatable=True)
 
 _BATCH = 512  # domains a call: Xen holds its domain list lock meanwhile
 _STRUCT = "struct xen_domctl_getdomaininfo"
@@ -132,7 +132,7 @@ def _listed(xen: Hypervisor, rows: Rows) -> list[tuple[Any, ...]]:
         while True:
             arm = sysctl(
                 xen, GETDOMAININFOLIST, "getdomaininfolist",
-                first_domain=first, max_domains=_BATCH, buffer=buf,
+                first_domain=first, max_domains=_BATCH, buffer=(buf, rows.stride * _BATCH),
             )  # fmt: skip
             found += rows(buf.memory, arm.num_domains)
             if arm.num_domains < _BATCH:

@@ -14,17 +14,17 @@ from xenfs.hypervisor.calls.bitmaps import bitmap, members, nbytes
 from xenfs.hypervisor.calls.control import domctl, domctl_op
 from xenfs.hypervisor.calls.multicall import multicall
 
-GETVCPUINFO = domctl_op(Domctl.getvcpuinfo)
-GETVCPUAFFINITY = domctl_op(Domctl.getvcpuaffinity)
-SETVCPUAFFINITY = domctl_op(Domctl.setvcpuaffinity)
-GETNODEAFFINITY = domctl_op(Domctl.getnodeaffinity)
-SETNODEAFFINITY = domctl_op(Domctl.setnodeaffinity)
-MAX_MEM = domctl_op(Domctl.max_mem)
-PAUSEDOMAIN = domctl_op(Domctl.pausedomain, repeatable=False)
-UNPAUSEDOMAIN = domctl_op(Domctl.unpausedomain, repeatable=False)
+GETVCPUINFO = domctl_op(Domctl.getvcpuinfo, repeatable=True)
+GETVCPUAFFINITY = domctl_op(Domctl.getvcpuaffinity, repeatable=True)
+SETVCPUAFFINITY = domctl_op(Domctl.setvcpuaffinity, repeatable=True)
+GETNODEAFFINITY = domctl_op(Domctl.getnodeaffinity, repeatable=True)
+SETNODEAFFINITY = domctl_op(Domctl.setnodeaffinity, repeatable=True)
+MAX_MEM = domctl_op(Domctl.max_mem, repeatable=True)
+PAUSEDOMAIN = domctl_op(Domctl.pausedomain)
+UNPAUSEDOMAIN = domctl_op(Domctl.unpausedomain)
 _BATCH = 32
 _NO_VCPU = frozenset({errno.EINVAL, errno.ESRCH, errno.ENOENT})
-DESTROYDOMAIN = domctl_op(Domctl.destroydomain, slow=True, repeatable=False)
+DESTROYDOMAIN = domctl_op(Domctl.destroydomain, slow=True)
 
 
 def vcpuinfo(xen: Hypervisor, domid: int, vcpu: int) -> Any:

@@ -13,7 +13,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.multicall import multicall
 from xenfs.hypervisor.operation import operation
 
-STATUS = operation(Hypercall.event_channel_op, EventOp.status)
+STATUS = operation(Hypercall.event_channel_op, EventOp.status, repeatable=True)
 
 _BATCH = 64  # ports a multicall
 _MOST_PORTS = 1 << 17  # of the FIFO kind, which has more than the older one

@@ -14,13 +14,13 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import fill
 from xenfs.hypervisor.operation import Operation, operation
 
-GETENFORCE = operation(Hypercall.xsm_op, FlaskOp.GETENFORCE)
+GETENFORCE = operation(Hypercall.xsm_op, FlaskOp.GETENFORCE, repeatable=True)
 SETENFORCE = operation(Hypercall.xsm_op, FlaskOp.SETENFORCE)
-POLICYVERS = operation(Hypercall.xsm_op, FlaskOp.POLICYVERS)
-MLS = operation(Hypercall.xsm_op, FlaskOp.MLS)
-CONTEXT_TO_SID = operation(Hypercall.xsm_op, FlaskOp.CONTEXT_TO_SID)
-SID_TO_CONTEXT = operation(Hypercall.xsm_op, FlaskOp.SID_TO_CONTEXT)
-GETBOOL = operation(Hypercall.xsm_op, FlaskOp.GETBOOL)
+POLICYVERS = operation(Hypercall.xsm_op, FlaskOp.POLICYVERS, repeatable=True)
+MLS = operation(Hypercall.xsm_op, FlaskOp.MLS, repeatable=True)
+CONTEXT_TO_SID = operation(Hypercall.xsm_op, FlaskOp.CONTEXT_TO_SID, repeatable=True)
+SID_TO_CONTEXT = operation(Hypercall.xsm_op, FlaskOp.SID_TO_CONTEXT, repeatable=True)
+GETBOOL = operation(Hypercall.xsm_op, FlaskOp.GETBOOL, repeatable=True)
 SETBOOL = operation(Hypercall.xsm_op, FlaskOp.SETBOOL)
 COMMITBOOLS = operation(Hypercall.xsm_op, FlaskOp.COMMITBOOLS)
 RELABEL_DOMAIN = operation(Hypercall.xsm_op, FlaskOp.RELABEL_DOMAIN)

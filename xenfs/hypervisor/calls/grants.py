@@ -10,8 +10,8 @@ from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import operation
 
-QUERY_SIZE = operation(Hypercall.grant_table_op, GrantOp.query_size)
-GET_VERSION = operation(Hypercall.grant_table_op, GrantOp.get_version)
+QUERY_SIZE = operation(Hypercall.grant_table_op, GrantOp.query_size, repeatable=True)
+GET_VERSION = operation(Hypercall.grant_table_op, GrantOp.get_version, repeatable=True)
 
 # This hypercall has statuses of its own; what they are called everywhere else.
 _ERRNO = {GrantStatus.bad_domain: errno.ESRCH, GrantStatus.permission_denied: errno.EPERM}

@@ -8,8 +8,8 @@ from xenfs.abi.numbers import Domctl
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op
 
-GET_ADDRESS_SIZE = domctl_op(Domctl.get_address_size)
-GETTSCINFO = domctl_op(Domctl.gettscinfo)
+GET_ADDRESS_SIZE = domctl_op(Domctl.get_address_size, repeatable=True)
+GETTSCINFO = domctl_op(Domctl.gettscinfo, repeatable=True)
 
 
 def address_size(xen: Hypervisor, domid: int) -> int:

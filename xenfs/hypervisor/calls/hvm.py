@@ -10,10 +10,10 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op
 from xenfs.hypervisor.operation import Operation, operation
 
-GET_PARAM = operation(Hypercall.hvm_op, HvmOp.get_param)
-SET_PARAM = operation(Hypercall.hvm_op, HvmOp.set_param, repeatable=False)
-GETHVMCONTEXT = domctl_op(Domctl.gethvmcontext)
-GETHVMCONTEXT_PARTIAL = domctl_op(Domctl.gethvmcontext_partial)
+GET_PARAM = operation(Hypercall.hvm_op, HvmOp.get_param, repeatable=True)
+SET_PARAM = operation(Hypercall.hvm_op, HvmOp.set_param)
+GETHVMCONTEXT = domctl_op(Domctl.gethvmcontext, repeatable=True)
+GETHVMCONTEXT_PARTIAL = domctl_op(Domctl.gethvmcontext_partial, repeatable=True)
 
 _UNASKED = frozenset({HvmRecord.END, HvmRecord.HEADER})  # Xen does not give these one by one
 

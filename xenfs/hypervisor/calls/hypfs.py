@@ -13,9 +13,9 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import operation
 from xenfs.pool import Buffer
 
-READ = operation(Hypercall.hypfs_op, HypfsOp.read)
-WRITE = operation(Hypercall.hypfs_op, HypfsOp.write_contents, repeatable=False)
-GET_VERSION = operation(Hypercall.hypfs_op, HypfsOp.get_version)
+READ = operation(Hypercall.hypfs_op, HypfsOp.read, repeatable=True)
+WRITE = operation(Hypercall.hypfs_op, HypfsOp.write_contents)
+GET_VERSION = operation(Hypercall.hypfs_op, HypfsOp.get_version, repeatable=True)
 
 _FIRST_TRY = 4096
 _LONGEST = 1 << 24

@@ -10,9 +10,9 @@ from xenfs.hypervisor.calls.control import domctl, domctl_op
 from xenfs.hypervisor.calls.domains import GET_DOMAIN_STATE
 from xenfs.hypervisor.operation import operation
 
-SENDTRIGGER = domctl_op(Domctl.sendtrigger, repeatable=False)
-SETDOMAINHANDLE = domctl_op(Domctl.setdomainhandle)
-RESUMEDOMAIN = domctl_op(Domctl.resumedomain, repeatable=False)
+SENDTRIGGER = domctl_op(Domctl.sendtrigger)
+SETDOMAINHANDLE = domctl_op(Domctl.setdomainhandle, repeatable=True)
+RESUMEDOMAIN = domctl_op(Domctl.resumedomain)
 REMOTE_SHUTDOWN = operation(Hypercall.sched_op, SchedOp.remote_shutdown)
 
 

@@ -13,12 +13,12 @@ from xenfs.hypervisor.calls.control import fill
 from xenfs.hypervisor.calls.multicall import wide
 from xenfs.hypervisor.operation import operation
 
-MAXIMUM_RAM_PAGE = operation(Hypercall.memory_op, Memory.maximum_ram_page)
-MACHINE_MEMORY_MAP = operation(Hypercall.memory_op, Memory.machine_memory_map)
-RESERVED_DEVICE_MEMORY_MAP = operation(Hypercall.memory_op, Memory.reserved_device_memory_map)
-SHARING_FREED = operation(Hypercall.memory_op, Memory.get_sharing_freed_pages)
-SHARING_SHARED = operation(Hypercall.memory_op, Memory.get_sharing_shared_pages)
-SHARING_OP = operation(Hypercall.memory_op, Memory.sharing_op)
+MAXIMUM_RAM_PAGE = operation(Hypercall.memory_op, Memory.maximum_ram_page, repeatable=True)
+MACHINE_MEMORY_MAP = operation(Hypercall.memory_op, Memory.machine_memory_map, repeatable=True)
+RESERVED_DEVICE_MEMORY_MAP = operation(Hypercall.memory_op, Memory.reserved_device_memory_map, repeatable=True)
+SHARING_FREED = operation(Hypercall.memory_op, Memory.get_sharing_freed_pages, repeatable=True)
+SHARING_SHARED = operation(Hypercall.memory_op, Memory.get_sharing_shared_pages, repeatable=True)
+SHARING_OP = operation(Hypercall.memory_op, Memory.sharing_op, repeatable=True)
 
 _E820_ENTRY = 20  # packed: u64 start, u64 size, u32 type
 _MOST_E820 = 1024

@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from errno import EFAULT
+from typing import TypeAlias
 
 from xenfs.abi.numbers import Hypercall
 from xenfs.errors import HypercallError
-from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.base import FAULT_RETRIES, Hypervisor
 from xenfs.hypervisor.operation import Operation
 from xenfs.pool import Buffer
 
+Call: TypeAlias = tuple[Operation, Sequence[int | Buffer]]
+
 MULTICALL = Operation(Hypercall.multicall, 0, "batch")
+_OF_REPEATABLE = Operation(Hypercall.multicall, 0, "batch", repeatable=True)
 
 
-def multicall(
-    xen: Hypervisor, calls: Sequence[tuple[Operation, Sequence[int | Buffer]]], domid: int | None = None
-) -> list[int]:
-    """The 64-bit result of each call, negative for an errno; the calls are made in order. multicall."""
+def multicall(xen: Hypervisor, calls: Sequence[Call], domid: int | None = None) -> list[int]:
+    """The 64-bit result of each call, negative for an errno; the calls are made in order. multicall.
+
+    Members that faulted are made again, as each would be on its own.
+    """
+    results = _batch(xen, calls, domid)
+    for _ in range(FAULT_RETRIES if xen.backend.pages.faults else 0):
+        again = [at for at, (op, _) in enumerate(calls) if results[at] == -EFAULT and op.repeatable]
+        if not again:
+            break
+        for at in again:
+            xen.pool.count_retry(calls[at][1])
+        for at, result in zip(again, _batch(xen, [calls[at] for at in again], domid), strict=True):
+            results[at] = result
+    return results
+
+
+def _batch(xen: Hypervisor, calls: Sequence[Call], domid: int | None) -> list[int]:
     stride = xen.abi.sizeof("struct multicall_entry")
     with xen.pool.take(stride * len(calls)) as buf:
         entries = xen.abi.array("struct multicall_entry", len(calls), buf)
@@ -27,7 +46,8 @@ def multicall(
                     buf.attach(entry, ("args", index), arg)
                 else:
                     entry.args[index] = arg
-        xen.hypercall(MULTICALL, buf, len(calls), domid=domid)
+        batch = _OF_REPEATABLE if all(op.repeatable for op, _ in calls) else MULTICALL
+        xen.hypercall(batch, buf, len(calls), domid=domid)
         return [_signed(entry.result) for entry in entries]
 
 

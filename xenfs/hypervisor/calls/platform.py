@@ -8,7 +8,7 @@ from xenfs.abi.numbers import Platform
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import platform, platform_op
 
-GET_CPUINFO = platform_op(Platform.get_cpuinfo)
+GET_CPUINFO = platform_op(Platform.get_cpuinfo, repeatable=True)
 
 
 def pcpu_info(xen: Hypervisor, cpu: int) -> Any:

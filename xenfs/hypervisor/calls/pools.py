@@ -9,8 +9,8 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import sysctl, sysctl_op
 from xenfs.hypervisor.calls.sysctl import Cpupool, pool_parameters
 
-CHANGE = sysctl_op(Sysctl.cpupool_op, slow=True, repeatable=False)
-SET_PARAMETERS = sysctl_op(Sysctl.scheduler_op)
+CHANGE = sysctl_op(Sysctl.cpupool_op, slow=True)
+SET_PARAMETERS = sysctl_op(Sysctl.scheduler_op, repeatable=True)
 
 
 def _change(xen: Hypervisor, action: CpupoolOp, **given: int) -> None:

@@ -10,7 +10,7 @@ from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op
 
-GETVCPUCONTEXT = domctl_op(Domctl.getvcpucontext)
+GETVCPUCONTEXT = domctl_op(Domctl.getvcpucontext, repeatable=True)
 _STRUCT = "struct vcpu_guest_context"
 
 
@@ -20,7 +20,7 @@ def context(xen: Hypervisor, domid: int, vcpu: int) -> Any:
     EINVAL for a vCPU that does not exist or makes the call, ENODATA for one that was never started.
     """
     with xen.pool.take(xen.abi.sizeof(_STRUCT)) as buf:
-        domctl(xen, GETVCPUCONTEXT, domid, "vcpucontext", vcpu=vcpu, ctxt=buf)
+        domctl(xen, GETVCPUCONTEXT, domid, "vcpucontext", vcpu=vcpu, ctxt=(buf, xen.abi.sizeof(_STRUCT)))
         return xen.abi.copy(xen.abi.view(_STRUCT, buf))
 
 

@@ -8,7 +8,7 @@ from xenfs.abi.numbers import Domctl, DomctlSched, SchedId
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op
 
-SCHEDULER_OP = domctl_op(Domctl.scheduler_op)
+SCHEDULER_OP = domctl_op(Domctl.scheduler_op, repeatable=True)
 
 # scheduler: (member of the union, its parameters)
 PARAMETERS: dict[int, tuple[str, tuple[str, ...]]] = {
@@ -54,6 +54,6 @@ def _vcpu_op(xen: Hypervisor, domid: int, vcpu: int, cmd: DomctlSched, **values:
             setattr(view.u.rtds, name, value)
         domctl(
             xen, SCHEDULER_OP, domid, "scheduler_op",
-            sched_id=SchedId.RTDS, cmd=cmd, u={"v": {"vcpus": buf, "nr_vcpus": 1}},
+            sched_id=SchedId.RTDS, cmd=cmd, u={"v": {"vcpus": (buf, buf.nbytes), "nr_vcpus": 1}},
         )  # fmt: skip
         return xen.abi.copy(view.u.rtds)

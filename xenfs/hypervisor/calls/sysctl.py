@@ -14,19 +14,19 @@ from xenfs.hypervisor.calls.bitmaps import members, nbytes
 from xenfs.hypervisor.calls.control import sysctl, sysctl_op
 from xenfs.pool import Buffer
 
-PHYSINFO = sysctl_op(Sysctl.physinfo)
-SCHED_ID = sysctl_op(Sysctl.sched_id)
-GETCPUINFO = sysctl_op(Sysctl.getcpuinfo)
-CPUTOPOINFO = sysctl_op(Sysctl.cputopoinfo)
-NUMAINFO = sysctl_op(Sysctl.numainfo)
-AVAILHEAP = sysctl_op(Sysctl.availheap)
-PAGE_OFFLINE = sysctl_op(Sysctl.page_offline_op)
-DEBUG_KEYS = sysctl_op(Sysctl.debug_keys, repeatable=False)
-READCONSOLE = sysctl_op(Sysctl.readconsole)
-CLEARCONSOLE = sysctl_op(Sysctl.readconsole, repeatable=False)
-CPU_HOTPLUG = sysctl_op(Sysctl.cpu_hotplug, slow=True, repeatable=False)
-CPUPOOL = sysctl_op(Sysctl.cpupool_op)
-SCHEDULER_OP = sysctl_op(Sysctl.scheduler_op)
+PHYSINFO = sysctl_op(Sysctl.physinfo, repeatable=True)
+SCHED_ID = sysctl_op(Sysctl.sched_id, repeatable=True)
+GETCPUINFO = sysctl_op(Sysctl.getcpuinfo, repeatable=True)
+CPUTOPOINFO = sysctl_op(Sysctl.cputopoinfo, repeatable=True)
+NUMAINFO = sysctl_op(Sysctl.numainfo, repeatable=True)
+AVAILHEAP = sysctl_op(Sysctl.availheap, repeatable=True)
+PAGE_OFFLINE = sysctl_op(Sysctl.page_offline_op, repeatable=True)
+DEBUG_KEYS = sysctl_op(Sysctl.debug_keys)
+READCONSOLE = sysctl_op(Sysctl.readconsole, repeatable=True)
+CLEARCONSOLE = sysctl_op(Sysctl.readconsole)
+CPU_HOTPLUG = sysctl_op(Sysctl.cpu_hotplug, slow=True)
+CPUPOOL = sysctl_op(Sysctl.cpupool_op, repeatable=True)
+SCHEDULER_OP = sysctl_op(Sysctl.scheduler_op, repeatable=True)
 
 NOWHERE = 0xFFFFFFFF  # XEN_INVALID_CORE_ID and its kin: a CPU number without a CPU
 _CONSOLE_CHUNK = 16384

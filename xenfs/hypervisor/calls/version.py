@@ -10,7 +10,7 @@ from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import operation
 
-_OPS = {cmd: operation(Hypercall.xen_version, cmd) for cmd in Xenver}
+_OPS = {cmd: operation(Hypercall.xen_version, cmd, repeatable=True) for cmd in Xenver}
 _FEATURE_WORDS = 1  # XENFEAT_NR_SUBMAPS
 _LONGEST = 65536
 

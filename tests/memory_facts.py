@@ -18,7 +18,7 @@ def smaps(start: int, nbytes: int) -> list[dict[str, str]]:
             low, high = (int(word, 16) for word in head.split("-"))
             inside = low < start + nbytes and start < high
             if inside:
-                entries.append({"range": head})
+                entries.append({"range": head, "of": "".join(rest.split()[4:5])})
         elif inside:
             entries[-1][head[:-1]] = rest.strip()
     return entries
