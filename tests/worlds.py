@@ -35,6 +35,7 @@ HARMLESS = frozenset({
     "domctl getnodeaffinity", "sysctl numainfo", "domctl shadow_op", "domctl get_paging_mempool_size",
     "platform_op get_cpuinfo", "hypfs_op read", "xsm_op GETENFORCE", "xsm_op GETBOOL", "xsm_op SID_TO_CONTEXT",
     "xsm_op CONTEXT_TO_SID",
+    "sysctl pcitopoinfo", "xenpmu_op mode_get", "xenpmu_op feature_get",
 })  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from worlds import Host
 
 from xenfs.abi import Abi
 from xenfs.nodes.base import File
+from xenfs.nodes.contents import about_xen
 
 SETTINGS = ("", "xen=4.22", "arch=arm64", "profile=full")
 
@@ -49,7 +50,7 @@ def contents(settings: str) -> dict[str, bytes]:
         return {
             place.path: place.node.produce(host.xen, place.ids)
             for place in host.files()
-            if isinstance(place.node, File) and not place.path.startswith("xenfs/")
+            if isinstance(place.node, File) and about_xen(place.path) and not place.path.startswith("xenfs/")
         }
 
 

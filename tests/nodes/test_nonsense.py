@@ -161,9 +161,24 @@ TABLE: list[tuple[str, list[bytes]]] = [
         r"host/memory/(page_status|soft_offline_page|online_page)",
         [b"9-8", b"0-1024", b"0x10-0xf", b"4294967295", b"1-", b"1-2-3", b"1,2", *POWERS[1:]],
     ),
+    (r"host/pmu/mode", [b"OFF", b"self hv", b"0", b"1", *POWERS]),
+    (r"host/pmu/features", [b"8", b"0xff", b"max", *POWERS]),
+    (
+        r"domains/\d+/passthrough/test",
+        [
+            b"0000:00:1f",
+            b"00:1f.8",
+            b"00:20.0",
+            b"0000:00:1F.0",
+            b"10000:e1:00.0",
+            b"0000:00:00.0 1",
+            b"ff:1f.7",
+            *POWERS,
+        ],
+    ),
     (r"(host|hypfs)/params/(pretended-u?int|global-pages)", POWERS[1:]),
 ]
-FREE_TEXT = re.compile(r"host/debug_keys|(host|hypfs)/params/.*|hypfs/cpupool/\d+/sched-gran")
+FREE_TEXT = re.compile(r"host/debug_keys|host/console/tty|(host|hypfs)/params/.*|hypfs/cpupool/\d+/sched-gran")
 ANYTHING = re.compile(r"xenfs/error_log|host/console/log_clear|domains/\d+/(kill|resume)")
 
 

@@ -21,6 +21,8 @@ from xenfs.options import Options
 MANY_LINES = re.compile(
     r"xenfs/(nodes|error_log|interface|missing|options|buffers/(stat|size_classes)|calls/\w+)"
     r"|version/(compile_info|features|config)|host/(info|cpu_stat|memory/(e820|rmrr)|nodes/\d+/meminfo|console/log)"
+    r"|host/(xensyms|livepatch/[^/]+/metadata|pci/[^/]+/(reserved_memory|iommu_group)|firmware/efi/config_table)"
+    r"|host/(efi/variable_info|mtrr/ranges|kexec/ranges)|domains/\d+/(memory/vnuma|vcpus/\d+/runstate)"
     r"|cpupools/\d+/domains|domains/(stat|\d+/(info|vcpu_stat|evtchn/ports|vcpus/\d+/(info|regs)))|hypfs/buildinfo/config"
 )
 NUMBER_BY_NAME = re.compile(
@@ -209,6 +211,12 @@ def test_nothing_is_read_that_xen_lacks(each: Host, contents: object) -> None:
         "dm_op nr_vcpus",
         "domctl shadow_op",
         "xsm_op GETENFORCE",
+        "domctl test_assign_device",
+        "domctl get_device_group",
+        "memory_op get_vnumainfo",
+        "hvm_op get_time",
+        "xenpmu_op mode_get",
+        "sysctl pcitopoinfo",
     }
     assert {name for name, _ in each.xen.calls.missing()} <= asked_to_know
 
@@ -228,8 +236,9 @@ def test_reference_has_every_path_once() -> None:
     assert [path for path, times in Counter(rows).items() if times > 1] == []
     patterns = {row: pattern(row) for row in rows}
     used: set[str] = set()
-    for release, arch in COMBINATIONS:
-        with Host(f"xen={release},arch={arch},domains=4,cpus=4,profile=full") as host:
+    kinds = [f"xen={release},arch={arch},domains=4,cpus=4,profile=full" for release, arch in COMBINATIONS]
+    for settings in (*kinds, "profile=full"):
+        with Host(settings) as host:
             for place in host.walk():
                 if isinstance(place.node, Dir):
                     continue
@@ -294,7 +303,13 @@ def test_directories_are_writable_where_rmdir_works() -> None:
         ("hypfs=off", ["hypfs", "host/params", "version/config"]),
         ("sharing=off", ["host/memory/sharing/audit"]),
         ("arch=arm64", ["host/memory/e820", "host/memory/rmrr", "host/memory/sharing"]),
-        ("xen=4.14", ["cpupools/0/sched_gran"]),
+        ("xen=4.14", ["cpupools/0/sched_gran", "host/pci/0000:00:1f.0/assigned"]),
+        ("livepatch=off", ["host/livepatch"]),
+        ("kexec=off", ["host/kexec"]),
+        ("dom0=pvh", ["host/kexec"]),
+        ("efi=off", ["host/efi", "host/firmware"]),
+        ("iommu=off", ["host/pci/0000:00:1f.0/assigned", "domains/7/passthrough"]),
+        ("arch=arm64", ["host/pci", "host/time", "host/xensyms", "host/mtrr", "domains/0/vcpus/0/runstate"]),
     ],
 )
 def test_what_this_xen_lacks_is_absent(settings: str, absent: list[str]) -> None:

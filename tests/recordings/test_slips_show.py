@@ -18,6 +18,7 @@ from xenfs.hypervisor import connect
 from xenfs.hypervisor.recording import Recording
 from xenfs.hypervisor.replay import Mismatch
 from xenfs.nodes.base import File
+from xenfs.nodes.contents import about_xen
 
 Slip = Callable[[str], str]
 
@@ -60,7 +61,7 @@ def texts() -> dict[str, bytes]:
         return {
             place.path: place.node.produce(host.xen, place.ids)
             for place in host.files()
-            if isinstance(place.node, File) and not place.path.startswith("xenfs/")
+            if isinstance(place.node, File) and about_xen(place.path) and not place.path.startswith("xenfs/")
         }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from time import perf_counter_ns
 
 from xenfs.abi import Abi
@@ -38,6 +39,10 @@ class Backend(ABC):
     def xenstore(self) -> Xenstore | None:
         """The xenstore of this host, None where there is none."""
         return None
+
+    def pci_devices(self) -> Sequence[str]:
+        """The names of the machine's PCI devices, such as 0000:00:1f.2: dom0 knows them, Xen has no list of its own."""
+        return ()
 
     def close(self) -> None:  # noqa: B027 - nothing to give back by default
         """Give back what the backend holds."""

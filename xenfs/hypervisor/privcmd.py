@@ -6,6 +6,7 @@ import errno
 import os
 import platform
 import struct
+from collections.abc import Sequence
 from fcntl import ioctl
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from xenfs.hypervisor import xenstore
 from xenfs.hypervisor.base import Backend
 
 _IOCTL_HYPERCALL = 0x305000  # 'P', 0, with { u64 op; u64 arg[5]; }
+_PCI_DEVICES = "/sys/bus/pci/devices"
 _ARGUMENTS = struct.Struct("=6Q")
 _DEVICES = ("/dev/xen/privcmd", "/proc/xen/privcmd")
 _ARCHES = {"x86_64": "x86_64", "aarch64": "arm64"}
@@ -45,6 +47,13 @@ class Privcmd(Backend):
     def xenstore(self) -> xenstore.Xenstore | None:
         """The host's xenstore, over /dev/xen/xenbus or its socket."""
         return xenstore.connect()
+
+    def pci_devices(self) -> Sequence[str]:
+        """As Linux lists them; none where it has no PCI."""
+        try:
+            return os.listdir(_PCI_DEVICES)
+        except OSError:
+            return ()
 
     def close(self) -> None:
         """Close the device."""

@@ -62,12 +62,13 @@ class Section:
 
 @dataclass
 class Recording:
-    """Everything from one machine: sections by path ("" is finding the hypervisor), and what xenstore said."""
+    """Everything from one machine: sections by path ("" is finding the hypervisor), what xenstore said, PCI's names."""
 
     arch: str
     backend: str
     sections: dict[str, Section] = field(default_factory=dict)
     store: dict[str, str | None] | None = None
+    pci: list[str] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         """Write it as compressed JSON. Equal recordings make equal files."""
@@ -115,6 +116,11 @@ class Recorder(Backend):
         changed = tuple(None if now == was.data else now for now, was in zip(after, asked.memory, strict=True))
         self._here.exchanges.append((asked, Answer(result, changed)))
         return result
+
+    def pci_devices(self) -> Sequence[str]:
+        """The other backend's."""
+        self.recording.pci = list(self.inner.pci_devices())
+        return self.recording.pci
 
     def xenstore(self) -> Xenstore | None:
         """The other backend's, with every answer kept."""
@@ -193,6 +199,7 @@ def _packed(recording: Recording) -> dict[str, Any]:
         "arch": recording.arch,
         "backend": recording.backend,
         "store": recording.store,
+        "pci": recording.pci,
         "order": list(sections),
         "sections": sections,
         "exchanges": [
@@ -210,7 +217,7 @@ def _packed(recording: Recording) -> dict[str, Any]:
 
 def _unpacked(packed: dict[str, Any]) -> Recording:
     exchanges = [_exchange(*each) for each in packed["exchanges"]]
-    found = Recording(packed["arch"], packed["backend"], store=packed["store"])
+    found = Recording(packed["arch"], packed["backend"], store=packed["store"], pci=packed.get("pci", []))
     for name in packed["order"]:
         text, error, numbers = packed["sections"][name]
         found.sections[name] = Section([exchanges[number] for number in numbers], text, error)

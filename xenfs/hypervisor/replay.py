@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from xenfs.abi.numbers import Hypercall
 from xenfs.hypervisor.base import Backend
@@ -92,6 +92,10 @@ class Replay(Backend):
             return f"no {name} is left in the recording"
         differences = min((list(_differences(asked, each)) for each in similar), key=len)
         return f"{name} was not recorded like this: {differences[0]}"
+
+    def pci_devices(self) -> Sequence[str]:
+        """Those of the machine that was recorded."""
+        return self.recording.pci
 
     def xenstore(self) -> Xenstore | None:
         """What xenstore said then."""

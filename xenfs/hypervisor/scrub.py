@@ -32,7 +32,7 @@ def scrub(recording: Recording) -> Recording:
         _text(change, path): None if value is None else change(value.encode("latin-1")).decode("latin-1")
         for path, value in recording.store.items()
     }
-    return Recording(recording.arch, recording.backend, sections, store)
+    return Recording(recording.arch, recording.backend, sections, store, recording.pci)
 
 
 def _uuids(recording: Recording) -> list[uuid.UUID]:

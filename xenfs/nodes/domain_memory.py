@@ -15,6 +15,7 @@ from xenfs.nodes import names, parse, show
 from xenfs.nodes.base import Dir, File, field
 from xenfs.nodes.conditions import answers, since, x86
 from xenfs.nodes.own import has_vcpus, is_hvm, is_other_hvm
+from xenfs.nodes.vnuma import VNUMA
 
 _MOST_KIB = 2**44  # 16 PiB: what 52 bits of physical address can name
 _PAGE_KIB = 4
@@ -136,4 +137,4 @@ POD = Dir(
     only=is_hvm,
 )  # fmt: skip
 
-MORE_MEMORY = (CLAIM, PAGING_POOL, MAX_GPFN, POD)
+MORE_MEMORY = (CLAIM, PAGING_POOL, MAX_GPFN, POD, VNUMA)

@@ -24,6 +24,7 @@ from xenfs.nodes.hvm import HVM
 from xenfs.nodes.lifecycle import ENDS, NR_VCPUS, STATE, TRIGGER, rename
 from xenfs.nodes.members import members
 from xenfs.nodes.moves import CPUPOOL
+from xenfs.nodes.pci import PASSTHROUGH
 from xenfs.nodes.sched import SCHED
 from xenfs.nodes.vcpus import VCPUS, vcpu_stat
 
@@ -95,7 +96,8 @@ DOMAIN = Dir(
         File("info", "Everything that getdomaininfo says", read=_info, **_CALL),
         File(
             "uuid", "UUID", read=lambda xen, domain: info(xen, domain).handle, write=rename, show=show.handle,
-            parse=parse.handle, write_option="debug", call="domctl getdomaininfo, setdomainhandle", checked=True,
+            parse=parse.handle, write_option="debug", checked=True,
+            call="domctl getdomaininfo, setdomainhandle, (xen_version guest_handle)",
         ),
         File("name", "Name in xenstore, empty without one", read=names.name, slow_read=True, call="(xenstore)"),
         File("type", "pv, hvm or pvh", read=_kind, **_CALL),
@@ -127,11 +129,14 @@ DOMAIN = Dir(
             "memory",
             "Memory of the domain",
             (
-                field(info, "current_kb", show.kib_of_pages, "Memory that it has, kB", of="tot_pages"),
+                field(
+                    info, "current_kb", show.kib_of_pages, "Memory that it has, kB", of="tot_pages",
+                    call="domctl getdomaininfo, (memory_op current_reservation)",
+                ),
                 File(
                     "max", "Most that it may have, kB, or max", read=_shown(lambda i: facts.limit(i.max_pages)),
                     write=_set_max, parse=parse.or_max(parse.integer(0, _MOST_KIB, "number of kB")),
-                    call="domctl getdomaininfo, max_mem", checked=True,
+                    call="domctl getdomaininfo, max_mem, (memory_op maximum_reservation)", checked=True,
                 ),
                 field(info, "shared_kb", show.kib_of_pages, "Memory that it shares, kB", of="shr_pages"),
                 field(info, "paged_kb", show.kib_of_pages, "Memory that is paged out, kB", of="paged_pages"),
@@ -144,6 +149,7 @@ DOMAIN = Dir(
         EVTCHN,
         TSC,
         HVM,
+        PASSTHROUGH,
         VCPUS,
     ),
     remove=_kill,

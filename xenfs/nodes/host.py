@@ -7,15 +7,19 @@ from typing import Any
 from xenfs.abi.numbers import PhysCap, SchedId
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import sysctl
+from xenfs.hypervisor.calls import sysctl, tty
 from xenfs.hypervisor.calls.sysctl import physinfo
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, File, Stream, field
+from xenfs.nodes.boot import EFI, FIRMWARE, KEXEC, MTRR
 from xenfs.nodes.conditions import answers
 from xenfs.nodes.cpus import CPUS
 from xenfs.nodes.hypfs import PARAMS
+from xenfs.nodes.instruments import PMU, TIME, VM_EVENT_VERSION, XENSYMS
+from xenfs.nodes.livepatch import LIVEPATCH
 from xenfs.nodes.members import members
 from xenfs.nodes.memory import MEMORY
+from xenfs.nodes.pci import PCI
 
 _KEYS = "the ASCII keys of Xen's console, such as q or r"
 
@@ -69,6 +73,14 @@ def _debug_keys(text: str) -> bytes:
     return given.encode()
 
 
+def _line(text: str) -> bytes:
+    """Text, tabs and newlines; no other control characters: some make a terminal do things."""
+    for at, character in enumerate(parse.text(text)):
+        if not (character.isprintable() or character in "\t\n"):
+            raise BadInput("only text, tabs and newlines", at=at)
+    return text.encode() + b"\n"
+
+
 NODE = Dir(
     "<n>",
     "A NUMA node",
@@ -101,6 +113,10 @@ CONSOLE = Dir(
             "log_clear", "Any write empties the console ring", write=lambda xen, _: sysctl.console_clear(xen),
             parse=parse.anything, call="sysctl readconsole", tier="B",
         ),
+        File(
+            "tty", "Write a line for Xen's console: what is connected to it shows it", write=tty.write, parse=_line,
+            slow_write=True, call=tty.WRITE.name, tier="B",
+        ),
     ),
 )  # fmt: skip
 
@@ -119,11 +135,21 @@ HOST = Dir(
             keys: sysctl.debug_keys(xen, keys), parse=_debug_keys, call="sysctl debug_keys", tier="C",
             option="debug", longest=64,
         ),
+        XENSYMS,
+        VM_EVENT_VERSION,
         PARAMS,
+        TIME,
         MEMORY,
         CPUS,
         Dir("nodes", "NUMA nodes", (Each(label="<n>", list=_nodes, find=_node, node=NODE),)),
         CONSOLE,
+        LIVEPATCH,
+        PCI,
+        FIRMWARE,
+        EFI,
+        MTRR,
+        KEXEC,
+        PMU,
     ),
     when=answers(physinfo),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from xenfs.nodes import facts, parse, show
 from xenfs.nodes.base import Dir, Each, File, field
 from xenfs.nodes.members import members
 from xenfs.nodes.registers import REGISTERS
+from xenfs.nodes.runstate import RUNSTATE
 from xenfs.nodes.vcpu_sched import VCPU_SCHED
 
 
@@ -127,6 +128,7 @@ VCPU = Dir(
         File("affinity_soft.effective", "CPUs that it prefers among those", read=_effective(Affinity.SOFT), **_NOW),
         VCPU_SCHED,
         *REGISTERS,
+        RUNSTATE,
     ),
 )  # fmt: skip
 

@@ -66,6 +66,7 @@ class Firmware(IntEnum):
     DISK_INFO = 1
     DISK_MBR_SIGNATURE = 2
     VBEDDC_INFO = 3
+    EFI_INFO = 4
     KBD_SHIFT_FLAGS = 5
 
 

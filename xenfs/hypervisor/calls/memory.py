@@ -57,15 +57,21 @@ def machine_memory_map(xen: Hypervisor) -> list[Range]:
     return found
 
 
-def reserved_device_memory(xen: Hypervisor) -> list[tuple[int, int]]:
-    """(first frame, number of frames) of every range that a device claims; reserved_device_memory_map (x86)."""
+def reserved_device_memory(xen: Hypervisor, device: tuple[int, int, int] | None = None) -> list[tuple[int, int]]:
+    """(first frame, number of frames) of every range that a device claims; reserved_device_memory_map (x86).
+
+    With a device, as (segment, bus, devfn), only of its own.
+    """
+    wanted: dict[str, Any] = {"flags": RdmFlag.ALL}
+    if device is not None:
+        wanted = {"flags": 0, "dev": {"pci": dict(zip(("seg", "bus", "devfn"), device, strict=True))}}
     count = 64
     while True:
         with xen.pool.take(16 * count) as entries:
             try:
                 filled = _memory_op(
                     xen, RESERVED_DEVICE_MEMORY_MAP, "struct xen_reserved_device_memory_map",
-                    lambda arg: arg.nr_entries, flags=RdmFlag.ALL, nr_entries=count, buffer=entries,
+                    lambda arg: arg.nr_entries, nr_entries=count, buffer=entries, **wanted,
                 )  # fmt: skip
             except HypercallError as problem:
                 if problem.errno != errno.ENOBUFS or count > 4096:

@@ -28,6 +28,7 @@ class Config:
     pool: int
     emulation: int
     ssidref: int = 0
+    iommu: bool = False
 
 
 def read(xen: Machine, op: memoryview) -> Config:
@@ -42,6 +43,7 @@ def read(xen: Machine, op: memoryview) -> Config:
         or not 1 <= max_vcpus <= MAX_VCPUS[kind]
         or (flag["hap"] and not flag["hvm"])
         or (iommu_opts and not flag["iommu"])
+        or (flag["iommu"] and not xen.settings.iommu)
         or (not xen.x86 and not (flag["hvm"] and flag["hap"]))
         or _refused_numbers(xen, op)
     )
@@ -51,8 +53,9 @@ def read(xen: Machine, op: memoryview) -> Config:
     (ssidref,) = xen.get(op, STRUCT, "ssidref")
     if xen.world.policy is not None:
         ssidref = xen.world.policy.created(ssidref)
+    emulated = _emulation(xen, op, kind)
     return Config(
-        handle, flag["hvm"], flag["hap"], flag["xs_domain"], max_vcpus, pool, _emulation(xen, op, kind), ssidref
+        handle, flag["hvm"], flag["hap"], flag["xs_domain"], max_vcpus, pool, emulated, ssidref, flag["iommu"]
     )
 
 
@@ -113,6 +116,7 @@ def build(xen: Machine, domid: int, config: Config) -> Domain:
     kind = "pv" if not config.hvm else "pvh" if config.emulation == apic else "hvm"
     domain = xen.world.build(domid, config.handle, kind, config.pool, config.hap)
     domain.emulation_flags, domain.xenstored = config.emulation, config.xenstored
+    domain.kept["iommu"] = config.iommu
     domain.max_vcpus = config.max_vcpus
     domain.ssidref = config.ssidref if xen.world.policy else 0
     domain.vcpus = [None] * config.max_vcpus

@@ -13,19 +13,26 @@ from xenfs.hypervisor.simulator import (
     domctl_vcpu,
     domctl_x86,
     domlist,
+    firmware,
     flask_op,
     guest_ops,
     hvm,
     hypfs_op,
+    kexec_op,
+    livepatch_op,
     memory_op,
+    own_ops,
     page_offline,
+    pci_op,
     platform,
+    pmu_op,
     pod,
     registers,
     saved,
     sysctl,
     sysctl_scheduler,
     version_op,
+    vnuma_op,
 )
 from xenfs.hypervisor.simulator.machine import Machine, Operations, Table
 
@@ -41,11 +48,15 @@ def table(machine: Machine, counts: Counter[str]) -> dict[int, Call]:
         "grant_table_op": _of("grant_table_op", "GNTTABOP_", guest_ops.GRANT_OPERATIONS),
         "event_channel_op": _of("event_channel_op", "EVTCHNOP_", guest_ops.EVENT_OPERATIONS),
         "sched_op": _of("sched_op", "SCHEDOP_", guest_ops.SCHED_OPERATIONS), "dm_op": _dm_op, "xsm_op": _xsm_op,
+        "console_io": _three("console_io", own_ops.console_io), "vcpu_op": _three("vcpu_op", own_ops.vcpu_op),
+        "kexec_op": _kexec_op, "xenpmu_op": _xenpmu_op,
     }  # fmt: skip
     if not machine.settings.hypfs:
         del makers["hypfs_op"]
-    if not machine.x86:  # on Arm only a build for virtio has it
-        del makers["dm_op"]
+    if not machine.x86:  # on Arm only a build for virtio has the first
+        del makers["dm_op"], makers["xenpmu_op"]
+    if not (machine.x86 and machine.settings.kexec and machine.settings.dom0 == "pv"):
+        del makers["kexec_op"]
     return {machine.constant(f"__HYPERVISOR_{name}"): make(machine, counts) for name, make in makers.items()}
 
 
@@ -57,12 +68,15 @@ def _sysctl(machine: Machine, counts: Counter[str]) -> Call:
         sysctl_scheduler.OPERATIONS,
         page_offline.OPERATIONS,
     ]
-    operations = Table(machine, "XEN_SYSCTL_", *groups, *([sysctl.OPERATIONS_X86] if machine.x86 else []))
+    groups += [livepatch_op.OPERATIONS] if machine.settings.livepatch else []
+    groups += [sysctl.OPERATIONS_X86, pci_op.SYSCTL_X86] if machine.x86 else []
+    operations = Table(machine, "XEN_SYSCTL_", *groups)
     return _commanded(machine, counts, operations, "sysctl", "xen_sysctl", machine.sysctl)
 
 
 def _platform_op(machine: Machine, counts: Counter[str]) -> Call:
-    operations = Table(machine, "XENPF_", platform.OPERATIONS_X86 if machine.x86 else platform.OPERATIONS_ARM)
+    groups = [platform.OPERATIONS_X86, firmware.OPERATIONS_X86] if machine.x86 else [platform.OPERATIONS_ARM]
+    operations = Table(machine, "XENPF_", *groups)
     return _commanded(machine, counts, operations, "platform_op", "xen_platform_op", machine.platform)
 
 
@@ -91,13 +105,15 @@ def _commanded(
 def _domctl(machine: Machine, counts: Counter[str]) -> Call:
     """Domctl: as above, but most operations are on a domain, and the stable one has version 0 of its own."""
     groups = [domctl.OPERATIONS, domctl_vcpu.OPERATIONS, domctl_scheduler.OPERATIONS, registers.OPERATIONS]
+    groups += [pci_op.DOMCTL]
     on_domain = Table(
         machine,
         "XEN_DOMCTL_",
         *groups,
         *([domctl.OPERATIONS_X86, domctl_x86.OPERATIONS, saved.OPERATIONS] if machine.x86 else []),
     )
-    others = Table(machine, "XEN_DOMCTL_", domctl.OPERATIONS_WITHOUT, domlist.DOMCTL)
+    without = [domctl.OPERATIONS_WITHOUT, domlist.DOMCTL, pci_op.WITHOUT, own_ops.WITHOUT]
+    others = Table(machine, "XEN_DOMCTL_", *without)
     stable = {machine.constant(name) for name in domctl.STABLE if machine.layouts.defines(name)}
     size, body = machine.layouts.size("xen_domctl"), machine.layouts.offset("xen_domctl", "u")
     header = machine.layouts.format("xen_domctl", "cmd", "interface_version", "domain")[0].unpack_from
@@ -134,6 +150,7 @@ def _memory_op(machine: Machine, counts: Counter[str]) -> Call:
     groups = (
         [memory_op.OPERATIONS, memory_op.OPERATIONS_X86, pod.OPERATIONS_X86] if machine.x86 else [memory_op.OPERATIONS]
     )
+    groups += [vnuma_op.OPERATIONS]
     groups += [memory_op.OPERATIONS_SHARING] if machine.x86 and machine.settings.sharing else []
     return _numbered(machine, counts, Table(machine, "XENMEM_", *groups), "memory_op")
 
@@ -161,6 +178,34 @@ def _xsm_op(machine: Machine, counts: Counter[str]) -> Call:
     return call
 
 
+def _three(
+    hypercall: str, operation: Callable[[Machine, int, int, int], tuple[str, int]]
+) -> Callable[[Machine, Counter[str]], Call]:
+    """What makes a hypercall of three arguments, whose function says itself what it was asked for."""
+
+    def make(machine: Machine, counts: Counter[str]) -> Call:
+        def call(args: tuple[int, ...]) -> int:
+            name, result = operation(machine, *args[:3])
+            counts[f"{hypercall} {name}"] += 1
+            return result
+
+        return call
+
+    return make
+
+
+def _kexec_op(machine: Machine, counts: Counter[str]) -> Call:
+    unknown = EOPNOTSUPP if machine.release >= (4, 19) else EINVAL
+    return _numbered(machine, counts, Table(machine, "KEXEC_CMD_", kexec_op.OPERATIONS), "kexec_op", unknown)
+
+
+def _xenpmu_op(machine: Machine, counts: Counter[str]) -> Call:
+    """Nothing for a PVH control domain, and nothing at all unless Xen was booted with vpmu."""
+    known = _numbered(machine, counts, Table(machine, "XENPMU_", pmu_op.OPERATIONS), "xenpmu_op", EINVAL)
+    open_to_it = machine.settings.vpmu and machine.settings.dom0 == "pv"
+    return known if open_to_it else lambda args: -EOPNOTSUPP
+
+
 def _dm_op(machine: Machine, counts: Counter[str]) -> Call:
     def call(args: tuple[int, ...]) -> int:
         name, result = guest_ops.dm_op(machine, *args[:3])
@@ -170,7 +215,7 @@ def _dm_op(machine: Machine, counts: Counter[str]) -> Call:
     return call
 
 
-def _numbered(machine: Machine, counts: Counter[str], operations: Table, hypercall: str) -> Call:
+def _numbered(machine: Machine, counts: Counter[str], operations: Table, hypercall: str, unknown: int = ENOSYS) -> Call:
     """A hypercall whose first argument says what to do and whose second is a pointer."""
     known = {number: (f"{hypercall} {name}", operation) for number, (name, operation) in operations.by_number.items()}
 
@@ -178,7 +223,7 @@ def _numbered(machine: Machine, counts: Counter[str], operations: Table, hyperca
         found = known.get(args[0])
         if found is None:
             counts[f"{hypercall} {args[0]}"] += 1
-            return -ENOSYS
+            return -unknown
         counts[found[0]] += 1
         return found[1](machine, args[1])
 

@@ -94,7 +94,7 @@ def reserved_device_memory_map(xen: Machine, address: int) -> int:
         region
         for number, regions in sorted(xen.world.host.device_memory().items())
         for region in regions
-        if flags & every or number == sbdf
+        if xen.settings.iommu and (flags & every or number == sbdf)
     ]
     packer = xen.layouts.array("xen_reserved_device_memory", "start_pfn", "nr_pages")
     xen.copy_out(buffer, b"".join(packer.pack(*region) for region in found[:room]))

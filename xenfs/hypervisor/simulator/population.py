@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from xenfs.hypervisor.simulator.cpupools import CREDIT, CREDIT2
 from xenfs.hypervisor.simulator.domains import Domain
+from xenfs.hypervisor.simulator.vnuma import Vnuma
 from xenfs.hypervisor.simulator.world import World
 
 GIB = 1 << 20  # in kB
@@ -54,11 +55,26 @@ def populate(world: World) -> None:
             world,
             Resident(domid, f"guest-{domid}", _plain_type(number), 1 + number % 2, PLAIN_KB, number % 7),
         )
+    _furnish(world)
     world._last_domid = max(world.order)
 
 
 def _plain_type(number: int) -> str:
     return ("pvh", "pvh", "pv", "hvm")[number % 4]
+
+
+def _furnish(world: World) -> None:
+    """A graphics card for the desktop, and two virtual nodes for the database."""
+    if not world.host.x86:
+        return
+    desktop, database = world.domains.get(7), world.domains.get(3)
+    if desktop and world.settings.iommu:
+        desktop.kept["iommu"] = True
+        world.bus.give(world.bus.GRAPHICS, desktop.domid)
+    if database:
+        half, high = 3 << 30, 1 << 32
+        ranges = [(0, half, 0, 0), (high, high + half, 0, 1)]
+        database.kept["vnuma"] = Vnuma([[10, 21], [21, 10]], [vcpu.id % 2 for vcpu in database.existing()], ranges)
 
 
 def _make_pools(world: World) -> None:

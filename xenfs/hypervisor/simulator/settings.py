@@ -16,8 +16,15 @@ POINT_RELEASES = {
 # Settings that go together by one word. What is said beside that word comes first.
 PROFILES: dict[str, dict[str, object]] = {
     "default": {},
-    "bare": {"hypfs": False, "sharing": False},
-    "full": {"flask": True},
+    "bare": {
+        "hypfs": False,
+        "sharing": False,
+        "livepatch": False,
+        "iommu": False,
+        "kexec": False,
+        "efi": False,
+    },
+    "full": {"flask": True, "vpmu": True},
 }
 
 
@@ -39,6 +46,13 @@ class Settings:
     xenstore: bool = True
     sharing: bool = True
     flask: bool = False
+    livepatch: bool = True
+    livepatches: int = 2
+    pci: int = 9
+    iommu: bool = True
+    kexec: bool = True
+    efi: bool = True
+    vpmu: bool = False
     domctl: int = 0
     sysctl: int = 0
 
@@ -81,6 +95,13 @@ hypfs=on        off: a Xen built without hypfs
 xenstore=on     off: domains have no names
 sharing=on      off: a Xen built without memory sharing
 flask=off       on: FLASK in force, with a small policy
+livepatch=on    off: a Xen built without live patching
+livepatches=2   live patches that are loaded (0 to 4096)
+pci=9           PCI devices (0 to 4096)
+iommu=on        off: no device can be given to a guest
+kexec=on        off: a Xen built without kexec
+efi=on          off: not booted by EFI
+vpmu=off        on: guests may use the performance counters
 domctl=, sysctl=   interface version to insist on instead of the release's own"""
 
 
@@ -169,6 +190,13 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "xenstore": _switch,
     "sharing": _switch,
     "flask": _switch,
+    "livepatch": _switch,
+    "livepatches": _integer(0, 4096),
+    "pci": _integer(0, 4096),
+    "iommu": _switch,
+    "kexec": _switch,
+    "efi": _switch,
+    "vpmu": _switch,
     "domctl": _integer(1, 0xFFFFFFFF),
     "sysctl": _integer(1, 0xFFFFFFFF),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from errno import EFAULT, ENOSYS
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -76,6 +76,10 @@ class Simulator(Backend):
             return -refused.code
         except BadAddress:
             return -EFAULT
+
+    def pci_devices(self) -> Sequence[str]:
+        """The pretended bus, as dom0 would see it."""
+        return self.world.bus.names() if self.machine.x86 else ()
 
     def xenstore(self) -> Xenstore | None:
         """A xenstore with the domains' names in it, as they are at the time of asking."""

@@ -14,7 +14,10 @@ from xenfs.hypervisor.simulator.cpupools import Cpupools
 from xenfs.hypervisor.simulator.domains import ALIVE, DEAD, NOT_SHUT_DOWN, Domain, Vcpu
 from xenfs.hypervisor.simulator.host import PAGE, Host
 from xenfs.hypervisor.simulator.layouts import version
+from xenfs.hypervisor.simulator.livepatches import Livepatches
+from xenfs.hypervisor.simulator.pci_bus import Bus
 from xenfs.hypervisor.simulator.placement import Placement
+from xenfs.hypervisor.simulator.pmu import Pmu
 from xenfs.hypervisor.simulator.policy import Policy
 from xenfs.hypervisor.simulator.refused import Refused
 from xenfs.hypervisor.simulator.settings import Settings
@@ -38,6 +41,9 @@ class World:
         self.placement = Placement(self.host, settings.seed)
         self.pools = Cpupools(self)
         self.policy = Policy(version(settings.series) >= (4, 17)) if settings.flask else None
+        self.livepatches = Livepatches(settings.livepatches)
+        self.bus = Bus(settings.pci, self.host.nr_nodes)
+        self.pmu = Pmu()
         self.domains: dict[int, Domain] = {}
         self.order: list[int] = []
         self._doomed: list[Domain] = []

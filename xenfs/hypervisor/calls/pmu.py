@@ -1,0 +1,43 @@
+"""xenpmu_op: whether guests may use the processors' performance counters. EOPNOTSUPP unless Xen was booted with vpmu,
+and to a PVH control domain; x86."""
+
+from __future__ import annotations
+
+from xenfs.abi.numbers import Hypercall, PmuOp
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.operation import Operation, operation
+
+MODE_GET = operation(Hypercall.xenpmu_op, PmuOp.mode_get)
+MODE_SET = operation(Hypercall.xenpmu_op, PmuOp.mode_set, slow=True, repeatable=False)
+FEATURE_GET = operation(Hypercall.xenpmu_op, PmuOp.feature_get)
+FEATURE_SET = operation(Hypercall.xenpmu_op, PmuOp.feature_set, slow=True, repeatable=False)
+
+_MAJOR, _MINOR = 0, 1  # XENPMU_VER_MAJ and _MIN: Xen wants the first, in all nine releases
+
+
+def mode(xen: Hypervisor) -> int:
+    """The PmuMode: one of its bits or none; xenpmu_op mode_get."""
+    return _op(xen, MODE_GET)
+
+
+def set_mode(xen: Hypervisor, wanted: int) -> None:
+    """Set it; EBUSY while guests, of which the control domain is one, count. xenpmu_op mode_set."""
+    _op(xen, MODE_SET, wanted)
+
+
+def features(xen: Hypervisor) -> int:
+    """The PmuFeature bits; xenpmu_op feature_get."""
+    return _op(xen, FEATURE_GET)
+
+
+def set_features(xen: Hypervisor, wanted: int) -> None:
+    """Set them; EBUSY while guests count, EINVAL for bits that there are not. xenpmu_op feature_set."""
+    _op(xen, FEATURE_SET, wanted)
+
+
+def _op(xen: Hypervisor, op: Operation, value: int = 0) -> int:
+    with xen.pool.take(xen.abi.sizeof("struct xen_pmu_params")) as buf:
+        view = xen.abi.view("struct xen_pmu_params", buf)
+        view.version.maj, view.version.min, view.val = _MAJOR, _MINOR, value
+        xen.hypercall(op, op.cmd, buf)
+        return int(view.val)

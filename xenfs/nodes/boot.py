@@ -1,0 +1,139 @@
+"""host/kexec/, host/firmware/, host/efi/ and host/mtrr/: how Xen was booted, and what would be booted next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from xenfs.abi.numbers import FirmwareEfi, KexecRange, KexecType
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import firmware, kexec
+from xenfs.hypervisor.calls.sysctl import physinfo
+from xenfs.nodes import show
+from xenfs.nodes.base import Dir, File
+from xenfs.nodes.conditions import answers, every, x86
+from xenfs.nodes.members import members
+
+_TYPES = {0: "uncachable", 1: "write-combining", 4: "write-through", 5: "write-protect", 6: "write-back"}
+_PAGE_KIB = 4
+
+
+def _ranges(xen: Hypervisor) -> str:
+    return show.nested(
+        (name, {"start": f"{found.start:#x}", "size": found.size}) for name, found in _each_range(xen) if found
+    )
+
+
+def _each_range(xen: Hypervisor) -> Iterator[tuple[str, kexec.Range | None]]:
+    for which in KexecRange:
+        if which != KexecRange.CPU:
+            yield which.name.lower(), kexec.memory(xen, which)
+        else:
+            for cpu, found in enumerate(kexec.crash_notes(xen, physinfo(xen).max_cpu_id + 1)):
+                yield f"cpu{cpu}", found
+
+
+KEXEC = Dir(
+    "kexec",
+    "What Xen would boot instead of itself",
+    (
+        File(
+            "loaded", "Whether an image for an ordinary reboot is loaded", show=show.flag,
+            read=lambda xen: kexec.loaded(xen, KexecType.DEFAULT), call=kexec.STATUS.name,
+        ),
+        File(
+            "crash_loaded", "Whether an image for a crash is loaded", show=show.flag,
+            read=lambda xen: kexec.loaded(xen, KexecType.CRASH), call=kexec.STATUS.name,
+        ),
+        File(
+            "ranges", "Where memory is kept for a crash, where Xen is, and each CPU's notes: start and bytes",
+            read=_ranges, call=f"{kexec.GET_RANGE.name}, sysctl physinfo", tier="B",
+        ),
+    ),
+    when=every(x86, answers(lambda xen: kexec.loaded(xen, KexecType.CRASH))),
+)  # fmt: skip
+
+
+def _version(which: FirmwareEfi) -> Any:
+    return lambda xen: firmware.efi(xen, which).version
+
+
+def _tables(xen: Hypervisor) -> str:
+    found = firmware.efi(xen, FirmwareEfi.CONFIG_TABLE)
+    return show.flat({"addr": f"{found.cfg.addr:#x}", "nent": found.cfg.nent})
+
+
+def _variable_info(xen: Hypervisor) -> str:
+    return show.flat((name, text) for name, text in members(xen.abi, firmware.variable_space(xen)) if name != "attr")
+
+
+def _has(which: FirmwareEfi) -> Any:
+    return every(x86, answers(lambda xen: firmware.efi(xen, which)))
+
+
+_C: dict[str, Any] = {"tier": "C", "option": "debug"}
+_INFO: dict[str, Any] = {"call": firmware.FIRMWARE_INFO.name, **_C}
+
+FIRMWARE = Dir(
+    "firmware",
+    "What the firmware told Xen",
+    (
+        Dir(
+            "efi",
+            "EFI, where it booted Xen",
+            (
+                File("version", "Version of EFI", read=_version(FirmwareEfi.VERSION), show=show.hexa, **_INFO),
+                File("config_table", "Where its table of tables is, and how many are in it", read=_tables, **_INFO),
+                File(
+                    "vendor", "Who made it", read=lambda xen: firmware.efi_vendor(xen)[1],
+                    when=answers(firmware.efi_vendor), **_INFO,
+                ),
+                File(
+                    "rt_version", "Version of its run-time services", read=_version(FirmwareEfi.RT_VERSION),
+                    show=show.hexa, when=_has(FirmwareEfi.RT_VERSION), **_INFO,
+                ),
+            ),
+            option="debug",
+            when=_has(FirmwareEfi.VERSION),
+        ),
+    ),
+)  # fmt: skip
+
+EFI = Dir(
+    "efi",
+    "EFI's run-time services",
+    (
+        File(
+            "variable_info", "Room for variables: all of it, what is left, the largest one; bytes", slow_read=True,
+            read=_variable_info, call=firmware.EFI_RUNTIME_CALL.name, **_C,
+        ),
+    ),
+    option="debug",
+    when=every(x86, answers(firmware.variable_space)),
+)  # fmt: skip
+
+
+def _mtrr(xen: Hypervisor) -> str:
+    return show.lines(
+        f"reg{found.number:02}: base={found.mfn << 12:#011x} ({found.mfn >> 8:5}MB), size={_size(found.nr_mfns)}, "
+        f"count=1: {_TYPES.get(found.type, found.type)}"
+        for found in firmware.memory_types(xen)
+    )
+
+
+def _size(pages: int) -> str:
+    return f"{pages >> 8:5}MB" if pages >> 8 else f"{pages * _PAGE_KIB:5}kB"
+
+
+MTRR = Dir(
+    "mtrr",
+    "Memory type range registers",
+    (
+        File(
+            "ranges", "Those in use, as /proc/mtrr has them", read=_mtrr, call=firmware.READ_MEMTYPE.name,
+            **_C,
+        ),
+    ),
+    option="debug",
+    when=every(x86, answers(firmware.memory_types)),
+)  # fmt: skip

@@ -1,0 +1,85 @@
+"""host/livepatch/: what has been patched into the running Xen."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from xenfs.abi.numbers import LivepatchState
+from xenfs.errors import HypercallError, NotThere, errno_name
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import livepatch
+from xenfs.nodes import names, show
+from xenfs.nodes.base import Dir, Each, File
+from xenfs.nodes.conditions import answers
+
+_STATES = {int(state): str(state.name).lower() for state in LivepatchState}
+
+
+def _listed(xen: Hypervisor) -> list[tuple[str, bytes]]:
+    """(file name, name) of each; of names that come to the same file name the first."""
+    found: dict[str, bytes] = {}
+    for patch in livepatch.patches(xen):
+        found.setdefault(names.file_name(patch.name), patch.name)
+    found.pop("", None)
+    return list(found.items())
+
+
+def _find(xen: Hypervisor, wanted: str) -> bytes | None:
+    return dict(_listed(xen)).get(wanted)
+
+
+def _status(xen: Hypervisor, name: bytes) -> tuple[int, int]:
+    try:
+        return livepatch.status(xen, name)
+    except HypercallError as problem:
+        if problem.errno != errno.ENOENT:
+            raise
+        raise NotThere(f"live patch: {show.text(name)}") from None
+
+
+def _state(xen: Hypervisor, name: bytes) -> str:
+    state = _status(xen, name)[0]
+    return _STATES.get(state, str(state))
+
+
+def _rc(xen: Hypervisor, name: bytes) -> str:
+    code = _status(xen, name)[1]
+    return errno_name(code) if code else "0"
+
+
+def _metadata(xen: Hypervisor, name: bytes) -> str:
+    """Each NUL-ended text on a line of its own, whatever it holds."""
+    for patch in livepatch.patches(xen):
+        if patch.name == name:
+            texts = (text.decode("utf-8", "replace") for text in patch.metadata.split(b"\0") if text)
+            return show.lines(text.replace("\r", "\\r").replace("\n", "\\n") for text in texts)
+    raise NotThere(f"live patch: {show.text(name)}")
+
+
+_B: dict[str, Any] = {"call": livepatch.LIVEPATCH_OP.name, "tier": "B", "slow_read": True}
+
+LIVEPATCH = Dir(
+    "livepatch",
+    "Live patches, by name",
+    (
+        Each(
+            label="<patch>",
+            list=_listed,
+            find=_find,
+            node=Dir(
+                "<patch>",
+                "A live patch",
+                (
+                    File("state", "checked, or applied while it is in force", read=_state, **_B),
+                    File(
+                        "rc", "0, or the errno that the last action ended with; EAGAIN while it goes on", read=_rc, **_B
+                    ),
+                    File("metadata", "What its makers say about it: key=value lines", read=_metadata, **_B),
+                ),
+            ),
+        ),
+    ),
+    when=answers(livepatch.count),
+    volatile=True,
+)

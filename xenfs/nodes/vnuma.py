@@ -1,0 +1,42 @@
+"""domains/<d>/memory/vnuma: the NUMA nodes that a domain believes to have."""
+
+from __future__ import annotations
+
+from xenfs.errors import HypercallError
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import vnuma
+from xenfs.hypervisor.lives import Domain
+from xenfs.nodes import show
+from xenfs.nodes.base import File
+
+
+def _has(xen: Hypervisor, domain: Domain) -> bool:
+    try:
+        return vnuma.has_vnuma(xen, domain.domid)
+    except HypercallError:
+        return False
+
+
+def _vnuma(xen: Hypervisor, domain: Domain) -> str:
+    found = vnuma.topology(xen, domain.domid)
+    nodes = (
+        (
+            f"vnode{node}",
+            {
+                "distance": ",".join(map(str, distances)),
+                "vcpus": show.ranges(v for v, where in enumerate(found.vcpu_nodes) if where == node).strip(),
+            },
+        )
+        for node, distances in enumerate(found.distances)
+    )
+    ranges = (
+        (f"range{number}", {"vnode": r.node, "start": f"{r.start:#x}", "end": f"{r.end:#x}", "flags": f"{r.flags:#x}"})
+        for number, r in enumerate(found.ranges)
+    )
+    return show.nested((*nodes, *ranges))
+
+
+VNUMA = File(
+    "vnuma", "NUMA nodes that it believes to have, and where their memory is; ends are exclusive", read=_vnuma,
+    only=_has, call=vnuma.GET_VNUMAINFO.name, tier="B",
+)  # fmt: skip
