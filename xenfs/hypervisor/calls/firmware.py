@@ -10,9 +10,9 @@ from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import platform, platform_op
 
-FIRMWARE_INFO = platform_op(Platform.firmware_info)
-EFI_RUNTIME_CALL = platform_op(Platform.efi_runtime_call, slow=True)
-READ_MEMTYPE = platform_op(Platform.read_memtype)
+FIRMWARE_INFO = platform_op(Platform.firmware_info, repeatable=True)
+EFI_RUNTIME_CALL = platform_op(Platform.efi_runtime_call, slow=True, repeatable=True)
+READ_MEMTYPE = platform_op(Platform.read_memtype, repeatable=True)
 
 _VENDOR_BYTES = 512  # UTF-16
 _USUAL = 0x7  # non-volatile, readable at boot and at run time: the kind that efibootmgr writes
@@ -29,7 +29,7 @@ def efi(xen: Hypervisor, what: FirmwareEfi, **given: Any) -> Any:
 def efi_vendor(xen: Hypervisor) -> tuple[int, str]:
     """(revision, name) of the firmware; EOPNOTSUPP where Xen did not keep it. platform_op firmware_info."""
     with xen.pool.take(_VENDOR_BYTES) as name:
-        found = efi(xen, FirmwareEfi.VENDOR, vendor={"bufsz": _VENDOR_BYTES, "name": name})
+        found = efi(xen, FirmwareEfi.VENDOR, vendor={"bufsz": _VENDOR_BYTES, "name": (name, _VENDOR_BYTES)})
         text = bytes(name.memory).decode("utf-16-le", "replace").split("\0", 1)[0]
         return int(found.vendor.revision), text
 

@@ -6,7 +6,7 @@ from xenfs.abi.numbers import HvmOp, Hypercall
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import operation
 
-GET_TIME = operation(Hypercall.hvm_op, HvmOp.get_time)
+GET_TIME = operation(Hypercall.hvm_op, HvmOp.get_time, repeatable=True)
 
 
 def system_ns(xen: Hypervisor) -> int:

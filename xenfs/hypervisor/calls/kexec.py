@@ -12,8 +12,8 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.multicall import multicall
 from xenfs.hypervisor.operation import operation
 
-STATUS = operation(Hypercall.kexec_op, KexecOp.kexec_status)
-GET_RANGE = operation(Hypercall.kexec_op, KexecOp.kexec_get_range)
+STATUS = operation(Hypercall.kexec_op, KexecOp.kexec_status, repeatable=True)
+GET_RANGE = operation(Hypercall.kexec_op, KexecOp.kexec_get_range, repeatable=True)
 
 _STRUCT = "struct xen_kexec_range"
 _BATCH = 32  # CPUs a multicall

@@ -11,7 +11,7 @@ from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import sysctl, sysctl_op
 
-LIVEPATCH_OP = sysctl_op(Sysctl.livepatch_op)
+LIVEPATCH_OP = sysctl_op(Sysctl.livepatch_op, repeatable=True)
 
 _NAME_BYTES = 128  # XEN_LIVEPATCH_NAME_SIZE, the NUL included
 _MOST = 1024  # entries that Xen gives in one call; E2BIG for more

@@ -13,19 +13,17 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import version
 from xenfs.hypervisor.calls.control import domctl, domctl_op, sysctl, sysctl_op
 
-PCITOPOINFO = sysctl_op(Sysctl.pcitopoinfo)
-TEST_ASSIGN_DEVICE = domctl_op(Domctl.test_assign_device)
-GET_DEVICE_GROUP = domctl_op(Domctl.get_device_group)
+PCITOPOINFO = sysctl_op(Sysctl.pcitopoinfo, repeatable=True)
+TEST_ASSIGN_DEVICE = domctl_op(Domctl.test_assign_device, repeatable=True)
+GET_DEVICE_GROUP = domctl_op(Domctl.get_device_group, repeatable=True)
 
 UNKNOWN_NODE = -1
 _BATCH = 512  # devices a call; Xen may stop after 64
 _NAME = re.compile(r"([0-9a-f]{4,8}):([0-9a-f]{2}):([01][0-9a-f])\.([0-7])")
 _NO_SUCH_FLAG = 1 << 31
 _MOST_IN_A_GROUP = 256
-_TOLERANT: dict[tuple[int, ...], int] = {
-    (4, 15): 3,
-    (4, 16): 2,
-}  # the first point release that bears a question about no domain
+# The first point release that bears a question about no domain.
+_TOLERANT: dict[tuple[int, ...], int] = {(4, 15): 3, (4, 16): 2}
 
 
 class Address(NamedTuple):

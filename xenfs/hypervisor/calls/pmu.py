@@ -7,10 +7,10 @@ from xenfs.abi.numbers import Hypercall, PmuOp
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import Operation, operation
 
-MODE_GET = operation(Hypercall.xenpmu_op, PmuOp.mode_get)
-MODE_SET = operation(Hypercall.xenpmu_op, PmuOp.mode_set, slow=True, repeatable=False)
-FEATURE_GET = operation(Hypercall.xenpmu_op, PmuOp.feature_get)
-FEATURE_SET = operation(Hypercall.xenpmu_op, PmuOp.feature_set, slow=True, repeatable=False)
+MODE_GET = operation(Hypercall.xenpmu_op, PmuOp.mode_get, repeatable=True)
+MODE_SET = operation(Hypercall.xenpmu_op, PmuOp.mode_set, slow=True)
+FEATURE_GET = operation(Hypercall.xenpmu_op, PmuOp.feature_get, repeatable=True)
+FEATURE_SET = operation(Hypercall.xenpmu_op, PmuOp.feature_set, slow=True)
 
 _MAJOR, _MINOR = 0, 1  # XENPMU_VER_MAJ and _MIN: Xen wants the first, in all nine releases
 

@@ -8,7 +8,7 @@ from xenfs.abi.numbers import Hypercall, VcpuOp
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import operation
 
-GET_RUNSTATE_INFO = operation(Hypercall.vcpu_op, VcpuOp.get_runstate_info)
+GET_RUNSTATE_INFO = operation(Hypercall.vcpu_op, VcpuOp.get_runstate_info, repeatable=True)
 
 
 def runstate(xen: Hypervisor, vcpu: int) -> Any:

@@ -15,7 +15,7 @@ from xenfs.hypervisor.calls.multicall import multicall
 from xenfs.hypervisor.operation import PLATFORM_VERSION
 from xenfs.pool import Buffer
 
-GET_SYMBOL = platform_op(Platform.get_symbol, slow=True)
+GET_SYMBOL = platform_op(Platform.get_symbol, slow=True, repeatable=True)
 
 _NAME_BYTES = 128  # KSYM_NAME_LEN and a NUL
 _BATCH = 64  # symbols a multicall: there are ten thousand and more
@@ -64,7 +64,7 @@ def _slots(xen: Hypervisor, loans: ExitStack, count: int) -> list[tuple[Buffer, 
         name = loans.enter_context(xen.pool.take(_NAME_BYTES))
         view = xen.abi.view("struct xen_platform_op", op)
         view.cmd, view.interface_version = GET_SYMBOL.cmd, PLATFORM_VERSION
-        op.attach(view.u.symdata, "name", name)
+        op.attach(view.u.symdata, "name", name, _NAME_BYTES)
         made.append((op, view.u.symdata, name))
     return made
 

@@ -6,7 +6,7 @@ from xenfs.abi.numbers import ConsoleOp, Hypercall
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import operation
 
-WRITE = operation(Hypercall.console_io, ConsoleOp.write, slow=True, repeatable=False)
+WRITE = operation(Hypercall.console_io, ConsoleOp.write, slow=True)
 
 
 def write(xen: Hypervisor, data: bytes) -> None:

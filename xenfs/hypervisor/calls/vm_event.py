@@ -6,7 +6,7 @@ from xenfs.abi.numbers import Domctl, Domid, VmEventOp
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op
 
-VM_EVENT_OP = domctl_op(Domctl.vm_event_op)
+VM_EVENT_OP = domctl_op(Domctl.vm_event_op, repeatable=True)
 
 
 def interface_version(xen: Hypervisor) -> int:

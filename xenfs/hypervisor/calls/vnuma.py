@@ -12,7 +12,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import fill
 from xenfs.hypervisor.operation import operation
 
-GET_VNUMAINFO = operation(Hypercall.memory_op, Memory.get_vnumainfo)
+GET_VNUMAINFO = operation(Hypercall.memory_op, Memory.get_vnumainfo, repeatable=True)
 
 _STRUCT = "struct xen_vnuma_topology_info"
 _TRIES = 4
@@ -78,7 +78,7 @@ def _filled(xen: Hypervisor, domid: int, nodes: int, vcpus: int, ranges: int) ->
         buf = loans.enter_context(xen.pool.take(xen.abi.sizeof(_STRUCT)))
         bufs = {name: loans.enter_context(xen.pool.take(max(1, size))) for name, size in sizes.items()}
         view = xen.abi.view(_STRUCT, buf)
-        handles: dict[str, Any] = {name: {"h": each} for name, each in bufs.items()}
+        handles: dict[str, Any] = {name: {"h": (each, sizes[name])} for name, each in bufs.items()}
         fill(buf, view, {"domid": domid, "nr_vnodes": nodes, "nr_vcpus": vcpus, "nr_vmemranges": ranges, **handles})
         xen.hypercall(GET_VNUMAINFO, GET_VNUMAINFO.cmd, buf, domid=domid)
         nodes, vcpus, ranges = view.nr_vnodes, view.nr_vcpus, view.nr_vmemranges
