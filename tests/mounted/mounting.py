@@ -21,7 +21,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 class Mount:
     """A daemon and what it serves; `said` is all that it wrote, once it has ended."""
 
-    def __init__(self, where: Path, *words: str, ready: bool = True, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        where: Path,
+        *words: str,
+        ready: bool = True,
+        env: dict[str, str] | None = None,
+        program: tuple[str, ...] = ("-m", "xenfs"),
+    ) -> None:
         self.where = where
         self._stderr = open(where.parent / f"{where.name}.stderr", "w+b")  # noqa: SIM115
         reads, writes = os.pipe()
@@ -32,8 +39,7 @@ class Mount:
                 "faulthandler",
                 "-W",
                 "error",
-                "-m",
-                "xenfs",
+                *program,
                 "mount",
                 str(where),
                 "--ready-fd",

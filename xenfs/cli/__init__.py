@@ -16,6 +16,7 @@ COMMANDS = {
     "mount": "mount the tree and serve it until a signal or an unmount",
     "umount": "unmount a mounted tree",
     "tree": "list every path of the tree: mode, tier, hypercall, help",
+    "watch": "follow what happens, or wait until something has",
     "describe": "say all there is to say about one path",
     "doctor": "check what works on this machine, what does not, and why",
 }

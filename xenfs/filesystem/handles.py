@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 from xenfs.errors import XenfsError
 from xenfs.filesystem.inodes import Inode
@@ -61,22 +62,34 @@ class Follower(Handle):
 
     def __init__(self, inode: Inode, node: Stream) -> None:
         super().__init__(inode, node)
-        self._position: object = None
+        self._start: Any = None
+        self._position: Any = None
         self._begin = 0  # the offset of the first byte of _content
+        self._taken = 0  # the offset behind the last byte that was read
         self._content = b""
+
+    def begin(self, xen: Hypervisor) -> None:
+        """Opened: everything from here on is new to this open."""
+        self._start = self._position = self.node.start(xen)
 
     def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
         """Bytes at `offset`; those that have gone by are gone, and offset 0 begins anew."""
         content = self._content or b""
         if offset == 0:
-            content, self._position = self.node.follow(xen, None)
+            content, self._position = self.node.follow(xen, self._start)
             self._begin = 0
         elif offset >= self._begin + len(content):
             self._begin += len(content)
             content, self._position = self.node.follow(xen, self._position)
         self._content = content
         at = offset - self._begin
-        return content[at : at + size] if at >= 0 else b""
+        found = content[at : at + size] if at >= 0 else b""
+        self._taken = offset + len(found)
+        return found
+
+    def ahead(self, xen: Hypervisor) -> bool:
+        """Whether a read that goes on where the last one ended would find something."""
+        return self._taken < self._begin + len(self._content or b"") or self.node.ahead(xen, self._position)
 
 
 def open_file(inode: Inode) -> Handle:

@@ -14,9 +14,10 @@ import pyfuse3
 
 from xenfs.errors import NotThere, XenfsError
 from xenfs.filesystem.boundary import answered
-from xenfs.filesystem.handles import Handle, open_file
+from xenfs.filesystem.handles import Follower, Handle, open_file
 from xenfs.filesystem.inodes import Inode, Inodes, Listing
 from xenfs.filesystem.lanes import Lanes
+from xenfs.filesystem.waiting import ALWAYS, Bell, Waiting
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.base import Dir, Ids, Link, Node
 from xenfs.nodes.refusals import Refusals
@@ -35,6 +36,7 @@ class Operations(pyfuse3.Operations):
         self.xen, self.options, self.refusals = xen, options, refusals
         self.inodes = Inodes(root)
         self.lanes = Lanes()
+        self.waiting = Waiting(xen)
         self.handles: dict[int, Handle] = {}
         self._listings: dict[int, Listing] = {}
         self._numbers = count(1)
@@ -191,6 +193,9 @@ class Operations(pyfuse3.Operations):
         handle = open_file(where)
         if flags & os.O_ACCMODE != os.O_RDONLY and not stat.S_IMODE(where.node.mode) & 0o222:
             raise XenfsError(f"{where.path} cannot be written", errno.EACCES)
+        if isinstance(handle, Follower):
+            handle.begin(self.xen)
+            self.waiting.opened(handle)
         number = next(self._numbers)
         self.handles[number] = handle
         return pyfuse3.FileInfo(fh=pyfuse3.FileHandleT(number), direct_io=True, keep_cache=False)
@@ -211,7 +216,15 @@ class Operations(pyfuse3.Operations):
 
     @answered
     async def release(self, fh: int) -> None:
-        self.handles.pop(fh, None)
+        handle = self.handles.pop(fh, None)
+        if isinstance(handle, Follower):
+            self.waiting.released(fh, handle)
+
+    @answered
+    async def poll(self, inode: int, fh: int, poll_handle: Bell | None, ctx: Any) -> int:
+        """Asked by the kernel where pyfuse3 is 3.5 or newer; with an older one it takes every file for ready."""
+        handle = self.handles[fh]
+        return self.waiting.poll(fh, handle, poll_handle) if isinstance(handle, Follower) else ALWAYS
 
     @answered
     async def fsync(self, fh: int, datasync: bool) -> None:

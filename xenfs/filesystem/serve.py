@@ -32,6 +32,7 @@ async def serve(ops: Operations, mountpoint: str, ready: Callable[[], None], gra
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as serving:
             await nursery.start(_stop_on_signal, serving, grace_s)  # listens before the mount appears
+            await nursery.start(ops.waiting.run)
             pyfuse3.init(ops, mountpoint, fuse_options(ops.options.allow_other, ops.options.ro))
             try:
                 async with trio.open_nursery() as inner:

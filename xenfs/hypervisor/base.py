@@ -13,9 +13,11 @@ from time import perf_counter_ns
 
 from xenfs.abi import Abi
 from xenfs.errors import HypercallError
+from xenfs.hypervisor.domain_log import DomainLog
 from xenfs.hypervisor.ledger import Ledger
 from xenfs.hypervisor.lives import Lives
 from xenfs.hypervisor.operation import Operation
+from xenfs.hypervisor.store_names import StoreNames
 from xenfs.hypervisor.xenstore import Xenstore
 from xenfs.pool import Buffer, Pages, Pool
 
@@ -63,6 +65,8 @@ class Hypervisor:
         self.accepted: set[str] = set()
         self.calls = Ledger()
         self.lives = Lives()
+        self.happenings = DomainLog()
+        self.names = StoreNames()
         self.store: Xenstore | None = None
         self.own_domid: int | None = None
 

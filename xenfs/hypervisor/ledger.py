@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from time import perf_counter_ns, time_ns
@@ -35,9 +35,11 @@ class Ledger:
         self._numbers = count(1)
         self._tallies: dict[str, Tally] = {}
         self._running: dict[int, tuple[Operation, int | None, int]] = {}
-        self._log: deque[tuple[int, Operation, int | None, int, int, int]] = deque(maxlen=_LOG_LENGTH)
+        self._log: deque[tuple[int, int, Operation, int | None, int, int, int]] = deque(maxlen=_LOG_LENGTH)
         self._missing: dict[str, int] = {}
         self._epoch_ns = time_ns() - perf_counter_ns()
+        self.last = 0  # how many calls have ended
+        self.ended: Callable[[], object] | None = None  # called after each call, while somebody waits for that
 
     def begin(self, op: Operation, domid: int | None, now: int) -> int:
         """Note that a call is on its way; the number returned is what `end` wants."""
@@ -61,7 +63,10 @@ class Ledger:
                 tally.errors += 1
                 if -result in _NOT_THERE:
                     self._missing[op.name] = -result
-            self._log.append((number, op, domid, result, started, took))
+            self.last += 1
+            self._log.append((self.last, number, op, domid, result, started, took))
+        if self.ended is not None:
+            self.ended()
 
     @property
     def total(self) -> int:
@@ -82,11 +87,14 @@ class Ledger:
         """(operation's name, errno's name) of what this Xen answered that it does not have."""
         return sorted((name, errno_name(code)) for name, code in list(self._missing.items()))
 
-    def log_since(self, number: int) -> Iterator[tuple[int, str]]:
-        """(number, line) of the calls after `number` that the ring still holds, in the order they ended."""
-        for n, op, dom, result, started, took in list(self._log):
-            if n > number:
+    def log_since(self, place: int) -> Iterator[tuple[int, str]]:
+        """(place, line) of the calls after this place that the ring still holds, in the order they ended.
+
+        A line begins with the number that its call began with: one that took long comes after younger ones.
+        """
+        for at, n, op, dom, result, started, took in list(self._log):
+            if at > place:
                 when = (self._epoch_ns + started) / 1e9
                 outcome = errno_name(-result) if result < 0 else str(result)
                 domain = "-" if dom is None else str(dom)
-                yield n, f"{n} {when:.6f} {op.name.replace(' ', ':')} domain={domain} result={outcome} ns={took}"
+                yield at, f"{n} {when:.6f} {op.name.replace(' ', ':')} domain={domain} result={outcome} ns={took}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import xenfs
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import hypfs, version
+from xenfs.hypervisor.watcher import CALLS
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, File, Stream
 from xenfs.nodes.conditions import answers
@@ -64,11 +65,8 @@ def _in_flight(xen: Hypervisor) -> str:
 
 
 def _log(xen: Hypervisor, position: int | None) -> tuple[bytes, int]:
-    last, lines = position or 0, []
-    for number, line in xen.calls.log_since(last):
-        last = max(last, number)
-        lines.append(f"{line}\n")
-    return "".join(lines).encode(), last
+    found = list(xen.calls.log_since(position or 0))
+    return "".join(f"{line}\n" for _, line in found).encode(), found[-1][0] if found else position or 0
 
 
 def about(facts: About) -> Dir:
@@ -95,9 +93,12 @@ def about(facts: About) -> Dir:
         (
             File("stat", "Count, errors and times of each operation", read=_calls_stat),
             File("in_flight", "Calls that run now: number, operation, domain, age in ns", read=_in_flight, tier="B"),
-            Stream("log", "The last calls; a file that is kept open follows them", read=_log, follow=_log, tier="B"),
+            Stream(
+                "log", "The last calls; a file that is kept open follows them", read=_log, follow=_log, tier="B",
+                ahead=lambda xen, position: xen.calls.last > (position or 0), topic=CALLS,
+            ),
         ),
-    )
+    )  # fmt: skip
     return Dir(
         "xenfs",
         "About this daemon",

@@ -158,14 +158,19 @@ class Exchange(File):
 class Stream(File):
     """A growing file: each open has a position of its own, and `read` says at once what is new since then.
 
-    `follow(xen, position)` returns (new bytes, new position); a position of None is the beginning.
+    `follow(xen, position)` returns (new bytes, new position); a position of None is the beginning. `start(xen)` is the
+    position of a new open, the beginning without it. `ahead(xen, position)` says whether there is anything new, and
+    `topic` whose news somebody waits for who polls.
     """
 
     follow: Callable[[Hypervisor, Any], tuple[bytes, Any]]
+    start: Callable[[Hypervisor], Any] = lambda xen: None
+    ahead: Callable[[Hypervisor, Any], bool] = lambda xen, position: True
+    topic: str = ""
 
     def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
-        """What is there now, from the beginning."""
-        return self.follow(xen, None)[0]
+        """What an open finds there now."""
+        return self.follow(xen, self.start(xen))[0]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

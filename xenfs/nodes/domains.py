@@ -17,6 +17,7 @@ from xenfs.nodes.affinity import NODE_AFFINITY
 from xenfs.nodes.base import Dir, Each, File, Link, Reader, field
 from xenfs.nodes.conditions import answers
 from xenfs.nodes.domain_memory import MORE_MEMORY
+from xenfs.nodes.events import EVENTS
 from xenfs.nodes.flask import CONTEXT
 from xenfs.nodes.grants import EVTCHN, GRANTS
 from xenfs.nodes.guest_type import ADDRESS_SIZE, TSC
@@ -163,6 +164,7 @@ DOMAINS = Dir(
     "Domains",
     (
         File("stat", "A line for each domain: its single-value files", read=_stat, call="sysctl getdomaininfolist"),
+        EVENTS,
         Link("self", "The domain that xenfs runs in", target=lambda xen: str(names.own_domid(xen))),
         Dir(
             "by-name",

@@ -9,6 +9,7 @@ from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import sysctl, tty
 from xenfs.hypervisor.calls.sysctl import physinfo
+from xenfs.hypervisor.watcher import CONSOLE as CONSOLE_TOPIC
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, File, Stream, field
 from xenfs.nodes.boot import EFI, FIRMWARE, KEXEC, MTRR
@@ -107,7 +108,8 @@ CONSOLE = Dir(
     (
         Stream(
             "log", "The console ring; a file that is kept open follows it",
-            read=sysctl.console, follow=sysctl.console, call="sysctl readconsole",
+            read=sysctl.console, follow=sysctl.console, ahead=sysctl.console_goes_on, topic=CONSOLE_TOPIC,
+            call="sysctl readconsole",
         ),
         File(
             "log_clear", "Any write empties the console ring", write=lambda xen, _: sysctl.console_clear(xen),

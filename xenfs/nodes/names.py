@@ -14,7 +14,7 @@ def name(xen: Hypervisor, domain: Domain) -> str:
     """The name that xenstore has for a domain, on one line; empty where it has none, or there is no xenstore."""
     if xen.store is None:
         return ""
-    return _one_line(xen.store.read(f"/local/domain/{domain.domid}/name") or b"")
+    return _one_line(xen.names.read(xen.store, [domain.domid])[0] or b"")
 
 
 def _one_line(raw: bytes) -> str:
@@ -22,8 +22,13 @@ def _one_line(raw: bytes) -> str:
 
 
 def file_name(raw: bytes) -> str:
-    """A domain's name as the name of a file: "/" becomes %2F, and the two names that mean something are kept apart."""
-    text = raw.decode("utf-8", "surrogateescape").replace("/", "%2F").replace("\0", "%00")
+    """A domain's name as the name of a file: "/" becomes %2F, and what would disturb who reads a listing likewise.
+
+    The two names that mean something are kept apart. Empty for what is longer than a file name can be.
+    """
+    text = raw.decode("utf-8", "surrogateescape").replace("/", "%2F")
+    if not text.isprintable():
+        text = "".join(f"%{ord(char):02X}" if char < " " or char == "\x7f" else char for char in text)
     if text in (".", ".."):
         text = text.replace(".", "%2E")
     return text if len(text.encode("utf-8", "surrogateescape")) <= _LONGEST else ""
@@ -33,32 +38,44 @@ def by_name(xen: Hypervisor) -> list[tuple[str, Domain]]:
     """(file name, domain) of every domain that has a name; of equal names the lowest id."""
     if xen.store is None:
         return []
+    changes = xen.names.changes
     living = [domain for domain, _ in domains.living(xen)]
-    raw = xen.store.read_many([f"/local/domain/{domain.domid}/name" for domain in living])
+    domids = [domain.domid for domain in living]
+    xen.names.only(domids)
     found: dict[str, Domain] = {}
-    for domain, value in zip(living, raw, strict=True):
+    for domain, value in zip(living, xen.names.read(xen.store, domids), strict=True):
         text = file_name(value or b"")
         if text:
             found.setdefault(text, domain)
+    if xen.names.keeps_all(domids):
+        xen.names.keep_index("name", changes, found)
     return list(found.items())
 
 
 def find_name(xen: Hypervisor, wanted: str) -> Domain | None:
     """The domain behind a file name."""
-    return dict(by_name(xen)).get(wanted)
+    return _still(xen, "name", wanted) or dict(by_name(xen)).get(wanted)
 
 
 def by_uuid(xen: Hypervisor) -> list[tuple[str, Domain]]:
     """(UUID, domain) of every domain; of equal UUIDs the lowest id."""
+    changes = xen.names.changes
     found: dict[str, Domain] = {}
     for domain, info in domains.living(xen):
         found.setdefault(show.handle(info.handle), domain)
+    xen.names.keep_index("uuid", changes, found)
     return list(found.items())
 
 
 def find_uuid(xen: Hypervisor, wanted: str) -> Domain | None:
     """The domain behind a UUID."""
-    return dict(by_uuid(xen)).get(wanted)
+    return _still(xen, "uuid", wanted) or dict(by_uuid(xen)).get(wanted)
+
+
+def _still(xen: Hypervisor, what: str, wanted: str) -> Domain | None:
+    """What the last listing found, where xenstore's watches would have told of a change: no list of all domains."""
+    domain: Domain | None = xen.names.indexed(what, wanted)
+    return domain if domain is not None and domains.find(xen, domain.domid) == domain else None
 
 
 def own_domid(xen: Hypervisor) -> int:

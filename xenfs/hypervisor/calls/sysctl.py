@@ -132,6 +132,16 @@ def console(xen: Hypervisor, position: int | None) -> tuple[bytes, int]:
                 return bytes(found), index
 
 
+def console_goes_on(xen: Hypervisor, position: int | None) -> bool:
+    """Whether the console ring has anything from `position` on; sysctl readconsole, of one byte."""
+    with xen.pool.take(1) as buf:
+        arm = sysctl(
+            xen, READCONSOLE, "readconsole",
+            incremental=position is not None, index=position or 0, buffer=buf, count=1,
+        )  # fmt: skip
+        return bool(arm.count)
+
+
 def console_clear(xen: Hypervisor) -> None:
     """Empty the console ring; sysctl readconsole with its clear flag, which drops only what was read with it."""
     with xen.pool.take(_CONSOLE_CHUNK) as buf:

@@ -57,6 +57,7 @@ class Domain:
         "hap",
         "hvm",
         "info",
+        "introduced",
         "kept",
         "kind",
         "max_pages",
@@ -72,6 +73,7 @@ class Domain:
         "shared_info_frame",
         "shared_pages",
         "shutdown_code",
+        "shutdown_told",
         "since",
         "ssidref",
         "tot_pages",
@@ -100,6 +102,7 @@ class Domain:
         self.dying = ALIVE
         self.dead_at = 0
         self.zombie = self.xenstored = self.gone = False
+        self.introduced = self.shutdown_told = False  # what xenstored knows of it
         self.pool: Any = None
         self.node_affinity = 0
         self.auto_node_affinity = True

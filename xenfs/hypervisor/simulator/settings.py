@@ -41,6 +41,7 @@ class Settings:
     profile: str = "default"
     seed: int = 1
     speed: float = 1.0
+    churn: float = 0.0
     dom0: str = "pv"
     hypfs: bool = True
     xenstore: bool = True
@@ -90,6 +91,7 @@ memory=32       GiB of memory, raised where the domains need more
 profile=default bare: a Xen built without what can be left out; full: with all that can be there
 seed=1          another number makes another host
 speed=1         how fast time goes by: 60 lets a minute pass in a second
+churn=0         domains that are born in a second, to live for a few (0 to 1000)
 dom0=pv         or pvh
 hypfs=on        off: a Xen built without hypfs
 xenstore=on     off: domains have no names
@@ -161,14 +163,17 @@ def _integer(low: int, high: int) -> Callable[[str, str], int]:
     return parse_integer
 
 
-def _speed(key: str, value: str) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1e6:
-        raise StartError(f"the simulator's setting {key} is a number from 0 to 1000000, not {value!r}")
-    return number
+def _rate(most: float) -> Callable[[str, str], float]:
+    def parse_rate(key: str, value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number <= most:
+            raise StartError(f"the simulator's setting {key} is a number from 0 to {most:.0f}, not {value!r}")
+        return number
+
+    return parse_rate
 
 
 def _switch(key: str, value: str) -> bool:
@@ -184,7 +189,8 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "memory": _integer(4, 1 << 16),
     "profile": _one_of(*PROFILES),
     "seed": _integer(0, (1 << 63) - 1),
-    "speed": _speed,
+    "speed": _rate(1e6),
+    "churn": _rate(1000),
     "dom0": _one_of("pv", "pvh"),
     "hypfs": _switch,
     "xenstore": _switch,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from xenfs.errors import BadAddress
 from xenfs.hypervisor.base import Backend
 from xenfs.hypervisor.simulator import boot_log, hypercalls
+from xenfs.hypervisor.simulator.churn import Churn
 from xenfs.hypervisor.simulator.layouts import Layouts
 from xenfs.hypervisor.simulator.machine import Machine
 from xenfs.hypervisor.simulator.population import populate
@@ -44,7 +45,10 @@ class Simulator(Backend):
         self.machine.dispatch = self._dispatch
         populate(self.world)
         boot_log.write(self.machine)
-        self._store = FakeXenstore(DomainNames(self.world)) if self.settings.xenstore else None
+        self._store = FakeXenstore(DomainNames(self.world), self._lock) if self.settings.xenstore else None
+        if self._store is not None:
+            self.world.store_changed = self._store.fire
+        self._churn = Churn(self.world, self.settings.churn, self._lock)
 
     @classmethod
     def from_settings(cls, text: str = "", clock: Callable[[], int] | None = None) -> Simulator:
@@ -84,3 +88,7 @@ class Simulator(Backend):
     def xenstore(self) -> Xenstore | None:
         """A xenstore with the domains' names in it, as they are at the time of asking."""
         return self._store
+
+    def close(self) -> None:
+        """No more domains come and go."""
+        self._churn.stop()

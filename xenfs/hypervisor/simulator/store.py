@@ -38,7 +38,7 @@ class DomainNames(Mapping[str, bytes]):
         for domain in self.world.domains_from(0):
             if domain.name is not None:
                 vm = f"/vm/{UUID(bytes=domain.handle)}"
-                nodes |= {f"{vm}/uuid": vm[4:].encode(), f"{vm}/name": domain.name.encode()}
+                nodes |= {f"{vm}/uuid": vm[4:].encode(), f"{vm}/name": domain.name.encode("utf-8", "surrogateescape")}
         return nodes
 
 
@@ -47,7 +47,7 @@ def _nodes(domain: Domain) -> dict[str, bytes]:
         return {}
     home = f"/local/domain/{domain.domid}"
     return {
-        f"{home}/name": domain.name.encode(),
+        f"{home}/name": domain.name.encode("utf-8", "surrogateescape"),
         f"{home}/domid": str(domain.domid).encode(),
         f"{home}/vm": f"/vm/{UUID(bytes=domain.handle)}".encode(),
         f"{home}/memory/static-max": str(domain.max_pages * 4).encode(),

@@ -52,6 +52,8 @@ class World:
         self._used_pages = 0
         self.banner: list[str] = []  # what Xen says of itself when it boots, and when asked
         self.claimed_pages = 0  # claimed and not allocated yet
+        self.store_changed: Callable[[str], object] = lambda path: None  # told each path that changes in xenstore
+        self.linger_ns = LINGER_NS
 
     # Finding
 
@@ -118,6 +120,7 @@ class World:
         everywhere = self.host.present
         domain.vcpus = [Vcpu(domain, number, everywhere, load) for number in range(vcpus)]
         self.placement.start(domain, self.clock.ticks())
+        self.introduce(domain)
         return domain
 
     def build(self, domid: int, handle: bytes, kind: str, pool: int = 0, hap: bool = True) -> Domain:
@@ -165,6 +168,7 @@ class World:
             domain.pool = self.pools.by_id[0]
             domain.pool.domains.add(domain)
         domain.info = None
+        self._release(domain)
         if not domain.zombie:
             self._doomed.append(domain)
 
@@ -178,13 +182,37 @@ class World:
             self.order.remove(domid)
             domain.pool.domains.discard(domain)
             domain.gone = True
+            self._release(domain)
 
     def _bury(self) -> None:
-        before = self.clock.now() - LINGER_NS
+        before = self.clock.now() - self.linger_ns
         for domain in [domain for domain in self._doomed if domain.dead_at <= before]:
             self._doomed.remove(domain)
             if not domain.gone:
                 self.vanish(domain.domid)
+
+    # What a toolstack and xenstored add to it
+
+    def introduce(self, domain: Domain) -> None:
+        """The toolstack has written what there is to say of a domain, and has told xenstored to serve it."""
+        if domain.name is not None:
+            self.store_changed(f"/local/domain/{domain.domid}/name")
+        domain.introduced = True
+        self.store_changed("@introduceDomain")
+
+    def rename(self, domid: int, name: str | None) -> None:
+        """Write another name into xenstore, or remove it with None."""
+        domain = self.domain(domid)
+        if domain is None:
+            raise Refused(ESRCH)
+        domain.name = name
+        self.store_changed(f"/local/domain/{domid}/name")
+
+    def _release(self, domain: Domain) -> None:
+        """What xenstored does when it finds one of its domains dying or gone: it forgets it, and says so once."""
+        if domain.introduced:
+            domain.introduced = False
+            self.store_changed("@releaseDomain")
 
     # What happens in between
 
@@ -214,6 +242,9 @@ class World:
         if domain.shutdown_code == NOT_SHUT_DOWN:
             domain.shutdown_code = reason
         self.placement.stop(domain, self.clock.ticks())
+        if domain.introduced and not domain.shutdown_told:
+            domain.shutdown_told = True  # once, until a toolstack tells xenstored that it was resumed
+            self.store_changed("@releaseDomain")
 
     def resume(self, domid: int) -> None:
         """Let a domain that has shut down go on."""

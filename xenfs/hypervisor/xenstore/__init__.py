@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from xenfs.hypervisor.xenstore.base import Path, Xenstore
-from xenfs.hypervisor.xenstore.client import Event, XenstoreClient
+from xenfs.hypervisor.xenstore.base import Event, Path, Watches, Xenstore
+from xenfs.hypervisor.xenstore.client import XenstoreClient
 from xenfs.hypervisor.xenstore.fake import FakeXenstore
 from xenfs.hypervisor.xenstore.transport import candidates
 
-__all__ = ["Event", "FakeXenstore", "Path", "Xenstore", "XenstoreClient", "connect"]
+__all__ = ["Event", "FakeXenstore", "Path", "Watches", "Xenstore", "XenstoreClient", "connect"]
 
 
 def connect(paths: Sequence[str] | None = None, *, timeout_s: float = 5.0) -> XenstoreClient | None:

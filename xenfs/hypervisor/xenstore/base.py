@@ -4,8 +4,45 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 Path = str | bytes
+
+
+class Event(NamedTuple):
+    """A watch that fired: the path that changed, and the token that the watch was set with."""
+
+    path: bytes
+    token: bytes
+
+
+class Watches(ABC):
+    """A connection of its own, on which watches are set. For one thread; nothing here waits."""
+
+    @abstractmethod
+    def fileno(self) -> int:
+        """The descriptor to poll: readable when `events` has something to do."""
+
+    @abstractmethod
+    def add(self, path: Path, token: bytes) -> None:
+        """Set a watch. It fires once as soon as it is there, and then whenever the path, or one below it, changes."""
+
+    @abstractmethod
+    def remove(self, path: Path, token: bytes) -> None:
+        """Take a watch back; an event may still be under way."""
+
+    @abstractmethod
+    def events(self) -> list[Event]:
+        """What has fired since the last call. XenfsError or OSError: the connection and its watches are gone."""
+
+    @property
+    def sending(self) -> bool:
+        """Whether something waits to be sent: call `events` also when the descriptor can be written to."""
+        return False
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the connection back."""
 
 
 class Xenstore(ABC):
@@ -22,6 +59,10 @@ class Xenstore(ABC):
     def read_many(self, paths: Sequence[Path]) -> list[bytes | None]:
         """The value at each of `paths`, None where there is no such node."""
         return [self.read(path) for path in paths]
+
+    def watches(self) -> Watches | None:
+        """A new connection for watches, None where this xenstore cannot be watched. May wait for some seconds."""
+        return None
 
     def close(self) -> None:  # noqa: B027  (nothing to give back by default)
         """Give back what the connection holds."""

@@ -7,14 +7,13 @@ import os
 import select
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 from xenfs.errors import XenfsError
-from xenfs.hypervisor.xenstore.base import Path, Xenstore
+from xenfs.hypervisor.xenstore.base import Path, Watches, Xenstore
 from xenfs.hypervisor.xenstore.transport import Transport, candidates, open_transport
+from xenfs.hypervisor.xenstore.watches import WatchConnection
 from xenfs.hypervisor.xenstore.wire import (
     Decoder,
     Message,
@@ -30,13 +29,6 @@ from xenfs.hypervisor.xenstore.wire import (
 
 MOST_RESTARTS = 16
 """How often a directory may change under a partial reading before the reader gives up with EAGAIN."""
-
-
-class Event(NamedTuple):
-    """A watch that fired: the path that changed, and the token that the watch was set with."""
-
-    path: bytes
-    token: bytes
 
 
 class XenstoreClient(Xenstore):
@@ -55,8 +47,6 @@ class XenstoreClient(Xenstore):
         self._last_id = 0
         self._rest_until = 0.0
         self._closed = False
-        # An event may arrive between any two replies. It is kept here, in order, for whoever sets watches.
-        self.events: deque[Event] = deque()
 
     def read(self, path: Path) -> bytes | None:
         """The value at `path`; None where there is no such node."""
@@ -74,6 +64,10 @@ class XenstoreClient(Xenstore):
             return self._long_directory(path)
         names = _absent_or_raise(outcome)
         return None if isinstance(names, Refused) else strings(names)
+
+    def watches(self) -> Watches:
+        """A new connection for watches; XenfsError when xenstored does not answer in time."""
+        return WatchConnection(self._paths, timeout_s=self._timeout_s)
 
     def close(self) -> None:
         """Give the connection back; later calls raise ESHUTDOWN."""
@@ -172,18 +166,14 @@ class XenstoreClient(Xenstore):
             raise XenfsError(f"xenstore did not answer within {self._timeout_s:g} s", errno.ETIMEDOUT)
 
     def _arrived(self, transport: Transport) -> Iterator[Message]:
-        """The replies that are there now; events among them go to the queue."""
+        """The replies that are there now. Events are not for this connection, which sets no watch."""
         try:
             data = transport.receive()
         except BlockingIOError:
             return
         if not data:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        for message in self._decoder.feed(data):
-            if message.op == Op.WATCH_EVENT:
-                self.events.append(_event(message))
-            else:
-                yield message
+        yield from (message for message in self._decoder.feed(data) if message.op != Op.WATCH_EVENT)
 
 
 def _named(exc: OSError) -> XenfsError:
@@ -202,8 +192,3 @@ def _absent_or_raise(outcome: bytes | Refused) -> bytes | Refused:
     if isinstance(outcome, Refused) and outcome.errno != errno.ENOENT:
         raise outcome
     return outcome
-
-
-def _event(message: Message) -> Event:
-    path, token = (*strings(message.payload), b"", b"")[:2]
-    return Event(path, token)

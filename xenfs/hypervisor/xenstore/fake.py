@@ -1,35 +1,129 @@
-"""A xenstore made of a mapping, for the simulator and for tests."""
+"""A xenstore made of a mapping, for the simulator and for tests; its watches fire when they are told what changed."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
-from xenfs.hypervisor.xenstore.base import Path, Xenstore
+from xenfs.errors import XenfsError
+from xenfs.hypervisor.xenstore.base import Event, Path, Watches, Xenstore
 
 
 class FakeXenstore(Xenstore):
-    """Answers from `nodes`, absolute paths to values, which may change at any time.
+    """Answers from `nodes`, absolute paths to values, which may change at any time while `lock` is held.
 
     The parents of a path exist, as in the real one, but only `directory` knows them: to read one gives None
     unless it is in the mapping itself, so that reading a missing name costs one look-up and not a search.
     """
 
-    def __init__(self, nodes: Mapping[str, bytes]) -> None:
+    def __init__(self, nodes: Mapping[str, bytes], lock: AbstractContextManager[object] | None = None) -> None:
         self.nodes = nodes
+        self._lock = lock or threading.Lock()
+        self._watching: list[FakeWatches] = []
 
     def read(self, path: Path) -> bytes | None:
         """The value at `path`; None where there is no such node."""
-        return self.nodes.get(_text(path))
+        with self._lock:
+            return self.nodes.get(_text(path))
 
     def directory(self, path: Path) -> list[bytes] | None:
         """The names below `path`, in the mapping's order; None where there is no such node."""
         at = _text(path)
         below = at.rstrip("/") + "/"
-        names = {node[len(below) :].split("/", 1)[0]: None for node in list(self.nodes) if node.startswith(below)}
+        with self._lock:
+            names = {node[len(below) :].split("/", 1)[0]: None for node in list(self.nodes) if node.startswith(below)}
         if not names and at not in self.nodes:
             return None
         return [name.encode() for name in names if name]
 
+    def watches(self) -> FakeWatches:
+        """A connection for watches, which ends when it is closed or hung up on."""
+        made = FakeWatches(self._watching)
+        self._watching.append(made)
+        return made
+
+    def fire(self, path: str) -> None:
+        """A node was written or removed, or one of xenstored's own events such as @releaseDomain has come."""
+        for each in list(self._watching):
+            each.fire(path.encode("utf-8", "surrogateescape"))
+
+    def hang_up(self) -> None:
+        """As a xenstored that ends: every connection for watches is gone."""
+        for each in list(self._watching):
+            each.hang_up()
+
+
+class FakeWatches(Watches):
+    """The watches of one connection: in the order in which they were set, each once, however often it is set."""
+
+    def __init__(self, all_of_them: list[FakeWatches]) -> None:
+        self._all = all_of_them
+        self._set: dict[tuple[bytes, bytes], None] = {}
+        self._fired: list[Event] = []
+        self._gone = self._closed = False
+        self._lock = threading.Lock()
+        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def fileno(self) -> int:
+        """The descriptor to poll."""
+        return self._fd
+
+    def add(self, path: Path, token: bytes) -> None:
+        """Set a watch, which fires once up front."""
+        watch = _bytes(path), token
+        with self._lock:
+            if watch not in self._set:
+                self._set[watch] = None
+                self._note(Event(*watch))
+
+    def remove(self, path: Path, token: bytes) -> None:
+        """Take a watch back."""
+        with self._lock:
+            self._set.pop((_bytes(path), token), None)
+
+    def events(self) -> list[Event]:
+        """What has fired since the last call."""
+        with self._lock:
+            if self._gone:
+                raise XenfsError("xenstore: the connection is gone")
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._fd)
+            fired, self._fired = self._fired, []
+            return fired
+
+    def fire(self, path: bytes) -> None:
+        """Note the path for every watch that it is, or is below of."""
+        with self._lock:
+            for watched, token in self._set:
+                if path == watched or path.startswith(watched if watched == b"/" else watched + b"/"):
+                    self._note(Event(path, token))
+
+    def hang_up(self) -> None:
+        """The other side is gone."""
+        with self._lock:
+            self._gone = True
+            os.eventfd_write(self._fd, 1)
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._all.remove(self)
+                os.close(self._fd)
+
+    def _note(self, event: Event) -> None:
+        if not (self._gone or self._closed):
+            self._fired.append(event)
+            os.eventfd_write(self._fd, 1)
+
 
 def _text(path: Path) -> str:
     return path.decode("utf-8", "replace") if isinstance(path, bytes) else path
+
+
+def _bytes(path: Path) -> bytes:
+    return path if isinstance(path, bytes) else path.encode()

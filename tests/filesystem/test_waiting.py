@@ -1,0 +1,234 @@
+"""poll(2) as the kernel asks it of us: readiness at once, a bell that is kept until there is news, and none lost."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pyfuse3
+import pytest
+import trio
+from worlds import Host
+
+from xenfs.filesystem.operations import Operations
+from xenfs.filesystem.waiting import ALWAYS, NEWS
+
+CTX: Any = SimpleNamespace(uid=0, gid=0, pid=1, umask=0)
+EVENTS, CONSOLE, CALLS = "domains/events", "host/console/log", "xenfs/calls/log"
+
+
+class Bell:
+    def __init__(self, problem: OSError | None = None) -> None:
+        self.rung, self.problem = 0, problem
+
+    def notify(self) -> None:
+        self.rung += 1
+        if self.problem:
+            raise self.problem
+
+
+class Opened:
+    """A file as a process has it open."""
+
+    def __init__(self, ops: Operations, inode: int, fh: int) -> None:
+        self.ops, self.inode, self.fh, self.offset = ops, inode, fh, 0
+
+    async def read(self, size: int = 1 << 16) -> bytes:
+        found: bytes = await self.ops.read(self.fh, self.offset, size)
+        self.offset += len(found)
+        return found
+
+    async def poll(self, bell: Bell | None = None) -> int:
+        mask: int = await self.ops.poll(self.inode, self.fh, bell, CTX)
+        return mask
+
+    async def close(self) -> None:
+        await self.ops.release(self.fh)
+
+
+@asynccontextmanager
+async def serving(host: Host) -> AsyncIterator[Callable[[str], Awaitable[Opened]]]:
+    """Operations with their watcher, as `serve` starts it."""
+    ops = Operations(host.xen, host.root, host.options, host.refusals)
+
+    async def opened(path: str) -> Opened:
+        inode: int = pyfuse3.ROOT_INODE
+        for name in path.split("/"):
+            inode = (await ops.lookup(inode, name.encode(), CTX)).st_ino
+        return Opened(ops, inode, (await ops.open(inode, os.O_RDONLY, CTX)).fh)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(ops.waiting.run)
+        yield opened
+        nursery.cancel_scope.cancel()
+
+
+async def until(holds: Callable[[], object]) -> None:
+    with trio.fail_after(5):
+        while not holds():
+            await trio.sleep(0.002)
+
+
+def run(host: Host, test: Callable[[Callable[[str], Awaitable[Opened]]], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with serving(host) as opened:
+            await test(opened)
+
+    trio.run(main)
+
+
+def test_events_are_those_since_the_open(host: Host) -> None:
+    async def test(opened: Any) -> None:
+        host.world.create(40)
+        early = await opened(EVENTS)
+        uuid = host.value("domains/40/uuid")
+        assert await early.read() == b""
+        host.world.shutdown(40, 0)
+        await until(lambda: host.xen.happenings.last == 1)
+        late = await opened(EVENTS)
+        assert await early.read() == f"1 shutdown 40 {uuid}\n".encode()
+        assert await early.read() == b""
+        host.world.destroy(40)
+        await until(lambda: host.xen.happenings.last == 2)
+        assert await early.read() == await late.read() == f"2 dying 40 {uuid}\n".encode()
+        early.offset = 0
+        assert (await early.read()).count(b"\n") == 2, "from the open on, once more"
+
+    run(host, test)
+
+
+@pytest.mark.parametrize("settings", ["", "xenstore=off"])
+def test_a_bell_rings_once_for_news(settings: str) -> None:
+    with Host(settings) as host:
+
+        async def test(opened: Any) -> None:
+            file, bell = await opened(EVENTS), Bell()
+            assert await file.poll(bell) == 0
+            await trio.sleep(0.1)
+            assert bell.rung == 0
+            host.world.create(40)
+            await until(lambda: bell.rung)
+            assert await file.poll(Bell()) == NEWS
+            host.world.create(41)
+            await trio.sleep(0.05)
+            assert bell.rung == 1
+            assert b" created 40 " in await file.read()
+
+        run(host, test)
+
+
+def test_news_between_question_and_bell_is_not_lost(host: Host) -> None:
+    async def test(opened: Any) -> None:
+        file, bell = await opened(EVENTS), Bell()
+        host.world.create(40)
+        await until(lambda: host.xen.happenings.last)
+        assert await file.poll(bell) == NEWS
+        assert await file.poll() == NEWS, "the kernel asks without a bell where nobody sleeps"
+        assert bell.rung == 0
+        host.world.create(41)
+        await until(lambda: bell.rung)  # what an edge-triggered epoll waits for
+
+    run(host, test)
+
+
+def test_what_a_short_read_left_is_still_there(host: Host) -> None:
+    async def test(opened: Any) -> None:
+        file = await opened(EVENTS)
+        host.world.create(40)
+        await until(lambda: host.xen.happenings.last)
+        whole = b""
+        while await file.poll(Bell()):
+            whole += await file.read(7)
+        assert whole.startswith(b"1 created 40 ")
+        assert whole.endswith(b"\n")
+
+    run(host, test)
+
+
+def test_the_console_and_the_log_of_calls(host: Host) -> None:
+    async def test(opened: Any) -> None:
+        console, calls = await opened(CONSOLE), await opened(CALLS)
+        while await console.read():
+            pass
+        bell = Bell()
+        assert await console.poll(bell) == 0
+        host.world.console.print("hello")
+        await until(lambda: bell.rung)
+        assert await console.poll(Bell()) == NEWS
+        assert await console.read() == b"(XEN) hello\n"
+        await console.close()
+        while await calls.read():
+            pass
+        bell = Bell()
+        assert await calls.poll(bell) == 0
+        await (await opened("host/memory/free_kb")).read()
+        await until(lambda: bell.rung)
+        assert (await calls.read()).endswith(b"\n")
+        assert await calls.poll(Bell()) == 0, "to ask and to read makes no call"
+
+    run(host, test)
+
+
+def test_other_files_are_always_ready(host: Host) -> None:
+    async def test(opened: Any) -> None:
+        bell = Bell()
+        assert await (await opened("host/memory/free_kb")).poll(bell) == ALWAYS
+        assert ALWAYS & select.POLLIN
+        assert bell.rung == 0
+
+    run(host, test)
+
+
+def test_hundreds_wait_and_each_is_told_once(host: Host) -> None:
+    async def test(opened: Any) -> None:
+        files = [await opened(EVENTS) for _ in range(500)]
+        bells = [Bell() for _ in files]
+        for file, bell in zip(files, bells, strict=True):
+            assert await file.poll(bell) == 0
+        await files[0].close()
+        before = host.counts.copy()
+        host.world.create(40)
+        await until(lambda: sum(bell.rung for bell in bells) >= 499)
+        texts = {await file.read() for file in files[1:]}
+        assert len(texts) == 1
+        assert [bell.rung for bell in bells] == [0, *[1] * 499]
+        assert host.asked(before)["sysctl getdomaininfolist"] <= 20
+
+    run(host, test)
+
+
+def test_a_waiter_that_is_gone_does_no_harm(host: Host) -> None:
+    async def test(opened: Any) -> None:
+        first, second = await opened(EVENTS), await opened(EVENTS)
+        dead, alive = Bell(OSError(2, "no such handle")), Bell()
+        await first.poll(dead)
+        await second.poll(alive)
+        host.world.create(40)
+        await until(lambda: alive.rung)
+        assert dead.rung == 1
+
+    run(host, test)
+
+
+def test_after_the_last_one_has_closed_nothing_is_asked(host: Host) -> None:
+    async def test(opened: Any) -> None:
+        files = [await opened(path) for path in (EVENTS, CONSOLE, CALLS)]
+        for file in files:
+            while await file.read():
+                pass
+            await file.poll(Bell())
+        await trio.sleep(0.3)
+        for file in files:
+            await file.close()
+        await trio.sleep(0.05)
+        before = host.counts.copy()
+        host.world.create(40)
+        await trio.sleep(0.3)
+        assert not host.asked(before)
+        assert host.xen.calls.ended is None
+
+    run(host, test)

@@ -1,0 +1,185 @@
+"""What becomes of domains: each thing once, in an order that makes sense, however seldom somebody looks."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import Host
+
+from xenfs.abi.numbers import DomInf
+from xenfs.hypervisor.calls.happenings import look
+from xenfs.hypervisor.domain_log import Census, DomainLog, Happening
+from xenfs.hypervisor.lives import Domain
+
+RUNS, SHUT, DIES = 0, int(DomInf.shutdown), int(DomInf.shutdown | DomInf.dying)
+KILLED = int(DomInf.dying)
+ORDER = ("created", "shutdown", "dying", "gone")
+
+
+class Info(NamedTuple):
+    flags: int
+    handle: bytes
+
+
+def one(flags: int, domid: int = 7, life: int = 1) -> tuple[Domain, Info]:
+    return Domain(domid, life), Info(flags, life.to_bytes(16, "big"))
+
+
+def told(*listings: Iterable[tuple[Domain, Info]]) -> list[str]:
+    """What is said of one domain after another in domid 7, as letters."""
+    census = Census()
+    census.update([])
+    return [kind for listing in listings for kind, _, _ in census.update(list(listing))]
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ([RUNS, SHUT, DIES, None], "created shutdown dying gone"),
+        ([RUNS, KILLED, None], "created dying gone"),
+        ([RUNS, None], "created dying gone"),
+        ([SHUT], "created shutdown"),
+        ([DIES, None], "created shutdown dying gone"),
+        ([RUNS, SHUT, RUNS, SHUT], "created shutdown shutdown"),  # resumed in between
+        ([RUNS, RUNS, SHUT, SHUT, DIES, DIES, None, None], "created shutdown dying gone"),
+        ([None, None], ""),
+    ],
+)
+def test_a_life(seen: list[int | None], said: str) -> None:
+    assert told(*([one(flags)] if flags is not None else [] for flags in seen)) == said.split()
+
+
+def test_another_life_under_the_same_id() -> None:
+    census = Census()
+    census.update([one(RUNS, 7, 1)])
+    assert census.update([one(SHUT, 7, 2)]) == [
+        ("dying", 7, (1).to_bytes(16, "big")),
+        ("gone", 7, (1).to_bytes(16, "big")),
+        ("created", 7, (2).to_bytes(16, "big")),
+        ("shutdown", 7, (2).to_bytes(16, "big")),
+    ]
+
+
+lives = st.lists(
+    st.tuples(st.integers(1, 4), st.lists(st.sampled_from([RUNS, SHUT, KILLED, DIES]), max_size=4)), max_size=30
+)
+
+
+@given(lives)
+def test_every_life_is_told_of_once_and_in_order(planned: list[tuple[int, list[int]]]) -> None:
+    """Lives follow each other under four ids; of each, some states are seen, of some of them none."""
+    census, told_of = Census(), {}
+    census.update([])
+    for life, (domid, states) in enumerate(planned, 1):
+        for flags in states:
+            others = [one(RUNS, 9, 10**6)]
+            for kind, at, uuid in census.update([one(flags, domid, life), *others]):
+                told_of.setdefault((at, int.from_bytes(uuid, "big")), []).append(kind)
+    for kind, at, uuid in census.update([]):
+        told_of.setdefault((at, int.from_bytes(uuid, "big")), []).append(kind)
+    told_of.pop((9, 10**6), None)
+    seen = {(domid, life): states for life, (domid, states) in enumerate(planned, 1) if states}
+    assert told_of.keys() == seen.keys()
+    for key, said in told_of.items():
+        kinds = [kind for number, kind in enumerate(said) if kind != "shutdown" or "shutdown" not in said[:number]]
+        assert (kinds[0], kinds[-2:]) == ("created", ["dying", "gone"])
+        assert kinds.count("created") == kinds.count("dying") == kinds.count("gone") == 1
+        alive = list(itertools.takewhile(lambda flags: not flags & KILLED, seen[key]))
+        assert ("shutdown" in kinds) == (SHUT in alive or seen[key][len(alive) :][:1] == [DIES])
+        assert [ORDER.index(kind) for kind in kinds] == sorted(ORDER.index(kind) for kind in kinds)
+
+
+def test_the_first_look_finds_out_who_is_there() -> None:
+    log = DomainLog()
+    assert not log.look(lambda: [one(SHUT)])
+    assert log.since(0) == []
+    assert log.look(lambda: [])
+    assert [happening.kind for happening in log.since(0)] == ["dying", "gone"]
+
+
+def test_a_reader_who_is_too_late_sees_what_it_missed_by_the_numbers() -> None:
+    log = DomainLog(kept=4)
+    log.look(list)
+    for life in itertools.count(1):
+        if log.last >= 10:
+            break
+        log.look(lambda life=life: [one(RUNS, life % 100, life)])
+    numbers = [happening.seq for happening in log.since(0)]
+    assert numbers == list(range(log.last - 3, log.last + 1))
+    assert [happening.seq for happening in log.since(log.last - 2)] == [log.last - 1, log.last]
+    assert log.since(log.last) == []
+
+
+def test_a_look_a_moment_ago_will_do() -> None:
+    log, asked = DomainLog(), []
+    log.look(lambda: asked.append(1) or [])
+    log.look(lambda: asked.append(2) or [], not_older_s=60)
+    assert asked == [1]
+    log.look(lambda: asked.append(3) or [])
+    assert asked == [1, 3]
+
+
+def kinds(found: list[Happening], domid: int) -> list[str]:
+    return [happening.kind for happening in found if happening.domid == domid]
+
+
+@pytest.mark.parametrize("xen", ["4.14", "4.17", "4.21", "4.22"])
+def test_of_simulated_domains(xen: str) -> None:
+    with Host(f"xen={xen}") as host:
+        look(host.xen)
+        domain = host.world.create(40)
+        look(host.xen)
+        host.world.shutdown(40, 3)
+        look(host.xen)
+        host.world.destroy(40)
+        look(host.xen)
+        host.advance(3)
+        look(host.xen)
+        found = host.xen.happenings.since(0)
+        assert kinds(found, 40) == list(ORDER)
+        assert {happening.uuid for happening in found} == {domain.handle}
+        host.world.pause(1)
+        host.write("domains/1/uuid", "01234567-89ab-cdef-0123-456789abcdef")
+        assert not look(host.xen), "a new UUID is not a new life, and a pause nothing to tell of"
+
+
+def test_a_storm_of_a_thousand_short_lives_under_a_few_ids(host: Host) -> None:
+    """Looked at from two threads while domains come and go: none is lost, none is told of twice."""
+    host.world.linger_ns = 0
+    look(host.xen)
+    stop, lock, born = threading.Event(), host.sim._lock, {}
+
+    def looking() -> None:
+        while not stop.is_set():
+            look(host.xen)
+
+    threads = [threading.Thread(target=looking) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(1000):
+            with lock:
+                domain = host.world.create(50 + number % 3, memory_kb=4096)
+                born[domain.handle] = domain.domid
+            look(host.xen)
+            with lock:
+                host.world.destroy(domain.domid) if number % 2 else host.world.vanish(domain.domid)
+                host.advance(0.001)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    look(host.xen)
+    found = host.xen.happenings.since(0)
+    assert [happening.seq for happening in found] == list(range(1, len(found) + 1))
+    told_of: dict[bytes, list[str]] = {}
+    for happening in found:
+        assert born[happening.uuid] == happening.domid
+        told_of.setdefault(happening.uuid, []).append(happening.kind)
+    assert told_of == {uuid: ["created", "dying", "gone"] for uuid in born}

@@ -1,0 +1,203 @@
+"""Watches over xenstore's wire protocol, and the same of the fake, whose watches the simulator fires."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scripted_xenstored import Store, Xenstored, event
+from worlds import Host
+
+from xenfs.errors import XenfsError
+from xenfs.hypervisor.xenstore import Event, FakeXenstore, Watches, XenstoreClient
+from xenfs.hypervisor.xenstore.watches import WatchConnection
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path / "socket")
+    yield made
+    made.server.stop()
+
+
+@pytest.fixture
+def watches(store: Store) -> Iterator[Watches]:
+    made = XenstoreClient([store.server.path]).watches()
+    yield made
+    made.close()
+    store.hang_up()
+
+
+def fired(watches: Watches, count: int) -> list[Event]:
+    """So many events, however they arrive, and no more."""
+    found: list[Event] = []
+    deadline = time.monotonic() + 5
+    while len(found) < count and time.monotonic() < deadline:
+        select.select([watches], [], [], 0.1)
+        found += watches.events()
+    time.sleep(0.02)
+    assert len(found + watches.events()) == count, found
+    return found
+
+
+def test_a_watch_fires_once_up_front_and_then_for_what_is_below_it(store: Store, watches: Watches) -> None:
+    watches.add("/local/domain/7/name", b"name 7")
+    watches.add("@releaseDomain", b"domains")
+    assert fired(watches, 2) == [(b"/local/domain/7/name", b"name 7"), (b"@releaseDomain", b"domains")]
+    store.fire(b"/local/domain/7/name")
+    store.fire(b"/local/domain/7/name/below")
+    store.fire(b"/local/domain/77/name")
+    store.fire(b"@releaseDomain")
+    assert [path for path, _ in fired(watches, 3)] == [
+        b"/local/domain/7/name",
+        b"/local/domain/7/name/below",
+        b"@releaseDomain",
+    ]
+    watches.remove("/local/domain/7/name", b"name 7")
+    assert fired(watches, 0) == []
+    store.fire(b"/local/domain/7/name")
+    assert fired(watches, 0) == []
+
+
+def test_ten_thousand_watches_are_set_without_waiting(store: Store, watches: Watches) -> None:
+    began = time.monotonic()
+    for domid in range(10_000):
+        watches.add(f"/local/domain/{domid}/name", b"name %d" % domid)
+    assert time.monotonic() - began < 2
+    found: list[Event] = []
+    deadline = time.monotonic() + 30
+    while len(found) < 10_000:
+        assert time.monotonic() < deadline
+        select.select([watches], [watches] if watches.sending else [], [], 1)
+        found += watches.events()
+    assert [token for _, token in found] == [b"name %d" % domid for domid in range(10_000)]
+    assert not watches.sending
+
+
+def test_a_watch_that_is_refused_never_fires(tmp_path: Path) -> None:
+    store = Store(tmp_path / "socket", refuse=b"/local")
+    watches = XenstoreClient([store.server.path]).watches()
+    watches.add("/local/domain/7/name", b"name 7")
+    watches.add("@releaseDomain", b"domains")
+    assert fired(watches, 1) == [(b"@releaseDomain", b"domains")]
+    watches.close()
+    store.server.stop()
+
+
+def test_events_in_crumbs(store: Store, watches: Watches) -> None:
+    data = event(b"@releaseDomain", b"domains") * 2
+    for byte in data:
+        store.server.clients[-1].sendall(bytes([byte]))
+    assert len(fired(watches, 2)) == 2
+
+
+def test_a_connection_that_is_gone_says_so(store: Store, watches: Watches) -> None:
+    store.hang_up()
+    select.select([watches], [], [], 5)
+    with pytest.raises((XenfsError, OSError)):
+        watches.events()
+
+
+def test_a_reply_to_nothing_is_an_error(tmp_path: Path) -> None:
+    store = Store(tmp_path / "socket")
+    watches = XenstoreClient([store.server.path]).watches()
+    from xenfs.hypervisor.xenstore.wire import Message, Op, pack
+
+    store.server.clients[-1].sendall(pack(Message(Op.WATCH, 99, 0, b"OK\0")))
+    select.select([watches], [], [], 5)
+    with pytest.raises(XenfsError) as caught:
+        watches.events()
+    assert caught.value.errno == errno.EIO
+    watches.close()
+    store.server.stop()
+
+
+def test_a_xenstored_that_says_nothing_is_found_out_before_a_watch_is_set(tmp_path: Path) -> None:
+    server = Xenstored(tmp_path / "socket", lambda request: [])
+    began = time.monotonic()
+    with pytest.raises(XenfsError) as caught:
+        WatchConnection([server.path], timeout_s=0.2)
+    assert caught.value.errno == errno.ETIMEDOUT
+    assert time.monotonic() - began < 2
+    assert [request.op for request in server.requests] == [2]  # READ and nothing else
+    server.stop()
+
+
+def test_a_socket_is_preferred_to_a_device(tmp_path: Path) -> None:
+    """Only a socket tells when the xenstored at its other end has gone."""
+    device = tmp_path / "xenbus"
+    device.write_bytes(b"")
+    store = Store(tmp_path / "socket")
+    watches = WatchConnection([str(device), str(tmp_path / "nothing"), store.server.path])
+    assert store.server.connections == 1
+    watches.close()
+    store.server.stop()
+
+
+# the fake, and what the simulator tells it
+
+
+def test_the_fake_fires_as_xenstored_does() -> None:
+    fake = FakeXenstore({})
+    watches = fake.watches()
+    watches.add("/local/domain/7", b"a")
+    watches.add("@releaseDomain", b"b")
+    watches.add("@releaseDomain", b"b")  # xenstored says EEXIST
+    assert watches.events() == [(b"/local/domain/7", b"a"), (b"@releaseDomain", b"b")]
+    assert not select.select([watches], [], [], 0)[0]
+    for path in ("/local/domain/7/name", "/local/domain/70", "/local/domain/7", "/local", "@releaseDomain"):
+        fake.fire(path)
+    assert select.select([watches], [], [], 0)[0]
+    assert [path for path, _ in watches.events()] == [b"/local/domain/7/name", b"/local/domain/7", b"@releaseDomain"]
+    watches.remove("@releaseDomain", b"b")
+    fake.fire("@releaseDomain")
+    assert watches.events() == []
+    fake.hang_up()
+    assert select.select([watches], [], [], 0)[0]
+    with pytest.raises(XenfsError):
+        watches.events()
+    watches.close()
+    fake.fire("/local/domain/7")
+
+
+def paths(watches: Watches) -> list[str]:
+    return [os.fsdecode(path) for path, _ in watches.events()]
+
+
+def test_what_xenstored_says_of_a_simulated_domains_life(host: Host) -> None:
+    assert host.xen.store is not None
+    watches, world = host.xen.store.watches(), host.world
+    assert watches is not None
+    for path in ("@introduceDomain", "@releaseDomain", "/local/domain/40/name"):
+        watches.add(path, b"")
+    watches.events()
+    world.create(40, name="new")
+    assert paths(watches) == ["/local/domain/40/name", "@introduceDomain"]
+    world.rename(40, "other")
+    assert paths(watches) == ["/local/domain/40/name"]
+    world.pause(40)
+    world.unpause(40)
+    assert paths(watches) == []
+    world.shutdown(40, 3)
+    assert paths(watches) == ["@releaseDomain"]
+    world.resume(40)
+    world.shutdown(40, 0)
+    assert paths(watches) == [], "xenstored was not told that it was resumed"
+    world.destroy(40)
+    assert paths(watches) == ["@releaseDomain"]
+    host.advance(3)
+    assert world.domain(40) is None
+    assert paths(watches) == [], "it had been forgotten before it was gone"
+    world.build(41, bytes(16), "pv")
+    world.shutdown(41, 0)
+    world.vanish(41)
+    assert paths(watches) == [], "xenstored never heard of it"
+    world.create(42)
+    world.vanish(42)
+    assert paths(watches) == ["@introduceDomain", "@releaseDomain"]
+    watches.close()

@@ -1,0 +1,399 @@
+"""Waiting for events in a mounted tree, as programs do: poll, select, epoll and `xenfs watch`, also without poll(2)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mounting import REPOSITORY, Mount, Mounter
+
+WITHOUT_POLL = """
+import sys
+from xenfs.filesystem.operations import Operations
+del Operations.poll  # pyfuse3 then says ENOSYS, as libfuse does to the kernel where pyfuse3 is older than 3.5
+from xenfs.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+MEDIAN_S = 0.05
+
+
+@pytest.fixture(scope="module")
+def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
+    """A mount of a host with many domains that may be killed."""
+    where = tmp_path_factory.mktemp("waiting") / "xenfs"
+    where.mkdir()
+    made = Mount(where, "--hypervisor", "simulator:domains=200", "-o", "lifecycle")
+    try:
+        yield made
+        made.stop()
+        assert "Traceback" not in made.errors()
+    finally:
+        made.force()
+
+
+_victims = iter(range(20, 200))
+
+
+def kill(mount: Mount) -> int:
+    """End some domain."""
+    domid = next(_victims)
+    mount.write(f"domains/{domid}/kill", "1")
+    return domid
+
+
+@contextlib.contextmanager
+def opened(mount: Mount, path: str = "domains/events") -> Iterator[int]:
+    fd = os.open(mount.where / path, os.O_RDONLY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def test_reads_end_at_once(mount: Mount) -> None:
+    with opened(mount) as fd:
+        began = time.monotonic()
+        for _ in range(5):
+            assert os.read(fd, 4096) == b""
+        assert time.monotonic() - began < 2
+    assert mount.out("cat domains/events") == ""
+
+
+def test_poll_sleeps_until_there_is_something(mount: Mount) -> None:
+    with opened(mount) as fd:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN | select.POLLPRI)
+        began = time.monotonic()
+        assert poll.poll(300) == []
+        assert time.monotonic() - began > 0.25
+        domid = kill(mount)
+        assert poll.poll(5000) == [(fd, select.POLLIN | select.POLLPRI)]
+        assert poll.poll(0), "until it is read"
+        assert f" dying {domid} " in os.read(fd, 65536).decode()
+        assert poll.poll(0) == []
+
+
+def test_select_and_epoll(mount: Mount) -> None:
+    with opened(mount) as one, opened(mount) as two:
+        epoll = select.epoll()
+        epoll.register(two, select.EPOLLIN | select.EPOLLET)
+        assert select.select([one], [], [one], 0.1) == ([], [], [])
+        assert epoll.poll(0.1) == []
+        kill(mount)
+        assert select.select([one], [], [one], 5)[0] == [one]
+        assert epoll.poll(5)
+        os.read(two, 65536)
+        kill(mount)
+        assert epoll.poll(5)
+        epoll.close()
+
+
+def test_the_log_of_calls_and_other_files(mount: Mount) -> None:
+    with opened(mount, "xenfs/calls/log") as fd, opened(mount, "host/memory/free_kb") as plain:
+        while os.read(fd, 1 << 20):
+            pass
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        assert poll.poll(200) == []
+        mount.read("host/memory/free_kb")
+        assert poll.poll(5000)
+        assert b"sysctl:physinfo" in os.read(fd, 1 << 20)
+        assert select.select([plain], [plain], [], 5)[:2] == ([plain], [plain])
+
+
+def test_hundreds_wait_at_once(mount: Mount) -> None:
+    """More than there are request handlers; each is woken, and other requests go on meanwhile."""
+    threads = f"/proc/{mount.process.pid}/task"
+    with contextlib.ExitStack() as stack:
+        fds = [stack.enter_context(opened(mount)) for _ in range(400)]
+        before = len(os.listdir(threads))
+        poll = select.poll()
+        for fd in fds:
+            poll.register(fd, select.POLLIN)
+        assert poll.poll(100) == []
+        began = time.monotonic()
+        assert mount.read("host/scheduler") == "credit2\n"
+        assert time.monotonic() - began < 2
+        assert len(os.listdir(threads)) <= before + 1
+        domid = kill(mount)
+        waiting, deadline = set(fds), time.monotonic() + 10
+        while waiting:
+            assert time.monotonic() < deadline
+            for fd, _ in poll.poll(1000):
+                assert f" dying {domid} " in os.read(fd, 65536).decode()
+                waiting.discard(fd)
+
+
+def test_a_process_that_waits_can_be_killed(mount: Mount) -> None:
+    code = (
+        "import os, select, sys; p = select.poll(); p.register(os.open(sys.argv[1], 0), 1); print(flush=True); p.poll()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(mount.where / "domains/events")], stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    time.sleep(0.1)
+    process.kill()
+    assert process.wait(5) == -signal.SIGKILL
+    process.stdout.close()
+
+
+def test_an_event_is_there_within_fifty_milliseconds(mount: Mount) -> None:
+    """Measured from before the write that ends a domain, so the write and xenstore's watch are in it too."""
+    took = []
+    with opened(mount) as fd:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        for _ in range(25):
+            domid = next(_victims)
+            kill_fd = os.open(mount.where / f"domains/{domid}/kill", os.O_WRONLY)
+            pid = os.fork()
+            if not pid:
+                time.sleep(0.05)
+                os.write(kill_fd, b"%d" % time.monotonic_ns())
+                os._exit(0)
+            seen, before = "", time.monotonic()
+            while f" dying {domid} " not in seen:
+                assert poll.poll(5000)
+                after = time.monotonic()
+                seen += os.read(fd, 65536).decode()
+            os.waitpid(pid, 0)
+            os.close(kill_fd)
+            took.append(after - before - 0.05)
+    assert statistics.median(took) < MEDIAN_S, sorted(took)
+
+
+def test_nobody_waits_nothing_runs(mounter: Mounter) -> None:
+    """No processor time while nobody waits, nor while somebody does and nothing happens."""
+    mount = mounter("domains=10")
+
+    def used() -> float:
+        words = Path(f"/proc/{mount.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    mount.read("domains/by-name/web-1/name")
+    with opened(mount):
+        pass
+    time.sleep(0.3)
+    before, calls = used(), mount.read("xenfs/calls/stat")
+    time.sleep(3)
+    assert mount.read("xenfs/calls/stat") == calls
+    assert used() - before <= 0.02
+    with opened(mount) as fd:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        before = used()
+        assert poll.poll(4000) == []
+        assert used() - before <= 0.05
+
+
+def test_a_storm_is_seen_whole(mounter: Mounter) -> None:
+    """Domains that live for seconds, hundreds of them a second: two readers see the same, and each life once."""
+    mount = mounter("churn=250,domains=5")
+    told: list[list[list[str]]] = [[], []]
+    with opened(mount) as one, opened(mount) as two:
+        poll = select.poll()
+        for fd in (one, two):
+            poll.register(fd, select.POLLIN)
+        deadline = time.monotonic() + 8
+        while time.monotonic() < deadline:
+            for fd, _ in poll.poll(1000):
+                told[fd == two] += [line.split() for line in os.read(fd, 1 << 20).decode().splitlines()]
+    for lines in told:
+        numbers = [int(line[0]) for line in lines]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    last = min(told[0][-1][0], told[1][-1][0], key=int)
+    both = [[line for line in lines if int(line[0]) <= int(last)] for lines in told]
+    first = max(both[0][0][0], both[1][0][0], key=int)
+    assert [line for line in both[0] if int(line[0]) >= int(first)] == [
+        line for line in both[1] if int(line[0]) >= int(first)
+    ]
+    lives: dict[str, list[str]] = {}
+    for _, kind, _, uuid in told[0]:
+        lives.setdefault(uuid, []).append(kind)
+    assert len(lives) > 1000
+    allowed = ["created", "shutdown", "dying", "gone"]
+    for kinds in lives.values():
+        assert len(set(kinds)) == len(kinds)
+        assert [allowed.index(kind) for kind in kinds] == sorted(allowed.index(kind) for kind in kinds)
+    born = [uuid for uuid, kinds in lives.items() if kinds[0] == "created"]
+    assert sum(kinds[-1] == "gone" for kinds in lives.values()) > 500
+    assert len(born) >= len(lives) - 900, "those that were there before"
+
+
+# xenfs watch
+
+
+_started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left() -> Iterator[None]:
+    yield
+    while _started:
+        with _started.pop() as process:
+            process.kill()
+
+
+def watch(mount: Mount, *words: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xenfs", "watch", *words],
+        cwd=mount.where, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    _started.append(process)
+    return process
+
+
+def ended(process: subprocess.Popen[str], within_s: float = 10) -> tuple[int, list[str], str]:
+    out, err = process.communicate(timeout=within_s)
+    return process.returncode, out.splitlines(), err
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], 10)[0]
+    return process.stdout.readline()
+
+
+def watching(mount: Mount, *words: str) -> subprocess.Popen[str]:
+    """A watch that is known to have begun: it has printed the first value of a file of its own."""
+    process = watch(mount, *words, "host/cpu_khz")
+    while "2995178" not in line_of(process):
+        pass
+    return process
+
+
+@pytest.fixture(params=["poll", "without"])
+def either(request: pytest.FixtureRequest, mount: Mount, tmp_path: Path) -> Iterator[Mount]:
+    """The mount, or one of a daemon that does not have poll(2)."""
+    if request.param == "poll":
+        yield mount
+        return
+    where = tmp_path / "xenfs"
+    where.mkdir()
+    made = Mount(where, "--hypervisor", "simulator:domains=200", "-o", "lifecycle", program=("-c", WITHOUT_POLL))
+    try:
+        with opened(made) as fd:
+            assert select.select([fd], [fd], [], 5)[:2] == ([fd], [fd]), "every file is taken for ready"
+        yield made
+        made.stop()
+    finally:
+        made.force()
+
+
+def test_lines_as_they_come(either: Mount) -> None:
+    process = watching(either, "--json", "domains/events")
+    domid = kill(either)
+    for _ in range(20):
+        told = json.loads(line_of(process))
+        if told.get("domid") == domid:
+            break
+    uuid = either.read(f"domains/{domid}/uuid").strip()
+    assert {key: told[key] for key in ("path", "event", "uuid")} == {
+        "path": "domains/events", "event": "dying", "uuid": uuid,
+    }  # fmt: skip
+    assert told["time"].endswith("Z")
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[0] == -signal.SIGTERM
+    assert time.monotonic() - began < 1
+
+
+def test_until_a_state(either: Mount) -> None:
+    domid = next(_victims)
+    process = watch(either, "--until", "shutdown", "--timeout", "60", f"domains/{domid}")
+    assert line_of(process) in ("running\n", "blocked\n", "runnable\n")
+    began = time.monotonic()
+    either.write(f"domains/{domid}/shutdown", "poweroff")
+    status, lines, _ = ended(process)
+    assert (status, lines[-1]) == (0, "shutdown")
+    assert time.monotonic() - began < 5
+    both = watch(either, "--until", "gone", f"domains/{domid}", f"{either.where}/domains/{next(_victims)}")
+    line_of(both), line_of(both)
+    for each in (domid, domid + 1):
+        either.write(f"domains/{each}/kill", "1")
+    status, lines, _ = ended(both, 20)
+    assert status == 0
+    assert sorted(lines[-2:]) == sorted([f"{either.where}/domains/{domid + 1}:gone", f"domains/{domid}:gone"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_it_within_a_second(mount: Mount, number: int) -> None:
+    process = watching(mount, "domains/events", "xenfs/calls/log", "domains/3")
+    began = time.monotonic()
+    process.send_signal(number)
+    assert ended(process)[0] == -number
+    assert time.monotonic() - began < 1
+
+
+def test_time_out_and_what_cannot_be(mount: Mount) -> None:
+    assert ended(watch(mount, "--until", "crashed", "--timeout", "0.5", "domains/2"))[0] == 124
+    assert ended(watch(mount, "--timeout", "0.5", "domains/events"))[:2] == (124, [])
+    assert ended(watch(mount, "--until", "crashed", "domains/12"))[:2] == (0, ["crashed"])
+    assert ended(watch(mount, "--until", "shutdown", "domains/12", "domains/15"))[0] == 0
+    domid = next(_victims)
+    process = watch(mount, "--until", "crashed", f"domains/{domid}")
+    line_of(process)
+    mount.write(f"domains/{domid}/kill", "1")
+    status, lines, err = ended(process)
+    assert (status, lines[-1]) == (1, "gone")
+    assert err == f"xenfs: domains/{domid}: gone without having been crashed\n"
+    for words in (["domains/99999"], ["host"], ["--until"], ["--timeout", "-1", "host/info"], []):
+        status, lines, err = ended(watch(mount, *words))
+        assert status in (1, 2)
+        assert "Traceback" not in err
+
+
+def test_values_when_they_change(mount: Mount) -> None:
+    process = watch(mount, "--interval", "0.05", "domains/3/sched/weight")
+    assert line_of(process) == "256\n"
+    mount.write("domains/3/sched/weight", "300")
+    assert line_of(process) == "300\n"
+    process.kill()
+    ended(process)
+
+
+def test_nobody_reads_it_any_more(mount: Mount) -> None:
+    process = watch(mount, "domains/events")
+    time.sleep(1)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(5) in (0, -signal.SIGPIPE)
+    assert process.stderr is not None
+    process.stderr.close()
+
+
+def test_the_daemon_ends(mounter: Mounter) -> None:
+    mount = mounter()
+    process = watching(mount, "domains/events", "domains/3/uuid")
+    mount.process.terminate()
+    status, _, err = ended(process)
+    assert status == 1
+    assert "Traceback" not in err
+    assert mount.process.wait(10) == 0
+
+
+def test_a_daemon_that_hangs_does_not_keep_it(mounter: Mounter) -> None:
+    mount = mounter()
+    process = watching(mount, "domains/events")
+    mount.process.send_signal(signal.SIGSTOP)
+    try:
+        time.sleep(1)  # it asks, and nobody answers
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert ended(process)[0] == -signal.SIGTERM
+        assert time.monotonic() - began < 1
+    finally:
+        mount.process.send_signal(signal.SIGCONT)

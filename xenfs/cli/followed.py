@@ -1,0 +1,163 @@
+"""What `xenfs watch` looks at: growing files that give lines, and values that change. No read here ever waits."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from xenfs.cli.mounts import OUR_TYPE, mounts
+from xenfs.errors import XenfsError
+
+GONE = "gone"
+_OVER = (errno.ESTALE, errno.ENOENT, errno.ESRCH)
+_CHUNK = 1 << 16
+_MOST_CHUNKS = 64  # whoever fills a file without end leaves us time for signals and the others
+# What the kernel says of a file whose filesystem does not know poll(2), and of one that cannot be polled any more.
+_USELESS = select.POLLOUT | select.POLLERR | select.POLLHUP
+
+Fields = Callable[[str], dict[str, Any]]
+
+
+class Followed:
+    """Something that is watched, by the name that it was given. `over` when nothing more can come of it."""
+
+    interval = False  # whether it has to be looked at by the clock
+
+    def __init__(self, name: str, path: str, flags: int = os.O_RDONLY) -> None:
+        self.name, self.over = name, False
+        try:
+            self.fd = os.open(path, flags | os.O_CLOEXEC)
+            # The first close(2) of all in a mount is the one that the kernel asks about and waits for, even in a
+            # process that is being killed. Let it be now, and not when the daemon may have got stuck.
+            os.close(os.dup(self.fd))
+        except OSError as problem:
+            raise _named(name, problem) from None
+
+    def new(self) -> Iterator[str]:
+        """What is new since the last call."""
+        raise NotImplementedError
+
+    def as_json(self, text: str) -> dict[str, Any]:
+        """One of them as fields."""
+        raise NotImplementedError
+
+    def rung(self, events: int) -> None:
+        """poll(2) has said this of the descriptor."""
+
+
+class Lines(Followed):
+    """A growing file, from its end on, or from the first line that it has."""
+
+    def __init__(self, name: str, path: str, topic: str = "", *, whole: bool = False) -> None:
+        super().__init__(name, path)
+        self._fields = _FIELDS.get(topic, _line)
+        self._rest = b""
+        if not whole:
+            for _ in self._chunks():
+                pass
+
+    def new(self) -> Iterator[str]:
+        """Complete lines."""
+        for chunk in self._chunks():
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            yield from (line.decode("utf-8", "surrogateescape") for line in lines)
+
+    def as_json(self, text: str) -> dict[str, Any]:
+        """A line by the names of its words."""
+        try:
+            return self._fields(text)
+        except (ValueError, IndexError):
+            return _line(text)
+
+    def rung(self, events: int) -> None:
+        """Where poll(2) says nothing, the clock has to do."""
+        self.interval |= bool(events & _USELESS)
+
+    def _chunks(self) -> Iterator[bytes]:
+        for _ in range(_MOST_CHUNKS):
+            try:
+                chunk = os.read(self.fd, _CHUNK)
+            except OSError as problem:
+                raise _named(self.name, problem) from None
+            if not chunk:
+                return
+            yield chunk
+
+
+class Value(Followed):
+    """A file whose content is a value: what it is at first, then each other one that it is seen to have.
+
+    It is kept open, so that it goes on belonging to the same life of a domain, and ends with that.
+    """
+
+    interval = True
+
+    def __init__(self, name: str, path: str, key: str = "value") -> None:
+        super().__init__(name, path)
+        self._key = key
+        self._last: str | None = None
+
+    def new(self) -> Iterator[str]:
+        """The value, where it is another than before; "gone" once, when what it belongs to is gone."""
+        if self.over:
+            return
+        try:
+            content = b""
+            while chunk := os.pread(self.fd, _CHUNK, len(content)):
+                content += chunk
+            value = content.decode("utf-8", "surrogateescape").removesuffix("\n")
+        except OSError as problem:
+            if problem.errno not in _OVER:
+                raise _named(self.name, problem) from None
+            value, self.over = GONE, True
+        if value != self._last:
+            self._last = value
+            yield value
+
+    def as_json(self, text: str) -> dict[str, Any]:
+        """The value by its name."""
+        return {self._key: text}
+
+
+def encoded(followed: Followed, text: str) -> str:
+    """One line of JSON."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    fields = {"time": now, "path": followed.name, **followed.as_json(text)}
+    return json.dumps(fields).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def mount_of(path: str) -> str | None:
+    """The xenfs mount that a path is in, by the kernel's list."""
+    real = os.path.realpath(path)
+    ours = [mount.mountpoint for mount in mounts() if mount.fstype == OUR_TYPE]
+    inside = [each for each in ours if os.path.commonpath([each, real]) == each]
+    return max(inside, key=len, default=None)
+
+
+def _named(name: str, problem: OSError) -> XenfsError:
+    return XenfsError(f"{name}: {problem.strerror or problem}", problem.errno or errno.EIO)
+
+
+def _line(text: str) -> dict[str, Any]:
+    return {"line": text}
+
+
+def _event(text: str) -> dict[str, Any]:
+    seq, kind, domid, uuid = text.split(" ")
+    return {"seq": int(seq), "event": kind, "domid": int(domid), "uuid": uuid}
+
+
+def _call(text: str) -> dict[str, Any]:
+    number, began, operation, *pairs = text.split(" ")
+    more: dict[str, Any] = dict(pair.split("=", 1) for pair in pairs)
+    for key in ("domain", "ns"):
+        more[key] = int(more[key]) if more[key] != "-" else None
+    return {"number": int(number), "began": float(began), "operation": operation, **more}
+
+
+_FIELDS: dict[str, Fields] = {"domains": _event, "calls": _call}

@@ -1,0 +1,160 @@
+"""`xenfs watch`: follow what happens, or wait until something has."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import signal
+import stat
+import sys
+from time import monotonic
+
+from xenfs.cli.followed import GONE, Followed, Lines, Value, encoded, mount_of
+from xenfs.cli.paths import find
+from xenfs.errors import XenfsError
+from xenfs.nodes.base import Stream
+from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tree import whole
+from xenfs.options import Options
+
+TIMED_OUT = 124  # as timeout(1) has it
+_NO_MORE = ("shutdown", "dying", GONE)  # who has come to one of these has passed those before it
+
+DETAILS = """\
+PATH is a growing file (domains/events, console/log, xenfs/calls/log), whose new lines are printed; or any other file,
+whose value is printed, and printed again whenever it is another; or a directory with a file "state", such as that of a
+domain, whose states are printed until it is "gone". Of several, each line says whose it is.
+
+--until ends when STATE has been printed for every PATH: as a value, or as a word of a line. A domain that is crashed,
+dying or gone has also reached "shutdown", and one that is gone "dying".
+
+exit status: 0 done, or STATE is reached; 1 it cannot be reached any more, or something failed; 2 the command line is
+wrong; 124 not within SECONDS. A signal ends it at once."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `xenfs watch`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = DETAILS
+    parser.add_argument("paths", metavar="PATH", nargs="+", help="such as /run/xenfs/domains/events")
+    parser.add_argument("--json", action="store_true", help="print a JSON object a line, with the time")
+    parser.add_argument("--until", metavar="STATE", help="end when this is reached")
+    parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="end after so long, with status 124")
+    parser.add_argument("--all", action="store_true", help="begin with the lines that a growing file has already")
+    parser.add_argument(
+        "--interval", type=_seconds, default=0.5, metavar="SECONDS",
+        help="how often to look at what cannot be waited for (0.5)",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what is new until a signal, the end of everything that is watched, or what the options say."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)  # at once, also out of the kernel, where Python would only take a note
+    deadline = None if args.timeout is None else monotonic() + args.timeout
+    return _Watch(args).run(deadline)
+
+
+class _Watch:
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._args = args
+        self._followed = [_followed(path, args.all) for path in args.paths]
+        self._reached: set[Followed] = set()
+        self._bells = _bells(self._followed)  # looked at for nothing but to be woken
+        self._poll = select.poll()
+        self._poll.register(sys.stdout.fileno(), 0)  # says when nobody reads any more
+        self._polled = {each.fd: each for each in (*self._followed, *self._bells) if isinstance(each, Lines)}
+        for fd in self._polled:
+            self._poll.register(fd, select.POLLIN)
+
+    def run(self, deadline: float | None) -> int:
+        while True:
+            self._print_what_is_new()
+            if self._args.until and len(self._reached) == len(self._followed):
+                return 0
+            lost = [each for each in self._followed if each.over and each not in self._reached]
+            if self._args.until and lost:
+                raise XenfsError(f"{lost[0].name}: gone without having been {self._args.until}")
+            if all(each.over for each in self._followed):
+                return 0
+            left_s = None if deadline is None else deadline - monotonic()
+            if left_s is not None and left_s <= 0:
+                return TIMED_OUT
+            if not self._sleep(left_s):
+                return 0
+
+    def _print_what_is_new(self) -> None:
+        for each in self._followed:
+            for text in each.new() if each not in self._reached else ():
+                self._print(each, text)
+                if self._args.until and _reached(each, text, self._args.until):
+                    self._reached.add(each)
+                    self._look_away(each)
+                    break
+        sys.stdout.buffer.flush()
+
+    def _print(self, followed: Followed, text: str) -> None:
+        if self._args.json:
+            text = encoded(followed, text)
+        elif len(self._followed) > 1:
+            text = f"{followed.name}:{text}"
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
+
+    def _sleep(self, left_s: float | None) -> bool:
+        """Until there may be something new; False when nobody reads what is printed."""
+        looks = any(each.interval and not each.over for each in (*self._followed, *self._bells))
+        waits_s = [wait_s for wait_s in (left_s, self._args.interval if looks else None) if wait_s is not None]
+        for fd, events in self._poll.poll(min(waits_s) * 1000 if waits_s else None):
+            if fd not in self._polled:
+                return False
+            each = self._polled[fd]
+            each.rung(events)
+            if each.interval:
+                self._look_away(each)
+            if each in self._bells:
+                for _ in each.new():
+                    pass
+        return True
+
+    def _look_away(self, followed: Followed) -> None:
+        if self._polled.pop(followed.fd, None):
+            self._poll.unregister(followed.fd)
+
+
+def _followed(path: str, all_lines: bool) -> Followed:
+    """What is behind a path as it was given."""
+    try:
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            return Value(path, os.path.join(path, "state"), "state")
+    except OSError as problem:
+        raise XenfsError(f"{path}: {problem.strerror}", problem.errno or 0) from None
+    mount = mount_of(path)
+    if mount is not None:
+        match = find(whole(Options(), Refusals()), os.path.relpath(os.path.realpath(path), mount))
+        if match is not None and isinstance(match.node, Stream):
+            return Lines(path, path, match.node.topic, whole=all_lines)
+    return Value(path, path)
+
+
+def _bells(followed: list[Followed]) -> list[Lines]:
+    """The events of every mount of whose domains a value is watched."""
+    found = {mount_of(each.name) for each in followed if isinstance(each, Value)}
+    paths = [os.path.join(mount, "domains", "events") for mount in found if mount is not None]
+    return [Lines(path, path) for path in paths if os.path.exists(path)]
+
+
+def _reached(followed: Followed, text: str, until: str) -> bool:
+    if isinstance(followed, Lines):
+        return until in text.split()
+    reached = {text}
+    if text in ("crashed", *_NO_MORE):
+        reached.update(_NO_MORE[: _NO_MORE.index("shutdown" if text == "crashed" else text) + 1])
+    return until in reached
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise ValueError(text)
+    return value

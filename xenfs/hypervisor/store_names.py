@@ -1,0 +1,118 @@
+"""Domains' names as xenstore has them, read once and then again only when a watch has said that one changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from xenfs.hypervisor.xenstore import Xenstore
+
+
+def name_path(domid: int) -> str:
+    """Where xenstore has a domain's name."""
+    return f"/local/domain/{domid}/name"
+
+
+class Index(NamedTuple):
+    """What a whole listing found, by name; good for as long as nothing has changed."""
+
+    changes: int
+    by_name: dict[str, Any]
+
+
+class StoreNames:
+    """Reads names. Without watches, each time; with them, a name that did not change is not asked for again.
+
+    A value is kept only when its watch is known to be set and has not fired since before the value was asked for.
+    Whoever sets the watches tells of it by `armed`, `changed`, `domains_changed` and `lost`; it is told by `want` and
+    `unwant` of whom. Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[int, bytes | None] = {}
+        self._fired: dict[int, int] = {}  # by domid, for every watch that is set
+        self._asked_for: set[int] = set()
+        self._indexes: dict[str, Index] = {}
+        self.want: Callable[[int], object] | None = None  # set a watch; None where nobody would
+        self.unwant: Callable[[int], object] = lambda domid: None
+        self.domains_watched = False
+        self.changes = 0  # how often anything was heard to change
+
+    def read(self, store: Xenstore, domids: Sequence[int]) -> list[bytes | None]:
+        """The name of each domain, None where xenstore has none."""
+        with self._lock:
+            values = {domid: self._kept[domid] for domid in domids if domid in self._kept}
+            missing = [domid for domid in domids if domid not in values]
+            fired = {domid: self._fired.get(domid) for domid in missing}
+            unwatched = [domid for domid in missing if domid not in self._asked_for] if self.want else []
+            self._asked_for.update(unwatched)
+        for domid in unwatched:
+            assert self.want is not None
+            self.want(domid)
+        if missing:
+            found = dict(zip(missing, store.read_many(list(map(name_path, missing))), strict=True))
+            values.update(found)
+            self._keep(found, fired)
+        return [values[domid] for domid in domids]
+
+    def _keep(self, found: dict[int, bytes | None], fired: dict[int, int | None]) -> None:
+        with self._lock:
+            for domid, value in found.items():
+                if fired[domid] is not None and self._fired.get(domid) == fired[domid]:
+                    self._kept[domid] = value
+
+    def only(self, domids: Iterable[int]) -> None:
+        """These are all domains that there are: nobody else's name needs to be watched."""
+        with self._lock:
+            gone = self._asked_for.difference(domids)
+            self._asked_for -= gone
+            for domid in gone:
+                self._kept.pop(domid, None)
+                self._fired.pop(domid, None)
+        for domid in gone:
+            self.unwant(domid)
+
+    # What watches tell
+
+    def changed(self, domid: int) -> None:
+        """The watch on this domain's name has fired, as it does once when it is set."""
+        with self._lock:
+            self.changes += 1
+            if domid in self._asked_for:
+                self._fired[domid] = self._fired.get(domid, 0) + 1
+                self._kept.pop(domid, None)
+
+    def domains_changed(self) -> None:
+        """A domain has come or gone."""
+        with self._lock:
+            self.domains_watched = True
+            self.changes += 1
+
+    def lost(self) -> None:
+        """There are no watches any more."""
+        with self._lock:
+            self.domains_watched = False
+            self.changes += 1
+            self._asked_for.clear()
+            self._kept.clear()
+            self._fired.clear()
+
+    # What a listing found
+
+    def keeps_all(self, domids: Iterable[int]) -> bool:
+        """Whether a change of any of these domains' names would be heard."""
+        with self._lock:
+            return all(domid in self._kept for domid in domids)
+
+    def keep_index(self, what: str, changes: int, by_name: dict[str, Any]) -> None:
+        """Remember what a listing found that was begun when there had been so many `changes`."""
+        self._indexes[what] = Index(changes, by_name)
+
+    def indexed(self, what: str, name: str) -> Any:
+        """What the last listing found by this name; None where it did not, or something has changed since."""
+        index = self._indexes.get(what)
+        if index is None or not self.domains_watched or index.changes != self.changes:
+            return None
+        return index.by_name.get(name)

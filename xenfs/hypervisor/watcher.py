@@ -1,0 +1,172 @@
+"""One thread that sleeps until xenstore or the clock has something for those who wait, and tells them.
+
+It is there from the first time that somebody wants something of it. While nobody does, it sleeps: nothing is asked of
+Xen and nothing of xenstore.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+
+from xenfs.errors import XenfsError
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import sysctl
+from xenfs.hypervisor.calls.happenings import look
+from xenfs.hypervisor.store_watch import StoreWatch
+
+log = logging.getLogger(__name__)
+
+DOMAINS, CONSOLE, CALLS = "domains", "console", "calls"
+
+_PERIOD_S = 0.2  # between looks at what nothing tells of
+_WATCHED_S = 2.0  # between looks at domains while xenstore tells of them: it does not know of all
+_DYING_S, _PATIENCE = 0.01, 8  # while domains are dying: at least; and a part of the time since the last news
+_SHARE = 20  # looks by the clock take no more than this part of a CPU
+_NEVER = float("inf")
+
+
+class Watcher:
+    """Follows the topics that are wanted: `tell(topic)` is called, in some thread, when there may be news.
+
+    `hold` counts who has opened something and must find, when they read, all that has happened since; `wait` counts
+    who sleeps until there is something.
+    """
+
+    def __init__(self, xen: Hypervisor, tell: Callable[[str], object]) -> None:
+        self._xen, self._tell = xen, tell
+        self._held: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()
+        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._working = threading.Lock()  # held while hypercalls may be made
+        self._stopped = False
+        self._store = StoreWatch(xen.store, xen.names, self._rouse)
+        self._changed = False  # xenstore has told of domains, and nobody has looked since
+        self._looked = self._look_at = self._news_at = self._console_at = 0.0
+        self._console_end: int | None = None
+        if xen.store is not None:
+            xen.names.want, xen.names.unwant = self._store.want_name, self._store.unwant_name
+
+    # From other threads
+
+    def hold(self, topic: str, by: int = 1) -> None:
+        """So many more have a file of this topic open, or fewer."""
+        self._held[topic] += by
+        if topic == DOMAINS and by > 0 and self._xen.store is not None:
+            self._rouse()
+
+    def wait(self, topic: str, count: int) -> None:
+        """So many wait for news of this topic now."""
+        before, self._waiting[topic] = self._waiting[topic], count
+        if topic == CALLS:
+            self._xen.calls.ended = (lambda: self._tell(CALLS)) if count else None
+        elif count and not before:
+            self._rouse()
+
+    def stop(self) -> None:
+        """End. Returns when no hypercall is under way any more; whether xenstore ever answers is not waited for."""
+        self._xen.names.want = self._xen.calls.ended = None
+        with self._starting:
+            if self._stopped:
+                return
+            self._stopped = True
+            os.eventfd_write(self._fd, 1)
+        with self._working:
+            pass
+        if self._thread is not None:
+            self._thread.join(0.5)
+        if self._thread is None or not self._thread.is_alive():
+            os.close(self._fd)
+
+    def _rouse(self) -> None:
+        with self._starting:
+            if self._stopped:
+                return
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+                self._thread.start()
+            os.eventfd_write(self._fd, 1)
+
+    # In the thread
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped:
+                self._store.connect(self._wanted)
+                self._sleep()
+                with self._working:
+                    if not self._stopped:
+                        self._work()
+        except Exception:
+            log.exception("nothing is watched any more")
+            self._xen.names.want = None
+        finally:
+            self._store.end()
+
+    @property
+    def _wanted(self) -> bool:
+        return bool(self._held[DOMAINS] or self._waiting[DOMAINS])
+
+    def _sleep(self) -> None:
+        """Until something is to be done, or may be."""
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        watches = self._store.watches
+        if watches is not None:
+            poll.register(watches, select.POLLIN | (select.POLLOUT if watches.sending else 0))
+        until = min(self._domains_due(), self._console_due(), self._store.due(self._wanted) or _NEVER)
+        poll.poll(None if until == _NEVER else max(0, int((until - monotonic()) * 1000) + 1))
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._fd)
+
+    def _work(self) -> None:
+        self._changed |= self._store.heard()
+        now = monotonic()
+        if self._domains_due() <= now:
+            self._look()
+        if self._console_due() <= now:
+            self._look_at_console()
+
+    def _domains_due(self) -> float:
+        """When to look at the domains: soon after they changed, though never more than half of the time."""
+        if not self._wanted:
+            return _NEVER
+        soon = self._looked + self._xen.happenings.took_s if self._changed else _NEVER
+        return min(soon, self._look_at if self._waiting[DOMAINS] else _NEVER)
+
+    def _console_due(self) -> float:
+        return self._console_at if self._waiting[CONSOLE] else _NEVER
+
+    def _look(self) -> None:
+        happenings = self._xen.happenings
+        began, self._changed = monotonic(), False
+        try:
+            if look(self._xen):
+                self._news_at = began
+                self._tell(DOMAINS)
+        except XenfsError as problem:
+            log.debug("domains: %s", problem)
+        period_s = _WATCHED_S if self._xen.names.domains_watched else _PERIOD_S
+        if happenings.dying:  # nothing tells when a dying domain is gone
+            period_s = min(period_s, max(_DYING_S, (began - self._news_at) / _PATIENCE))
+        self._looked = monotonic()
+        self._look_at = self._looked + max(period_s, _SHARE * happenings.took_s)
+
+    def _look_at_console(self) -> None:
+        end = None
+        try:
+            _, end = sysctl.console(self._xen, self._console_end)
+        except XenfsError as problem:
+            log.debug("console: %s", problem)
+        if end != self._console_end:
+            self._console_end = end
+            self._tell(CONSOLE)
+        self._console_at = monotonic() + _PERIOD_S

@@ -1,0 +1,129 @@
+"""Watches of a real xenstored, on a connection of their own: no event comes between a request and its reply."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import select
+import stat
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from xenfs.errors import XenfsError
+from xenfs.hypervisor.xenstore.base import Event, Path, Watches
+from xenfs.hypervisor.xenstore.transport import open_transport
+from xenfs.hypervisor.xenstore.wire import Decoder, Message, Op, Refused, answer, pack, strings, text
+
+log = logging.getLogger(__name__)
+
+_MOST_READS = 64  # a flood of events leaves the thread time for something else
+
+
+class WatchConnection(Watches):
+    """Over the first of `paths` that opens, sockets before devices: a socket tells when its xenstored has gone.
+
+    A xenstored that does not answer a first question within `timeout_s` is an XenfsError. That comes before any watch
+    because the kernel sets one within write(2), for which it waits however long xenstored takes.
+    """
+
+    def __init__(self, paths: Sequence[str], *, timeout_s: float = 5.0) -> None:
+        self._transport = open_transport(sorted(paths, key=_is_no_socket), timeout_s)
+        self._decoder = Decoder()
+        self._last_id = 0
+        self._asked: dict[int, Message] = {}
+        self._outgoing: deque[bytes] = deque()
+        self._fired: list[Event] = []
+        try:
+            self._see_that_it_lives(timeout_s)
+        except BaseException:
+            self._transport.close()
+            raise
+
+    def fileno(self) -> int:
+        """The descriptor to poll."""
+        return self._transport.fileno()
+
+    def add(self, path: Path, token: bytes) -> None:
+        """Set a watch; one that xenstored refuses never fires."""
+        self._ask(Op.WATCH, text(path) + text(token))
+
+    def remove(self, path: Path, token: bytes) -> None:
+        """Take a watch back."""
+        self._ask(Op.UNWATCH, text(path) + text(token))
+
+    @property
+    def sending(self) -> bool:
+        """Whether xenstored could not take everything yet."""
+        return bool(self._outgoing)
+
+    def events(self) -> list[Event]:
+        """What has fired; sends what waits to be sent."""
+        self._send()
+        for _ in range(_MOST_READS):
+            try:
+                data = self._transport.receive()
+            except BlockingIOError:
+                break
+            if not data:
+                raise XenfsError("xenstore: the connection is gone", errno.EPIPE)
+            for message in self._decoder.feed(data):
+                self._take(message)
+        fired, self._fired = self._fired, []
+        return fired
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._transport.close()
+
+    def _ask(self, op: Op, payload: bytes) -> None:
+        self._last_id = self._last_id % 0xFFFF_FFFF + 1
+        request = Message(op, self._last_id, 0, payload)
+        self._asked[request.req_id] = request
+        self._outgoing.append(pack(request))
+        self._send()
+
+    def _send(self) -> None:
+        """What fits, a message a write: the device takes no more than one."""
+        while self._outgoing:
+            try:
+                sent = self._transport.send(self._outgoing[0])
+            except BlockingIOError:
+                return
+            if sent < len(self._outgoing[0]):
+                self._outgoing[0] = self._outgoing[0][sent:]
+            else:
+                self._outgoing.popleft()
+
+    def _take(self, message: Message) -> None:
+        if message.op == Op.WATCH_EVENT:
+            path, token = (*strings(message.payload), b"", b"")[:2]
+            self._fired.append(Event(path, token))
+            return
+        request = self._asked.pop(message.req_id, None)
+        if request is None:
+            raise XenfsError("xenstored sent a reply that nobody asked for", errno.EIO)
+        try:
+            answer(request, message)
+        except Refused as refused:
+            log.debug("%s", refused)
+
+    def _see_that_it_lives(self, timeout_s: float) -> None:
+        """Whatever it answers, if only that there is no such node."""
+        self._ask(Op.READ, text("/"))
+        deadline = time.monotonic() + timeout_s
+        poll = select.poll()
+        poll.register(self._transport, select.POLLIN)
+        while self._asked:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or not poll.poll(left_s * 1000):
+                raise XenfsError(f"xenstore did not answer within {timeout_s:g} s", errno.ETIMEDOUT)
+            self._fired += self.events()
+
+
+def _is_no_socket(path: str) -> bool:
+    try:
+        return not stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return True

@@ -1,0 +1,32 @@
+"""domains/events: what becomes of domains, from the open of the file on."""
+
+from __future__ import annotations
+
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls.domains import GETDOMAININFOLIST
+from xenfs.hypervisor.calls.happenings import look
+from xenfs.hypervisor.watcher import DOMAINS
+from xenfs.nodes import show
+from xenfs.nodes.base import Stream
+
+_FRESH_S = 0.02  # hundreds who were woken together do not need a listing each
+
+
+def _start(xen: Hypervisor) -> int:
+    """An open begins behind all that has happened until now, which is looked at first."""
+    look(xen)
+    return xen.happenings.last
+
+
+def _follow(xen: Hypervisor, position: int) -> tuple[bytes, int]:
+    look(xen, not_older_s=_FRESH_S)
+    found = xen.happenings.since(position)
+    lines = "".join(f"{seq} {kind} {domid} {show.handle(uuid)}\n" for seq, kind, domid, uuid in found)
+    return lines.encode(), found[-1].seq if found else position
+
+
+EVENTS = Stream(
+    "events", "Domains that were created, have shut down, are dying or gone, since this open: seq, what, domid, UUID",
+    read=lambda xen: b"", follow=_follow, start=_start, ahead=lambda xen, position: xen.happenings.last > position,
+    topic=DOMAINS, call=GETDOMAININFOLIST.name,
+)  # fmt: skip
