@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import xen_peers
+import xen_seen
 from xen_guests import Guest, bare, created_by_xl
 from xen_mount import CHECKOUT, Mount, mounted
 
@@ -64,6 +65,9 @@ def mount() -> Iterator[Mount]:
     """One mount for most of the tests, with everything in it that does not need -o raw."""
     with mounted(HYPERVISOR, "lifecycle", "debug") as found:
         yield found
+        if REAL:
+            release = f"{found.value('version/major')}.{found.value('version/minor')}"
+            xen_seen.keep(release, found.flat("xenfs/interface")["arch"], found.value("host/scheduler"))
 
 
 @pytest.fixture(scope="session")

@@ -95,7 +95,7 @@ def test_end(mount: Mount, doomed: Doomed, held: Callable[[Guest], Held], how: s
     if how == "kill":
         mount.write(guest.node("kill"), "1")
     else:
-        os.rmdir(mount.path(guest.node()))
+        mount.rmdir(guest.node())
     eventually(lambda: gone(mount, guest), AGREE_S, "the domain is gone")
     assert kept.outcomes() <= GONE
     assert kept.shell_fails()

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import xen_seen
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 XENFS = (sys.executable, "-X", "faulthandler", "-m", "xenfs")  # so that SIGABRT shows where it is
 START_S, STOP_S = 180.0, 5.0  # what is promised for the end; the start is Python's, under emulation
@@ -60,7 +62,9 @@ class Mount:
 
     def read(self, node: str) -> bytes:
         """The bytes of a file, by plain reads to the end."""
-        return self.path(node).read_bytes()
+        data = self.path(node).read_bytes()
+        xen_seen.note("r", node)
+        return data
 
     def value(self, node: str) -> str:
         """The text of a file without its newline."""
@@ -77,13 +81,26 @@ class Mount:
             write(fd, text)
         finally:
             os.close(fd)
+        xen_seen.note("w", node, text)
+
+    def mkdir(self, node: str) -> None:
+        """Make a directory: a pool."""
+        os.mkdir(self.path(node))
+        xen_seen.note("mkdir", node)
+
+    def rmdir(self, node: str) -> None:
+        """Remove one: a pool, a domain."""
+        os.rmdir(self.path(node))
+        xen_seen.note("rmdir", node)
 
     def ask(self, node: str, question: str) -> str:
         """Write a question and read its answer on the same open file."""
         fd = os.open(self.path(node), os.O_RDWR)
         try:
             write(fd, question)
-            return os.pread(fd, 65536, 0).decode().removesuffix("\n")
+            answer = os.pread(fd, 65536, 0).decode().removesuffix("\n")
+            xen_seen.note("w", node)
+            return answer
         finally:
             os.close(fd)
 

@@ -57,6 +57,14 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
+def parser(name: str) -> argparse.ArgumentParser:
+    """The parser of one command, for its manual page."""
+    actions = _parser([name])._actions
+    commands = next(action for action in actions if isinstance(action, argparse._SubParsersAction))
+    found: argparse.ArgumentParser = commands.choices[name]
+    return found
+
+
 def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(f"{__name__}.{name}")

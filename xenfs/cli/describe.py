@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import errno
-import stat
 from collections.abc import Iterator
 
 from xenfs.cli.paths import Match, find, inside, shapes
 from xenfs.errors import XenfsError
+from xenfs.nodes import reference
 from xenfs.nodes.base import Dir, Exchange, File, Link, Stream
 from xenfs.nodes.refusals import Refusals
 from xenfs.nodes.tree import whole
@@ -45,31 +45,26 @@ def described(match: Match) -> Iterator[str]:
 
 def _facts(match: Match) -> Iterator[tuple[str, str]]:
     node = match.node
+    changed = isinstance(node, Dir) and (node.make or node.remove)
     if not isinstance(node, Link):
-        yield "mode", f"{stat.S_IMODE(node.mode):04o}"
+        yield "mode", reference.mode_of(node, match.options)
     yield "tier", f"{node.tier} ({TIERS[node.tier]})"
     if isinstance(node, File):
-        yield from _file_facts(node)
-    if match.options:
-        yield "needs", " ".join(f"-o {option}" for option in match.options)
+        yield "use", _use(node)
+    if changed or not isinstance(node, Dir):
+        yield "format", reference.format_of(node)
+    if operations := reference.operations_of(node):
+        yield "hypercall", ", ".join(operations)
+    if changed or not isinstance(node, Dir):
+        yield "since", f"Xen {reference.since_of(match.pattern + '/' * isinstance(node, Dir))}"
+    if errnos := reference.errnos_of(node):
+        yield "errno", " ".join(errnos)
+    if isinstance(node, File) and (node.slow_read or node.slow_write):
+        yield "slow", "it may take seconds; other files do not wait for it"
     if node.when is not None:
         yield "absent", "where this Xen, its build or its architecture lacks it"
     elif node.only is not None:
         yield "absent", "where this domain, CPU or pool lacks it"
-
-
-def _file_facts(node: File) -> Iterator[tuple[str, str]]:
-    yield "use", _use(node)
-    if node.format:
-        yield "format", node.format
-    if node.call:
-        yield "hypercall", node.call
-    if node.since:
-        yield "since", f"Xen {node.since}"
-    if node.write_option:
-        yield "to write", f"-o {node.write_option}"
-    if node.slow_read or node.slow_write:
-        yield "slow", "it may take seconds; other files do not wait for it"
 
 
 def _use(node: File) -> str:

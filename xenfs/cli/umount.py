@@ -14,7 +14,7 @@ from xenfs.errors import XenfsError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `xenfs umount`."""
-    parser.add_argument("mountpoint", metavar="MOUNTPOINT")
+    parser.add_argument("mountpoint", metavar="MOUNTPOINT", help="where it is mounted")
     parser.add_argument(
         "-l",
         "--lazy",

@@ -91,8 +91,14 @@ def about(facts: About) -> Dir:
         "calls",
         "The hypercalls that xenfs has made",
         (
-            File("stat", "Count, errors and times of each operation", read=_calls_stat),
-            File("in_flight", "Calls that run now: number, operation, domain, age in ns", read=_in_flight, tier="B"),
+            File(
+                "stat", "Count, errors and times of each operation", read=_calls_stat,
+                format='"operation count= errors= total_ns= max_ns=" lines',
+            ),
+            File(
+                "in_flight", "Calls that run now: number, operation, domain, age in ns", read=_in_flight, tier="B",
+                format="a line for each",
+            ),
             Stream(
                 "log", "The last calls; a file that is kept open follows them", read=_log, follow=_log, tier="B",
                 ahead=lambda xen, position: xen.calls.last > (position or 0), topic=CALLS,
@@ -111,9 +117,10 @@ def about(facts: About) -> Dir:
             File(
                 "error_log", "Why the last writes were refused; any write clears it",
                 read=lambda _: facts.refusals.text(), write=lambda _xen, _given: facts.refusals.clear(),
-                parse=parse.anything,
+                parse=parse.anything, format="time, path and reason; what was written; a caret below",
             ),
-            File("interface", "Versions of Xen and of its interfaces", read=_interface, call="xen_version version"),
+            File("interface", "Versions of Xen and of its interfaces", read=_interface, call="xen_version version",
+                format='"key value" lines'),
             File(
                 "missing", "Operations that this Xen said it does not have, with the errno",
                 read=lambda xen: (show.words(row) for row in xen.calls.missing()), show=show.lines,

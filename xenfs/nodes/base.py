@@ -65,9 +65,11 @@ class Node:
 class File(Node):
     """A value. With a reader it can be read, with a writer written; `call` names what stands behind it.
 
-    `parse` turns written text into the writer's value, `show` turns the reader's value into text.
-    `slow_read` and `slow_write` send the work to the lane for calls that can take seconds. `private` is for what
-    shows a guest's inside. `checked` says that the reader itself proves that it saw the right life.
+    `parse` turns written text into the writer's value, `show` turns the reader's value into text. `format` says in
+    words what it looks like where these functions do not, `errnos` what a write may say beside what `parse` and the
+    operations say of themselves. `slow_read` and `slow_write` send the work to the lane for calls that can take
+    seconds. `private` is for what shows a guest's inside. `checked` says that the reader itself proves that it saw
+    the right life.
     """
 
     read: Reader | None = None
@@ -77,6 +79,7 @@ class File(Node):
     call: str = ""
     since: str = ""
     format: str = ""
+    errnos: str = ""
     slow_read: bool = False
     slow_write: bool = False
     private: bool = False
@@ -211,7 +214,7 @@ class Dir(Node):
     """A directory: fixed entries by name, and any number of `Each`.
 
     `make(xen, *ids, name)` and `remove(xen, *ids)` are mkdir in it and rmdir of it, for mounts that have the option
-    `make_option`. `volatile` says that names
+    `make_option`; `call` names what they are to Xen. `volatile` says that names
     come and go, so that the kernel must not remember them for long; `slow`, that finding one can take seconds.
     """
 
@@ -219,6 +222,7 @@ class Dir(Node):
     _: KW_ONLY
     make: Writer | None = None
     remove: Writer | None = None
+    call: str = ""
     make_option: str = "lifecycle"
     volatile: bool = False
     slow: bool = False

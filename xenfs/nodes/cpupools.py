@@ -42,9 +42,13 @@ POOL = Dir(
     "<p>",
     "A cpupool",
     (
-        field(cpupool, "scheduler", scheduler_name, "Scheduler of the pool", of="sched_id"),
+        field(
+            cpupool, "scheduler", scheduler_name, "Scheduler of the pool", of="sched_id",
+            format="credit, credit2, rtds, arinc653 or null",
+        ),
         CPUS,
-        File("domains", "Ids of the domains in the pool, one a line", read=_domains, call="sysctl getdomaininfolist"),
+        File("domains", "Ids of the domains in the pool, one a line", read=_domains, call="sysctl getdomaininfolist",
+             format="one a line"),
         field(cpupool, "nr_domains", show.dec, "How many domains are in the pool"),
         SCHED_GRAN,
         Dir(
@@ -59,6 +63,7 @@ POOL = Dir(
         ),
     ),
     remove=lambda xen, pool: pools.destroy(xen, pool),
+    call="sysctl cpupool_op",
     make_option="",
 )  # fmt: skip
 
@@ -71,6 +76,7 @@ CPUPOOLS = Dir(
     ),
     when=answers(lambda xen: sysctl.cpupools(xen)),
     make=make_pool,
+    call="sysctl cpupool_op",
     make_option="",
     volatile=True,
 )

@@ -65,7 +65,7 @@ CPU = Dir(
         ),
         field(pcpu_info, "apic_id", show.dec, "Id of its local APIC", when=_pcpu),
         field(pcpu_info, "acpi_id", show.dec, "Id that ACPI has for it", when=_pcpu),
-        File("idle_ns", "Idle time, ns; 0 while offline", read=_idle_ns, call="sysctl getcpuinfo"),
+        File("idle_ns", "Idle time, ns; 0 while offline", read=_idle_ns, show=show.dec, call="sysctl getcpuinfo"),
         Dir(
             "topology",
             "Where the CPU is",
@@ -82,7 +82,14 @@ CPUS = Dir(
     "cpus",
     "Physical CPUs",
     (
-        File("online", "CPUs that Xen uses", read=_online, call="platform_op get_cpuinfo", when=_pcpu),
+        File(
+            "online",
+            "CPUs that Xen uses",
+            read=_online,
+            format="list such as 0-3,8",
+            call="platform_op get_cpuinfo",
+            when=_pcpu,
+        ),
         File("present", "CPUs that the machine has", read=cpu_topology, show=show.ranges, call="sysctl cputopoinfo"),
         Each(label="<c>", list=_cpus, find=_cpu, node=CPU),
     ),

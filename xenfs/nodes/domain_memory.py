@@ -14,6 +14,7 @@ from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import names, parse, show
 from xenfs.nodes.base import Dir, File, field
 from xenfs.nodes.conditions import answers, since, x86
+from xenfs.nodes.forms import formed
 from xenfs.nodes.own import has_vcpus, is_hvm, is_other_hvm
 from xenfs.nodes.vnuma import VNUMA
 
@@ -26,6 +27,7 @@ _MOST_POOL = 2**44 - _PAGE  # bytes: Xen counts its pages in 32 bits
 def _multiple(of: int, high: int, what: str) -> Callable[[str], int]:
     number = parse.integer(0, high, what)
 
+    @formed(f"{what}, a multiple of {of}, to {high}", ranged=True)
     def parser(text: str) -> int:
         value = number(text)
         if value % of:

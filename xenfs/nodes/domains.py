@@ -94,20 +94,24 @@ DOMAIN = Dir(
     "<d>",
     "A domain",
     (
-        File("info", "Everything that getdomaininfo says", read=_info, **_CALL),
+        File("info", "Everything that getdomaininfo says", read=_info, format='"key value" lines', **_CALL),
         File(
             "uuid", "UUID", read=lambda xen, domain: info(xen, domain).handle, write=rename, show=show.handle,
             parse=parse.handle, write_option="debug", checked=True,
             call="domctl getdomaininfo, setdomainhandle, (xen_version guest_handle)",
         ),
-        File("name", "Name in xenstore, empty without one", read=names.name, slow_read=True, call="(xenstore)"),
-        File("type", "pv, hvm or pvh", read=_kind, **_CALL),
+        File(
+            "name", "Name in xenstore, empty without one", read=names.name, slow_read=True,
+            format="text, or empty", call="(xenstore)",
+        ),
+        File("type", "pv, hvm or pvh", read=_kind, format="one word", **_CALL),
         File(
             "state", "dying, crashed, shutdown, paused, running, blocked or runnable", read=_shown(facts.state),
-            **_CALL,
+            format="one word", **_CALL,
         ),
         *STATE,
-        File("shutdown_reason", "Why it has shut down, empty while it has not", read=_shown(facts.reason), **_CALL),
+        File("shutdown_reason", "Why it has shut down, empty while it has not", read=_shown(facts.reason),
+             format="poweroff, reboot, suspend, crash, watchdog, soft_reset, or empty", **_CALL),
         field(info, "cpu_time_ns", show.dec, "CPU time of all vCPUs, ns", of="cpu_time"),
         field(info, "nr_online_vcpus", show.dec, "How many vCPUs are online"),
         field(info, "max_vcpu_id", facts.vcpu_id, "Highest vCPU number, -1 for none"),
@@ -115,10 +119,13 @@ DOMAIN = Dir(
         CPUPOOL,
         CONTEXT,
         ADDRESS_SIZE,
-        File("vcpu_stat", "A line for each vCPU", read=vcpu_stat, call="domctl getvcpuinfo"),
+        File(
+            "vcpu_stat", "A line for each vCPU", read=vcpu_stat, format='"v key=value ..." lines',
+            call="domctl getvcpuinfo",
+        ),
         File(
             "freeze", "Whether it is paused; write 0 or 1, idempotent", read=_shown(_frozen), write=_freeze,
-            parse=parse.switch, call="domctl getdomaininfo, pausedomain, unpausedomain", checked=True,
+            parse=parse.switch, call="domctl getdomaininfo, pausedomain, unpausedomain", checked=True, format="0 or 1",
         ),
         File(
             "kill", "Any write ends the domain at once", write=_kill, parse=parse.anything, slow_write=True,
@@ -138,6 +145,7 @@ DOMAIN = Dir(
                     "max", "Most that it may have, kB, or max", read=_shown(lambda i: facts.limit(i.max_pages)),
                     write=_set_max, parse=parse.or_max(parse.integer(0, _MOST_KIB, "number of kB")),
                     call="domctl getdomaininfo, max_mem, (memory_op maximum_reservation)", checked=True,
+                    format="decimal number, or max",
                 ),
                 field(info, "shared_kb", show.kib_of_pages, "Memory that it shares, kB", of="shr_pages"),
                 field(info, "paged_kb", show.kib_of_pages, "Memory that is paged out, kB", of="paged_pages"),
@@ -154,6 +162,7 @@ DOMAIN = Dir(
         VCPUS,
     ),
     remove=_kill,
+    call="domctl destroydomain",
     volatile=True,
 )  # fmt: skip
 
@@ -163,7 +172,10 @@ DOMAINS = Dir(
     "domains",
     "Domains",
     (
-        File("stat", "A line for each domain: its single-value files", read=_stat, call="sysctl getdomaininfolist"),
+        File(
+            "stat", "A line for each domain: its single-value files", read=_stat, format='"d key=value ..." lines',
+            call="sysctl getdomaininfolist",
+        ),
         EVENTS,
         Link("self", "The domain that xenfs runs in", target=lambda xen: str(names.own_domid(xen))),
         Dir(

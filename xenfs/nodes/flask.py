@@ -12,11 +12,13 @@ from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, Exchange, File
 from xenfs.nodes.conditions import answers
+from xenfs.nodes.forms import formed
 
 _present = answers(flask.enforcing)
 _MOST_SIDS = 2**32 - 1
 
 
+@formed("security context, such as system_u:system_r:domU_t")
 def _context(text: str) -> str:
     """A security context: what it means is for the policy to say, but it is one word of printable characters."""
     word = text.strip(" \t")
@@ -37,6 +39,7 @@ def _sid(xen: Hypervisor, context: str) -> int:
     return sid
 
 
+@formed("0 or 1, or both values")
 def _switch_or_both(text: str) -> tuple[bool | None, bool]:
     """The new pending value; or both values, as the file shows them."""
     words = text.split(" ")
@@ -72,7 +75,8 @@ def _boolean(xen: Hypervisor, name: str) -> str | None:
 
 BOOLEAN = File(
     "<name>", "A boolean of the policy: the value in force, and the one pending; write the pending one, 0 or 1",
-    read=_values, write=_set_value, parse=_switch_or_both, call="xsm_op GETBOOL, SETBOOL", tier="B",
+    read=_values, format="two of 0 or 1", write=_set_value, parse=_switch_or_both, call="xsm_op GETBOOL, SETBOOL",
+    tier="B",
 )  # fmt: skip
 
 FLASK = Dir(
@@ -127,6 +131,7 @@ def _relabel(xen: Hypervisor, domain: Domain, context: str) -> None:
 
 CONTEXT = File(
     "context", "Security context; write another one, if the policy lets a domain go there", read=_domain_context,
+    format="security context",
     write=_relabel, parse=_context, write_option="debug", checked=True, when=_present, tier="B",
     call="domctl getdomaininfo, xsm_op SID_TO_CONTEXT, RELABEL_DOMAIN",
 )  # fmt: skip

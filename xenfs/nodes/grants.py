@@ -48,7 +48,7 @@ EVTCHN = Dir(
     (
         File(
             "ports", '"port state vcpu peer" of each that is open; the peer is domid:port, domid, or a number',
-            read=_ports, call=evtchn.STATUS.name,
+            read=_ports, format='"port state vcpu peer" lines', call=evtchn.STATUS.name,
         ),
     ),
 )  # fmt: skip

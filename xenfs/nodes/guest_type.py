@@ -33,7 +33,15 @@ TSC = Dir(
     "tsc",
     "Its time stamp counter",
     (
-        field(_tsc, "mode", _mode, f"How it is kept: {' '.join(_MODES.values())}", of="tsc_mode", tier="B"),
+        field(
+            _tsc,
+            "mode",
+            _mode,
+            f"How it is kept: {' '.join(_MODES.values())}",
+            of="tsc_mode",
+            tier="B",
+            format="one word",
+        ),
         field(_tsc, "khz", show.dec, "Its frequency, kHz", of="gtsc_khz", tier="B"),
         field(
             _tsc, "incarnation", show.dec, "How often it was set: 1, and one more for each move between hosts", tier="B"

@@ -15,6 +15,7 @@ from xenfs.nodes.base import Dir, Each, File, Stream, field
 from xenfs.nodes.boot import EFI, FIRMWARE, KEXEC, MTRR
 from xenfs.nodes.conditions import answers
 from xenfs.nodes.cpus import CPUS
+from xenfs.nodes.forms import formed
 from xenfs.nodes.hypfs import PARAMS
 from xenfs.nodes.instruments import PMU, TIME, VM_EVENT_VERSION, XENSYMS
 from xenfs.nodes.livepatch import LIVEPATCH
@@ -66,6 +67,7 @@ def _node_cpus(xen: Hypervisor, node: int) -> str:
     return show.ranges(cpu for cpu, place in sysctl.cpu_topology(xen).items() if place.node == node)
 
 
+@formed("keys, without blanks")
 def _debug_keys(text: str) -> bytes:
     given = parse.text(text)
     for at, key in enumerate(given):
@@ -88,16 +90,17 @@ NODE = Dir(
     (
         File(
             "meminfo", "Memory of the node; MemTotal is what it spans, holes included", read=_meminfo,
+            format='"key value kB" lines',
             call="sysctl numainfo",
         ),
         File(
             "distance", "Distance to every node", read=lambda xen, n: sysctl.numa(xen)[n].distances,
             show=show.words, call="sysctl numainfo",
         ),
-        File("cpulist", "CPUs of the node", read=_node_cpus, call="sysctl cputopoinfo"),
+        File("cpulist", "CPUs of the node", read=_node_cpus, format="list such as 0-3,8", call="sysctl cputopoinfo"),
         File(
             "heap_free_bytes", "Free bytes of Xen's heap on the node", read=lambda xen,
-            n: sysctl.free_heap(xen, n), call="sysctl availheap", tier="B",
+            n: sysctl.free_heap(xen, n), show=show.dec, call="sysctl availheap", tier="B",
         ),
     ),
 )  # fmt: skip
@@ -126,12 +129,20 @@ HOST = Dir(
     "host",
     "The machine, and the hypervisor as a whole",
     (
-        File("info", "Everything that physinfo says", read=_info, call="sysctl physinfo"),
-        File("scheduler", "The default scheduler", read=sysctl.sched_id, show=scheduler_name, call="sysctl sched_id"),
+        File("info", "Everything that physinfo says", read=_info, format='"key value" lines', call="sysctl physinfo"),
+        File("scheduler", "The default scheduler", read=sysctl.sched_id, show=scheduler_name, call="sysctl sched_id",
+             format="credit, credit2, rtds, arinc653 or null"),
         field(physinfo, "cpu_khz", show.dec, "Frequency of the CPUs, kHz"),
-        File("hw_caps", "CPU features, eight words", read=physinfo, show=hw_caps, call="sysctl physinfo", tier="B"),
-        File("virt_caps", "What the machine can do for guests", read=_virt_caps, call="sysctl physinfo"),
-        File("cpu_stat", "Idle time of each CPU, ns", read=_cpu_stat, call="sysctl getcpuinfo"),
+        File("hw_caps", "CPU features, eight words", read=physinfo, show=hw_caps, call="sysctl physinfo", tier="B",
+             format="eight hexadecimal words, colons between"),
+        File(
+            "virt_caps", "What the machine can do for guests", read=_virt_caps,
+            format="words with a blank between", call="sysctl physinfo",
+        ),
+        File(
+            "cpu_stat", "Idle time of each CPU, ns", read=_cpu_stat, format='"cpu<c> ns" lines',
+            call="sysctl getcpuinfo",
+        ),
         File(
             "debug_keys", f"Debug keys: {_KEYS}; output in console/log", write=lambda xen,
             keys: sysctl.debug_keys(xen, keys), parse=_debug_keys, call="sysctl debug_keys", tier="C",

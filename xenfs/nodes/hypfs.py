@@ -14,6 +14,7 @@ from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, File, Node
 from xenfs.nodes.conditions import answers
 
+_TYPED = "decimal number, 0 or 1, or text"
 _PARAMS = Entry("params", HypfsType.DIR, False, 0)
 
 
@@ -68,10 +69,11 @@ def _write(xen: Hypervisor, *path_and_text: Any) -> None:
         raise XenfsError(f"Xen does not take this value for {where}: {problem}", problem.errno) from problem
 
 
-_VALUE = File("<name>", "A value of Xen's, typed: bool as 0 or 1", read=_read, call="hypfs_op read")
+_VALUE = File("<name>", "A value of Xen's, typed: bool as 0 or 1", read=_read, call="hypfs_op read", format=_TYPED)
 _SETTING = File(
     "<name>", "A setting of Xen's, typed: bool as 0 or 1",
     read=_read, write=_write, parse=lambda text: text, call="hypfs_op read, write_contents",
+    format=_TYPED,
 )  # fmt: skip
 
 

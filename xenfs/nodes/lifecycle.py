@@ -12,6 +12,7 @@ from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import facts, parse, show
 from xenfs.nodes.base import File, field
 from xenfs.nodes.conditions import answers, every, since, x86
+from xenfs.nodes.forms import formed
 from xenfs.nodes.own import is_other_hvm, refuse_own
 
 _MOST_VCPUS = 8191
@@ -33,10 +34,12 @@ def _names(kind: type[DomainState] | type[DomainCap], word: int) -> str:
 STATE = (
     field(
         _state, "lifecycle", lambda word: _names(DomainState, word), "What has become of it: exist shutdown dying dead",
+        format="words with a blank between",
         of="state", when=since(4, 21), since="4.21",
     ),
     field(
         _state, "capabilities", lambda word: _names(DomainCap, word), "What it may do: control hardware xenstore",
+        format="words with a blank between",
         of="caps", when=since(4, 21), since="4.21",
     ),
     field(
@@ -52,6 +55,7 @@ NR_VCPUS = File(
 )  # fmt: skip
 
 
+@formed('power, sleep, nmi, or "nmi VCPU"', ranged=True)
 def trigger(text: str) -> tuple[Trigger, int]:
     """power, sleep, or nmi with the number of a vCPU that may be left out."""
     words = text.split(" ")

@@ -12,9 +12,11 @@ from xenfs.hypervisor.calls.sysctl import physinfo
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Exchange, File, Writer, field
 from xenfs.nodes.conditions import answers, every, x86
+from xenfs.nodes.forms import formed
 
 _E820 = {1: "ram", 2: "reserved", 3: "acpi_data", 4: "acpi_nvs", 5: "unusable", 6: "disabled", 7: "pmem"}
 _MOST_PAGES = 1024  # in one question: Xen keeps a word for each, and its sysctl lock, meanwhile
+_STATES = '"mfn state" lines'
 _OWNER_SHIFT = 16  # PG_OFFLINE_OWNER_SHIFT
 
 _bits = parse.integer(0, 64, "number of address bits")
@@ -36,6 +38,7 @@ def _rmrr(xen: Hypervisor) -> str:
     return show.lines(f"{start:#x} {count}" for start, count in memory.reserved_device_memory(xen))
 
 
+@formed("machine frame number, or first-last", ranged=True)
 def page_range(text: str) -> tuple[int, int]:
     """One machine frame number, or first-last, decimal or hexadecimal, as (first, last)."""
     words = re.fullmatch(r"([^\s-]+)(?:-([^\s-]+))?", text.strip(" \t"))
@@ -81,7 +84,7 @@ MEMORY = Dir(
             "Memory that is claimed for domains but not theirs yet, kB", of="outstanding_pages",
         ),
         File(
-            "max_mfn", "Highest machine frame number of RAM", read=memory.maximum_ram_page,
+            "max_mfn", "Highest machine frame number of RAM", read=memory.maximum_ram_page, show=show.dec,
             call="memory_op maximum_ram_page", tier="B",
         ),
         Exchange(
@@ -89,27 +92,31 @@ MEMORY = Dir(
             write=_free, parse=_availheap, show=show.dec, call="sysctl availheap", tier="B",
         ),
         File(
-            "e820", "The firmware's memory map; ends are exclusive", read=_e820,
+            "e820", "The firmware's memory map; ends are exclusive", read=_e820, format='"start-end type" lines',
             call="memory_op machine_memory_map", tier="B", when=every(x86, answers(memory.machine_memory_map)),
         ),
         File(
             "rmrr", "Ranges that devices claim: first frame, number of frames", read=_rmrr,
+            format='"start_pfn nr" lines',
             call="memory_op reserved_device_memory_map", tier="B",
             when=every(x86, answers(memory.reserved_device_memory)),
         ),
         Exchange(
             "page_status", "Write a page or first-last, read the state of each",
-            write=_asked(PageOffline.query_page_offline), parse=page_range, call="sysctl page_offline_op",
+            write=_asked(PageOffline.query_page_offline), parse=page_range, format=_STATES,
+            call="sysctl page_offline_op",
             tier="C", option="debug",
         ),
         Exchange(
             "soft_offline_page", "Write pages to take offline, read what became of each",
-            write=_asked(PageOffline.page_offline), parse=page_range, call="sysctl page_offline_op", tier="C",
+            write=_asked(PageOffline.page_offline), parse=page_range, format=_STATES,
+            call="sysctl page_offline_op", tier="C",
             option="debug",
         ),
         Exchange(
             "online_page", "Write pages to bring back, read what became of each",
-            write=_asked(PageOffline.page_online), parse=page_range, call="sysctl page_offline_op", tier="C",
+            write=_asked(PageOffline.page_online), parse=page_range, format=_STATES, call="sysctl page_offline_op",
+            tier="C",
             option="debug",
         ),
         Dir(
@@ -125,7 +132,7 @@ MEMORY = Dir(
                     show=show.kib_of_pages, call="memory_op get_sharing_shared_pages", tier="B",
                 ),
                 File(
-                    "audit", "Errors that an audit of sharing finds", read=memory.sharing_audit,
+                    "audit", "Errors that an audit of sharing finds", read=memory.sharing_audit, show=show.dec,
                     call="memory_op sharing_op audit", tier="C", option="debug",
                     when=answers(memory.sharing_audit),
                 ),

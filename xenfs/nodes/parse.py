@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from xenfs.errors import BadInput
+from xenfs.nodes.forms import form, formed
 
 Parser = Callable[[str], object]
 MAX = None  # what the word "max" means: no limit
@@ -25,6 +26,7 @@ def text(value: str) -> str:
     return value
 
 
+@formed("anything", anything=True)
 def anything(_: str) -> None:
     """Whatever is written, even nothing, is the command."""
 
@@ -32,6 +34,7 @@ def anything(_: str) -> None:
 def integer(low: int = 0, high: int = 2**64 - 1, what: str = "number") -> Callable[[str], int]:
     """A decimal (or 0x) integer from low to high; EINVAL for other text, ERANGE outside."""
 
+    @formed(f"{what}, {low} to {high}", ranged=True)
     def parse(value: str) -> int:
         word = value.strip(" \t")
         sign, digits = (-1, word[1:]) if word.startswith("-") else (1, word)
@@ -53,6 +56,7 @@ def integer(low: int = 0, high: int = 2**64 - 1, what: str = "number") -> Callab
 def or_max(inner: Callable[[str], int]) -> Callable[[str], int | None]:
     """What `inner` reads, or the word max, which gives None."""
 
+    @formed(f"{form(inner).words}, or max", ranged=form(inner).ranged)
     def parse(value: str) -> int | None:
         if value.strip(" \t") == "max":
             return MAX
@@ -64,6 +68,7 @@ def or_max(inner: Callable[[str], int]) -> Callable[[str], int | None]:
     return parse
 
 
+@formed("0 or 1")
 def switch(value: str) -> bool:
     """0 or 1."""
     word = value.strip(" \t")
@@ -75,6 +80,7 @@ def switch(value: str) -> bool:
 def one_of(names: Collection[str]) -> Callable[[str], str]:
     """One of some words, spelled exactly so."""
 
+    @formed(" or ".join(names))
     def parse(value: str) -> str:
         word = value.strip(" \t")
         if word not in names:
@@ -110,6 +116,7 @@ class Numbers:
 def number_list(what: str = "CPU") -> Callable[[str], Numbers]:
     """A list such as "0-3,8", "+4", "-0-1" or "all"."""
 
+    @formed(f"list of {what}s such as 0-3,8, a change such as +4 or -4, or all", ranged=True)
     def parse(value: str) -> Numbers:
         body = value.strip(" \t")
         if body == "all":
@@ -135,6 +142,7 @@ def _run(part: str, what: str) -> range:
     return range(low, high + 1)
 
 
+@formed("UUID")
 def handle(value: str) -> bytes:
     """A UUID in its usual form, as the sixteen bytes of a domain's handle."""
     word = value.strip(" \t")
@@ -146,6 +154,7 @@ def handle(value: str) -> bytes:
 def fields(*parts: tuple[str, Callable[[str], object]]) -> Callable[[str], tuple[object, ...]]:
     """Several words, each with a name and a parser of its own."""
 
+    @formed("; ".join(f"{name}: {form(inner).words}" for name, inner in parts), ranged=True)
     def parse(value: str) -> tuple[object, ...]:
         given = re.findall(r"[^ \t]+", value)
         if len(given) != len(parts):

@@ -58,7 +58,7 @@ def _all_or_nothing(xen: Hypervisor, pool: int, steps: Sequence[_Step]) -> None:
 CPUS = File(
     "cpus", 'CPUs of the pool; write a list, "+3", "-3", or all for those that are free', write=_set_cpus,
     read=lambda xen, pool: cpupool(xen, pool).cpus, show=show.ranges, parse=parse.number_list(), slow_write=True,
-    call="sysctl cpupool_op",
+    call="sysctl cpupool_op", errnos="EBUSY",
 )  # fmt: skip
 
 
@@ -79,8 +79,10 @@ def _set_granularity(xen: Hypervisor, pool: int, name: str) -> None:
 
 
 SCHED_GRAN = File(
-    "sched_gran", "What is scheduled as one: cpu, core or socket", read=_granularity, write=_set_granularity,
+    "sched_gran", "What is scheduled as one: cpu, core or socket", format="cpu or core or socket",
+    read=_granularity, write=_set_granularity,
     parse=parse.one_of(_GRANULARITIES), call="hypfs_op read, write_contents", since="4.15",
+    errnos="EBUSY",
     when=every(since(4, 15), answers(lambda xen: hypfs.entries(xen, "/cpupool"))),
 )  # fmt: skip
 

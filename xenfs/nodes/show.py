@@ -5,42 +5,51 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from xenfs.nodes.forms import formed
+
 
 def text(value: Any) -> str:
     """As str() has it; bytes as Latin-1 would lose nothing but are not text: decoded, odd bytes kept."""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
+@formed("decimal number")
 def dec(value: int) -> str:
     """A decimal integer."""
     return str(int(value))
 
 
+@formed("hexadecimal number with 0x")
 def hexa(value: int) -> str:
     """Hexadecimal with 0x, for what hardware speaks hex about."""
     return f"{int(value):#x}"
 
 
+@formed("0 or 1")
 def flag(value: object) -> str:
     """0 or 1."""
     return "1" if value else "0"
 
 
+@formed("decimal number")
 def kib_of_pages(pages: int) -> str:
     """Pages of 4 KiB as kB."""
     return str(int(pages) * 4)
 
 
+@formed("words with a blank between")
 def words(values: Iterable[object]) -> str:
     """Names with a space between."""
     return " ".join(map(str, values))
 
 
+@formed("one a line")
 def lines(values: Iterable[object]) -> str:
     """One value a line; nothing at all for none."""
     return "\n".join(map(str, values))
 
 
+@formed("list such as 0-3,8")
 def ranges(numbers: Iterable[int]) -> str:
     """A list of CPUs or nodes as Linux writes it: "0-3,8"; an empty line for none."""
     runs: list[list[int]] = []
@@ -52,23 +61,27 @@ def ranges(numbers: Iterable[int]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs) + "\n"
 
 
+@formed("UUID")
 def handle(value: bytes) -> str:
     """A domain's sixteen-byte handle as a UUID."""
     h = bytes(value).hex()
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
+@formed('"key value" lines')
 def flat(pairs: Mapping[str, object] | Iterable[tuple[str, object]]) -> str:
     """Flat keyed: a "key value" line each."""
     items = pairs.items() if isinstance(pairs, Mapping) else pairs
     return "\n".join(f"{key} {value}" for key, value in items)
 
 
+@formed('"name key=value ..." lines')
 def nested(rows: Iterable[tuple[object, Mapping[str, object]]]) -> str:
     """Nested keyed: a "name key=value key=value" line each."""
     return "\n".join(" ".join((str(name), *(f"{key}={value}" for key, value in pairs.items()))) for name, pairs in rows)
 
 
+@formed("text")
 def c_string(value: bytes) -> str:
     """The text before the first NUL of a fixed array."""
     return bytes(value).split(b"\0", 1)[0].decode("utf-8", "replace")

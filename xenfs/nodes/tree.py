@@ -101,6 +101,7 @@ class Row(NamedTuple):
 
     path: str
     node: Node
+    needs: tuple[str, ...] = ()  # mount options
 
     @property
     def mode(self) -> str:
@@ -114,10 +115,15 @@ class Row(NamedTuple):
 
 def reference() -> Iterator[Row]:
     """A row for each file and link that there can be, in the order of the tables."""
-    yield from _rows("", whole(_EVERYTHING, Refusals()))
+    yield from (row for row in _rows("", whole(_EVERYTHING, Refusals())) if not isinstance(row.node, Dir))
 
 
-def _rows(prefix: str, directory: Dir) -> Iterator[Row]:
+def directories() -> Iterator[Row]:
+    """A row for each directory in which, or of which, something can be made or removed."""
+    yield from (row for row in _rows("", whole(_EVERYTHING, Refusals())) if isinstance(row.node, Dir))
+
+
+def _rows(prefix: str, directory: Dir, needs: tuple[str, ...] = ()) -> Iterator[Row]:
     for entry in directory.entries:
         if isinstance(entry, Node):
             shapes = [(entry.name, entry)]
@@ -125,7 +131,10 @@ def _rows(prefix: str, directory: Dir) -> Iterator[Row]:
             given = (entry.node,) if isinstance(entry.node, Node) else entry.shapes
             shapes = [(entry.label, shape) for shape in given]
         for name, shape in shapes:
+            wanted = (*needs, shape.option) if shape.option else needs
             if isinstance(shape, Dir):
-                yield from _rows(f"{prefix}{name}/", shape)
+                if shape.make or shape.remove:
+                    yield Row(f"{prefix}{name}/", shape, (*wanted, shape.make_option) if shape.make_option else wanted)
+                yield from _rows(f"{prefix}{name}/", shape, wanted)
             else:
-                yield Row(prefix + name, shape)
+                yield Row(prefix + name, shape, wanted)

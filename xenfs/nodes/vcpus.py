@@ -107,10 +107,11 @@ VCPU = Dir(
     (
         File(
             "info", "Everything that getvcpuinfo says", read=lambda xen,
-            *ids: show.flat(members(xen.abi, info(xen, *ids))), call="domctl getvcpuinfo",
+            *ids: show.flat(members(xen.abi, info(xen, *ids))), format='"key value" lines', call="domctl getvcpuinfo",
         ),
         field(info, "online", show.flag, "Whether the guest has brought it up"),
-        File("state", "offline, running, blocked or runnable", read=info, show=state, call="domctl getvcpuinfo"),
+        File("state", "offline, running, blocked or runnable", read=info, show=state, call="domctl getvcpuinfo",
+             format="one word"),
         field(info, "cpu", show.dec, "CPU that it runs on, or ran on last"),
         field(info, "cpu_time_ns", show.dec, "CPU time, ns", of="cpu_time"),
         File(

@@ -34,20 +34,30 @@ VERSION = Dir(
     "version",
     "Version and build of the hypervisor",
     (
-        File("major", "Major version of Xen", read=lambda xen: version.release(xen)[0], call="xen_version version"),
-        File("minor", "Minor version of Xen", read=lambda xen: version.release(xen)[1], call="xen_version version"),
-        File("extra", "What follows the minor version", read=version.extra, call="xen_version extraversion"),
-        File("full", "The whole version", read=_full, call="xen_version version, extraversion"),
+        File(
+            "major", "Major version of Xen", read=lambda xen: version.release(xen)[0], show=show.dec,
+            call="xen_version version",
+        ),
+        File(
+            "minor", "Minor version of Xen", read=lambda xen: version.release(xen)[1], show=show.dec,
+            call="xen_version version",
+        ),
+        File(
+            "extra", "What follows the minor version", read=version.extra,
+            call="xen_version extraversion2, extraversion",
+        ),
+        File("full", "The whole version", read=_full, call="xen_version version, extraversion2, extraversion"),
         File(
             "capabilities", "Guest types that Xen can run", read=version.capabilities,
-            call="xen_version capabilities",
+            call="xen_version capabilities2, capabilities",
         ),
         File(
             "commandline", "Command line that Xen was booted with", read=version.commandline,
-            call="xen_version commandline",
+            call="xen_version commandline2, commandline",
         ),
         File(
-            "changeset", "Commit that Xen was built from", read=version.changeset, call="xen_version changeset",
+            "changeset", "Commit that Xen was built from", read=version.changeset,
+            call="xen_version changeset2, changeset",
             tier="B",
         ),
         File(
@@ -56,11 +66,15 @@ VERSION = Dir(
         ),
         File(
             "compile_info", "Compiler, and who built Xen where and when", read=_compile_info,
+            format='"key value" lines',
             call="xen_version compile_info", tier="B",
         ),
-        File("pagesize", "Bytes of a page", read=version.pagesize, call="xen_version pagesize", tier="B"),
         File(
-            "features", "Features that Xen offers to this domain, one name a line", read=_features,
+            "pagesize", "Bytes of a page", read=version.pagesize, show=show.dec, call="xen_version pagesize",
+            tier="B",
+        ),
+        File(
+            "features", "Features that Xen offers to this domain, one name a line", read=_features, format="one a line",
             call="xen_version get_features", tier="B",
         ),
         File(
@@ -69,6 +83,7 @@ VERSION = Dir(
         ),
         File(
             "config", "The .config that Xen was built from", read=_config, call="hypfs_op read", tier="B",
+            format="Kconfig lines",
             when=answers(_config),
         ),
     ),

@@ -1,0 +1,232 @@
+"""docs/coverage.md: for every operation that is wanted the files that are it, and where they were seen.
+
+What is wanted is in operations.tsv. What was seen comes from the recordings of real Xens (tests/recordings), from what
+the acceptance tests noted there (tests/xen/seen), and from their comparisons with Xen's own tools (tests/xen/*.py).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import simulated
+
+from xenfs.hypervisor.recording import Recording
+from xenfs.nodes import reference, tree
+from xenfs.nodes.base import Node
+from xenfs.nodes.reference import ARCHES
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+_INTRO = """\
+# What is covered
+
+The operations of Xen that administrators and monitoring use, and the files that are them: made by `scripts/reference`
+from the tables, by asking the simulator of every release and architecture, from the recordings of real Xens
+(`tests/recordings`), from what the acceptance tests noted in a dom0 (`tests/xen/seen`), and from their comparisons with
+Xen's own tools. A file that is written and read is in two lines where these are two operations.
+
+- **Simulated**: releases whose simulator has the files, all of them unless it says so.
+- **Real Xen**: where one of the files answered, or took such a write: release, and `arm64` where it was that.
+- **Peer**: the tool of Xen's that the acceptance tests compare with.
+"""
+
+
+class Use(NamedTuple):
+    """How a file is used for an operation: r, w, mkdir or rmdir, and the word that is written."""
+
+    how: str
+    path: str
+    word: str = ""
+
+
+class Wanted(NamedTuple):
+    """A line of operations.tsv."""
+
+    hypercall: str
+    operation: str
+    tier: str
+    since: str
+    uses: tuple[Use, ...]
+    lacks: str
+
+
+def wanted() -> list[Wanted]:
+    """Every operation that there is to be a file for."""
+    found = []
+    for line in (CHECKOUT / "scripts/reference.d/operations.tsv").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            hypercall, operation, tier, since, uses, lacks, *_ = [*line.split("\t"), "", "", ""]
+            found.append(Wanted(hypercall, operation, tier, since, tuple(map(_use, uses.split(", "))), lacks))
+    return found
+
+
+def _use(text: str) -> Use:
+    how, _, path = text.partition(" ")
+    path, _, word = path.partition("=")
+    return Use(how, path, word)
+
+
+class Evidence(NamedTuple):
+    """What was seen on one real Xen: (how, path, word), paths as the reference has them; the host's scheduler."""
+
+    release: str
+    arch: str
+    uses: frozenset[Use]
+    scheduler: str
+
+
+@cache
+def evidence() -> list[Evidence]:
+    """By release and architecture, oldest first."""
+    merged: dict[tuple[str, str], tuple[set[Use], str]] = {}
+    for release, arch, uses, scheduler in (*_recorded(), *_noted()):
+        before, named = merged.get((release, arch), (set(), ""))
+        merged[release, arch] = before | uses, scheduler or named
+    order = sorted(merged, key=lambda each: (each[1] != ARCHES[0], simulated.RELEASES.index(each[0])))
+    return [Evidence(*each, frozenset(merged[each][0]), merged[each][1]) for each in order]
+
+
+def _recorded() -> Iterator[tuple[str, str, set[Use], str]]:
+    for file in sorted((CHECKOUT / "tests/recordings").glob("*.json.gz")):
+        release, arch = file.name.removesuffix(".json.gz").split("-")
+        sections = Recording.load(file).sections
+        paths = (row(path) for path, section in sections.items() if section.text is not None and not section.error)
+        scheduler = sections["host/scheduler"].text or "" if "host/scheduler" in sections else ""
+        yield release, arch, {Use("r", path) for path in paths if path}, scheduler.strip()
+
+
+def _noted() -> Iterator[tuple[str, str, set[Use], str]]:
+    for file in sorted((CHECKOUT / "tests/xen/seen").glob("*.txt")):
+        _, release, arch = file.stem.split("-")
+        lines = [line.split(" ") for line in file.read_text().splitlines() if not line.startswith("#")]
+        uses = {
+            Use(how, path, word)
+            for how, node, word, *_ in ([*line, ""] for line in lines if line[0] != "scheduler")
+            if (path := row(node + "/" * how.endswith("dir")))
+        }
+        yield release, arch, uses, next((line[1] for line in lines if line[0] == "scheduler"), "")
+
+
+@cache
+def _shapes() -> list[tuple[re.Pattern[str], str]]:
+    """A pattern for each path of the reference, those with fewer places for anything before others."""
+    rows = [each.path for each in (*tree.reference(), *tree.directories())]
+    rows.sort(key=lambda path: path.count("<"))
+    return [(re.compile(re.sub(r"<[^>]*>", "[^/]+", re.sub(r"([.+^$()*?])", r"\\\1", path))), path) for path in rows]
+
+
+@cache
+def row(path: str) -> str:
+    """The reference's path for one that was seen; empty where there is none (any more)."""
+    path = re.sub(r"^hypfs/.+", "hypfs/<name>", path)
+    return next((pattern for shape, pattern in _shapes() if shape.fullmatch(path)), "")
+
+
+@cache
+def peers() -> dict[str, set[str]]:
+    """By path, the tools that the acceptance tests compare it with: calls that begin with a node and a command."""
+    found: dict[str, set[str]] = {}
+    for file in sorted((CHECKOUT / "tests/xen").glob("*.py")):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and len(call.args) >= 2:
+                words = [arg.value if isinstance(arg, ast.Constant) else None for arg in call.args[:2]]
+                if all(isinstance(word, str) for word in words) and "/" in str(words[0]):
+                    path = row(str(words[0]).partition(":")[0])
+                    if path and re.match(r"(xl|xen|flask|lsevtchn)[\w-]*\b", str(words[1])):
+                        found.setdefault(path, set()).add(str(words[1]))
+    return found
+
+
+def text() -> str:
+    """The whole page."""
+    lines = [
+        _INTRO,
+        "| Hypercall | Operation | Tier | Files | Simulated | Real Xen | Peer |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    counted = {"a file": 0, "simulated": 0, "seen on a real Xen": 0, "compared with a peer": 0}
+    operations = wanted()
+    for each in operations:
+        cells = _cells(each)
+        for name, yes in zip(counted, (_there(each), cells[4] != "-", _seen(each), cells[6] != "none"), strict=True):
+            counted[name] += bool(yes)
+        lines.append(f"| {' | '.join(cells)} |")
+    total = ", ".join(
+        f"{count} have {name}" if name == "a file" else f"{count} are {name}" for name, count in counted.items()
+    )
+    return "\n".join([*lines, "", f"Of {len(operations)} operations {total}.", ""])
+
+
+def _cells(each: Wanted) -> tuple[str, ...]:
+    real = ", ".join(_seen(each)) or (f"no: it takes {each.lacks}" if each.lacks else "not yet")
+    return (each.hypercall, each.operation, each.tier, _files(each), _simulated(each), real, _peers(each))
+
+
+def _nodes() -> dict[str, Node]:
+    return {each.path: each.node for each in (*tree.reference(), *tree.directories())}
+
+
+def _there(each: Wanted) -> list[Use]:
+    return [use for use in each.uses if use.path in _nodes()]
+
+
+def _files(each: Wanted) -> str:
+    found = _there(each)
+    if not found:
+        return "none yet"
+    named = {"r": "", "w": " (write)", "mkdir": " (mkdir)", "rmdir": " (rmdir)"}
+    said = ", ".join(f"`{use.path}`{named[use.how]}" for use in found)
+    wanted_call = f"{each.hypercall} {each.operation.split(' ')[0]}"
+    calls = {operation for use in found for operation in reference.operations_of(_nodes()[use.path])}
+    others = sorted(call for call in calls if call.split(" ")[0] not in ("(xenstore)",))
+    return said if wanted_call in calls or not others else f"{said}; asked otherwise: {', '.join(others)}"
+
+
+def _simulated(each: Wanted) -> str:
+    said = []
+    for arch in ARCHES:
+        has = [
+            release
+            for release in simulated.RELEASES
+            if any(use.path in simulated.found()[release, arch] for use in each.uses)
+            and not _before(release, each.since)
+        ]
+        if has:
+            said.append(f"{has[0]}-{has[-1]} {arch}" if len(has) > 1 else f"{has[0]} {arch}")
+    both = {entry.split(" ")[0] for entry in said}
+    return "-" if not said else both.pop() if len(said) == len(ARCHES) and len(both) == 1 else ", ".join(said)
+
+
+def _seen(each: Wanted) -> list[str]:
+    """The real Xens where one of its uses was seen."""
+    return [
+        found.release if found.arch == ARCHES[0] else f"{found.release} {found.arch}"
+        for found in evidence()
+        if not _before(found.release, each.since) and any(_covers(found, use) for use in each.uses)
+    ]
+
+
+def _covers(found: Evidence, use: Use) -> bool:
+    if "/sched/" in use.path and use.word and found.scheduler != use.word:
+        return False
+    word = "" if "/sched/" in use.path else use.word
+    return any(seen.how == use.how and seen.path == use.path and (not word or seen.word == word) for seen in found.uses)
+
+
+def _peers(each: Wanted) -> str:
+    found = sorted({tool for use in each.uses for tool in peers().get(use.path, ())})
+    return ", ".join(found) or "none"
+
+
+def _before(release: str, since: str) -> bool:
+    return bool(since) and simulated.RELEASES.index(release) < simulated.RELEASES.index(since)
+
+
+def missing() -> list[str]:
+    """Files that operations.tsv names and that nobody has written yet."""
+    there = _nodes()
+    return sorted({use.path for each in wanted() for use in each.uses if use.path not in there})

@@ -1,0 +1,134 @@
+"""The manual pages: xenfs(5) from the tables of paths, xenfs(8) from the command's own help."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator
+from itertools import groupby
+
+import tree_page
+
+from xenfs import cli
+from xenfs.hypervisor.simulator.settings import HELP as SETTINGS
+from xenfs.nodes import reference
+from xenfs.nodes.tree import Row
+
+_ABOUT_5 = (
+    "The tree that xenfs mounts: each file is an operation of Xen's, or several that belong together. This page "
+    "is made from the same tables as the tree. What a release, a build, an architecture or a kind of domain lacks "
+    "is not listed; xenfs/missing has what Xen said about it.",
+    "A file holds one value as text, with one newline at its end, and its name has the unit. Its content is fixed "
+    "by the read at offset 0. One write is one operation, whole or not at all; one newline at its end is "
+    "forgiven, and what does not parse is refused before any hypercall: xenfs/error_log says why. Where a file "
+    "takes a question, the answer is read on the same open file. Sizes are said to be 0.",
+    "Of each path: its mode, what a mount needs for it, its tier (A daily, B regular, C rare, dangerous or for "
+    "debugging), its format, the operation behind it, the first release of Xen that has it, and errno values "
+    "beside those of every file: EINVAL and ERANGE for what cannot be written, E2BIG beyond 4096 bytes, ESTALE "
+    "and ENOENT when the domain is gone, EPERM and EACCES when Xen or its policy refuses, EBUSY for a second "
+    "question, EAGAIN when too many requests wait, EROFS on a read-only mount.",
+)
+
+
+_WRITTEN = "2026-11-24"  # the pages say so; it need not follow every change
+
+
+def section_5() -> str:
+    """xenfs(5)."""
+    lines = [*_title(5, "Xen's hypercall interfaces as files"), ".SH DESCRIPTION"]
+    for number, paragraph in enumerate(_ABOUT_5):
+        lines += [*([".PP"] if number else []), *_said(paragraph)]
+    for top, group in groupby(tree_page.rows(), key=lambda row: row.path.split("/")[0]):
+        lines.append(f".SH FILES BELOW {_escaped(top.upper())}/")
+        for row in group:
+            lines += _entry(row)
+    return "\n".join([*lines, *_see_also("xenfs", "8"), ""])
+
+
+def _entry(row: Row) -> Iterator[str]:
+    node = row.node
+    yield ".TP"
+    yield f".B {_escaped(row.path)}"
+    yield from _said(f"{node.help}.")
+    facts = [f"Mode {reference.mode_of(node, row.needs)}", f"tier {node.tier}", reference.format_of(node)]
+    if operations := reference.operations_of(node):
+        facts.append(", ".join(operations))
+    facts.append(f"since {reference.since_of(row.path)}")
+    if errnos := reference.errnos_of(node):
+        facts.append(" ".join(errnos))
+    yield ".br"
+    yield from _said("; ".join(facts) + ".")
+
+
+def section_8() -> str:
+    """xenfs(8)."""
+    lines = [*_title(8, "mount Xen's hypercall interfaces as files"), ".SH SYNOPSIS"]
+    parsers = {name: cli.parser(name) for name in cli.COMMANDS}
+    for name, parser in parsers.items():
+        usage = " ".join(parser.format_usage().removeprefix("usage:").split())
+        lines += [f".B xenfs {name}", *_said(usage.partition(f"xenfs {name}")[2].strip()), ".br"]
+    lines[-1:] = [".SH DESCRIPTION", *_said(_ABOUT_8), ".SH COMMANDS"]
+    for name, parser in parsers.items():
+        lines += [f".SS xenfs {name}", *_said(f"{cli.COMMANDS[name][0].upper()}{cli.COMMANDS[name][1:]}.")]
+        for action in parser._actions:
+            lines += _argument(action)
+    lines += [".SH THE SIMULATED HOST", *_said("Settings of --hypervisor simulator:KEY=VALUE,...:"), ".nf"]
+    lines += [_escaped(line) for line in SETTINGS.splitlines()] + [".fi"]
+    lines += [".SH EXIT STATUS", *_said("0 done, 1 it could not be done, 2 the command line is wrong."), *_FILES_8]
+    return "\n".join([*lines, *_see_also("xenfs", "5"), ""])
+
+
+_ABOUT_8 = (
+    "xenfs shows the hypercall interfaces of Xen as a tree of files, in the control domain of a Xen from 4.14 to 4.22, "
+    "or of a simulated host elsewhere. mount -t fuse.xenfs does the same through its helper."
+)
+_FILES_8 = [
+    ".SH FILES", ".TP", ".I /run/xenfs", "The usual place to mount at.", ".TP", ".I /dev/xen/hypercall",
+    "Memory that is safe in hypercalls.", ".TP", ".I /dev/xen/privcmd", "The way to Xen.",
+]  # fmt: skip
+
+
+def _argument(action: argparse.Action) -> Iterator[str]:
+    if isinstance(action, argparse._HelpAction) or action.help == argparse.SUPPRESS:
+        return
+    metavar = action.metavar if isinstance(action.metavar, str) else action.dest.upper()
+    value = "" if action.nargs == 0 else f" {metavar}"
+    yield ".TP"
+    if action.option_strings:
+        yield f".B {_escaped(', '.join(f'{option}{value}' for option in action.option_strings))}"
+    else:
+        yield f".I {_escaped(metavar)}"
+    yield from _said(f"{action.help}.".replace("%(default)s", str(action.default)).replace("%%", "%"))
+
+
+def _title(section: int, about: str) -> list[str]:
+    return [
+        '.\\" Made by scripts/reference.',
+        f'.TH XENFS {section} {_WRITTEN} "xenfs" ""',
+        ".SH NAME",
+        f"xenfs \\- {_escaped(about)}",
+    ]
+
+
+def _see_also(name: str, section: str) -> list[str]:
+    return [".SH SEE ALSO", f".BR {name} ({section}),", ".BR mount (8),", ".BR xl (1)"]
+
+
+def _said(text: str, width: int = 78) -> Iterator[str]:
+    """Running text, a line for each few words; no line may begin as a request does."""
+    line = ""
+    for word in re.split(r"\s+", _escaped(text).strip()):
+        if line and len(line) + len(word) >= width:
+            yield _harmless(line)
+            line = ""
+        line = f"{line} {word}".strip()
+    if line:
+        yield _harmless(line)
+
+
+def _harmless(line: str) -> str:
+    return f"\\&{line}" if line[0] in ".'" else line
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\e").replace("-", "\\-")

@@ -1,0 +1,89 @@
+"""Which simulated releases have which path of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+from xenfs import abi
+from xenfs.hypervisor import connect
+from xenfs.hypervisor.simulator import Simulator
+from xenfs.nodes import tree
+from xenfs.nodes.base import Dir, Each, Ids, Node
+from xenfs.nodes.reference import ARCHES
+from xenfs.nodes.refusals import Refusals
+from xenfs.options import Options
+
+# Declarations are parsed once for each release: most of the time goes there.
+connect.abi = SimpleNamespace(load=cache(abi.load))  # type: ignore[assignment]
+
+RELEASES = tuple(f"4.{minor}" for minor in range(14, 23))
+RTDS = 8
+_EVERYTHING = Options(lifecycle=True, debug=True, raw=True)
+
+Found = dict[tuple[str, str], frozenset[str]]
+"""By release and architecture, the paths that there are."""
+
+
+@cache
+def found() -> Found:
+    """Walk a host of every release and architecture."""
+    return {(release, arch): frozenset(_paths(release, arch)) for arch in ARCHES for release in RELEASES}
+
+
+def _paths(release: str, arch: str) -> set[str]:
+    sim = Simulator.from_settings(f"xen={release},arch={arch},cpus=6,profile=full")
+    _schedule_with_rtds(sim)
+    xen = connect.open_hypervisor(sim)
+    try:
+        return set(_walk(xen, tree.build(xen, _EVERYTHING, Refusals()), (), ""))
+    finally:
+        xen.close()
+
+
+def _schedule_with_rtds(sim: Simulator) -> None:
+    """A pool of a scheduler that no domain has from the start."""
+    world = sim.world
+    if not any(pool.scheduler == RTDS for pool in world.pools.by_id.values()):
+        cpu = world.pools.free & -world.pools.free
+        world.pools.create(RTDS, 97)
+        world.pools.by_id[97].cpus, world.pools.free = cpu, world.pools.free & ~cpu
+        world.pools.move(world.domains[4], world.pools.by_id[97])
+
+
+def _walk(xen: Any, directory: Dir, ids: Ids, prefix: str) -> Iterator[str]:
+    """The patterns below a directory; one child of each shape stands for all that hang on nothing else."""
+    for entry in directory.entries:
+        if isinstance(entry, Node):
+            if entry.only is None or entry.only(xen, *ids):
+                yield from _entry(xen, entry, ids, prefix + entry.name)
+        else:
+            yield from _each(xen, entry, ids, prefix)
+
+
+def _each(xen: Any, each: Each, ids: Ids, prefix: str) -> Iterator[str]:
+    prefix = prefix.removesuffix(f"{each.label}/")  # a tree of any depth has one line
+    for _, ident in each.list(xen, *ids):
+        yield from _entry(xen, each.shape(ident), (*ids, ident), prefix + each.label)
+
+
+def _entry(xen: Any, node: Node, ids: Ids, path: str) -> Iterator[str]:
+    if isinstance(node, Dir):
+        yield f"{path}/"
+        yield from _walk(xen, node, ids, f"{path}/")
+    else:
+        yield path
+
+
+def spans(paths: Found) -> dict[str, dict[str, list[str]]]:
+    """By path and architecture, the first and the last release that has it; nothing of what all have."""
+    whole = {arch: [RELEASES[0], RELEASES[-1]] for arch in ARCHES}
+    rows = {}
+    for row in (*tree.reference(), *tree.directories()):
+        has = {arch: [release for release in RELEASES if row.path in paths[release, arch]] for arch in ARCHES}
+        span = {arch: [releases[0], releases[-1]] for arch, releases in has.items() if releases}
+        if span != whole:
+            rows[row.path] = span
+    return rows
