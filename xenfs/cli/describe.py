@@ -46,8 +46,11 @@ def described(match: Match) -> Iterator[str]:
 def _facts(match: Match) -> Iterator[tuple[str, str]]:
     node = match.node
     changed = isinstance(node, Dir) and (node.make or node.remove)
+    needs = (
+        (*match.options, node.make_option) if isinstance(node, Dir) and changed and node.make_option else match.options
+    )
     if not isinstance(node, Link):
-        yield "mode", reference.mode_of(node, match.options)
+        yield "mode", reference.mode_of(node, needs)
     yield "tier", f"{node.tier} ({TIERS[node.tier]})"
     if isinstance(node, File):
         yield "use", _use(node)
