@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from xenfs.cli.paths import Match, find, inside, shapes
 from xenfs.errors import XenfsError
 from xenfs.nodes import reference
-from xenfs.nodes.base import Dir, Exchange, File, Link, Stream
+from xenfs.nodes.base import Dir, Exchange, File, Stream
 from xenfs.nodes.refusals import Refusals
 from xenfs.nodes.tree import whole
 from xenfs.options import Options
@@ -49,8 +49,7 @@ def _facts(match: Match) -> Iterator[tuple[str, str]]:
     needs = (
         (*match.options, node.make_option) if isinstance(node, Dir) and changed and node.make_option else match.options
     )
-    if not isinstance(node, Link):
-        yield "mode", reference.mode_of(node, needs)
+    yield "mode", reference.mode_of(node, needs)
     yield "tier", f"{node.tier} ({TIERS[node.tier]})"
     if isinstance(node, File):
         yield "use", _use(node)
