@@ -182,7 +182,7 @@ def _files(each: Wanted) -> str:
     said = ", ".join(f"`{use.path}`{named[use.how]}" for use in found)
     wanted_call = f"{each.hypercall} {each.operation.split(' ')[0]}"
     calls = {operation for use in found for operation in reference.operations_of(_nodes()[use.path])}
-    others = sorted(call for call in calls if call.split(" ")[0] not in ("(xenstore)",))
+    others = sorted(call for call in calls if not call.startswith("("))
     return said if wanted_call in calls or not others else f"{said}; asked otherwise: {', '.join(others)}"
 
 

@@ -57,9 +57,13 @@ def format_of(node: Node) -> str:
 
 
 def operations_of(node: Node) -> list[str]:
-    """The operations behind it, each with its hypercall: "domctl pausedomain"."""
+    """The operations behind it, each with its hypercall: "domctl pausedomain". In parentheses is what need not be
+    asked, because another one has said it."""
     found, hypercall = [], ""
     for name in filter(None, re.split(r",\s*", getattr(node, "call", ""))):
+        if name.startswith("("):
+            found.append(name)
+            continue
         hypercall, _, operation = name.rpartition(" ") if " " in name else (hypercall, "", name)
         found.append(f"{hypercall} {operation}".strip())
     return found
