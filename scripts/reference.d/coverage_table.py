@@ -35,6 +35,9 @@ Xen's own tools. A file that is written and read is in two lines where these are
 """
 
 
+_MOST_NAMED = 20  # of one directory: beyond, a star stands for them
+
+
 class Use(NamedTuple):
     """How a file is used for an operation: r, w, mkdir or rmdir, and the word that is written."""
 
@@ -60,14 +63,18 @@ def wanted() -> list[Wanted]:
     for line in (CHECKOUT / "scripts/reference.d/operations.tsv").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             hypercall, operation, tier, since, uses, lacks, *_ = [*line.split("\t"), "", "", ""]
-            found.append(Wanted(hypercall, operation, tier, since, tuple(map(_use, uses.split(", "))), lacks))
+            found.append(Wanted(hypercall, operation, tier, since, tuple(_uses(uses)), lacks))
     return found
 
 
-def _use(text: str) -> Use:
-    how, _, path = text.partition(" ")
-    path, _, word = path.partition("=")
-    return Use(how, path, word)
+def _uses(text: str) -> Iterator[Use]:
+    """Each named file as the reference spells it: what stands between < and > is the tables' affair."""
+    for each in text.split(", "):
+        how, _, path = each.partition(" ")
+        path, _, word = path.partition("=")
+        shape = re.escape(re.sub("<[^>]*>", "<>", path)).replace("<>", "<[^>]*>").replace(r"\*", "[^/]+")
+        for found in [node for node in _nodes() if re.fullmatch(shape, node)] or [path]:
+            yield Use(how, found, word)
 
 
 class Evidence(NamedTuple):
@@ -166,6 +173,7 @@ def _cells(each: Wanted) -> tuple[str, ...]:
     return (each.hypercall, each.operation, each.tier, _files(each), _simulated(each), real, _peers(each))
 
 
+@cache
 def _nodes() -> dict[str, Node]:
     return {each.path: each.node for each in (*tree.reference(), *tree.directories())}
 
@@ -178,10 +186,12 @@ def _files(each: Wanted) -> str:
     found = _there(each)
     if not found:
         return "none yet"
+    if len(found) > _MOST_NAMED:
+        found = [found[0]._replace(path=f"{found[0].path.rpartition('/')[0]}/*")]
     named = {"r": "", "w": " (write)", "mkdir": " (mkdir)", "rmdir": " (rmdir)"}
     said = ", ".join(f"`{use.path}`{named[use.how]}" for use in found)
     wanted_call = f"{each.hypercall} {each.operation.split(' ')[0]}"
-    calls = {operation for use in found for operation in reference.operations_of(_nodes()[use.path])}
+    calls = {operation for use in _there(each) for operation in reference.operations_of(_nodes()[use.path])}
     others = sorted(call for call in calls if not call.startswith("("))
     return said if wanted_call in calls or not others else f"{said}; asked otherwise: {', '.join(others)}"
 
