@@ -82,12 +82,12 @@ def end(xen: Hypervisor, domid: int) -> None:
             raise
 
 
-def created_by_xl(name: str, config: str, *, booted: bool = False) -> Guest:
+def created_by_xl(name: str, config: str, *more: str, booted: bool = False) -> Guest:
     """A guest with a kernel in it: paused at its first instruction, or up, idle and safe to be paused.
 
     A kernel that is paused while it measures its clocks may find them broken, and reboot: in another domain, then.
     """
-    words = [config, f'name="{name}"', 'on_reboot="destroy"']
+    words = [config, f'name="{name}"', 'on_reboot="destroy"', *more]
     if booted:
         _console(name).unlink(missing_ok=True)
     subprocess.run(["xl", "create", *([] if booted else ["-p"]), *words], check=True, timeout=120, capture_output=True)

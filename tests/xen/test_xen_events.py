@@ -1,0 +1,183 @@
+"""What becomes of domains, as `xenfs watch` and a program that polls hear of it while xl makes and ends them."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from xen_guests import Guest, created_by_xl, eventually
+from xen_mount import XENFS, Mount, environment
+
+Doomed = Callable[..., Guest]
+SOON_S, BOOT_S = 60.0, 240.0
+# What lets a kernel without any programs shut down when xl asks it to, and crash when xl presses its SysRq keys.
+WILLING = (
+    "extra='console=hvc0 quiet sysrq_always_enabled "
+    "sysctl.kernel.poweroff_cmd=\"/bin/busybox poweroff -f\"'"
+)  # fmt: skip
+POLLER = """
+import os, select, sys, time
+fd = os.open(sys.argv[1], os.O_RDONLY)
+poll = select.poll()
+poll.register(fd, select.POLLIN | select.POLLPRI)
+print("ready", flush=True)
+while True:
+    poll.poll()
+    new = os.read(fd, 65536).decode()
+    print(new, end="", flush=True)
+    if not new:
+        time.sleep(0.2)  # without poll(2) every file is taken for ready
+"""
+
+
+class Listener:
+    """A process that prints what it hears, from its first line on, which says that it is there."""
+
+    def __init__(self, words: list[str], into: Path) -> None:
+        self._into = into
+        with into.open("wb") as out:
+            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, env=environment())
+        eventually(lambda: into.read_text().count("\n"), SOON_S, "it listens")
+
+    def lines(self) -> list[str]:
+        """Complete lines, without the first."""
+        return self._into.read_text().rpartition("\n")[0].splitlines()[1:]
+
+    def stop(self) -> float:
+        """End it; the seconds that took."""
+        began = time.monotonic()
+        self.process.terminate()
+        self.process.wait(30)
+        return time.monotonic() - began
+
+
+class Heard:
+    """Both listeners: each gives (what, domid, uuid), in order."""
+
+    def __init__(self, mount: Mount, folder: Path) -> None:
+        events = str(mount.path("domains/events"))
+        self.poller = Listener([sys.executable, "-c", POLLER, events], folder / "poller")
+        self.watch = Listener(
+            [*XENFS, "watch", "--json", str(mount.path("xenfs/version")), events], folder / "watch"
+        )  # fmt: skip
+        self._since = 0
+
+    def by_poller(self) -> list[tuple[int, str, int, str]]:
+        rows = (line.split() for line in self.poller.lines())
+        return [(int(seq), what, int(domid), uuid) for seq, what, domid, uuid in rows]
+
+    def by_watch(self) -> list[tuple[int, str, int, str]]:
+        rows = map(json.loads, self.watch.lines())
+        return [(row["seq"], row["event"], row["domid"], row["uuid"]) for row in rows]
+
+    def of(self, domid: int) -> list[str]:
+        """What both have heard of a domain; only when they agree."""
+        one, other = (
+            [what for _, what, at, _ in heard if at == domid] for heard in (self.by_poller(), self.by_watch())
+        )
+        return one if one == other else []
+
+    def expect(self, domid: int, *what: str) -> None:
+        """Both hear this of a domain, and nothing else."""
+        eventually(
+            lambda: self.of(domid) == list(what), SOON_S,
+            f"{what} of {domid}, not {self.by_poller()} and {self.by_watch()}",
+        )  # fmt: skip
+
+
+@pytest.fixture
+def heard(mount: Mount, tmp_path: Path) -> Iterator[Heard]:
+    found = Heard(mount, tmp_path)
+    yield found
+    assert found.poller.stop() < 5
+    assert found.watch.stop() < 5
+    assert found.by_watch()[-5:] == found.by_poller()[-5:]
+    numbers = [seq for seq, *_ in found.by_poller()]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+@pytest.fixture(params=["pv", "pvh"])
+def kind(request: pytest.FixtureRequest, peers: None) -> str:
+    if not os.path.exists(f"/guest/{request.param}.cfg"):
+        pytest.skip(f"no {request.param} guests here")
+    return str(request.param)
+
+
+def xl(*words: str) -> None:
+    subprocess.run(["xl", *words], check=True, timeout=120, capture_output=True, stdin=subprocess.DEVNULL)
+
+
+def until(mount: Mount, state: str, domid: int) -> subprocess.Popen[bytes]:
+    """`xenfs watch --until`, begun."""
+    words = [*XENFS, "watch", "--until", state, "--timeout", str(BOOT_S), str(mount.path(f"domains/{domid}"))]
+    process = subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], SOON_S)[0], "it prints the first state"
+    return process
+
+
+def reached(process: subprocess.Popen[bytes]) -> str:
+    """The last state that a watch printed when it ended well."""
+    out, _ = process.communicate(timeout=BOOT_S)
+    assert process.returncode == 0, out
+    return out.decode().splitlines()[-1]
+
+
+def test_paused_and_destroyed(mount: Mount, kind: str, heard: Heard) -> None:
+    guest = created_by_xl("short", f"/guest/{kind}.cfg")
+    heard.expect(guest.domid, "created")
+    assert {uuid for *_, domid, uuid in heard.by_poller() if domid == guest.domid} == {mount.value(guest.node("uuid"))}
+    gone = until(mount, "gone", guest.domid)
+    xl("unpause", "short")
+    xl("pause", "short")
+    xl("rename", "short", "shorter")
+    eventually(lambda: mount.has("domains/by-name/shorter"), 2.0, "its new name")
+    assert heard.of(guest.domid) == ["created"]
+    xl("destroy", "shorter")
+    heard.expect(guest.domid, "created", "dying", "gone")
+    assert reached(gone) == "gone"
+
+
+def test_shut_down(mount: Mount, kind: str, heard: Heard) -> None:
+    guest = created_by_xl("willing", f"/guest/{kind}.cfg", WILLING, 'on_poweroff="destroy"', booted=True)
+    heard.expect(guest.domid, "created")
+    down = until(mount, "shutdown", guest.domid)
+    xl("shutdown", "willing")
+    heard.expect(guest.domid, "created", "shutdown", "dying", "gone")
+    assert reached(down) in ("shutdown", "dying", "gone")
+
+
+def test_crashed(mount: Mount, kind: str, heard: Heard) -> None:
+    guest = created_by_xl("unlucky", f"/guest/{kind}.cfg", WILLING, 'on_crash="preserve"', booted=True)
+    try:
+        crashed = until(mount, "crashed", guest.domid)
+        xl("sysrq", "unlucky", "c")
+        heard.expect(guest.domid, "created", "shutdown")
+        assert reached(crashed) == "crashed"
+        assert mount.value(guest.node("shutdown_reason")) == "crash"
+    finally:
+        guest.destroy()
+    heard.expect(guest.domid, "created", "shutdown", "dying", "gone")
+
+
+def test_a_domain_that_xenstore_never_heard_of(mount: Mount, doomed: Doomed, real: bool, heard: Heard) -> None:
+    guest = doomed()
+    begin = ["created"] if real else []
+    if real:
+        heard.expect(guest.domid, *begin)
+    mount.write(guest.node("kill"), "1")
+    heard.expect(guest.domid, *begin, "dying", "gone")
+
+
+def test_nothing_is_asked_while_nobody_waits(mount: Mount) -> None:
+    time.sleep(1)
+    before = mount.calls()
+    time.sleep(3)
+    assert mount.calls() == before
