@@ -201,6 +201,23 @@ def test_hundreds_wait_and_each_is_told_once(host: Host) -> None:
     run(host, test)
 
 
+@pytest.mark.parametrize("settings", ["domains=10", "xenstore=off"])
+def test_what_one_reader_finds_everybody_hears_of(settings: str) -> None:
+    with Host(settings) as host:
+
+        async def test(opened: Any) -> None:
+            reader, waiter, bell = await opened(EVENTS), await opened(EVENTS), Bell()
+            assert await waiter.poll(bell) == 0
+            await trio.sleep(0.1)
+            host.world.build(40, bytes(15) + b"x", "pv")  # xenstore is not told
+            assert b" created 40 " in await reader.read()
+            with trio.fail_after(0.15):
+                while not bell.rung:
+                    await trio.sleep(0.002)
+
+        run(host, test)
+
+
 def test_a_waiter_that_is_gone_does_no_harm(host: Host) -> None:
     async def test(opened: Any) -> None:
         first, second = await opened(EVENTS), await opened(EVENTS)

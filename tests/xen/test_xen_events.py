@@ -86,10 +86,10 @@ class Heard:
 
     def expect(self, domid: int, *what: str) -> None:
         """Both hear this of a domain, and nothing else."""
-        eventually(
-            lambda: self.of(domid) == list(what), SOON_S,
-            f"{what} of {domid}, not {self.by_poller()} and {self.by_watch()}",
-        )  # fmt: skip
+        deadline = time.monotonic() + SOON_S
+        while self.of(domid) != list(what):
+            assert time.monotonic() < deadline, (domid, what, self.by_poller(), self.by_watch())
+            time.sleep(0.1)
 
 
 @pytest.fixture

@@ -112,6 +112,7 @@ class DomainLog:
         self._ring: deque[Happening] = deque(maxlen=kept)
         self._begun = False
         self._looked_at = float("-inf")
+        self.told: Callable[[], object] | None = None  # called when somebody, whoever, has found something
         self.last = 0  # the number of the last happening
         self.took_s = 0.0  # how long the last look took
         self.dying = 0  # how many domains were dying then
@@ -133,7 +134,10 @@ class DomainLog:
                     self._ring.append(Happening(self.last, kind, domid, uuid))
             self._begun, self._looked_at = True, began
             self.took_s, self.dying = monotonic() - began, self._census.dying
-            return self.last != before
+            news = self.last != before
+        if news and self.told is not None:
+            self.told()
+        return news
 
     def since(self, seq: int) -> list[Happening]:
         """What has happened after this number, as far as it is kept."""

@@ -52,6 +52,7 @@ class Watcher:
         self._changed = False  # xenstore has told of domains, and nobody has looked since
         self._looked = self._look_at = self._news_at = self._console_at = 0.0
         self._console_end: int | None = None
+        xen.happenings.told = lambda: self._tell(DOMAINS)  # a reader may be the first to see something
         if xen.store is not None:
             xen.names.want, xen.names.unwant = self._store.want_name, self._store.unwant_name
 
@@ -73,7 +74,7 @@ class Watcher:
 
     def stop(self) -> None:
         """End. Returns when no hypercall is under way any more; whether xenstore ever answers is not waited for."""
-        self._xen.names.want = self._xen.calls.ended = None
+        self._xen.names.want = self._xen.calls.ended = self._xen.happenings.told = None
         with self._starting:
             if self._stopped:
                 return
@@ -151,7 +152,6 @@ class Watcher:
         try:
             if look(self._xen):
                 self._news_at = began
-                self._tell(DOMAINS)
         except XenfsError as problem:
             log.debug("domains: %s", problem)
         period_s = _WATCHED_S if self._xen.names.domains_watched else _PERIOD_S
