@@ -6,6 +6,7 @@ import ctypes
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,6 +25,9 @@ class Memory:
         self._bytes = ctypes.create_string_buffer(nbytes)
         self.nbytes = nbytes
         self.address = ctypes.addressof(self._bytes)
+
+    def cast(self, ffi: Any, ctype: Any) -> Any:
+        return ffi.cast(ctype, self.address)
 
     def __bytes__(self) -> bytes:
         return self._bytes.raw
@@ -144,7 +148,9 @@ import time
 from xenfs.abi import load
 start = time.perf_counter()
 abi = load((4, 22))
-class Memory: nbytes, address = 144, abi.ffi.cast("intptr_t", abi.ffi.new("char[144]"))
+class Memory:
+    nbytes, address = 144, abi.ffi.cast("intptr_t", abi.ffi.new("char[144]"))
+    def cast(self, ffi, ctype): return ffi.cast(ctype, self.address)
 for name in ("struct xen_sysctl", "struct xen_domctl", "struct xen_platform_op"): abi.sizeof(name)
 loaded = time.perf_counter() - start
 memory = Memory()

@@ -2,6 +2,7 @@
 
 import array
 import errno
+import struct
 import sys
 from typing import Any
 
@@ -9,7 +10,7 @@ import cffi
 import pytest
 
 from xenfs.errors import PoolError
-from xenfs.pool import Address, Pages, Pool
+from xenfs.pool import Address, Pages, Pool, SimulatedPages
 
 
 def test_a_buffer_is_zeroed_and_exactly_as_long_as_asked(pages: Pages) -> None:
@@ -65,6 +66,8 @@ USES: list[Any] = [
     lambda buf: bytes(buf),
     lambda buf: buf.fill(b"x"),
     lambda buf: buf.touch(),
+    lambda buf: buf.pack(struct.Struct("<I"), 1),
+    lambda buf: buf.unpack(struct.Struct("<I")),
     lambda buf: buf.view(cffi.FFI(), "long"),
     lambda buf: buf.cast(cffi.FFI(), "long *"),
 ]
@@ -128,6 +131,21 @@ def test_fill_beyond_the_buffer_is_refused(pool: Pool, data: bytes, at: int) -> 
         with pytest.raises(PoolError, match=f"do not fit at byte {at} of {buf.name}"):
             buf.fill(data, at)
         assert bytes(buf) == bytes(16)
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_values_are_packed_and_unpacked_in_place(check: bool) -> None:
+    packer = struct.Struct("<IH")
+    with Pool(SimulatedPages(), check=check) as pool, pool.take(16) as buf, pool.take(16) as other:
+        buf.pack(packer, 0x01020304, 5, at=10)
+        assert bytes(buf) == bytes(10) + b"\4\3\2\1\5\0"
+        assert buf.unpack(packer, 10) == (0x01020304, 5)
+        assert not any(bytes(other))
+        for at in (11, -1, 16):
+            with pytest.raises(PoolError, match=f"6 bytes do not fit at byte {at} of {buf.name}"):
+                buf.pack(packer, 1, 1, at=at)
+            with pytest.raises(PoolError, match=f"6 bytes do not fit at byte {at} of {buf.name}"):
+                buf.unpack(packer, at)
 
 
 @pytest.mark.parametrize("nbytes", [1, 4096, 4097, 300_000])

@@ -28,8 +28,7 @@ class Buffer(Protocol):
     @property
     def nbytes(self) -> int: ...
 
-    @property
-    def address(self) -> Any: ...
+    def cast(self, ffi: Any, ctype: Any) -> Any: ...
 
 
 class NotDeclared(KeyError):
@@ -53,8 +52,8 @@ class Abi:
         self._parsed: set[str] = set()
         self._pointers: dict[str, tuple[Any, int]] = {}
         self._arrays: dict[str, tuple[Any, int]] = {}
+        self._held: dict[Any, Any] = {}  # by kind of struct, the pointer that a copy is held by
         self._lock = RLock()
-        self._cast = self.ffi.cast
         self._parse("common.h")
 
     def __repr__(self) -> str:
@@ -66,25 +65,29 @@ class Abi:
         pointer, nbytes = self._pointers.get(name) or self._pointer(name)
         if buf.nbytes < nbytes:
             raise TooShort(f"{name} has {nbytes} bytes, the buffer {buf.nbytes}")
-        return self._cast(pointer, int(buf.address))
+        return buf.cast(self.ffi, pointer)
 
     def array(self, name: str, count: int, buf: Buffer) -> Any:
         """An array of `count` elements of type `name` laid over the start of `buf`: no copy."""
         pointer, nbytes = self._arrays.get(name) or self._array(name)
         if buf.nbytes < count * nbytes:
             raise TooShort(f"{count} of {name} have {count * nbytes} bytes, the buffer {buf.nbytes}")
-        return self._cast(pointer, int(buf.address))[0:count]
+        return buf.cast(self.ffi, pointer)[0:count]
 
     def copy(self, view: Any) -> Any:
         """A copy of what a struct pointer, a struct or an array shows; it lives as long as it is held."""
         kind = self.ffi.typeof(view)
+        known = self._held.get(kind)
+        if known is not None:
+            return self.ffi.new(known, view)
         if kind.kind == "pointer":
             return self.ffi.new(kind, view[0])
         if kind.kind == "array":
             held = self.ffi.new(self.ffi.typeof(f"{kind.item.cname}[]"), len(view))
             self.ffi.memmove(held, view, self.ffi.sizeof(view))
             return held
-        return self.ffi.new(self.ffi.typeof(self.ffi.addressof(view)), view)  # some have no name to ask for
+        known = self._held[kind] = self.ffi.typeof(self.ffi.addressof(view))  # some have no name to ask for
+        return self.ffi.new(known, view)
 
     def sizeof(self, name: str) -> int:
         """Bytes of a type, such as "struct xen_sysctl" or "uint32_t"; NotDeclared where it does not exist."""

@@ -45,7 +45,7 @@ class Block:
 
     __slots__ = (
         "base", "buffer", "bytes_in", "bytes_out", "free", "last", "mapping", "number", "operation", "raw", "size",
-        "start", "uses", "zeros",
+        "start", "uses", "window", "zeros",
     )  # fmt: skip
 
     def __init__(self, mapping: Mapping, start: int, size: int, free: list[Block], zeros: bytes | None) -> None:
@@ -54,6 +54,7 @@ class Block:
         self.free = free  # where it goes on release
         self.zeros = zeros  # what clears it quickly on release; None: release takes more than that
         self.raw: Any = ffi.buffer(ffi.cast(BYTES, start), size)
+        self.window: memoryview | None = None  # the same to cut from, for who looks at addresses
         self.buffer: Buffer | None = None  # of the last use, which is over when it is not live
         self.number = self.uses = self.bytes_in = self.bytes_out = 0
         self.last = self.operation = ""

@@ -13,7 +13,7 @@ from typing import Any
 
 from xenfs.errors import BadAddress, PoolError
 from xenfs.pool import zones
-from xenfs.pool.blocks import BYTES, Block, ffi
+from xenfs.pool.blocks import Block
 from xenfs.pool.bounce import Bounce, Bounces, Way
 from xenfs.pool.buffer import ALONE, Buffer
 from xenfs.pool.custody import Custody
@@ -80,7 +80,11 @@ class Pool(Custody):
         buf = None if block is None else block.lent
         if buf is None or nbytes < 0 or not buf._start <= address <= buf._start + buf.nbytes - nbytes:
             raise BadAddress(address, nbytes)
-        return memoryview(ffi.buffer(ffi.cast(BYTES, address), nbytes))
+        assert block is not None
+        if block.window is None:
+            block.window = memoryview(block.raw)
+        at = address - block.base
+        return block.window[at : at + nbytes]
 
     def count_retry(self, args: Iterable[int | Buffer] = ()) -> None:
         """Note that a hypercall is made again because of a page that Xen could not use, and touch all that it uses.

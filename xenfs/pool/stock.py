@@ -43,6 +43,7 @@ class Stock:
         self.keep_idle = min(4 << 20, max_bytes // 4)
         self.shelves = [Shelf(size, plain) for size in SHELVED]
         self.mappings: list[Mapping] = []  # by address; replaced, never changed, so that readers need no lock
+        self._starts: tuple[list[int], list[Mapping]] = [], []  # the same to look an address up
         self.bytes_mapped = self.misses = self.too_big = 0
         self.gone_uses = self.gone_in = self.gone_out = 0  # of blocks that are no more
         self._idle: list[Block] = []  # the large ones, the longest idle first
@@ -85,8 +86,8 @@ class Stock:
 
     def block_at(self, address: int) -> Block | None:
         """The block that holds the byte at that address, if one does."""
-        mappings = self.mappings
-        at = bisect_right(mappings, address, key=lambda mapping: mapping.start) - 1
+        starts, mappings = self._starts
+        at = bisect_right(starts, address) - 1
         return mappings[at].block_at(address) if at >= 0 else None
 
     def blocks(self) -> Iterator[Block]:
@@ -169,8 +170,12 @@ class Stock:
                 raise
             mapping = Mapping(self.pages.map(least))
         self.bytes_mapped += mapping.nbytes
-        self.mappings = sorted([*self.mappings, mapping], key=lambda each: each.start)
+        self._know(sorted([*self.mappings, mapping], key=lambda each: each.start))
         return mapping
+
+    def _know(self, mappings: list[Mapping]) -> None:
+        self.mappings = mappings
+        self._starts = [each.start for each in mappings], mappings
 
     def _cut(self, mapping: Mapping, size: int, count: int, shelf: Shelf | None) -> list[Block]:
         zeros, free = (None, self._idle) if shelf is None else (shelf.zeros, shelf.free)
@@ -182,7 +187,7 @@ class Stock:
         return blocks
 
     def _unmap(self, mapping: Mapping) -> None:
-        self.mappings = [each for each in self.mappings if each is not mapping]
+        self._know([each for each in self.mappings if each is not mapping])
         self.bytes_mapped -= mapping.nbytes
         self.gone_uses += sum(block.uses for block in mapping.blocks)
         self.gone_in += sum(block.bytes_in for block in mapping.blocks)

@@ -66,7 +66,8 @@ def _run(
     if not arm:
         return xen.hypercall(op, buf, domid=domid)
     body = getattr(view.u, arm)
-    fill(buf, body, given)
+    if given:
+        fill(buf, body, given)
     xen.hypercall(op, buf, domid=domid)
     return xen.abi.copy(body)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from functools import cache
+from struct import Struct
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from xenfs.abi.numbers import Domctl, DomInf, Sysctl
 from xenfs.errors import HypercallError, Stale
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op, sysctl, sysctl_op
-from xenfs.hypervisor.calls.rows import Rows
+from xenfs.hypervisor.calls.rows import Rows, packer
 from xenfs.hypervisor.lives import Domain, Roll, Sight
 
 GETDOMAININFO = domctl_op(Domctl.getdomaininfo, repeatable=True)
@@ -59,18 +60,25 @@ def _rows(abi: Abi) -> Rows:
     return Rows(abi, _STRUCT, (*DomainInfo._fields[:-1], "arch_config.emulation_flags"))
 
 
+@cache
+def _question(abi: Abi) -> tuple[int, Struct, Rows]:
+    """Bytes of a domctl, how its first members are packed, and how the answer is unpacked."""
+    header = packer(abi, "struct xen_domctl", "cmd", "interface_version", "domain")
+    return abi.sizeof("struct xen_domctl"), header, _rows(abi)
+
+
 def info_now(xen: Hypervisor, domid: int) -> DomainInfo | None:
     """What getdomaininfo says of this id now, None where there is no such domain; domctl getdomaininfo."""
-    with xen.pool.take(xen.abi.sizeof("struct xen_domctl")) as buf:
-        view = xen.abi.view("struct xen_domctl", buf)
-        view.cmd, view.interface_version, view.domain = GETDOMAININFO.cmd, xen.abi.domctl, domid
+    size, header, rows = _question(xen.abi)  # packed, not laid over: nearly every read of a domain's file begins here
+    with xen.pool.take(size) as buf:
+        buf.pack(header, GETDOMAININFO.cmd, xen.abi.domctl, domid)
         try:
             xen.hypercall(GETDOMAININFO, buf, domid=domid)
         except HypercallError as problem:
             if problem.errno in (errno.ESRCH, errno.EINVAL):  # EINVAL up to 4.17, for ids that no domain can have
                 return None
             raise
-        info = DomainInfo._make(_rows(xen.abi).one(bytes(buf), _BODY))
+        info = DomainInfo._make(rows.one(buf, _BODY))
     return info if info.domain == domid else None  # up to 4.17 Xen answers with the next domain that exists
 
 
@@ -92,6 +100,8 @@ def find(xen: Hypervisor, domid: int) -> Domain | None:
 
 
 def _identity(xen: Hypervisor, domid: int) -> int:
+    if xen.abi.release < (4, 21):
+        return 0
     try:
         return unique_id(xen, domid)
     except HypercallError:

@@ -7,6 +7,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from xenfs.abi import Abi
+from xenfs.pool import Buffer
+
+
+def packer(abi: Abi, name: str, *members: str) -> struct.Struct:
+    """What packs the first members of a struct, as far as these go, which must be all up to there."""
+    abi.sizeof(name)  # parses its header
+    code, at = "<", 0
+    for member in members:
+        offset, kind, _ = _place(abi, name, member)
+        nbytes = abi.ffi.sizeof(kind)
+        code += f"{offset - at}x" + _code(kind, nbytes)
+        at = offset + nbytes
+    return struct.Struct(code)
+
 
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
@@ -26,9 +40,9 @@ class Rows:
         order = [member for _, _, member in places]
         self._order = None if order == list(members) else [order.index(m) if m in order else -1 for m in members]
 
-    def one(self, data: bytes, at: int = 0) -> tuple[Any, ...]:
-        """The members of the one struct that begins at byte `at`."""
-        row = self._format.unpack_from(data, at)
+    def one(self, buf: Buffer, at: int = 0) -> tuple[Any, ...]:
+        """The members of the one struct that begins at byte `at` of a buffer."""
+        row = buf.unpack(self._format, at)
         return row if self._order is None else tuple(row[i] if i >= 0 else 0 for i in self._order)
 
     def __call__(self, memory: bytes | memoryview, count: int) -> Iterator[tuple[Any, ...]]:

@@ -112,8 +112,9 @@ def getdomaininfo(xen: Machine, memory: memoryview) -> int:
     if domain is None:
         return -ESRCH
     ticks = world.clock.ticks()
-    filler(xen)[0](memory, xen.layouts.offset("xen_domctl", "u"), domain, ticks, world.placement.running(ticks))
-    xen.put(memory, "xen_domctl", domain=domain.domid)
+    filler(xen)[0](memory, xen.domctl_body, domain, ticks, world.placement.running(ticks))
+    if domain.domid != domid:
+        xen.put(memory, "xen_domctl", domain=domain.domid)
     return 0
 
 

@@ -73,8 +73,9 @@ def availheap(xen: Machine, op: memoryview) -> int:
 def physinfo(xen: Machine, op: memoryview) -> int:
     """The host in one struct."""
     world, host = xen.world, xen.world.host
-    packer = xen.layouts.array("xen_sysctl_physinfo", *PHYSICAL)
-    packer.pack_into(
+    if xen.physinfo_packer is None:
+        xen.physinfo_packer = xen.layouts.array("xen_sysctl_physinfo", *PHYSICAL)
+    xen.physinfo_packer.pack_into(
         op, 0, host.threads, host.cores, host.nr_online, host.nr_cpus - 1, host.nr_nodes, MAX_NODES - 1, host.cpu_khz,
         _capabilities(xen), host.total_pages, world.free_pages, world.claimed_pages, host.max_mfn, HW_CAP[xen.x86],
     )  # fmt: skip
