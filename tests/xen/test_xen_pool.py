@@ -278,7 +278,7 @@ def test_real_hypercalls_in_a_fork_storm(backend: Privcmd, pool: Pool, tell: Tel
     calls, faults, stop = [0] * 4, [0] * 4, threading.Event()
 
     def use(number: int) -> None:
-        while not stop.is_set():
+        while not calls[number] or not stop.is_set():
             with pool.take(200) as buf:
                 faults[number] += ask(backend, pool, buf)
                 assert any(buf.memory[:16])
