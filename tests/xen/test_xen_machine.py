@@ -60,8 +60,11 @@ def of_xenfs(mount: Mount) -> dict[str, tuple[str, str]]:
 def test_live_patches_beside_xen_livepatch(mount: Mount, patches: list[str], compared: list[Comparison]) -> None:
     def compare(state: str) -> None:
         mine, theirs = of_xenfs(mount), listed()
-        short = [in_short({name: state for name, (state, _) in each.items()}) for each in (mine, theirs)]
-        compared.append(Comparison("host/livepatch/*/state, metadata", "xen-livepatch list", *short, mine == theirs))
+        states, metadata = (
+            [in_short({name: words[at] for name, words in each.items()}) for each in (mine, theirs)] for at in (0, 1)
+        )
+        compared.append(Comparison("host/livepatch/*/state", "xen-livepatch list", *states, mine == theirs))
+        compared.append(Comparison("host/livepatch/*/metadata", "xen-livepatch list", *metadata, mine == theirs))
         assert mine == theirs
         assert mine[PATCH] == (state, "author=xenfs;number=1")
         assert mine[OTHER][0] == "checked"

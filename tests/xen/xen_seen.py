@@ -25,7 +25,8 @@ def note(how: str, node: str, text: str | bytes = b"") -> None:
 def pattern(node: str) -> str:
     """A path with numbers and names of this machine taken out."""
     node = re.sub(r"^domains/(by-name|by-uuid)/[^/]*", r"domains/\1/*", node)
-    return re.sub(r"(?<=/)\d+(?=/|$)", "*", node.strip("/"))
+    node = re.sub(r"^host/(pci|livepatch)/[^/]+", r"host/\1/*", node.strip("/"))
+    return re.sub(r"(?<=/)\d+(?=/|$)", "*", node)
 
 
 def keep(release: str, arch: str, scheduler: str) -> None:

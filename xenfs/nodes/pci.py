@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 
+from xenfs.abi.numbers import PhysCap
 from xenfs.errors import BadInput, HypercallError, NotThere
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import memory, pci
 from xenfs.hypervisor.calls.pci import Address
+from xenfs.hypervisor.calls.sysctl import physinfo
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import names, show
 from xenfs.nodes.base import Dir, Each, Exchange, File
@@ -45,7 +47,7 @@ def _group(xen: Hypervisor, device: Address) -> str:
 
 
 def _has_iommu(xen: Hypervisor) -> bool:
-    return pci.bears_no_domain(xen) and pci.has_iommu(xen)
+    return bool(physinfo(xen).capabilities & PhysCap.directio)
 
 
 def _groups(xen: Hypervisor) -> None:
@@ -70,12 +72,13 @@ PCI = Dir(
                     ),
                     File(
                         "assigned", "Whether a guest, or Xen itself, has it", read=_assigned, show=show.flag,
-                        call=f"{pci.PCITOPOINFO.name}, {pci.TEST_ASSIGN_DEVICE.name}", tier="B", when=_has_iommu,
+                        call=f"{pci.PCITOPOINFO.name}, {pci.TEST_ASSIGN_DEVICE.name}", tier="B",
+                        when=every(_has_iommu, pci.bears_no_domain),
                         since="4.15",
                     ),
                     File(
                         "iommu_group", "Other devices of this domain that the IOMMU cannot tell from it", read=_group,
-                        call=pci.GET_DEVICE_GROUP.name, tier="C", option="debug", when=answers(_groups),
+                        call=pci.GET_DEVICE_GROUP.name, tier="C", option="debug", when=every(_has_iommu, answers(_groups)),
                     ),
                     File(
                         "reserved_memory", "Ranges that it claims: first frame, number of frames", read=_reserved,
@@ -128,6 +131,6 @@ PASSTHROUGH = Dir(
             call=f"{pci.PCITOPOINFO.name}, {pci.TEST_ASSIGN_DEVICE.name}",
         ),
     ),
-    when=answers(pci.knows_devices),
+    when=every(answers(pci.knows_devices), _has_iommu),
     only=_takes_devices,
 )  # fmt: skip

@@ -96,10 +96,10 @@ def assignable(xen: Hypervisor, device: Address, domid: int = Domid.INVALID) -> 
     return True
 
 
-def has_iommu(xen: Hypervisor, domid: int = Domid.INVALID) -> bool:
-    """Whether devices can be given to this domain, or at all; test_assign_device with a flag that there is not.
+def has_iommu(xen: Hypervisor, domid: int) -> bool:
+    """Whether devices can be given to this domain; test_assign_device with a flag that there is not.
 
-    Xen looks at the flag after it has looked for an IOMMU and before it looks at the device.
+    Xen looks at the flag after it has looked for the domain's IOMMU and before it looks at the device.
     """
     try:
         _test(xen, domid, 0, _NO_SUCH_FLAG)
