@@ -78,7 +78,8 @@ PCI = Dir(
                     ),
                     File(
                         "iommu_group", "Other devices of this domain that the IOMMU cannot tell from it", read=_group,
-                        call=pci.GET_DEVICE_GROUP.name, tier="C", option="debug", when=every(_has_iommu, answers(_groups)),
+                        call=pci.GET_DEVICE_GROUP.name, tier="C", option="debug",
+                        when=every(_has_iommu, answers(_groups)),
                     ),
                     File(
                         "reserved_memory", "Ranges that it claims: first frame, number of frames", read=_reserved,
