@@ -240,6 +240,12 @@ def test_looking_a_name_up_lists_nothing_while_nothing_changes() -> None:
         until(lambda: link(host, "by-name/database") == "../1")  # of equal names the lowest id
         host.world.rename(1, "web-1")
         until(lambda: link(host, "by-name/database") == "../3")
+        other = "01234567-89ab-cdef-0123-456789abcdef"
+        host.names("domains/by-uuid")
+        host.write("domains/3/uuid", other)
+        assert not host.has(f"domains/by-uuid/{uuid}")
+        assert host.has(f"domains/by-uuid/{other}")
+        uuid = other
         host.world.destroy(3)
         host.world.vanish(3)
         assert not host.has("domains/by-name/database"), "even before xenstore tells"

@@ -58,7 +58,8 @@ def opened(mount: Mount, path: str = "domains/events") -> Iterator[int]:
     try:
         yield fd
     finally:
-        os.close(fd)
+        with contextlib.suppress(OSError):  # nobody is there any more who could be told
+            os.close(fd)
 
 
 def quiet(fds: list[int], poll: Any) -> None:
@@ -395,6 +396,21 @@ def test_the_daemon_ends(mounter: Mounter) -> None:
     status, _, err = ended(process)
     assert status == 1
     assert "Traceback" not in err
+    assert mount.process.wait(10) == 0
+
+
+def test_who_sleeps_in_poll_is_woken_when_the_daemon_ends(mounter: Mounter) -> None:
+    mount = mounter()
+    with opened(mount) as fd:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        assert poll.poll(200) == []
+        began = time.monotonic()
+        mount.process.terminate()
+        assert poll.poll(10_000)[0][1] & select.POLLERR
+        assert time.monotonic() - began < 6
+        with pytest.raises(OSError, match=r"not connected|abort"):
+            os.read(fd, 1)
     assert mount.process.wait(10) == 0
 
 

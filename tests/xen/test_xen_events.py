@@ -15,6 +15,8 @@ import pytest
 from xen_guests import Guest, created_by_xl, eventually
 from xen_mount import XENFS, Mount, environment
 
+from xenfs.hypervisor.xenstore.watches import WatchConnection
+
 Doomed = Callable[..., Guest]
 SOON_S, BOOT_S = 60.0, 240.0
 # What lets a kernel without any programs shut down when xl asks it to, and crash when xl presses its SysRq keys.
@@ -174,6 +176,39 @@ def test_a_domain_that_xenstore_never_heard_of(mount: Mount, doomed: Doomed, rea
         heard.expect(guest.domid, *begin)
     mount.write(guest.node("kill"), "1")
     heard.expect(guest.domid, *begin, "dying", "gone")
+
+
+@pytest.mark.parametrize("way", ["/dev/xen/xenbus", "/run/xenstored/socket", "/var/run/xenstored/socket"])
+def test_both_ways_to_watch_xenstore(way: str, peers: None) -> None:
+    if not os.path.exists(way):
+        pytest.skip(f"no {way} here")
+    watches = WatchConnection([way])
+    try:
+        watches.add("/tool/xenfs-test", b"mine")
+        watches.add("@releaseDomain", b"release")
+        paths: list[bytes] = []
+        eventually(lambda: len(_heard(watches, paths)) == 2, SOON_S, "each fires once up front")
+        for value in ("a", "b"):
+            subprocess.run(["xenstore-write", "/tool/xenfs-test/below", value], check=True, timeout=60)
+        subprocess.run(["xenstore-write", "/tool/elsewhere", "c"], check=True, timeout=60)
+        subprocess.run(["xenstore-rm", "/tool/xenfs-test"], check=True, timeout=60)
+        eventually(lambda: len(_heard(watches, paths)) >= 5, SOON_S, "what was written and removed")
+        assert set(paths[2:]) == {b"/tool/xenfs-test/below", b"/tool/xenfs-test"}
+        watches.remove("/tool/xenfs-test", b"mine")
+        time.sleep(1)
+        told = len(_heard(watches, paths))
+        subprocess.run(["xenstore-write", "/tool/xenfs-test", "d"], check=True, timeout=60)
+        time.sleep(1)
+        assert len(_heard(watches, paths)) == told
+    finally:
+        watches.close()
+        for path in ("/tool/xenfs-test", "/tool/elsewhere"):
+            subprocess.run(["xenstore-rm", path], check=False, timeout=60, capture_output=True)
+
+
+def _heard(watches: WatchConnection, paths: list[bytes]) -> list[bytes]:
+    paths += [path for path, _ in watches.events()]
+    return paths
 
 
 def test_nothing_is_asked_while_nobody_waits(mount: Mount) -> None:

@@ -73,7 +73,7 @@ def _use(node: File) -> str:
     if isinstance(node, Exchange):
         return "write the question, then read the answer on the same open file"
     if isinstance(node, Stream):
-        return "it grows: a file that is kept open reads what is new"
+        return "it grows: a file that is kept open reads what is new, and can be waited for (xenfs watch, poll)"
     if node.write is None:
         return "read"
     return "write" if node.read is None else "read and write"

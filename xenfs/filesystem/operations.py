@@ -24,7 +24,7 @@ from xenfs.nodes.refusals import Refusals
 from xenfs.options import Options
 
 _LASTING_S = 300.0  # names that are fixed for the life of the mount
-_PASSING_S = 1.0  # names that come and go with domains, CPUs and pools
+_PASSING_S = 0.5  # names that come and go with domains, CPUs and pools
 
 
 class Operations(pyfuse3.Operations):

@@ -69,7 +69,11 @@ def by_uuid(xen: Hypervisor) -> list[tuple[str, Domain]]:
 
 def find_uuid(xen: Hypervisor, wanted: str) -> Domain | None:
     """The domain behind a UUID."""
-    return _still(xen, "uuid", wanted) or dict(by_uuid(xen)).get(wanted)
+    domain = _still(xen, "uuid", wanted)
+    sight = xen.lives.seen(domain) if domain else None
+    if sight is not None and show.handle(sight.uuid) == wanted:  # xenfs itself can give a domain another
+        return domain
+    return dict(by_uuid(xen)).get(wanted)
 
 
 def _still(xen: Hypervisor, what: str, wanted: str) -> Domain | None:
