@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
@@ -28,6 +29,8 @@ class Options:
     gid: int = 0
     umask: int = 0
     pool_max: int = 64 << 20
+    policy: str = ""
+    record: str = "auto"
 
     def has(self, name: str) -> bool:
         """Whether a flag such as "lifecycle" is set; the empty name always is."""
@@ -40,7 +43,7 @@ class Options:
             value = getattr(self, option.name)
             if value is True:
                 found.append(option.name)
-            elif value is not False:
+            elif value is not False and value != "":
                 shown = f"{value:03o}" if option.name == "umask" else str(value)
                 found.append(f"{option.name}={shown}")
         return found
@@ -53,7 +56,8 @@ _VALUES: dict[str, tuple[Callable[[str], int], int, int]] = {
     "umask": (_octal, 0, 0o777),
     "pool_max": (int, 1 << 20, 1 << 40),
 }
-_FLAGS = frozenset(f.name for f in fields(Options)) - _VALUES.keys()
+_RECORDS = ("auto", "journal", "syslog", "stderr", "off")
+_FLAGS = frozenset(f.name for f in fields(Options)) - _VALUES.keys() - {"policy", "record"}
 # What mount(8) and /etc/fstab add of their own, already true of every xenfs mount or none of our business.
 _IGNORED = frozenset(
     {"rw", "defaults", "nosuid", "nodev", "noexec", "noatime", "auto", "noauto", "nofail", "_netdev", "user", "nouser"}
@@ -61,17 +65,26 @@ _IGNORED = frozenset(
 
 
 def parse(text: str, **defaults: int) -> Options:
-    """Options from the comma-separated form of `-o`; a StartError (EINVAL) names the word that is wrong."""
-    given: dict[str, int | bool] = dict(defaults)
+    """Options from the comma-separated form of `-o`; a StartError (EINVAL) names the word that is wrong.
+
+    A policy is for other users, so it brings `allow_other` with it.
+    """
+    given: dict[str, int | bool | str] = dict(defaults)
     for word in filter(None, text.split(",")):
         name, equals, value = word.partition("=")
         if name in _VALUES and equals:
             given[name] = _number(name, value)
+        elif name in _TEXTS and equals:
+            given[name] = _TEXTS[name](value)
         elif name in _FLAGS and not equals:
             given[name] = True
         elif name not in _IGNORED and not name.startswith("x-"):
-            known = " ".join(sorted(_FLAGS | {f"{name}=" for name in _VALUES}))
+            known = " ".join(sorted(_FLAGS | {f"{name}=" for name in (*_VALUES, *_TEXTS)}))
             raise StartError(f"there is no mount option {word!r}; the options are: {known}", errno.EINVAL)
+    if given.get("policy"):
+        if given.get("umask"):
+            raise StartError("policy= and umask= do not go together: the policy says it all", errno.EINVAL)
+        given["allow_other"] = True
     return Options(**given)  # type: ignore[arg-type]
 
 
@@ -85,6 +98,26 @@ def _number(name: str, value: str) -> int:
         form = "an octal number to 777" if read is _octal else f"a number from {low} to {high}"
         raise StartError(f"mount option {name}= wants {form}, not {value!r}", errno.EINVAL)
     return number
+
+
+def _policy(value: str) -> str:
+    if not value:
+        raise StartError("mount option policy= wants a file (whose path has no comma)", errno.EINVAL)
+    return os.path.abspath(value)
+
+
+def _record(value: str) -> str:
+    kind, colon, path = value.partition(":")
+    if kind == "file" and path:
+        return f"file:{os.path.abspath(path)}"
+    if colon or kind not in _RECORDS:
+        raise StartError(
+            f"mount option record= wants one of {' '.join(_RECORDS)} file:PATH, not {value!r}", errno.EINVAL
+        )
+    return value
+
+
+_TEXTS: dict[str, Callable[[str], str]] = {"policy": _policy, "record": _record}
 
 
 def read_only(given: Options) -> Options:

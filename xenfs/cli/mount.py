@@ -17,16 +17,20 @@ from xenfs import options
 from xenfs.cli.mounts import mounted_at
 from xenfs.errors import StartError
 from xenfs.filesystem.operations import Operations
+from xenfs.filesystem.record import Record
+from xenfs.filesystem.rights import PolicyRights, Rights
 from xenfs.filesystem.serve import serve
+from xenfs.filesystem.sinks import sinks
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import version
 from xenfs.hypervisor.connect import open_hypervisor
-from xenfs.nodes import tree
+from xenfs.nodes import policy, tree
 from xenfs.nodes.refusals import Refusals
 
 _OPTIONS = """mount options, with commas between: ro (nothing can be written), lifecycle (domains can be ended),
 debug (dangerous and debugging nodes), raw (any hypercall), allow_other, uid=, gid=, umask=, unverified (write to a Xen
-that xenfs does not know), pool_check (guard bytes around every hypercall buffer), pool_max=BYTES"""
+that xenfs does not know), pool_check (guard bytes around every hypercall buffer), pool_max=BYTES,
+policy=FILE (what other users may do), record=auto|journal|syslog|stderr|file:PATH|off (where writes are recorded)"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = options.parse(",".join(args.options), uid=os.getuid(), gid=os.getgid())
     mountpoint = _mountpoint(args.mountpoint)
     _fuse_device()
+    rights = _rights(chosen)
     refusals = Refusals()
     xen = open_hypervisor(
         args.hypervisor,
@@ -61,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
     if not xen.verified and not chosen.unverified:
         logging.warning("this Xen is not one that xenfs knows: mounting read-only (-o unverified allows writes)")
         chosen = options.read_only(chosen)
-    ops = Operations(xen, tree.build(xen, chosen, refusals), chosen, refusals)
+    record = _record(chosen)
+    ops = Operations(xen, tree.build(xen, chosen, refusals), chosen, refusals, rights, record)
     _settle()
     try:
         trio.run(serve, ops, mountpoint, lambda: _tell(args.ready_fd, f"mounted on {mountpoint} ({_which(xen)})"))
@@ -70,6 +76,19 @@ def run(args: argparse.Namespace) -> int:
     finally:
         xen.close()
     return 0
+
+
+def _rights(chosen: options.Options) -> Rights:
+    if not chosen.policy:
+        return Rights(chosen)
+    return PolicyRights(chosen, policy.load(chosen.policy, (row.path for row in tree.reference())))
+
+
+def _record(chosen: options.Options) -> Record:
+    try:
+        return Record(sinks(chosen.record))
+    except OSError as problem:
+        raise StartError(f"record={chosen.record} cannot be: {problem.strerror}", problem.errno or errno.EIO) from None
 
 
 def _settle() -> None:

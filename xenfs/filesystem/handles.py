@@ -6,6 +6,7 @@ import errno
 from typing import Any
 
 from xenfs.errors import XenfsError
+from xenfs.filesystem.callers import NOBODY
 from xenfs.filesystem.inodes import Inode
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.base import Exchange, File, Stream
@@ -17,6 +18,7 @@ class Handle:
     def __init__(self, inode: Inode, node: File) -> None:
         self.inode, self.node = inode, node
         self._content: bytes | None = None
+        self.caller = NOBODY  # who opened it: a read or a write does not say whose it is
 
     def slow(self, offset: int) -> bool:
         """True where this read has to ask the hypervisor something that can take seconds."""

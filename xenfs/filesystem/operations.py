@@ -14,10 +14,14 @@ import pyfuse3
 
 from xenfs.errors import NotThere, XenfsError
 from xenfs.filesystem.boundary import answered
+from xenfs.filesystem.callers import Caller, caller
 from xenfs.filesystem.handles import Follower, Handle, open_file
 from xenfs.filesystem.inodes import Inode, Inodes, Listing
 from xenfs.filesystem.lanes import Lanes
+from xenfs.filesystem.record import Record
+from xenfs.filesystem.rights import Rights
 from xenfs.filesystem.waiting import ALWAYS, Bell, Waiting
+from xenfs.filesystem.witness import Witness
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.base import Dir, Ids, Link, Node
 from xenfs.nodes.refusals import Refusals
@@ -31,9 +35,19 @@ class Operations(pyfuse3.Operations):
     """Serves one tree. flush, access and the extended attributes are left out on purpose: the kernel hears
     ENOSYS of each once and never asks again."""
 
-    def __init__(self, xen: Hypervisor, root: Dir, options: Options, refusals: Refusals) -> None:
+    def __init__(
+        self,
+        xen: Hypervisor,
+        root: Dir,
+        options: Options,
+        refusals: Refusals,
+        rights: Rights | None = None,
+        record: Record | None = None,
+    ) -> None:
         super().__init__()
-        self.xen, self.options, self.refusals = xen, options, refusals
+        self.xen, self.options = xen, options
+        self.rights = rights or Rights(options)
+        self.witness = Witness(refusals, record or Record())
         self.inodes = Inodes(root)
         self.lanes = Lanes()
         self.waiting = Waiting(xen)
@@ -71,6 +85,7 @@ class Operations(pyfuse3.Operations):
     async def opendir(self, inode: int, ctx: Any) -> pyfuse3.FileHandleT:
         where = self.inodes[inode]
         directory = _directory(where)
+        self.rights.list(caller(ctx), where)
         listing = await self.lanes.run(directory.slow, self._listing, where, directory)
         number = next(self._numbers)
         self._listings[number] = listing
@@ -94,12 +109,13 @@ class Operations(pyfuse3.Operations):
     async def readdir(self, fh: int, start_id: int, token: Any) -> None:
         entries = self._listings[fh].entries
         attributes, hold, reply = self._attributes, self.inodes.hold, pyfuse3.readdir_reply
+        alike = not self.rights.by_path
         entry: pyfuse3.EntryAttributes | None = None
         shape: Node | None = None
         for position in range(start_id, len(entries)):
             name, inode = entries[position]
             if entry is None or inode.node is not shape:
-                entry, shape = attributes(inode), inode.node
+                entry, shape = attributes(inode), inode.node if alike else None
             else:
                 # Equal but for the number; to make each anew is half of the cost of a listing.
                 entry.st_ino = inode.number
@@ -118,7 +134,10 @@ class Operations(pyfuse3.Operations):
         if make is None:
             raise XenfsError(f"nothing can be made in {parent.path or '/'}", errno.EPERM)
         text = os.fsdecode(name)
-        await self._act(f"{parent.path}/{text}", parent.node, parent.ids, lambda: make(self.xen, *parent.ids, text))
+        await self._act(
+            "mkdir", caller(ctx, named=True), _below(parent, text), parent.node, parent.ids,
+            lambda: make(self.xen, *parent.ids, text),
+        )  # fmt: skip
         return await self.lookup(parent_inode, name, ctx)
 
     @answered
@@ -128,17 +147,20 @@ class Operations(pyfuse3.Operations):
         node, ids = self._child(parent, _directory(parent), text)
         remove = node.remove if isinstance(node, Dir) else None
         if remove is None:
-            raise XenfsError(f"{parent.path}/{text} cannot be removed", errno.EPERM)
-        await self._act(f"{parent.path}/{text}", node, ids, lambda: remove(self.xen, *ids))
+            raise XenfsError(f"{_below(parent, text)} cannot be removed", errno.EPERM)
+        await self._act(
+            "rmdir", caller(ctx, named=True), _below(parent, text), node, ids, lambda: remove(self.xen, *ids)
+        )
         # A dying domain is there still.
         self.inodes.part(parent, text)
 
-    async def _act(self, path: str, node: Node, ids: Ids, work: Callable[[], Any]) -> None:
+    async def _act(self, what: str, asking: Caller, path: str, node: Node, ids: Ids, work: Callable[[], Any]) -> None:
         def checked() -> None:
             node.check(self.xen, ids)
             work()
 
-        with self.refusals.noting(path, b""):
+        with self.witness.seeing(what, asking, path, node):
+            self.rights.change(asking, path, node)
             await self.lanes.run(True, checked)
 
     # Attributes
@@ -153,7 +175,7 @@ class Operations(pyfuse3.Operations):
         options = self.options
         entry = pyfuse3.EntryAttributes()
         entry.st_ino = inode.number
-        entry.st_mode = inode.node.mode & ~options.umask
+        entry.st_mode = self.rights.mode(inode)
         entry.st_nlink = 2 if isinstance(inode.node, Dir) else 1
         entry.st_uid, entry.st_gid = options.uid, options.gid
         entry.st_size = 0
@@ -175,6 +197,7 @@ class Operations(pyfuse3.Operations):
         where = self.inodes[inode]
         if not isinstance(where.node, Link):
             raise XenfsError(f"{where.path} is not a link", errno.EINVAL)
+        self.rights.follow(caller(ctx), where)
         return os.fsencode(where.node.target(self.xen, *where.ids))
 
     @answered
@@ -191,8 +214,12 @@ class Operations(pyfuse3.Operations):
     async def open(self, inode: int, flags: int, ctx: Any) -> pyfuse3.FileInfo:
         where = self.inodes[inode]
         handle = open_file(where)
-        if flags & os.O_ACCMODE != os.O_RDONLY and not stat.S_IMODE(where.node.mode) & 0o222:
+        writing = flags & os.O_ACCMODE != os.O_RDONLY
+        if writing and not stat.S_IMODE(where.node.mode) & 0o222:
             raise XenfsError(f"{where.path} cannot be written", errno.EACCES)
+        handle.caller = caller(ctx, named=writing)
+        with self.witness.letting("open", handle.caller, where.path, worth_a_word=writing):
+            self.rights.open(handle.caller, where, flags)
         if isinstance(handle, Follower):
             handle.begin(self.xen)
             self.waiting.opened(handle)
@@ -210,7 +237,7 @@ class Operations(pyfuse3.Operations):
     @answered
     async def write(self, fh: int, off: int, buf: bytes) -> int:
         handle = self.handles[fh]
-        with self.refusals.noting(handle.inode.path, buf):
+        with self.witness.seeing("write", handle.caller, handle.inode.path, handle.node, buf):
             await self.lanes.run(handle.node.slow_write, handle.write, self.xen, bytes(buf))
         return len(buf)
 
@@ -255,6 +282,10 @@ class Operations(pyfuse3.Operations):
     @answered
     async def rename(self, *args: Any) -> None:
         raise XenfsError("nothing can be renamed here", errno.EPERM)
+
+
+def _below(parent: Inode, name: str) -> str:
+    return f"{parent.path}/{name}" if parent.path else name
 
 
 def _directory(inode: Inode) -> Dir:

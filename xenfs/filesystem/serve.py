@@ -31,7 +31,9 @@ async def serve(ops: Operations, mountpoint: str, ready: Callable[[], None], gra
     """
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as serving:
-            await nursery.start(_stop_on_signal, serving, grace_s)  # listens before the mount appears
+            last_words = ops.witness.last_words
+            await nursery.start(_stop_on_signal, serving, grace_s, last_words)  # listens before the mount appears
+            nursery.start_soon(ops.witness.record.tend)
             await nursery.start(ops.waiting.run)
             pyfuse3.init(ops, mountpoint, fuse_options(ops.options.allow_other, ops.options.ro))
             try:
@@ -39,12 +41,16 @@ async def serve(ops: Operations, mountpoint: str, ready: Callable[[], None], gra
                     inner.start_soon(pyfuse3.main)
                     ready()
             finally:
+                last_words()
                 pyfuse3.close()
         nursery.cancel_scope.cancel()
 
 
 async def _stop_on_signal(
-    serving: trio.CancelScope, grace_s: float, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    serving: trio.CancelScope,
+    grace_s: float,
+    last_words: Callable[[], None],
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     with trio.open_signal_receiver(*_SIGNALS) as signals:
         task_status.started()
@@ -55,15 +61,16 @@ async def _stop_on_signal(
         with trio.move_on_after(grace_s):
             async for _ in signals:
                 break
-        _leave(serving)
+        _leave(serving, last_words)
 
 
-def _leave(serving: trio.CancelScope) -> None:
+def _leave(serving: trio.CancelScope, last_words: Callable[[], None]) -> None:
     """End without the calls that still run: a hypercall cannot be cut short, and nobody may wait for one.
 
     The mount goes first. The pool goes with the process, which the kernel ends when the last ioctl returns.
     """
     log.warning("calls still run after the grace period: leaving without their answers")
+    last_words()
     serving.cancel()
     pyfuse3.close()
     logging.shutdown()

@@ -6,6 +6,7 @@ import errno
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import count
 from time import perf_counter_ns, time_ns
@@ -15,6 +16,27 @@ from xenfs.hypervisor.operation import Operation
 
 _NOT_THERE = frozenset({errno.ENOSYS, errno.EOPNOTSUPP})
 _LOG_LENGTH = 1024
+
+_MOST_WATCHED = 16
+
+
+class Watch:
+    """The calls of one context, in the order they ended: how many, and the first of them as (operation's name, domid or
+    None, Xen's result)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[tuple[str, int | None, int]] = []
+
+    def add(self, name: str, domid: int | None, result: int) -> None:
+        """One call has ended."""
+        self.count += 1
+        if len(self.first) < _MOST_WATCHED:
+            self.first.append((name, domid, result))
+
+
+watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+"""Set where somebody wants to know which calls a piece of work makes, in whatever thread it is done."""
 
 
 @dataclass(slots=True)
@@ -65,6 +87,9 @@ class Ledger:
                     self._missing[op.name] = -result
             self.last += 1
             self._log.append((self.last, number, op, domid, result, started, took))
+        watching = watch.get()
+        if watching is not None:
+            watching.add(op.name, domid, result)
         if self.ended is not None:
             self.ended()
 

@@ -10,10 +10,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from xenfs.errors import BadInput, XenfsError, errno_name
+<<<<<<< HEAD
 from xenfs.pool import Violation
+=======
+from xenfs.nodes.harmless import harmless
+>>>>>>> aa6b8d9 (Let a policy file say who besides root may do what, and record every write with who made it and what came of it)
 
 _KEPT = 64
 _LONGEST_LINE = 200
+_LONGEST_REASON = 600
 
 
 class Refusals:
@@ -24,20 +29,22 @@ class Refusals:
         self._entries: deque[str] = deque(maxlen=_KEPT)
 
     @contextmanager
-    def noting(self, path: str, data: bytes) -> Iterator[None]:
+    def noting(self, path: str, data: bytes, *, hidden: bool = False) -> Iterator[None]:
         """Note what goes wrong inside, and let it go on to the writer."""
         try:
             yield
         except (XenfsError, OSError) as problem:
-            self.add(path, bytes(data), problem)
+            self.add(path, bytes(data), problem, hidden=hidden)
             raise
 
-    def add(self, path: str, data: bytes, problem: XenfsError | OSError) -> None:
-        """Remember one refusal."""
+    def add(self, path: str, data: bytes, problem: XenfsError | OSError, *, hidden: bool = False) -> None:
+        """Remember one refusal; what was written only where it is not `hidden`, as a guest's inside is."""
         when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         why = problem.why if isinstance(problem, BadInput) else str(problem)
-        lines = [f"{when} {path}: {errno_name(problem.errno or 0)}: {why}"]
-        if data:
+        lines = [_cut(f"{when} {harmless(path)}: {errno_name(problem.errno or 0)}: {harmless(why)}", _LONGEST_REASON)]
+        if data and hidden:
+            lines.append(f"  ({len(data)} bytes that are not shown)")
+        elif data:
             shown, caret = _caret(data, problem)
             lines.append(f"  {shown}")
             if caret is not None:
@@ -68,12 +75,10 @@ def _caret(data: bytes, problem: XenfsError | OSError) -> tuple[str, int | None]
         at = problem.at
         if problem.word and (found := given.find(problem.word)) >= 0:
             at = found
-    before = _harmless(given[: at or 0])
-    shown = before + _harmless(given[at or 0 :])
-    if len(shown) > _LONGEST_LINE:
-        shown = f"{shown[:_LONGEST_LINE]}…"
+    before = harmless(given[: at or 0])
+    shown = _cut(before + harmless(given[at or 0 :]), _LONGEST_LINE)
     return shown, None if at is None or len(before) >= _LONGEST_LINE else len(before)
 
 
-def _harmless(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"

@@ -1,0 +1,326 @@
+"""The record of what was done: every part of it, no line that could be forged, and no count that gets lost."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xenfs.filesystem import sinks
+from xenfs.filesystem.callers import Caller
+from xenfs.filesystem.record import UNKNOWN, Act, Record
+from xenfs.filesystem.sinks import Fields, File, Journal, Sink, Stderr, Syslog
+from xenfs.hypervisor.ledger import Watch
+
+ROOT = Caller(0, 0, 42, "bash")
+
+
+class Kept(Sink):
+    """Keeps what it is given; fails with `fails` while that is set."""
+
+    name = "kept"
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, int, dict[str, str]]] = []
+        self.fails = 0
+
+    def send(self, message: str, priority: int, fields: Fields) -> None:
+        if self.fails:
+            raise OSError(self.fails, os.strerror(self.fails))
+        self.records.append((message, priority, dict(fields)))
+
+
+class Hand:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def watched(*calls: tuple[str, int | None, int]) -> Watch:
+    found = Watch()
+    for call in calls:
+        found.add(*call)
+    return found
+
+
+def test_every_part_of_a_write() -> None:
+    kept = Kept()
+    calls = watched(("domctl getdomaininfo", 3, 0), ("domctl pausedomain", 3, -3))
+    Record([kept]).add(Act("write", ROOT, "domains/3/freeze", b"1\n", 3, 1_234_567, calls))
+    [(line, priority, fields)] = kept.records
+    assert line == (
+        'write path="domains/3/freeze" value="1" calls="domctl:getdomaininfo(3)=0 domctl:pausedomain(3)=ESRCH" '
+        'result=ESRCH usec=1234 uid=0 gid=0 pid=42 command="bash"'
+    )
+    assert priority == 5
+    assert fields["XENFS_VALUE"] == "1"
+    assert fields["XENFS_RESULT"] == "ESRCH"
+    assert fields["OBJECT_PID"] == "42"
+    assert len(fields["MESSAGE_ID"]) == 32
+    assert all(name.isupper() for name in fields)
+
+
+def test_long_binary_and_private_values() -> None:
+    def parts(data: bytes, **more: bool) -> dict[str, str]:
+        return Act("write", ROOT, "x", data, **more).parts()  # type: ignore[arg-type]
+
+    long = parts(b"x" * 300)
+    assert long["bytes"] == "300"
+    assert len(long["sha256"]) == 64
+    assert "value" not in long
+    assert "sha256" in parts(b"\x01\x02", binary=True)
+    assert "sha256" in parts(b"\n" * 200), "short, but not when it is made harmless"
+    assert parts(b"rip 0x1234", private=True) | {"bytes": ""} == parts(b"anything x", private=True) | {"bytes": ""}
+    assert parts(b"caf\xc3\xa9")["value"] == "café"
+
+
+def test_results_and_many_calls() -> None:
+    kept = Kept()
+    record = Record([kept])
+    record.add(Act("rmdir", ROOT, "domains/3", calls=watched(*[("domctl destroydomain", 3, 0)] * 100)))
+    record.add(Act("write", ROOT, "x", code=UNKNOWN))
+    assert "and 84 more" in kept.records[0][0]
+    assert "value" not in kept.records[0][0], "a directory is removed, nothing is written"
+    assert kept.records[0][1] == 6
+    assert "result=unknown" in kept.records[1][0]
+
+
+NASTY = st.text(st.characters() | st.sampled_from('\n\r\x1b\x00"\\\u202e\u2028 =')).map(
+    lambda text: text.encode("utf-8", "surrogatepass")
+) | st.binary(max_size=300)
+
+
+@given(NASTY, NASTY, NASTY)
+def test_no_line_can_be_forged(data: bytes, name: bytes, command: bytes) -> None:
+    kept = Kept()
+    caller = Caller(0, 0, 42, os.fsdecode(command))
+    Record([kept]).add(Act("write", caller, f"domains/{os.fsdecode(name)}", data))
+    [(line, _, fields)] = kept.records
+    assert line.isprintable()
+    assert all(value.isprintable() for value in fields.values())
+    # Outside of quotes nothing is the user's: what is left without what is quoted names each part once.
+    plain, inside, skip = "", False, False
+    for char in line:
+        if skip:
+            skip = False
+        elif inside and char == "\\":
+            skip = True
+        elif char == '"':
+            inside = not inside
+        elif not inside:
+            plain += char
+    assert not inside
+    names = [word.split("=")[0] for word in plain.split()]
+    assert len(names) == len(set(names))
+    assert names[-4:] == ["uid", "gid", "pid", "command"]
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_different_values_are_shown_differently(one: bytes, two: bytes) -> None:
+    def value(data: bytes) -> dict[str, str]:
+        return Act("write", ROOT, "x", data).value()
+
+    if one.removesuffix(b"\n") != two.removesuffix(b"\n"):
+        assert value(one) != value(two)
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.booleans(), st.floats(0, 0.2)), max_size=800), st.integers(0, 5))
+def test_no_count_gets_lost(acts: list[tuple[int, bool, float]], failing: int) -> None:
+    kept, hand = Kept(), Hand()
+    record = Record([kept], hand)
+    for number, (uid, refused, wait) in enumerate(acts):
+        hand.now += wait / 10
+        kept.fails = 28 if failing and number % (failing + 1) == 0 else 0
+        record.add(Act("write", Caller(uid, 1, 2), "x", code=13 if refused else 0))
+        if number % 50 == 0:
+            record.flush()
+    kept.fails = 0
+    record.close()
+    written = Counter[str]()
+    for _, _, fields in kept.records:
+        written[fields["XENFS_OPERATION"]] += int(fields.get("XENFS_LEFT_OUT", 1))
+    assert written.total() == len(acts)
+
+
+def test_noise_hides_nobody_else() -> None:
+    kept, hand = Kept(), Hand()
+    record = Record([kept], hand)
+    for _ in range(5000):
+        record.add(Act("open", Caller(1000, 1000, 7), "x", code=13))
+    assert len(kept.records) == 200
+    record.add(Act("write", Caller(1000, 1000, 7), "domains/3/freeze"))
+    record.add(Act("write", ROOT, "domains/3/kill"))
+    assert ["path" in each[0] for each in kept.records[200:]] == [True, True]
+    record.flush()
+    assert kept.records[-1][0] == 'summary left_out=4800 seconds=0.0 of="uid=1000 open EACCES 4800"'
+    hand.now += 1
+    record.add(Act("open", Caller(1000, 1000, 7), "x", code=13))
+    assert "summary" not in kept.records[-1][0], "after a second, there is room again"
+
+
+def test_many_users_share() -> None:
+    kept = Kept()
+    record = Record([kept], Hand())
+    for uid in range(3000):
+        record.add(Act("open", Caller(uid, 1, 1), "x", code=13))
+    assert len(kept.records) < 1000
+    record.close()
+    assert "left_out=" in kept.records[-1][0]
+
+
+def test_the_summary_comes_by_itself() -> None:
+    kept = Kept()
+
+    async def run() -> None:
+        record = Record([kept])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(record.tend)
+            for _ in range(300):
+                record.add(Act("write", ROOT, "x"))
+            await trio.sleep(5.5)
+            nursery.cancel_scope.cancel()
+
+    trio.run(run, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert "left_out=100" in kept.records[-1][0]
+
+
+def listener(path: Path) -> socket.socket:
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    found.bind(str(path))
+    found.settimeout(5)
+    return found
+
+
+def parsed(datagram: bytes) -> dict[str, bytes]:
+    """What a journal makes of a datagram."""
+    found: dict[str, bytes] = {}
+    while datagram:
+        line, datagram = datagram.split(b"\n", 1)
+        name, equals, value = line.partition(b"=")
+        if not equals:
+            (size,) = struct.unpack_from("<Q", datagram)
+            value, datagram = datagram[8 : 8 + size], datagram[8 + size :].removeprefix(b"\n")
+        assert name.decode() not in found
+        found[name.decode()] = value
+    return found
+
+
+def test_the_journals_own_protocol(tmp_path: Path) -> None:
+    with listener(tmp_path / "socket") as heard:
+        journal = Journal(str(tmp_path / "socket"))
+        journal.send("a message", 6, {"XENFS_PATH": "x", "XENFS_ODD": "two\nlines\nPRIORITY=0\n"})
+        assert parsed(heard.recv(65536)) == {
+            "MESSAGE": b"a message",
+            "PRIORITY": b"6",
+            "SYSLOG_IDENTIFIER": b"xenfs",
+            "XENFS_PATH": b"x",
+            "XENFS_ODD": b"two\nlines\nPRIORITY=0\n",
+        }
+        journal.close()
+
+
+def test_syslog(tmp_path: Path) -> None:
+    with listener(tmp_path / "socket") as heard:
+        syslog = Syslog(str(tmp_path / "socket"))
+        syslog.send("a message", 5, {"XENFS_PATH": "x"})
+        assert heard.recv(65536) == f"<85>xenfs[{os.getpid()}]: a message".encode()
+        syslog.close()
+
+
+def send_often(place: Sink) -> None:
+    for _ in range(100_000):
+        place.send("m" * 3800, 6, {})
+
+
+def test_nobody_listens_or_nobody_reads(tmp_path: Path) -> None:
+    """Neither a socket that is full nor one that is gone makes anybody wait."""
+    journal = Journal(str(tmp_path / "socket"))
+    with pytest.raises(FileNotFoundError):
+        journal.send("m", 6, {})
+    with pytest.raises(FileNotFoundError):
+        journal.look()
+    with listener(tmp_path / "socket") as heard:
+        with pytest.raises(BlockingIOError):
+            send_often(journal)
+        heard.recv(65536)
+        journal.send("m", 6, {})
+    with pytest.raises(ConnectionRefusedError):
+        journal.send("m", 6, {})
+    os.unlink(tmp_path / "socket")
+    with listener(tmp_path / "socket") as again:
+        journal.send("back", 6, {})
+        assert b"MESSAGE=back" in again.recv(65536)
+    journal.close()
+
+
+def test_files(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    place = File(str(path))
+    place.send("one", 6, {})
+    place.send("two", 6, {})
+    place.close()
+    assert [line.split(" ", 1)[1] for line in path.read_text().splitlines()] == ["one", "two"]
+    assert path.stat().st_mode & 0o777 == 0o600
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(OSError, match="Too many levels"):
+        File(str(tmp_path / "link"))
+
+
+def test_a_full_disk_costs_records_and_is_said_afterwards(tmp_path: Path) -> None:
+    kept = Kept()
+    full = File("/dev/full")
+    record = Record([full])
+    record.add(Act("write", ROOT, "x"))
+    record.flush()
+    record._places = (kept,)
+    record.flush()
+    assert kept.records[-1][0].startswith("summary left_out=1 ")
+    full.close()
+
+
+def test_stderr_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, writes = os.pipe()
+    with open(writes, "w") as ours:
+        monkeypatch.setattr("sys.stderr", ours)
+        with pytest.raises(BlockingIOError):
+            send_often(Stderr())
+        assert os.read(reads, 8) == b"xenfs: m"
+    os.close(reads)
+
+
+def names_of(option: str) -> list[str]:
+    found = sinks.sinks(option)
+    for place in found:
+        place.close()
+    return [place.name for place in found]
+
+
+def test_places_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert names_of("auto") == ["journal", "syslog", "stderr"]
+    assert names_of("off") == []
+    assert names_of(f"file:{tmp_path}/x") == ["file"]
+    with listener(tmp_path / "socket"):
+        monkeypatch.setattr(sinks.Syslog.__init__, "__defaults__", (str(tmp_path / "socket"),))
+        assert names_of("syslog") == ["syslog"]
+    monkeypatch.setattr(sinks.Journal.__init__, "__defaults__", (str(tmp_path / "none"),))
+    with pytest.raises(FileNotFoundError):
+        names_of("journal")
+
+
+def test_the_next_place_where_one_fails() -> None:
+    one, two = Kept(), Kept()
+    record = Record([one, two])
+    one.fails = 2
+    record.add(Act("write", ROOT, "x"))
+    one.fails = 0
+    record.add(Act("write", ROOT, "y"))
+    assert (len(one.records), len(two.records)) == (1, 1)

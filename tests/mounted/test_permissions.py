@@ -1,0 +1,200 @@
+"""Other users in a mounted tree: what the policy lets them do, as the kernel and xenfs together decide it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from mounting import REPOSITORY, Mount
+
+EXAMPLE = REPOSITORY / "contrib" / "policy.example.toml"
+ADM, OPERATOR = 4, 37  # Debian's numbers, the same everywhere
+MONITOR, OPS, STRANGER = 60001, 60002, 60003
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be others")
+
+
+def open_up(where: Path) -> None:
+    """Let others pass to a directory of pytest's."""
+    for folder in (where, *where.parents):
+        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
+    """A mount with everything in it, under the shipped example policy."""
+    folder = tmp_path_factory.mktemp("guarded")
+    open_up(folder)
+    policy = folder / "policy.toml"
+    policy.write_text(EXAMPLE.read_text())
+    policy.chmod(0o600)
+    where = folder / "xenfs"
+    where.mkdir()
+    options = f"lifecycle,debug,raw,policy={policy},record=file:{folder}/record"
+    mount = Mount(where, "--hypervisor", "simulator", "-o", options)
+    try:
+        yield mount
+        mount.stop()
+        assert "Traceback" not in mount.errors()
+    finally:
+        mount.force()
+
+
+def as_user(
+    mount: Mount, uid: int, command: str, *, gid: int | None = None, groups: Sequence[int] = ()
+) -> tuple[int, str, str]:
+    """(status, stdout, stderr) of a shell command of another user in the mount."""
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=mount.where, user=uid, group=gid or uid, extra_groups=groups,
+        capture_output=True, text=True, timeout=60, check=False, env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def modes(mount: Mount) -> dict[str, tuple[str, bool]]:
+    """(tier, whether it is shown only to root) by the pattern of each path, as xenfs/nodes has it."""
+    rows = (line.split(" ", 3) for line in mount.read("xenfs/nodes").splitlines())
+    return {path: (tier, not int(mode, 8) & 0o004) for path, mode, tier, _ in rows}
+
+
+PRINT_READABLE = 'find . -type f | while read -r f; do cat "$f" >/dev/null 2>&1 && printf "%s\\n" "${f#./}"; done; true'
+
+
+def pattern(path: str, known: Sequence[str]) -> str:
+    """The pattern in the reference that stands for a path."""
+    names = path.split("/")
+    if names[0] == "hypfs":
+        return "hypfs/<name>"
+    fitting = [
+        one for one in known
+        if len(one.split("/")) == len(names)
+        and all("<" in ours or ours == theirs for ours, theirs in zip(one.split("/"), names, strict=True))
+    ]  # fmt: skip
+    return min(fitting, key=lambda one: one.count("<"))
+
+
+def test_a_monitoring_user_reads_tier_a_and_nothing_else(guarded: Mount) -> None:
+    """Every file that there is, each opened by that user for real."""
+    known = modes(guarded)
+    everything = guarded.out("find . -type f").split()
+    wanted = set()
+    for path in (each.removeprefix("./") for each in everything):
+        tier, private = known[pattern(path, list(known))]
+        if tier == "A" and not private and path not in ("xenfs/error_log", "xenfs/calls/log"):
+            wanted.add(path)
+    status, out, err = as_user(guarded, MONITOR, PRINT_READABLE, groups=[ADM])
+    assert status == 0, err
+    assert len(wanted) > 300
+    assert set(out.splitlines()) == wanted
+
+
+def test_a_monitoring_user_writes_nothing(guarded: Mount) -> None:
+    write_all = 'find . -type f | while read -r f; do (: >>"$f") 2>/dev/null && printf "%s\\n" "$f"; done; true'
+    assert as_user(guarded, MONITOR, write_all, groups=[ADM])[:2] == (0, "")
+    assert as_user(guarded, MONITOR, "rmdir domains/3", groups=[ADM])[0] == 1
+    assert (guarded.where / "domains/3").is_dir()
+
+
+@pytest.mark.parametrize(("gid", "groups"), [(60001, [ADM]), (ADM, []), (60001, [100, 5, ADM, 9])])
+def test_by_any_of_the_groups(guarded: Mount, gid: int, groups: list[int]) -> None:
+    assert as_user(guarded, MONITOR, "cat domains/1/name", gid=gid, groups=groups)[:2] == (0, "web-1\n")
+
+
+def test_a_stranger_gets_nothing(guarded: Mount) -> None:
+    assert as_user(guarded, STRANGER, PRINT_READABLE.replace("find .", "find . 2>/dev/null"))[1] == ""
+    for command in ("ls", "ls domains", "cat version/full", "readlink domains/self", "ls domains/by-name"):
+        status, out, _ = as_user(guarded, STRANGER, command)
+        assert (status != 0, out) == (True, ""), command
+    assert "Permission denied" in as_user(guarded, STRANGER, "cat version/full")[2]
+
+
+def test_operators(guarded: Mount) -> None:
+    def operator(command: str) -> tuple[int, str, str]:
+        return as_user(guarded, OPS, command, groups=[OPERATOR])
+
+    assert operator("echo 1 > domains/2/freeze; cat domains/2/freeze; echo 0 > domains/2/freeze")[1] == "1\n"
+    assert operator("echo 300 > domains/2/sched/weight && cat domains/2/sched/weight")[1] == "300\n"
+    assert operator("echo 256 > domains/2/sched/weight")[0] == 0
+    for path in ("domains/0/freeze", "domains/0/sched/weight", "domains/2/memory/max", "domains/2/kill"):
+        status, _, err = operator(f"echo 1 > {path}")
+        assert status != 0, path
+        assert "Permission denied" in err
+    assert operator("cat domains/2/memory/max")[0] == 0
+    assert operator("cat host/info")[0] != 0
+    assert operator("cat domains/2/vcpus/0/regs")[0] != 0, "a guest's inside is not granted along"
+    assert operator("cd domains && ls | head -3")[0] == 0
+
+
+def test_denied_to_everybody_is_denied_to_all_but_root(guarded: Mount) -> None:
+    for uid, group in ((MONITOR, ADM), (OPS, OPERATOR)):
+        assert as_user(guarded, uid, "cat xenfs/error_log", groups=[group])[0] != 0
+    guarded.read("xenfs/error_log")
+
+
+def test_what_was_opened_stays_open_and_is_the_openers(guarded: Mount) -> None:
+    """Rights are decided at open: a descriptor that is handed on works, and its writes are the opener's."""
+    fd = os.open(guarded.where / "domains/3/sched/weight", os.O_RDWR)
+    try:
+        done = subprocess.run(
+            ["bash", "-c", f"echo 257 >&{fd}"], user=STRANGER, group=STRANGER, pass_fds=(fd,), timeout=10, check=False
+        )
+        assert done.returncode == 0
+    finally:
+        os.close(fd)
+    line = (guarded.where.parent / "record").read_text().splitlines()[-1]
+    assert 'write path="domains/3/sched/weight" value="257"' in line
+    assert " uid=0 " in line
+    guarded.write("domains/3/sched/weight", "256")
+
+
+def test_the_record_says_who(guarded: Mount) -> None:
+    done = as_user(guarded, OPS, "echo $$; echo 1 > domains/2/freeze; echo 0 > domains/2/freeze", groups=[OPERATOR])
+    pid = done[1].strip()
+    as_user(guarded, OPS, "echo x > domains/2/freeze", groups=[OPERATOR])
+    as_user(guarded, MONITOR, "echo 1 > domains/2/freeze", groups=[ADM])
+    lines = (guarded.where.parent / "record").read_text().splitlines()[-4:]
+    assert all(f" uid={OPS} gid={OPS} " in line and 'command="bash"' in line for line in lines[:3])
+    assert f" pid={pid} " in lines[0]
+    assert 'write path="domains/2/freeze" value="1" calls="domctl:getdomaininfo(2)=' in lines[0]
+    assert "domctl:pausedomain(2)=0" in lines[0]
+    assert " result=0 " in lines[0]
+    assert "domctl:unpausedomain(2)=0" in lines[1]
+    assert 'value="x" calls="" result=EINVAL ' in lines[2]
+    assert lines[3].split(" ", 1)[1].startswith('open path="domains/2/freeze" calls="" result=EACCES ')
+    assert f" uid={MONITOR} " in lines[3]
+
+
+def test_why_is_in_the_error_log(guarded: Mount) -> None:
+    guarded.write("xenfs/error_log", "\n")
+    as_user(guarded, MONITOR, "echo 1 > domains/2/freeze", groups=[ADM])
+    said = guarded.read("xenfs/error_log")
+    assert f"domains/2/freeze: EACCES: the policy does not let user {MONITOR} write this" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[[rule]]\nuser = "nobody"\npaths = ["**"]\nright = "read"\n', [":4:1: ", "'right'"]),
+        ('[[rule]]\nuser = "nobody"\npaths = ["domain/**"]\nrights = "read"\n', [":3:10: ", "'domain/**'"]),
+        ("[[rule]\n", [":1:"]),
+    ],
+)
+def test_a_policy_that_is_wrong_mounts_nothing(tmp_path: Path, text: str, words: list[str]) -> None:
+    policy = tmp_path / "p.toml"
+    policy.write_text(text)
+    policy.chmod(0o600)
+    where = tmp_path / "x"
+    where.mkdir()
+    mount = Mount(where, "--hypervisor", "simulator", "-o", f"policy={policy}", ready=False)
+    try:
+        assert mount.process.wait(20) == 1
+        said = mount.errors()
+        assert said.count("\n") == 1
+        assert all(word in said for word in words), said
+        assert not mount.mounted
+    finally:
+        mount.force()

@@ -1,0 +1,62 @@
+"""Who asks: what the kernel says of a request, and what /proc adds to it while the request is open.
+
+The kernel names user, group and thread of a request. The other groups are in the thread's /proc/<pid>/status: it waits
+in the kernel for our answer and cannot change them meanwhile. Where it is not to be seen (another PID namespace, a
+hidden /proc), or is not the one who asked (a number used again, a server that acts for somebody), they are not known.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from xenfs.nodes.policy import Who
+
+_PROC = Path("/proc")
+
+
+class Caller(NamedTuple):
+    """The one who opened a file, made or removed something. `command` is what the process calls itself."""
+
+    uid: int
+    gid: int
+    pid: int
+    command: str = ""
+
+
+NOBODY = Caller(2**32 - 1, 2**32 - 1, 0)
+"""Stands for whoever is not known yet."""
+
+
+def caller(ctx: Any, *, named: bool = False, proc: Path = _PROC) -> Caller:
+    """The caller of a request, with the command where `named`."""
+    return Caller(ctx.uid, ctx.gid, ctx.pid, _command(ctx.pid, proc) if named else "")
+
+
+def who(asking: Caller, *, groups: bool, proc: Path = _PROC) -> Who:
+    """The same for the policy, with all groups where `groups` says that they matter."""
+    own = frozenset((asking.gid,))
+    if not groups:
+        return Who(asking.uid, own)
+    found = _groups(asking, proc)
+    return Who(asking.uid, own, certain=False) if found is None else Who(asking.uid, own | found)
+
+
+def _command(pid: int, proc: Path) -> str:
+    try:
+        return (proc / str(pid) / "comm").read_bytes().removesuffix(b"\n").decode("utf-8", "surrogateescape")
+    except OSError:
+        return ""
+
+
+def _groups(asking: Caller, proc: Path) -> frozenset[int] | None:
+    """The supplementary groups, None where it is not certain that they are the caller's."""
+    if asking.pid <= 0:
+        return None
+    try:
+        status = (proc / str(asking.pid) / "status").read_bytes()
+        lines = dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
+        acting = tuple(int(lines[key].split()[3]) for key in (b"Uid", b"Gid"))
+        return frozenset(map(int, lines[b"Groups"].split())) if acting == (asking.uid, asking.gid) else None
+    except (OSError, KeyError, ValueError, IndexError):
+        return None

@@ -1,0 +1,186 @@
+"""The record: who wrote what where, which hypercalls that made, and what came of it. For writes it is always kept.
+
+Much at once is cut down, for each user and for refusals apart: noise hides nothing but the noise of the same user. What
+is left out is counted, and the counts are in the record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+import trio
+
+from xenfs.errors import errno_name
+from xenfs.filesystem.callers import Caller
+from xenfs.filesystem.sinks import Sink
+from xenfs.hypervisor.ledger import Watch
+from xenfs.nodes.harmless import harmless
+
+log = logging.getLogger(__name__)
+
+_BURST, _EACH_S = 200.0, 20.0  # records at once, and for each second
+_MOST_BUCKETS = 512  # users times two; beyond, they share
+_SUMMARY_S = 5.0
+_LONGEST_VALUE = 256
+_MOST_ROWS = 16
+_LONGEST_LINE = 3800  # with all that is around it, below what a pipe takes at once
+_NOTICE, _INFO = 5, 6
+_WRITE_ID, _SUMMARY_ID = "6f1c2a0f1f7a4d0fa3b0b5c1c6c9d3e7", "0b4a6f0f5d3c4c2f8a4e9c7d1b2f6a85"
+
+
+UNKNOWN = -1
+"""Instead of an errno: nobody will know what came of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Act:
+    """Something that was tried: write, mkdir, rmdir, or an open for writing that was refused; `code` is its errno."""
+
+    what: str
+    caller: Caller
+    path: str
+    data: bytes = b""
+    code: int = 0
+    took_ns: int = 0
+    calls: Watch = field(default_factory=Watch)
+    binary: bool = False
+    private: bool = False
+
+    def value(self) -> dict[str, str]:
+        """What was written: as text, or its length and digest; of a guest's inside the length alone."""
+        size = {"bytes": str(len(self.data))}
+        if self.private and not self.binary:
+            return size
+        text = "" if self.binary else harmless(self.data[: _LONGEST_VALUE + 1].removesuffix(b"\n"))
+        if self.binary or len(self.data) > _LONGEST_VALUE or len(text) > _LONGEST_VALUE:
+            return {**size, "sha256": hashlib.sha256(self.data).hexdigest()}
+        return {"value": text}
+
+    def parts(self) -> dict[str, str]:
+        """Everything, by name, none of it with a character that is not printable."""
+        done = " ".join(_call(*each) for each in self.calls.first)
+        more = self.calls.count - len(self.calls.first)
+        return {
+            "operation": self.what,
+            "path": harmless(self.path),
+            **(self.value() if self.what == "write" else {}),
+            "calls": f"{done} and {more} more" if more else done,
+            "result": "unknown" if self.code == UNKNOWN else errno_name(self.code) if self.code else "0",
+            "usec": str(self.took_ns // 1000),
+            "uid": str(self.caller.uid),
+            "gid": str(self.caller.gid),
+            "pid": str(self.caller.pid),
+            "command": harmless(self.caller.command),
+        }
+
+
+class Record:
+    """Keeps the record in the first of `places` that takes it. Used from the event loop's thread alone."""
+
+    def __init__(self, places: Sequence[Sink] = (), clock: Callable[[], float] = monotonic) -> None:
+        self._places, self._clock = places, clock
+        self._buckets: dict[tuple[int, bool], tuple[float, float]] = {}
+        self._left: Counter[tuple[int, str, str]] = Counter()
+        self._since = 0.0
+        self._due = trio.Event()
+
+    def __bool__(self) -> bool:
+        return bool(self._places)
+
+    def add(self, act: Act) -> None:
+        """Record this, or count it where its user has had more than his share."""
+        if not self._places:
+            return
+        parts = act.parts()
+        admitted = self._admitted(act.caller.uid, bool(act.code))
+        if not (admitted and self._sent(_line(parts), _NOTICE if act.code else _INFO, _fields(parts, _WRITE_ID))):
+            self._leave_out(act.caller.uid, act.what, parts["result"])
+
+    def flush(self) -> None:
+        """Say what was left out since the last time, if anything was."""
+        self._due = trio.Event()
+        left, self._left = self._left, Counter()
+        if not left:
+            return
+        rows = [f"uid={uid} {what} {result} {number}" for (uid, what, result), number in left.most_common(_MOST_ROWS)]
+        others = left.total() - sum(number for _, number in left.most_common(_MOST_ROWS))
+        parts = {
+            "operation": "summary",
+            "left_out": str(left.total()),
+            "seconds": f"{self._clock() - self._since:.1f}",
+            "of": "; ".join([*rows, f"others {others}"] if others else rows),
+        }
+        if not self._sent(_line(parts), _NOTICE, _fields(parts, _SUMMARY_ID)):
+            self._left.update(left)
+            self._due.set()
+
+    async def tend(self) -> None:
+        """Say from time to time what was left out; nothing runs while nothing is."""
+        while True:
+            await self._due.wait()
+            await trio.sleep(_SUMMARY_S)
+            self.flush()
+
+    def close(self) -> None:
+        """Say what is left to say, and give the places back."""
+        self.flush()
+        for place in self._places:
+            place.close()
+        self._places = ()
+
+    def _admitted(self, uid: int, refused: bool) -> bool:
+        key = (uid, refused)
+        if key not in self._buckets and len(self._buckets) >= _MOST_BUCKETS:
+            key = (-1, refused)
+        now = self._clock()
+        tokens, then = self._buckets.get(key, (_BURST, now))
+        tokens = min(_BURST, tokens + (now - then) * _EACH_S)
+        self._buckets[key] = (tokens - 1 if tokens >= 1 else tokens, now)
+        return tokens >= 1
+
+    def _leave_out(self, uid: int, what: str, result: str) -> None:
+        if not self._left:
+            self._since = self._clock()
+        key = (uid, what, result)
+        self._left[key if key in self._left or len(self._left) < _MOST_BUCKETS else (-1, what, result)] += 1
+        self._due.set()
+
+    def _sent(self, line: str, priority: int, fields: dict[str, str]) -> bool:
+        for place in self._places:
+            try:
+                place.send(line, priority, fields)
+                return True
+            except OSError as problem:
+                log.debug("%s does not take a record: %s", place.name, problem)
+        return False
+
+
+def _call(name: str, domid: int | None, result: int) -> str:
+    where = "" if domid is None else f"({domid})"
+    return f"{name.replace(' ', ':')}{where}={errno_name(-result) if result < 0 else result}"
+
+
+def _line(parts: dict[str, str]) -> str:
+    plain = {"operation", "result", "usec", "uid", "gid", "pid", "bytes", "sha256", "left_out", "seconds"}
+    words = [
+        value if name == "operation" else f"{name}={value}" if name in plain else f"{name}={_again(value)}"
+        for name, value in parts.items()
+    ]
+    line = " ".join(words)
+    return line if len(line.encode("utf-8", "replace")) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE // 4]}…"
+
+
+def _again(value: str) -> str:
+    """Between quotes what is harmless already."""
+    return '"' + value.replace('"', '\\"') + '"'
+
+
+def _fields(parts: dict[str, str], ident: str) -> dict[str, str]:
+    """The names that they have in the journal. OBJECT_PID has it add what it knows of that process itself."""
+    found = {"MESSAGE_ID": ident, **{f"XENFS_{name.upper()}": value for name, value in parts.items()}}
+    return {**found, "OBJECT_PID": parts["pid"]} if parts.get("pid", "0") != "0" else found

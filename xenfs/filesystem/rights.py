@@ -1,0 +1,90 @@
+"""Who may do what: by the modes alone, which the kernel sees to, or by a policy, which is asked here besides.
+
+Rights are decided when a file or a directory is opened, a link followed, a directory made or removed. What was opened
+stays open, as everywhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from xenfs.errors import XenfsError
+from xenfs.filesystem.callers import Caller, who
+from xenfs.filesystem.inodes import Inode
+from xenfs.nodes.base import Node
+from xenfs.nodes.policy import Policy, shown
+from xenfs.options import Options
+
+
+class Rights:
+    """The modes are the access control: whoever gets here was let in by the kernel."""
+
+    by_path = False
+    """Whether entries of one shape may differ in their modes."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+
+    def mode(self, inode: Inode) -> int:
+        """File type and permission bits."""
+        return inode.node.mode & ~self._options.umask
+
+    def open(self, caller: Caller, inode: Inode, flags: int) -> None:
+        """EACCES, with the reason, where this file may not be opened so."""
+
+    def list(self, caller: Caller, inode: Inode) -> None:
+        """The same of a directory."""
+
+    def follow(self, caller: Caller, inode: Inode) -> None:
+        """The same of a link."""
+
+    def change(self, caller: Caller, path: str, node: Node) -> None:
+        """The same of making or removing a directory."""
+
+
+class PolicyRights(Rights):
+    """Rights by a policy. Root and the mount's owner are above it."""
+
+    by_path = True
+
+    def __init__(self, options: Options, policy: Policy) -> None:
+        super().__init__(options)
+        self._policy = policy
+        self._above = frozenset((0, options.uid))
+
+    def mode(self, inode: Inode) -> int:
+        """For all but the owner what the policy could grant to anybody."""
+        return shown(self._policy, inode.path, inode.node)
+
+    def open(self, caller: Caller, inode: Inode, flags: int) -> None:
+        """Reading and writing are two rights."""
+        access = flags & os.O_ACCMODE
+        if access != os.O_WRONLY:
+            self._demand(caller, inode.path, inode.node, write=False)
+        if access != os.O_RDONLY:
+            self._demand(caller, inode.path, inode.node, write=True)
+
+    def list(self, caller: Caller, inode: Inode) -> None:
+        """Where something in it or below is granted."""
+        if caller.uid in self._above:
+            return
+        if not self._policy.may_list(who(caller, groups=self._policy.by_group), inode.path):
+            raise XenfsError(f"the policy does not let user {caller.uid} list this directory", errno.EACCES)
+
+    def follow(self, caller: Caller, inode: Inode) -> None:
+        """A link is read."""
+        self._demand(caller, inode.path, inode.node, write=False)
+
+    def change(self, caller: Caller, path: str, node: Node) -> None:
+        """Making and removing is writing the directory's name."""
+        self._demand(caller, path, node, write=True)
+
+    def _demand(self, caller: Caller, path: str, node: Node, *, write: bool) -> None:
+        if caller.uid in self._above:
+            return
+        asking = who(caller, groups=self._policy.by_group)
+        if not self._policy.may(asking, path, node, write=write):
+            what = "write" if write else "read"
+            doubt = "" if asking.certain else ", whose groups cannot be found out,"
+            raise XenfsError(f"the policy does not let user {caller.uid}{doubt} {what} this", errno.EACCES)

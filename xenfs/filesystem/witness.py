@@ -1,0 +1,61 @@
+"""Everything that changes something goes past here: refusals into the error log, all of it into the record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from time import perf_counter_ns
+
+from xenfs.errors import XenfsError
+from xenfs.filesystem.boundary import answer
+from xenfs.filesystem.callers import Caller
+from xenfs.filesystem.record import UNKNOWN, Act, Record
+from xenfs.hypervisor.ledger import Watch, watch
+from xenfs.nodes.base import Node
+from xenfs.nodes.refusals import Refusals
+
+
+class Witness:
+    """Sees what is done, by whom, with which hypercalls, and how it ends."""
+
+    def __init__(self, refusals: Refusals, record: Record) -> None:
+        self.refusals, self.record = refusals, record
+        self._running: set[Act] = set()
+
+    @contextmanager
+    def seeing(self, what: str, caller: Caller, path: str, node: Node, data: bytes = b"") -> Iterator[None]:
+        """Do the work inside; what goes wrong is noted and goes on to the caller."""
+        private, binary = getattr(node, "private", False), getattr(node, "binary", False)
+        calls, code, began = Watch(), 0, perf_counter_ns()
+        act = Act(what, caller, path, bytes(data), binary=binary, private=private, calls=calls, code=UNKNOWN)
+        self._running.add(act)
+        watching = watch.set(calls)
+        try:
+            with self.refusals.noting(path, data, hidden=private or binary):
+                yield
+        except BaseException as problem:
+            code = answer(problem)
+            raise
+        finally:
+            watch.reset(watching)
+            if act in self._running:
+                self._running.remove(act)
+                self.record.add(replace(act, code=code, took_ns=perf_counter_ns() - began))
+
+    def last_words(self) -> None:
+        """The daemon ends: what still runs is recorded as it stands, its outcome unknown."""
+        while self._running:
+            self.record.add(self._running.pop())
+        self.record.close()
+
+    @contextmanager
+    def letting(self, what: str, caller: Caller, path: str, *, worth_a_word: bool) -> Iterator[None]:
+        """The same for asking whether somebody may: of interest is only a refusal, where it is `worth_a_word`."""
+        try:
+            yield
+        except XenfsError as problem:
+            if worth_a_word:
+                self.refusals.add(path, b"", problem)
+                self.record.add(Act(what, caller, path, code=answer(problem)))
+            raise
