@@ -161,7 +161,7 @@ def mounted(
             _clean_up(process, where)
 
 
-_USUAL = ("unmounting", "mounted on")
+_USUAL = ("unmounting", "mounted on", ' path="', "summary left_out=")  # the record, where there is no journal
 
 
 def stop(process: subprocess.Popen[bytes]) -> float:

@@ -10,11 +10,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from xenfs.errors import BadInput, XenfsError, errno_name
-<<<<<<< HEAD
-from xenfs.pool import Violation
-=======
 from xenfs.nodes.harmless import harmless
->>>>>>> aa6b8d9 (Let a policy file say who besides root may do what, and record every write with who made it and what came of it)
+from xenfs.pool import Violation
 
 _KEPT = 64
 _LONGEST_LINE = 200
