@@ -150,8 +150,8 @@ class Exchange(File):
     def ask(self, xen: Hypervisor, ids: Ids, data: bytes) -> bytes:
         """The answer to one question."""
         assert self.write is not None
-        self.check(xen, ids)
         question = data if self.binary else self.parse(self.decoded(data))
+        self.check(xen, ids)
         answer = self.guarded(self.write, xen, (*ids, question))
         self.check(xen, ids)
         return as_line(self.show(answer))

@@ -1,0 +1,127 @@
+"""Every writable entry, from the entry itself: what its parser refuses never reaches Xen, what the writer or Xen
+refuses changes nothing, and nothing is done to what is gone. What a node prints, it accepts, and prints again."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+import stat
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from nonsense import accepted, corpus
+from worlds import HARMLESS, Host, Place
+
+from xenfs.errors import BadInput, Stale, XenfsError
+from xenfs.nodes.base import Exchange, File
+from xenfs.nodes.forms import form
+
+REFUSED = {errno.EINVAL, errno.ERANGE, errno.E2BIG}
+KEPT_BY_XEN = re.compile(r".*/sched-gran|.*/params/ept")  # see test_tree_walk
+# The first and the last that there is, and the one that most people have.
+HOSTS = [("4.14", "x86_64"), ("4.17", "x86_64"), ("4.22", "x86_64"), ("4.14", "arm64"), ("4.22", "arm64")]
+FULL = "profile=full,domains=7,cpus=8"
+
+
+@pytest.fixture(scope="module", params=HOSTS, ids="-".join)
+def each(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """A host of each of them, built with all that there can be."""
+    release, arch = request.param
+    with Host(f"xen={release},arch={arch},{FULL}") as host:
+        yield host
+
+
+def writable(host: Host) -> list[tuple[Place, File]]:
+    """One of each kind of writable file: those of a domain that is up, and not the control domain, before others."""
+    kinds: dict[str, tuple[Place, File]] = {}
+    for place in host.files():
+        if isinstance(place.node, File) and place.node.write is not None:
+            kind = re.sub(r"(?<=/)\d+(?=/|$)", "<n>", place.path)
+            if kind not in kinds or place.path.startswith("domains/1/"):
+                kinds[kind] = place, place.node
+    return list(kinds.values())
+
+
+def shown(host: Host, place: Place, node: File) -> bytes:
+    return b"" if isinstance(node, Exchange) else node.produce(host.xen, place.ids)
+
+
+def test_what_is_refused_changes_nothing(each: Host) -> None:
+    tried = 0
+    for place, node in writable(each):
+        before = shown(each, place, node)
+        for data in corpus(node, before):
+            parses = accepted(node, data)
+            if parses and form(node.parse).anything:
+                continue  # any text is the command
+            counts = each.counts.copy()
+            try:
+                each.put(place, data)
+            except XenfsError as problem:
+                asked = set(each.asked(counts))
+                where = place.path, data[:80], problem
+                if not parses:
+                    assert problem.errno in REFUSED, where  # noqa: PT017
+                    assert not asked, (where, asked)
+                else:
+                    assert not isinstance(problem, BadInput) or not asked - HARMLESS, (where, asked)  # noqa: PT017
+                    assert shown(each, place, node) == before, where
+            else:
+                assert parses, (place.path, data)
+                before = shown(each, place, node)
+            tried += 1
+    assert tried > 1500
+
+
+def valid(host: Host, place: Place, node: File) -> bytes:
+    """Something that the parser takes."""
+    words = re.findall(r"[a-z]\w*", form(node.parse).words)
+    candidates = [shown(host, place, node), b"1", b"0", b"4", b"0-1", *(word.encode() for word in words)]
+    candidates += [b"0000:00:00.0", b"system_u:system_r:domU_t", b"00000000-0000-0000-0000-000000000001", b"1 1 1"]
+    return next(data for data in candidates if data and accepted(node, data))
+
+
+@pytest.fixture(scope="module")
+def values(each: Host) -> list[tuple[Place, File]]:
+    """What can be read and written, of the host in turn."""
+    return [
+        (place, node)
+        for place, node in writable(each)
+        if stat.S_IMODE(node.mode) == 0o644 and not isinstance(node, Exchange) and place.path != "xenfs/error_log"
+    ]
+
+
+NUMBERS = st.integers(0, 2**64).map(str) | st.integers(0, 1100).map(str) | st.sampled_from(["0", "1", "max", "all"])
+LISTS = st.from_regex(r"[+-]?[0-9]{1,2}([-,][0-9]{1,2}){0,4}", fullmatch=True)
+WORDS = st.sampled_from(["cpu", "core", "off", "self", "hv", "on", "unlimited", "performance", "ondemand", "powersave"])
+
+
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), NUMBERS | LISTS | WORDS)
+def test_what_it_prints_it_accepts_and_prints_again(
+    each: Host, values: list[tuple[Place, File]], number: int, text: str
+) -> None:
+    place, node = values[number % len(values)]
+    assume(accepted(node, text.encode()) and not KEPT_BY_XEN.fullmatch(place.path))
+    with contextlib.suppress(XenfsError):  # Xen's affair: the rest has to hold all the same
+        each.put(place, text.encode())
+    printed = shown(each, place, node)
+    each.put(place, printed)
+    assert shown(each, place, node) == printed, place.path
+
+
+def test_nothing_is_done_to_a_domain_that_is_gone(each: Host) -> None:
+    """What was open before its end answers ESTALE, and Xen is asked nothing but whether the domain lives."""
+    gone = [(place, node) for place, node in writable(each) if place.path.startswith("domains/1/")]
+    assert len(gone) > 10
+    writes = [(place, valid(each, place, node)) for place, node in gone if not node.binary]
+    each.world.vanish(1)
+    each.advance(10)
+    for place, data in writes:
+        counts = each.counts.copy()
+        with pytest.raises(Stale):
+            each.put(place, data)
+        assert not set(each.asked(counts)) - HARMLESS, place.path
