@@ -48,6 +48,7 @@ KEXEC = Dir(
         File(
             "ranges", "Where memory is kept for a crash, where Xen is, and each CPU's notes: start and bytes",
             read=_ranges, call=f"{kexec.GET_RANGE.name}, sysctl physinfo", tier="B",
+            format='"name start=0x... size=..." lines',
         ),
     ),
     when=every(x86, answers(lambda xen: kexec.loaded(xen, KexecType.CRASH))),
@@ -71,7 +72,7 @@ def _has(which: FirmwareEfi) -> Any:
     return every(x86, answers(lambda xen: firmware.efi(xen, which)))
 
 
-_C: dict[str, Any] = {"tier": "C", "option": "debug"}
+_C: dict[str, Any] = {"tier": "C"}
 _INFO: dict[str, Any] = {"call": firmware.FIRMWARE_INFO.name, **_C}
 
 FIRMWARE = Dir(
@@ -83,7 +84,8 @@ FIRMWARE = Dir(
             "EFI, where it booted Xen",
             (
                 File("version", "Version of EFI", read=_version(FirmwareEfi.VERSION), show=show.hexa, **_INFO),
-                File("config_table", "Where its table of tables is, and how many are in it", read=_tables, **_INFO),
+                File("config_table", "Where its table of tables is, and how many are in it", read=_tables,
+                     format='"key value" lines', **_INFO),
                 File(
                     "vendor", "Who made it", read=lambda xen: firmware.efi_vendor(xen)[1],
                     when=answers(firmware.efi_vendor), **_INFO,
@@ -105,7 +107,7 @@ EFI = Dir(
     (
         File(
             "variable_info", "Room for variables: all of it, what is left, the largest one; bytes", slow_read=True,
-            read=_variable_info, call=firmware.EFI_RUNTIME_CALL.name, **_C,
+            read=_variable_info, call=firmware.EFI_RUNTIME_CALL.name, format='"key value" lines', **_C,
         ),
     ),
     option="debug",
@@ -131,7 +133,7 @@ MTRR = Dir(
     (
         File(
             "ranges", "Those in use, as /proc/mtrr has them", read=_mtrr, call=firmware.READ_MEMTYPE.name,
-            **_C,
+            format="a line for each", **_C,
         ),
     ),
     option="debug",

@@ -69,10 +69,13 @@ TIME = Dir(
     "time",
     "Xen's clock, by which every time in nanoseconds here is counted",
     (
-        File("system_ns", "Since Xen booted, ns", read=host_time.system_ns, tier="B", call=host_time.GET_TIME.name),
         File(
-            "boot_s", "When Xen booted, in seconds since 1970, by this domain's clock", read=_booted, tier="B",
+            "system_ns", "Since Xen booted, ns", read=host_time.system_ns, show=show.dec, tier="B",
             call=host_time.GET_TIME.name,
+        ),
+        File(
+            "boot_s", "When Xen booted, in seconds since 1970, by this domain's clock", read=_booted,
+            show=show.dec, tier="B", call=host_time.GET_TIME.name,
         ),
     ),
     when=every(x86, answers(host_time.system_ns)),
@@ -92,10 +95,11 @@ def _xensyms(xen: Hypervisor) -> bytes:
 
 XENSYMS = File(
     "xensyms", "Xen's symbols, as /proc/kallsyms has the kernel's: address, type, name", read=_xensyms, slow_read=True,
-    call=symbols.GET_SYMBOL.name, tier="B", when=every(x86, answers(symbols.first)),
+    call=symbols.GET_SYMBOL.name, tier="B", format='"address type name" lines', when=every(x86, answers(symbols.first)),
 )  # fmt: skip
 
 VM_EVENT_VERSION = File(
     "vm_event_version", "Version of the interface by which other programs look into guests", tier="C",
-    read=vm_event.interface_version, call=vm_event.VM_EVENT_OP.name, when=answers(vm_event.interface_version),
+    read=vm_event.interface_version, show=show.dec, call=vm_event.VM_EVENT_OP.name,
+    when=answers(vm_event.interface_version),
 )  # fmt: skip

@@ -71,11 +71,21 @@ LIVEPATCH = Dir(
                 "<patch>",
                 "A live patch",
                 (
-                    File("state", "checked, or applied while it is in force", read=_state, **_B),
+                    File("state", "checked, or applied while it is in force", read=_state, format="one word", **_B),
                     File(
-                        "rc", "0, or the errno that the last action ended with; EAGAIN while it goes on", read=_rc, **_B
+                        "rc",
+                        "0, or the errno that the last action ended with; EAGAIN while it goes on",
+                        read=_rc,
+                        format="0 or the name of an errno",
+                        **_B,
                     ),
-                    File("metadata", "What its makers say about it: key=value lines", read=_metadata, **_B),
+                    File(
+                        "metadata",
+                        "What its makers say about it: key=value lines",
+                        read=_metadata,
+                        format="key=value lines",
+                        **_B,
+                    ),
                 ),
             ),
         ),

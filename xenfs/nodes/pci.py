@@ -67,8 +67,8 @@ PCI = Dir(
                 "A PCI device",
                 (
                     File(
-                        "numa_node", "NUMA node that it is on, -1 unknown", read=_node, call=pci.PCITOPOINFO.name,
-                        tier="B",
+                        "numa_node", "NUMA node that it is on, -1 unknown", read=_node, show=show.dec,
+                        call=pci.PCITOPOINFO.name, tier="B",
                     ),
                     File(
                         "assigned", "Whether a guest, or Xen itself, has it", read=_assigned, show=show.flag,
@@ -78,11 +78,13 @@ PCI = Dir(
                     ),
                     File(
                         "iommu_group", "Other devices of this domain that the IOMMU cannot tell from it", read=_group,
+                        format="one a line",
                         call=pci.GET_DEVICE_GROUP.name, tier="C", option="debug",
                         when=every(_has_iommu, answers(_groups)),
                     ),
                     File(
                         "reserved_memory", "Ranges that it claims: first frame, number of frames", read=_reserved,
+                        format='"start_pfn nr" lines',
                         call=memory.RESERVED_DEVICE_MEMORY_MAP.name, tier="B",
                         when=every(x86, answers(memory.reserved_device_memory)),
                     ),

@@ -26,6 +26,6 @@ def _runstate(xen: Hypervisor, domain: Domain, vcpu: int) -> str:
 
 RUNSTATE = File(
     "runstate", "What it does, since when, and how long it has done what, ns; of the domain that asks only",
-    read=_runstate, only=_own, call=runstate.GET_RUNSTATE_INFO.name, tier="B",
+    read=_runstate, format='"key value" lines', only=_own, call=runstate.GET_RUNSTATE_INFO.name, tier="B",
     when=every(x86, answers(lambda xen: runstate.runstate(xen, 0))),
 )  # fmt: skip

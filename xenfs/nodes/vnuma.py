@@ -38,5 +38,6 @@ def _vnuma(xen: Hypervisor, domain: Domain) -> str:
 
 VNUMA = File(
     "vnuma", "NUMA nodes that it believes to have, and where their memory is; ends are exclusive", read=_vnuma,
+    format='"vnode<i> distance= vcpus=" and "range<i> vnode= start= end= flags=" lines',
     only=_has, call=vnuma.GET_VNUMAINFO.name, tier="B",
 )  # fmt: skip
