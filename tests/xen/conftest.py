@@ -64,10 +64,10 @@ def real() -> bool:
 def mount() -> Iterator[Mount]:
     """One mount for most of the tests, with everything in it that does not need -o raw."""
     with mounted(HYPERVISOR, "lifecycle", "debug") as found:
-        yield found
         if REAL:
             release = f"{found.value('version/major')}.{found.value('version/minor')}"
-            xen_seen.keep(release, found.flat("xenfs/interface")["arch"], found.value("host/scheduler"))
+            xen_seen.begin(release, found.flat("xenfs/interface")["arch"], found.value("host/scheduler"))
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -122,41 +122,28 @@ def test_peers(policy: Mount, compared: list[Comparison]) -> None:
     """Beside the tools, in both directions: they show what was written through files, and files show what they set."""
     mode = {"1": "Enforcing", "0": "Permissive"}
 
-    def compare(node: str, mine: str, command: str, theirs: str) -> None:
+    def compare(node: str, command: str, mine: str, *words: str) -> None:
+        theirs = flask_tool(*(words or command.split())).strip()
         compared.append(Comparison(node, command, mine, theirs, mine == theirs))
         assert mine == theirs, node
 
     before = policy.value("flask/enforce")
     for value in ("0", "1", before):
         policy.write("flask/enforce", value)
-        compare(
-            "flask/enforce",
-            mode[policy.value("flask/enforce")],
-            "flask-getenforce",
-            flask_tool("flask-getenforce").strip(),
-        )
-    path = "flask/booleans/prot_doms_locked"
+        compare("flask/enforce", "flask-getenforce", mode[policy.value("flask/enforce")])
+    path, name = "flask/booleans/prot_doms_locked", "prot_doms_locked"
     for value in ("1", "0"):
-        flask_tool("flask-set-bool", "prot_doms_locked", value)
-        current, pending = policy.value(path).split()
-        compare(
-            "flask/booleans/<name>",
-            f"prot_doms_locked: {current}",
-            "flask-get-bool",
-            flask_tool("flask-get-bool", "prot_doms_locked").strip(),
-        )
-        assert current == pending == value
+        flask_tool("flask-set-bool", name, value)
+        assert policy.value(path) == f"{value} {value}"
+        compare("flask/booleans/<name>", "flask-get-bool", f"{name}: {value}", "flask-get-bool", name)
     policy.write(path, "1")
-    compare(
-        "flask/booleans/<name>",
-        "prot_doms_locked: 0 (pending 1)",
-        "flask-get-bool",
-        flask_tool("flask-get-bool", "prot_doms_locked").strip(),
-    )
+    compare("flask/booleans/<name>", "flask-get-bool", f"{name}: 0 (pending 1)", "flask-get-bool", name)
     policy.write(path, "0")
     labels = {row[1]: row[-1] for row in (line.split() for line in flask_tool("xl", "list", "-Z").splitlines()[1:])}
     for domid in policy.numbers("domains"):
-        compare("domains/*/context", policy.value(f"domains/{domid}/context"), "xl list -Z", labels[domid])
+        mine = policy.value(f"domains/{domid}/context")
+        compared.append(Comparison("domains/*/context", "xl list -Z", mine, labels[domid], mine == labels[domid]))
+        assert mine == labels[domid]
 
 
 def test_domains_keep_what_the_policy_gives_no_way_from(policy: Mount) -> None:

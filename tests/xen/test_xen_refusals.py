@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+from functools import partial
 from typing import NamedTuple
 
 import pytest
+from nonsense import accepted, corpus
 from worlds import HARMLESS
 from xen_guests import Guest
 from xen_mount import Mount, called, failure, write
 
+from xenfs.cli.paths import find
+from xenfs.nodes.base import Exchange, File
+from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tree import whole
+from xenfs.options import Options
+
 ASKING = {name.replace(" ", ":") for name in HARMLESS}
 DOMAIN = "domains/<d>"
+REFUSED = {errno.EINVAL, errno.ERANGE, errno.E2BIG}
 
 
 class Refused(NamedTuple):
@@ -99,6 +109,40 @@ def test_parameters_of_xen(mount: Mount, name: str) -> None:
     assert failure(lambda: mount.write(node, "nonsense, surely")) in (errno.EINVAL, errno.ERANGE)
     assert mount.read(node) == value
     assert node in mount.value("xenfs/error_log")
+
+
+def writable(mount: Mount) -> dict[str, File]:
+    """One path of each kind that can be written, with its entry in the tables."""
+    root, found = whole(Options(lifecycle=True, debug=True, raw=True), Refusals()), {}
+    for folder, _, names in os.walk(mount.root):
+        for name in names:
+            path = os.path.relpath(os.path.join(folder, name), mount.root)
+            if stat.S_ISREG(os.lstat(mount.path(path)).st_mode) and os.lstat(mount.path(path)).st_mode & 0o222:
+                match = find(root, path)
+                assert match is not None, path
+                assert isinstance(match.node, File), path
+                found.setdefault(match.pattern, (path, match.node))
+    return dict(found.values())
+
+
+def test_nothing_that_does_not_parse_reaches_xen(mount: Mount) -> None:
+    """Of every kind of file, all that its parser refuses: an errno for each, and not one hypercall."""
+    tried = 0
+    for path, node in writable(mount).items():
+        wrong = [data for data in corpus(node, b"") if not accepted(node, data) and len(data) <= 5000]
+        fd = os.open(mount.path(path), os.O_RDWR if isinstance(node, Exchange) else os.O_WRONLY)
+        try:
+            before = mount.calls()
+            outcomes = {data: failure(partial(write, fd, data)) for data in wrong if data}
+            made = called(before, mount.calls())
+        finally:
+            os.close(fd)
+        odd = {data: code for data, code in outcomes.items() if code not in REFUSED}
+        assert not odd, (path, odd)
+        assert not made, (path, made)
+        tried += len(outcomes)
+    print(f"{tried} writes refused")
+    assert tried > 1000
 
 
 def test_not_text(mount: Mount, guest: Guest) -> None:

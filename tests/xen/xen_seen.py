@@ -13,28 +13,35 @@ from pathlib import Path
 HEAD = "# What the acceptance tests saw on a real Xen: r read, w written, with the word where one was, mkdir, rmdir."
 _WORD = re.compile(r"[a-z_]{1,20}|[01]")
 _noted: set[str] = set()
+_file: Path | None = None
+
+
+def begin(release: str, arch: str, scheduler: str) -> None:
+    """From now on what is noted goes into the file of this Xen, where there is a place for it."""
+    global _file
+    if folder := os.environ.get("XENFS_OUT"):
+        _file = Path(folder, f"seen-{release}-{arch}.txt")
+        _noted.update(_file.read_text().splitlines() if _file.exists() else [])
+        _add(HEAD)
+        _add(f"scheduler {scheduler}")
 
 
 def note(how: str, node: str, text: str | bytes = b"") -> None:
     """A node answered, or took this text."""
     word = (text if isinstance(text, str) else text.decode("utf-8", "replace")).strip().split(" ")[0]
     kind = word[0] if word[:1] in ("+", "-") else word if _WORD.fullmatch(word) else ""
-    _noted.add(f"{how} {pattern(node)} {kind}".strip())
+    _add(f"{how} {pattern(node)} {kind}".strip())
 
 
 def pattern(node: str) -> str:
     """A path with numbers and names of this machine taken out."""
     node = re.sub(r"^domains/(by-name|by-uuid)/[^/]*", r"domains/\1/*", node)
-    node = re.sub(r"^host/(pci|livepatch)/[^/]+", r"host/\1/*", node.strip("/"))
-    return re.sub(r"(?<=/)\d+(?=/|$)", "*", node)
+    return re.sub(r"(?<=/)\d+(?=/|$)", "*", node.strip("/"))
 
 
-def keep(release: str, arch: str, scheduler: str) -> None:
-    """Add what was noted to the file of this Xen, where there is a place for it."""
-    folder = os.environ.get("XENFS_OUT")
-    if not folder or not _noted:
-        return
-    path = Path(folder, f"seen-{release}-{arch}.txt")
-    before = path.read_text().splitlines() if path.exists() else []
-    lines = {line for line in before if not line.startswith("#")} | _noted | {f"scheduler {scheduler}"}
-    path.write_text("\n".join([HEAD, *sorted(lines)]) + "\n")
+def _add(line: str) -> None:
+    """At once, so that a run that does not end has been of use."""
+    if _file is not None and line not in _noted:
+        _noted.add(line)
+        with _file.open("a") as out:
+            out.write(f"{line}\n")
