@@ -4,13 +4,14 @@ import array
 import errno
 import struct
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import cffi
 import pytest
 
 from xenfs.errors import PoolError
-from xenfs.pool import Address, Pages, Pool, SimulatedPages
+from xenfs.pool import Address, Buffer, Pages, Pool, SimulatedPages
 
 
 def test_a_buffer_is_zeroed_and_exactly_as_long_as_asked(pages: Pages) -> None:
@@ -22,6 +23,33 @@ def test_a_buffer_is_zeroed_and_exactly_as_long_as_asked(pages: Pages) -> None:
                 buf.memory[:] = b"\xff" * nbytes
             with pool.take(nbytes) as again:
                 assert not any(again.memory), nbytes
+
+
+WRITES: dict[str, Callable[[Buffer], object]] = {
+    "memory": lambda buf: buf.memory.__setitem__(slice(None), b"\xff" * buf.nbytes),
+    "fill": lambda buf: buf.fill(b"\xff" * buf.nbytes),
+    "view": lambda buf: buf.view(cffi.FFI(), "uint64_t").__setitem__(0, 2**64 - 1),
+    "cast": lambda buf: buf.cast(cffi.FFI(), "uint8_t *").__setitem__(buf.nbytes - 1, 255),
+    "pack": lambda buf: buf.pack(struct.Struct("<Q"), 2**64 - 1),
+    "from outside": lambda buf: cffi.FFI().memmove(buf.cast(cffi.FFI(), "char *"), b"\xff" * buf.nbytes, buf.nbytes),
+}
+
+
+@pytest.mark.parametrize("how", WRITES)
+@pytest.mark.parametrize("nbytes", [64, 200, 4096, 9000, 300_000])
+@pytest.mark.parametrize("check", [False, True])
+def test_the_next_borrower_sees_zeros_however_it_was_written(how: str, nbytes: int, check: bool) -> None:
+    with Pool(SimulatedPages(), check=check) as pool:
+        with pool.take(nbytes) as buf:
+            WRITES[how](buf)
+            assert any(bytes(buf))
+            block = buf._block
+        lent = []
+        while not lent or lent[-1]._block is not block:
+            lent.append(pool.take(nbytes))
+        assert bytes(lent[-1]) == bytes(nbytes)
+        for each in lent:
+            each.release()
 
 
 def test_a_buffer_knows_its_pool_its_state_and_its_name(pool: Pool) -> None:

@@ -12,10 +12,12 @@ import pytest
 from memory_facts import frames, locked
 
 from xenfs.errors import PoolError
-from xenfs.pool import HypercallDevice, LockedAnonymous, Pages, Pool
+from xenfs.pool import HypercallDevice, LockedAnonymous, Pages, Pool, SimulatedPages
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # fork with threads: it is the test
 
+HANDLES = cffi.FFI()
+HANDLES.cdef("typedef struct xen_guest_memory *guest_handle; struct holder { guest_handle to; };")
 ZERO = "/dev/zero"  # mapped shared, it stands for the device
 
 
@@ -137,6 +139,33 @@ def test_pages_keep_their_frames_through_forks() -> None:
         os.waitpid(child, 0)
         os.close(ready)
         buf.release()
+
+
+def test_before_a_retry_every_page_is_made_this_processes_own_again() -> None:
+    """What a fork left read-only is writable once it was touched; here on memory that children do share."""
+    with Pool(SimulatedPages()) as pool, pool.take(32 << 10) as buf, pool.take(32 << 10) as other:
+        holder, mine = pool.take(64), (int(buf.address), 32 << 10)
+        buf.fill(b"x" * (32 << 10))
+        other.fill(b"y" * (32 << 10))
+        holder.attach(holder.view(HANDLES, "struct holder"), "to", buf)
+        ready, go = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(go)
+            os.read(ready, 1)
+            os._exit(0)
+        before = frames(*mine), frames(int(other.address), 32 << 10)
+        with pool.admitted((1, holder)) as args:
+            pool.count_retry((1, holder))
+            assert len(args) == 2
+        after = frames(*mine), frames(int(other.address), 32 << 10)
+        os.close(go)
+        os.waitpid(child, 0)
+        os.close(ready)
+        assert not set(before[0]) & set(after[0])  # copied: what Xen would have written to before was the child's too
+        assert before[1] == after[1]  # and what the call does not use was left alone
+        assert bytes(buf) == b"x" * (32 << 10)
+        holder.release()
 
 
 def test_fork_storm(pages: Pages) -> None:

@@ -74,8 +74,9 @@ class Machine(RuleBasedStateMachine):
     def take_many(self, nbytes: int, count: int) -> Any:
         return multiple(*(found for _ in range(count) if (found := self.lend(nbytes))))
 
-    @rule(lent=buffers, data=st.binary(min_size=1, max_size=400), at=st.integers(0, 20_000))
-    def fill(self, lent: Lent, data: bytes, at: int) -> None:
+    @rule(lent=buffers, data=st.binary(min_size=1, max_size=400), place=st.integers(0, 20_000))
+    def fill(self, lent: Lent, data: bytes, place: int) -> None:
+        at = place % (len(lent.content) + 1)
         if not lent.buf.live or at + len(data) > len(lent.content):
             with pytest.raises(PoolError):
                 lent.buf.fill(data, at)

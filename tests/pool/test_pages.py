@@ -5,6 +5,7 @@ import mmap
 import resource
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import cffi
 import pytest
@@ -51,6 +52,14 @@ def test_pool_pages_stay_locked_while_neighbours_come_and_go() -> None:
         assert {"lo", "dc"} <= set(facts["VmFlags"].split())  # locked, and not copied to children
         assert facts["Private_Dirty"] == facts["Size"]  # each page was written to
         kept.release()
+
+
+def test_every_page_is_written_to_whatever_the_lock_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that takes effect only when a page is used would leave pages that Xen cannot write to."""
+    monkeypatch.setattr("xenfs.pool.pages._libc", SimpleNamespace(mlock=lambda start, nbytes: 0))
+    with Pool(LockedAnonymous()) as pool, pool.take(300_000) as buf:
+        (facts,) = smaps(int(buf.address), 300_000)
+        assert facts["Private_Dirty"] == facts["Size"]
 
 
 def test_no_page_is_left_locked_when_the_pool_is_closed() -> None:
