@@ -70,6 +70,17 @@ def test_a_raw_address_is_refused(pool: Pool) -> None:
             assert "pass the buffer, not its address" in str(refused(pool, buf, address))
 
 
+def test_the_address_of_any_other_memory_is_refused_too(pool: Pool) -> None:
+    outside = cffi.FFI().new("char[100]")
+    address = int(cffi.FFI().cast("uintptr_t", outside))
+    if address <= 2**32:
+        pytest.skip("this Python's heap lies where numbers are not looked at")
+    with pool.take(64) as buf:
+        assert f"{address:#x} is an address in this process" in str(refused(pool, buf, address))
+        with pool.admitted((buf, 2**63 - 1, 2**40 + 3)):  # numbers that are large and no addresses
+            pass
+
+
 def test_a_stale_buffer_is_refused(pool: Pool) -> None:
     buf = pool.take(64)
     buf.release()

@@ -47,7 +47,7 @@ def test_classes_waste_a_third_at_most_and_divide_pages() -> None:
 
 
 def test_beyond_the_bound_is_enomem_at_once(pool: Pool) -> None:
-    with pytest.raises(PoolError, match=f"{65 << 20} bytes are more than the pool may hold") as caught:
+    with pytest.raises(PoolError, match=f"{65 << 20} bytes is more than the pool may hold") as caught:
         pool.take(65 << 20)
     assert caught.value.errno == errno.ENOMEM
 

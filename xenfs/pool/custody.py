@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from xenfs.errors import PoolError
 from xenfs.pool.buffer import Buffer
 from xenfs.pool.handles import address_in
+from xenfs.pool.pages import is_mapped
 from xenfs.pool.stock import Stock
 
 _PLAIN = 1 << 32  # an integer argument beyond this might be an address, and is looked at
@@ -109,6 +110,8 @@ class Custody:
     def _refuse_address(self, number: int) -> None:
         if self._stock.block_at(number) is not None:
             raise PoolError(f"{number:#x} lies in the pool: pass the buffer, not its address", errno.EINVAL)
+        if is_mapped(number):
+            raise PoolError(f"{number:#x} is an address in this process, not of a buffer: take one", errno.EINVAL)
 
     def _refusal(self, thing: object, doing: str) -> PoolError:
         """Why that cannot be done with a buffer that is not in `_live`."""

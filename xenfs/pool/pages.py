@@ -128,6 +128,16 @@ def plug(start: int, nbytes: int) -> None:
         _libc.munmap(got, nbytes)
 
 
+def is_mapped(address: int) -> bool:
+    """Whether memory of this process lies at an address."""
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            low, _, high = line.split(" ", 1)[0].partition("-")
+            if int(low, 16) <= address < int(high, 16):
+                return True
+    return False
+
+
 def _anonymous(nbytes: int) -> mmap.mmap:
     try:
         return mmap.mmap(-1, nbytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ | mmap.PROT_WRITE)

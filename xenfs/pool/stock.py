@@ -59,7 +59,9 @@ class Stock:
         index = shelf_index(nbytes, align)
         size = SHELVED[index] if index < len(SHELVED) else large_size(nbytes)
         if size > self.max_bytes:
-            raise PoolError(f"{nbytes} bytes are more than the pool may hold, {self.max_bytes}", errno.ENOMEM)
+            raise PoolError(
+                f"a buffer of {nbytes} bytes is more than the pool may hold, {self.max_bytes}", errno.ENOMEM
+            )
         until = time.monotonic() + self.wait_s
         while True:
             with self._lock:
