@@ -46,7 +46,5 @@ def test_the_example_of_its_page_works_as_it_stands() -> None:
     page = (CHECKOUT / "docs/pool.md").read_text()
     example = "\n".join(line[4:] for line in page.split("## The problem")[0].splitlines() if line.startswith("    "))
     assert "best_pages" in example
-    assert (
-        run(f"{AROUND}{example}\nassert made == [35, 36], made\nassert user_memory[4] == ord('x')\nprint('done')")
-        == "done\n"
-    )
+    after = "assert (made, user_memory[4]) == ([35, 36], ord('x')); print('done')"
+    assert run(f"{AROUND}{example}\n{after}") == "done\n"

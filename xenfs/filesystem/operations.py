@@ -218,8 +218,12 @@ class Operations(pyfuse3.Operations):
         if writing and not stat.S_IMODE(where.node.mode) & 0o222:
             raise XenfsError(f"{where.path} cannot be written", errno.EACCES)
         handle.caller = caller(ctx, named=writing)
-        with self.witness.letting("open", handle.caller, where.path, worth_a_word=writing):
+        try:
             self.rights.open(handle.caller, where, flags)
+        except XenfsError as problem:
+            if writing:
+                self.witness.refused("open", handle.caller, where.path, problem)
+            raise
         if isinstance(handle, Follower):
             handle.begin(self.xen)
             self.waiting.opened(handle)
@@ -230,7 +234,7 @@ class Operations(pyfuse3.Operations):
     @answered
     async def read(self, fh: int, off: int, size: int) -> bytes:
         handle = self.handles[fh]
-        if handle.slow(off):
+        if handle.node.slow_read and handle.slow(off):
             return await self.lanes.run(True, handle.read, self.xen, off, size)
         return handle.read(self.xen, off, size)
 

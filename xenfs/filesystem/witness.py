@@ -49,13 +49,7 @@ class Witness:
             self.record.add(self._running.pop())
         self.record.close()
 
-    @contextmanager
-    def letting(self, what: str, caller: Caller, path: str, *, worth_a_word: bool) -> Iterator[None]:
-        """The same for asking whether somebody may: of interest is only a refusal, where it is `worth_a_word`."""
-        try:
-            yield
-        except XenfsError as problem:
-            if worth_a_word:
-                self.refusals.add(path, b"", problem)
-                self.record.add(Act(what, caller, path, code=answer(problem)))
-            raise
+    def refused(self, what: str, caller: Caller, path: str, problem: XenfsError) -> None:
+        """Note that somebody was not let in."""
+        self.refusals.add(path, b"", problem)
+        self.record.add(Act(what, caller, path, code=answer(problem)))
