@@ -16,6 +16,7 @@ settings.load_profile("xenfs")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "last: runs after all others, for it leaves something behind")
     config.addinivalue_line("markers", "logs(pattern): the test announces log records of WARNING or above like this")
 
 

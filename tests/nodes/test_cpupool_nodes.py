@@ -9,6 +9,7 @@ import pytest
 from worlds import COMBINATIONS, Host
 
 from xenfs.errors import XenfsError
+from xenfs.hypervisor.simulator.cpupools import RTDS
 from xenfs.nodes.base import Dir
 from xenfs.options import Options
 
@@ -109,3 +110,26 @@ def test_parameters(host: Host) -> None:
     host.write("cpupools/0/sched/ratelimit_us", "0")
     assert host.value("cpupools/0/sched/ratelimit_us") == "0"
     assert host.names("cpupools/0/sched") == ["ratelimit_us"]
+
+
+@pytest.mark.parametrize(("path", "text"), [("cpupools/4/cpus", "-7"), ("host/cpus/7/online", "0")])
+@pytest.mark.parametrize("release", ["4.14", "4.22"])
+def test_no_cpu_leaves_an_rtds_pool_where_that_may_end_the_host(release: str, path: str, text: str) -> None:
+    with Host(f"xen={release}", Options()) as host:
+        host.world.pools.create(RTDS, 4)
+        host.world.pools.add_cpu(4, 7)
+        asked = host.counts["sysctl cpu_hotplug"]
+        problem = refused(host, path, text)
+        assert problem.errno == errno.EPERM
+        assert "CPU 7 is in cpupool 4, whose scheduler is rtds" in str(problem)
+        assert host.counts["sysctl cpu_hotplug"] == asked
+        assert host.value("cpupools/4/cpus") == "7"
+
+
+@pytest.mark.logs("does not know Xen 4.23")
+def test_a_later_xen_survives_that() -> None:
+    with Host("xen=4.23", Options(unverified=True)) as host:
+        host.world.pools.create(RTDS, 4)
+        host.world.pools.add_cpu(4, 7)
+        host.write("cpupools/4/cpus", "-7")
+        assert host.value("cpupools/4/cpus") == ""

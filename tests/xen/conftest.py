@@ -26,6 +26,7 @@ _compared: list[xen_peers.Comparison] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
     here = str(CHECKOUT / "tests" / "xen")
     for item in items:
         if str(item.path).startswith(here):

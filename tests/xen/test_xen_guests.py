@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 
 import pytest
 import xen_peers
 from xen_guests import Guest, eventually
-from xen_mount import Mount, called
+from xen_mount import Mount, called, failure
 from xen_peers import said
 
 AGREE_S = 1.5  # names may be a second old
@@ -127,47 +126,32 @@ class TestScheduler:
         assert mount.value(guest.node("sched/cap")) == "0"
 
 
-@contextlib.contextmanager
-def made_pool(scheduler: str) -> Iterator[None]:
-    """A cpupool "other" of this scheduler, with CPU 1."""
+def made_pool(scheduler: str) -> bool:
+    """A cpupool "other" of this scheduler, made by xl with CPU 1; False where this Xen is built without it."""
+    xl("cpupool-cpu-remove", "Pool-0", "1")
     words = ["xl", "cpupool-create", 'name="other"', f'sched="{scheduler}"', 'cpus="1"']
-    if subprocess.run(words, timeout=60, capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode:
-        pytest.skip(f"this Xen is built without {scheduler}")
+    done = subprocess.run(words, timeout=60, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        xl("cpupool-cpu-add", "Pool-0", "1")
+    return done.returncode == 0
+
+
+def agrees_with_xl(mount: Mount, guest: Guest) -> str:
+    """The number of the pool "other", after a look at what it shows with the guest in it."""
+    xl("cpupool-migrate", guest.name, "other")
+    number = mount.value(guest.node("cpupool"))
+    row = next(line.split() for line in said("xl cpupool-list").splitlines() if line.startswith("other"))
+    assert [mount.value(f"cpupools/{number}/{name}") for name in ("scheduler", "nr_domains")] == [row[2], row[4]]
+    assert mount.value(f"cpupools/{number}/cpus") == "1"
+    assert mount.value(f"cpupools/{number}/domains") == str(guest.domid)
+    assert mount.value(guest.node("vcpus/0/affinity_hard.effective")) == "1"
+    return number
+
+
+def test_pool_of_credit(mount: Mount, guest: Guest, peers: None) -> None:
+    assert made_pool("credit")
     try:
-        yield
-    finally:
-        xl("cpupool-destroy", "other")
-
-
-@pytest.mark.usefixtures("peers")
-class TestPoolOfAnotherScheduler:
-    """A second cpupool, made by xl, with one CPU, and the guest moved into it."""
-
-    @pytest.fixture(params=["credit", "rtds"])
-    def pool(self, request: pytest.FixtureRequest, mount: Mount, guest: Guest):  # type: ignore[no-untyped-def]
-        xl("cpupool-cpu-remove", "Pool-0", "1")
-        try:
-            assert mount.value("cpupools/free_cpus") == "1"
-            with made_pool(request.param):
-                xl("cpupool-migrate", guest.name, "other")
-                try:
-                    yield request.param, mount.value(guest.node("cpupool"))
-                finally:
-                    xl("cpupool-migrate", guest.name, "Pool-0")
-        finally:
-            xl("cpupool-cpu-add", "Pool-0", "1")
-        assert mount.numbers("cpupools") == ["0"]
-
-    def test_agrees_with_xl(self, mount: Mount, guest: Guest, pool: tuple[str, str]) -> None:
-        kind, number = pool
-        row = next(line.split() for line in said("xl cpupool-list").splitlines() if line.startswith("other"))
-        assert [mount.value(f"cpupools/{number}/{name}") for name in ("scheduler", "nr_domains")] == [row[2], row[4]]
-        assert mount.value(f"cpupools/{number}/cpus") == "1"
-        assert mount.value(f"cpupools/{number}/domains") == str(guest.domid)
-        assert mount.value(guest.node("vcpus/0/affinity_hard.effective")) == "1"
-        (self._credit if kind == "credit" else self._rtds)(mount, guest, number)
-
-    def _credit(self, mount: Mount, guest: Guest, number: str) -> None:
+        number = agrees_with_xl(mount, guest)
         head = next(line for line in said("xl sched-credit -p other").splitlines() if "tslice" in line)
         assert f"tslice={mount.value(f'cpupools/{number}/sched/tslice_ms')}ms" in head
         assert f"ratelimit={mount.value(f'cpupools/{number}/sched/ratelimit_us')}us" in head
@@ -176,13 +160,34 @@ class TestPoolOfAnotherScheduler:
         assert said(f"xl sched-credit -d {guest.name}").splitlines()[-1].split()[-2:] == ["333", "44"]
         xl("sched-credit", "-d", guest.name, "-w", "222", "-c", "0")
         assert [mount.value(guest.node(f"sched/{name}")) for name in ("weight", "cap")] == ["222", "0"]
+    finally:
+        xl("cpupool-migrate", guest.name, "Pool-0")
+        xl("cpupool-destroy", "other")
+        xl("cpupool-cpu-add", "Pool-0", "1")
+    assert mount.numbers("cpupools") == ["0"]
 
-    def _rtds(self, mount: Mount, guest: Guest, number: str) -> None:
-        assert not mount.has(guest.node("sched/weight"))
-        assert not mount.has(f"cpupools/{number}/sched")
-        xl("sched-rtds", "-d", guest.name, "-p", "20000", "-b", "5000")
-        row = said(f"xl sched-rtds -d {guest.name}").splitlines()[-1].split()
-        assert [mount.value(guest.node(f"sched/{name}")) for name in ("period_us", "budget_us")] == row[2:4]
+
+@pytest.mark.last
+def test_pool_of_rtds(mount: Mount, guest: Guest, peers: None) -> None:
+    """The pool stays: to take its CPU away, by xl or by anybody, ends these Xens."""
+    if not made_pool("rtds"):
+        pytest.skip("this Xen is built without rtds")
+    number = agrees_with_xl(mount, guest)
+    assert not mount.has(guest.node("sched/weight"))
+    assert not mount.has(f"cpupools/{number}/sched")
+    xl("sched-rtds", "-d", guest.name, "-p", "20000", "-b", "5000")
+    row = said(f"xl sched-rtds -d {guest.name}").splitlines()[-1].split()
+    assert [mount.value(guest.node(f"sched/{name}")) for name in ("period_us", "budget_us")] == row[2:4]
+    mount.write(guest.node("sched/budget_us"), "6000")
+    assert said(f"xl sched-rtds -d {guest.name}").splitlines()[-1].split()[3] == "6000"
+    mount.write("xenfs/error_log", "")
+    before = mount.calls()
+    for node, text in ((f"cpupools/{number}/cpus", "-1"), ("host/cpus/1/online", "0")):
+        assert failure(lambda node=node, text=text: mount.write(node, text)) == errno.EPERM  # type: ignore[misc]
+    assert "before Xen 4.23 the host may crash" in mount.value("xenfs/error_log")
+    done = called(before, mount.calls())
+    assert "sysctl:cpu_hotplug" not in done
+    assert mount.value(f"cpupools/{number}/cpus") == "1"
 
 
 class TestMemory:

@@ -11,6 +11,7 @@ from xenfs.hypervisor.calls.sysctl import Topology, cpu_topology, physinfo
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, File, field
 from xenfs.nodes.conditions import answers
+from xenfs.nodes.hazards import refuse_offline
 
 
 def _cpus(xen: Hypervisor) -> list[tuple[str, int]]:
@@ -49,6 +50,7 @@ def _idle_ns(xen: Hypervisor, cpu: int) -> int:
 
 def _set_online(xen: Hypervisor, cpu: int, online: bool) -> None:
     if online != is_online(xen, cpu):
+        refuse_offline(xen, () if online else (cpu,))
         sysctl.hotplug(xen, cpu, online)
 
 

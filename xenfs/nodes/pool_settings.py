@@ -12,6 +12,7 @@ from xenfs.hypervisor.calls.sysctl import cpu_topology, cpupool
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import File
 from xenfs.nodes.conditions import answers, every, since
+from xenfs.nodes.hazards import refuse_loss
 
 _MOST = 2**31 - 1
 _GRANULARITIES = ("cpu", "core", "socket")
@@ -28,7 +29,8 @@ def make_pool(xen: Hypervisor, name: str) -> None:
 
 def _set_cpus(xen: Hypervisor, pool: int, asked: parse.Numbers) -> None:
     """CPUs come before others go, so that a pool with domains is never empty in between."""
-    now = frozenset(cpupool(xen, pool).cpus)
+    known = cpupool(xen, pool)
+    now = frozenset(known.cpus)
     elsewhere = {cpu: other.id for other in sysctl.cpupools(xen) if other.id != pool for cpu in other.cpus}
     present = list(cpu_topology(xen))
     possible = [cpu for cpu in present if cpu not in elsewhere] if asked.all else present
@@ -36,6 +38,7 @@ def _set_cpus(xen: Hypervisor, pool: int, asked: parse.Numbers) -> None:
     taken = sorted((wanted - now) & elsewhere.keys())
     if taken:
         raise BadInput(f"CPU {taken[0]} is in cpupool {elsewhere[taken[0]]}", errno.EBUSY, word=str(taken[0]))
+    refuse_loss(xen, known, now - wanted)
     steps: list[_Step] = [(pools.add_cpu, cpu) for cpu in sorted(wanted - now)]
     steps += [(pools.remove_cpu, cpu) for cpu in sorted(now - wanted)]
     _all_or_nothing(xen, pool, steps)

@@ -1,0 +1,32 @@
+"""What Xen itself does not survive, and is therefore refused: a mistake here would cost the host."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Collection
+
+from xenfs.abi.numbers import SchedId
+from xenfs.errors import BadInput
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import version
+from xenfs.hypervisor.calls.sysctl import Cpupool, cpupools
+
+_RTDS_MENDED = (4, 23)  # before, a pool forgets its CPU's pool first and then asks the CPU for it: seen on a real 4.14
+
+
+def refuse_loss(xen: Hypervisor, pool: Cpupool, cpus: Collection[int]) -> None:
+    """EPERM where taking these CPUs from the pool can end the host: the CPU that keeps rtds's timer cannot go.
+
+    Which one that is Xen does not tell.
+    """
+    if cpus and pool.sched_id == SchedId.RTDS and version.release(xen) < _RTDS_MENDED:
+        raise BadInput(
+            f"CPU {min(cpus)} is in cpupool {pool.id}, whose scheduler is rtds: before Xen 4.23 the host may crash",
+            errno.EPERM, word=str(min(cpus)),
+        )  # fmt: skip
+
+
+def refuse_offline(xen: Hypervisor, cpus: Collection[int]) -> None:
+    """The same of CPUs that are to go offline, whichever pools they are in."""
+    for pool in cpupools(xen):
+        refuse_loss(xen, pool, frozenset(pool.cpus).intersection(cpus))
