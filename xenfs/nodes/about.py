@@ -76,7 +76,8 @@ def about(facts: About) -> Dir:
         "The hypercall-safe memory pool",
         (
             File(
-                "backend", "Where its pages come from: hypercall (never fault), anonymous (may, is retried) or simulator",
+                "backend",
+                "Where its pages come from: hypercall (never fault), anonymous (may, is retried) or simulator",
                 read=lambda xen: xen.backend.pages.name,
             ),
             File("stat", "Counters of the pool", read=lambda xen: xen.pool.stat(), show=show.flat),
