@@ -269,14 +269,14 @@ def watch(mount: Mount, *words: str) -> subprocess.Popen[str]:
     return process
 
 
-def ended(process: subprocess.Popen[str], within_s: float = 10) -> tuple[int, list[str], str]:
+def ended(process: subprocess.Popen[str], within_s: float = 40) -> tuple[int, list[str], str]:
     out, err = process.communicate(timeout=within_s)
     return process.returncode, out.splitlines(), err
 
 
 def line_of(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    assert select.select([process.stdout], [], [], 10)[0]
+    assert select.select([process.stdout], [], [], 40)[0]
     return process.stdout.readline()
 
 
@@ -337,7 +337,7 @@ def test_until_a_state(either: Mount) -> None:
     line_of(both), line_of(both)
     for each in (domid, domid + 1):
         either.write(f"domains/{each}/kill", "1")
-    status, lines, _ = ended(both, 20)
+    status, lines, _ = ended(both)
     assert status == 0
     assert sorted(lines[-2:]) == sorted([f"{either.where}/domains/{domid + 1}:gone", f"domains/{domid}:gone"])
 

@@ -32,8 +32,9 @@ class WatchConnection(Watches):
         self._transport = open_transport(sorted(paths, key=_is_no_socket), timeout_s)
         self._decoder = Decoder()
         self._last_id = 0
-        self._asked: dict[int, Message] = {}
-        self._outgoing: deque[bytes] = deque()
+        self._asked: dict[int, Message] = {}  # sent, and not answered yet
+        self._outgoing: deque[Message] = deque()
+        self._rest = b""  # of the message that is being sent
         self._fired: list[Event] = []
         try:
             self._see_that_it_lives(timeout_s)
@@ -55,12 +56,11 @@ class WatchConnection(Watches):
 
     @property
     def sending(self) -> bool:
-        """Whether xenstored could not take everything yet."""
-        return bool(self._outgoing)
+        """Whether the way to xenstored is full; that it has enough to do is no reason to wait for the way."""
+        return bool(self._rest)
 
     def events(self) -> list[Event]:
         """What has fired; sends what waits to be sent."""
-        self._send()
         for _ in range(_MOST_READS):
             try:
                 data = self._transport.receive()
@@ -70,6 +70,7 @@ class WatchConnection(Watches):
                 raise XenfsError("xenstore: the connection is gone", errno.EPIPE)
             for message in self._decoder.feed(data):
                 self._take(message)
+        self._send()
         fired, self._fired = self._fired, []
         return fired
 
@@ -79,22 +80,23 @@ class WatchConnection(Watches):
 
     def _ask(self, op: Op, payload: bytes) -> None:
         self._last_id = self._last_id % 0xFFFF_FFFF + 1
-        request = Message(op, self._last_id, 0, payload)
-        self._asked[request.req_id] = request
-        self._outgoing.append(pack(request))
+        self._outgoing.append(Message(op, self._last_id, 0, payload))
         self._send()
 
     def _send(self) -> None:
-        """What fits, a message a write: the device takes no more than one."""
-        while self._outgoing:
+        """What fits, a message a write, for the device takes no more than one; at most a window ahead of the replies.
+
+        A xenstored that has thousands of replies and events to send to one client takes milliseconds for each.
+        """
+        while self._rest or (self._outgoing and len(self._asked) < self._transport.window):
+            if not self._rest:
+                request = self._outgoing.popleft()
+                self._asked[request.req_id] = request
+                self._rest = pack(request)
             try:
-                sent = self._transport.send(self._outgoing[0])
+                self._rest = self._rest[self._transport.send(self._rest) :]
             except BlockingIOError:
                 return
-            if sent < len(self._outgoing[0]):
-                self._outgoing[0] = self._outgoing[0][sent:]
-            else:
-                self._outgoing.popleft()
 
     def _take(self, message: Message) -> None:
         if message.op == Op.WATCH_EVENT:
@@ -119,7 +121,7 @@ class WatchConnection(Watches):
             left_s = deadline - time.monotonic()
             if left_s <= 0 or not poll.poll(left_s * 1000):
                 raise XenfsError(f"xenstore did not answer within {timeout_s:g} s", errno.ETIMEDOUT)
-            self._fired += self.events()
+            self.events()  # none yet: no watch is set
 
 
 def _is_no_socket(path: str) -> bool:
