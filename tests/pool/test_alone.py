@@ -48,3 +48,12 @@ def test_the_example_of_its_page_works_as_it_stands() -> None:
     assert "best_pages" in example
     after = "assert (made, user_memory[4]) == ([35, 36], ord('x')); print('done')"
     assert run(f"{AROUND}{example}\n{after}") == "done\n"
+
+
+def test_every_test_that_its_page_names_is_there() -> None:
+    page = (CHECKOUT / "docs/pool.md").read_text()
+    tests = [path for path in (CHECKOUT / "tests").rglob("test_*.py") if path.name != Path(__file__).name]
+    there = {name for path in tests for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)}
+    files = {path.name for path in tests} | {Path(__file__).name}
+    for name in re.findall(r"`(?:tests/\w+/)?(test_\w+(?:\.py)?)`", page):
+        assert name in (files if name.endswith(".py") else there), name

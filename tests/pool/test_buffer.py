@@ -60,6 +60,7 @@ def test_a_buffer_knows_its_pool_its_state_and_its_name(pool: Pool) -> None:
     buf.release()
     assert not buf.live
     assert "200 bytes, released" in repr(buf)
+    assert buf.state == "released"
 
 
 def test_an_address_is_a_type_of_its_own(pool: Pool) -> None:

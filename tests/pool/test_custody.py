@@ -25,7 +25,7 @@ def test_a_buffer_in_flight_is_not_given_back(pool: Pool) -> None:
     buf = pool.take(64)
     with pool.admitted((1, buf), "sysctl physinfo") as numbers:
         assert numbers == (1, int(buf.address))
-        assert buf.operation == "sysctl physinfo"
+        assert (buf.operation, buf.state) == ("sysctl physinfo", "in flight")
         with pytest.raises(PoolError, match=f"{buf.name} cannot be released: a hypercall is using it") as caught:
             buf.release()
         assert caught.value.errno == errno.EBUSY

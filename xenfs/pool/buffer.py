@@ -71,6 +71,13 @@ class Buffer:
         return self._live
 
     @property
+    def state(self) -> str:
+        """ "live", "in flight" while a hypercall is using it, "released"."""
+        if not self._live:
+            return "released"
+        return "in flight" if self in self._pool._flying else "live"
+
+    @property
     def pool(self) -> Pool:
         """The pool that lent it."""
         return self._pool
@@ -89,7 +96,7 @@ class Buffer:
         return self.nbytes
 
     def __repr__(self) -> str:
-        return f"<{self.name}, {'live' if self._live else 'released'}>"
+        return f"<{self.name}, {self.state}>"
 
     # Its bytes
 
