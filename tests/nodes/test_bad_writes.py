@@ -16,7 +16,7 @@ from nonsense import accepted, corpus
 from worlds import HARMLESS, Host, Place
 
 from xenfs.errors import BadInput, Stale, XenfsError
-from xenfs.nodes.base import Exchange, File
+from xenfs.nodes.base import Dir, Exchange, File
 from xenfs.nodes.forms import form
 
 REFUSED = {errno.EINVAL, errno.ERANGE, errno.E2BIG}
@@ -81,6 +81,7 @@ def valid(host: Host, place: Place, node: File) -> bytes:
     words = re.findall(r"[a-z]\w*", form(node.parse).words)
     candidates = [shown(host, place, node), b"1", b"0", b"4", b"0-1", *(word.encode() for word in words)]
     candidates += [b"0000:00:00.0", b"system_u:system_r:domU_t", b"00000000-0000-0000-0000-000000000001", b"1 1 1"]
+    candidates += form(node.parse).words.encode().split(b" or ")
     return next(data for data in candidates if data and accepted(node, data))
 
 
@@ -125,3 +126,23 @@ def test_nothing_is_done_to_a_domain_that_is_gone(each: Host) -> None:
         with pytest.raises(Stale):
             each.put(place, data)
         assert not set(each.asked(counts)) - HARMLESS, place.path
+
+
+def test_nothing_is_done_to_a_pool_that_is_gone(each: Host) -> None:
+    root, pool = each.at("cpupools"), 31
+    assert isinstance(root.node, Dir)
+    assert root.node.make is not None
+    root.node.make(each.xen, *root.ids, str(pool))
+    before = [place for place in each.files() if place.path.startswith(f"cpupools/{pool}/")]
+    writes = [(p, valid(each, p, p.node)) for p in before if isinstance(p.node, File) and p.node.write is not None]
+    assert writes
+    made = each.at(f"cpupools/{pool}")
+    assert isinstance(made.node, Dir)
+    assert made.node.remove is not None
+    made.node.remove(each.xen, *made.ids)
+    for place, data in writes:
+        counts = each.counts.copy()
+        with pytest.raises(XenfsError):
+            each.put(place, data)
+        assert not set(each.asked(counts)) - HARMLESS, place.path
+        assert not each.has(f"cpupools/{pool}")
