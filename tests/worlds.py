@@ -26,6 +26,8 @@ connect.abi = SimpleNamespace(load=functools.cache(abi.load))  # type: ignore[as
 RELEASES = tuple(f"4.{minor}" for minor in range(14, 23))
 ARCHES = ("x86_64", "arm64")
 COMBINATIONS = [(release, arch) for arch in ARCHES for release in RELEASES]
+# The same and, of the releases where much changed, hosts with all that can be there.
+MORE_COMBINATIONS = [*COMBINATIONS, *((release, "x86_64,profile=full") for release in ("4.14", "4.17", "4.22"))]
 EVERYTHING = Options(lifecycle=True, debug=True, raw=True)
 
 # What may be asked before a write is refused: none of it changes anything.
@@ -36,6 +38,7 @@ HARMLESS = frozenset({
     "platform_op get_cpuinfo", "hypfs_op read", "xsm_op GETENFORCE", "xsm_op GETBOOL", "xsm_op SID_TO_CONTEXT",
     "xsm_op CONTEXT_TO_SID",
     "sysctl pcitopoinfo", "xenpmu_op mode_get", "xenpmu_op feature_get",
+    "sysctl psr_alloc",
 })  # fmt: skip
 
 

@@ -177,6 +177,61 @@ TABLE: list[tuple[str, list[bytes]]] = [
         ],
     ),
     (r"(host|hypfs)/params/(pretended-u?int|global-pages)", POWERS[1:]),
+    (r"domains/\d+/psr/cmt_enabled", [b"2", b"01", b"off", *POWERS]),
+    (
+        r"domains/\d+/psr/schemata",
+        [
+            b"L3",
+            b"L3:",
+            b"L3:0",
+            b"L3:0=",
+            b"L3:0=0",
+            b"L3:0=5",
+            b"L3:0=ff;",
+            b"L3:0=ff;0=f",
+            b"L3:0=xyz",
+            b"L3:0=-1",
+            b"L3:0=ff 1=ff",
+            b"L3:9=ff",
+            b"L3:-1=ff",
+            b"L3:0=fffff",
+            b"L3:0=1ffffffff",
+            b"L3:4294967296=ff",
+            b"L3CODE:0=ff",
+            b"L4:0=ff",
+            b"l3:0=ff",
+            b"L3=ff",
+            b"L2:0=1fffe",
+            b"MB:0=91",
+            b"MB:0=ff",
+            b"MB:0=-1",
+            b"MB:0=",
+            b"MB:9=10",
+            b"MB:0=0x1ffffffff",
+            b"L3:0=ff\nMB:0=91",
+            *(b"MB:0=" + power for power in POWERS),
+        ],
+    ),
+    (
+        r"domains/\d+/cpuid/policy",
+        [
+            b"1",
+            b"1 -> 0 0 0 0",
+            b"00000001:ffffffff -> 0 0 0 0",
+            b"00000001:ffffffff -> 00000000 00000000 00000000",
+            b"00000001:ffffffff -> 00000000 00000000 00000000 00000000 00000000",
+            b"00000001:ffffffff > 00000000 00000000 00000000 00000000",
+            b"0000000g:ffffffff -> 00000000 00000000 00000000 00000000",
+            b"00000001:ffffffff -> 00000000 00000000 00000000 00000000\nmore",
+            b"000000ce -> ",
+            b"000000ce -> 00000000000000000",
+            b"ce -> 0",
+            b"000000ce -> 0\n000000ce -> 0",
+            b"00000002:ffffffff -> 00000000 00000000 00000000 00000000\n" * 2,
+            b"x" * 65537,
+            *POWERS,
+        ],
+    ),
 ]
 FREE_TEXT = re.compile(r"host/debug_keys|host/console/tty|(host|hypfs)/params/.*|hypfs/cpupool/\d+/sched-gran")
 ANYTHING = re.compile(r"xenfs/error_log|host/console/log_clear|domains/\d+/(kill|resume)")
@@ -189,7 +244,7 @@ def writable(host: Host) -> Iterator[Place]:
             yield place
 
 
-@pytest.fixture(scope="module", params=COMBINATIONS, ids="-".join)
+@pytest.fixture(scope="module", params=[*COMBINATIONS, ("4.17", "x86_64,processor=intel,psr=on")], ids="-".join)
 def each(request: pytest.FixtureRequest) -> Iterator[Host]:
     """The default host of each release and architecture in turn, with every option."""
     release, arch = request.param

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from worlds import COMBINATIONS, EVERYTHING, RELEASES, Host, Place
+from worlds import COMBINATIONS, EVERYTHING, MORE_COMBINATIONS, RELEASES, Host, Place
 
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.nodes import tree
@@ -23,20 +23,22 @@ MANY_LINES = re.compile(
     r"|version/(compile_info|features|config)|host/(info|cpu_stat|memory/(e820|rmrr)|nodes/\d+/meminfo|console/log)"
     r"|host/(xensyms|livepatch/[^/]+/metadata|pci/[^/]+/(reserved_memory|iommu_group)|firmware/efi/config_table)"
     r"|host/(efi/variable_info|mtrr/ranges|kexec/ranges)|domains/\d+/(memory/vnuma|vcpus/\d+/runstate)"
+    r"|host/(cpus/\d+/mca|cpuid/policies/\w+|psr/cmt/(mon_features|l3_cache_size_kb))|domains/\d+/(cpuid/policy|psr/schemata)"
     r"|cpupools/\d+/domains|domains/(stat|\d+/(info|vcpu_stat|evtchn/ports|vcpus/\d+/(info|regs)))|hypfs/buildinfo/config"
 )
 NUMBER_BY_NAME = re.compile(
-    r"(?!version/).*(_kb|_bytes|_ns|_us|_ms|_khz|_id|_cpus|_vcpus|_domains|_mfn)|.*/(freeze|online|cpu|weight|cap)"
+    r"(?!version/).*(?<!l3_cache_size)(_kb|_bytes|_ns|_us|_ms|_khz|_id|_cpus|_vcpus|_domains|_mfn)|.*/(freeze|online|cpu|weight|cap)"
 )
 LISTS_BY_NAME = re.compile(
     r".*/(cpus|free_cpus|cpulist|present|node_affinity|affinity_\w+(\.effective)?)|host/cpus/online"
 )
 LIST = re.compile(r"(\d+(-\d+)?(,\d+(-\d+)?)*)?")
-# Xen may refuse what it says itself: a pool with CPUs keeps its granularity, and an "ept" that was never set is "".
-KEPT_BY_XEN = re.compile(r".*/sched-gran|.*/params/ept")
+# Xen may refuse what it says itself: a pool with CPUs keeps its granularity, an "ept" that was never set is "", and a
+# domain that has run keeps its CPUID policy.
+KEPT_BY_XEN = re.compile(r".*/sched-gran|.*/params/ept|domains/\d+/cpuid/policy")
 
 
-@pytest.fixture(scope="module", params=COMBINATIONS, ids="-".join)
+@pytest.fixture(scope="module", params=MORE_COMBINATIONS, ids="-".join)
 def each(request: pytest.FixtureRequest) -> Iterator[Host]:
     """The default host of each release and architecture in turn, with every option."""
     release, arch = request.param
@@ -217,6 +219,9 @@ def test_nothing_is_read_that_xen_lacks(each: Host, contents: object) -> None:
         "hvm_op get_time",
         "xenpmu_op mode_get",
         "sysctl pcitopoinfo",
+        "sysctl psr_cmt_op",
+        *(f"sysctl psr_alloc {each}" for each in ("get_l3_info", "get_l2_info", "get_mba_info")),
+        *(f"platform_op resource_op {each}" for each in ("THERM_STATUS", "PACKAGE_THERM_STATUS")),
     }
     assert {name for name, _ in each.xen.calls.missing()} <= asked_to_know
 

@@ -170,7 +170,7 @@ def test_host(each: Host) -> None:
     # Two gnttab capabilities are told of since 4.15, vmtrace and the others where the release has them.
     assert ("gnttab-v1" in caps) == (each.xen.abi.release >= (4, 16)), caps
     assert re.fullmatch(r"([0-9a-f]{8}:){7}[0-9a-f]{8}", each.value("host/hw_caps"))
-    assert each.value("host/hw_caps").startswith("178bfbff:f6d83203" if machine.x86 else "00000000")
+    assert each.value("host/hw_caps").startswith("178bfbff:76fa320b" if machine.x86 else "00000000")
 
 
 def test_cpus(each: Host) -> None:

@@ -25,7 +25,10 @@ from xenfs.nodes.contents import about_xen
 from xenfs.pool import Buffer, Pool
 
 # What the simulator has beyond Debian's Xen, on purpose.
-SIMULATOR_ONLY = re.compile(r"(host|hypfs)/params/pretended-.*")  # of types that no real parameter happens to have
+SIMULATOR_ONLY = re.compile(
+    r"(host|hypfs)/params/pretended-.*"  # of types that no real parameter happens to have
+    r"|host/sockets/<n>/ppin"  # which emulated processors lack
+)
 FLAT = re.compile(r"host/info|.*/info|version/compile_info|.*/meminfo")
 NESTED = re.compile(r"domains/stat|.*/vcpu_stat")
 ids = [path.name.removesuffix(".json.gz") for path in FILES]

@@ -93,6 +93,11 @@ class Ledger:
         if self.ended is not None:
             self.ended()
 
+    def lacks(self, name: str, code: int) -> None:
+        """Note an operation that this Xen does not have, where only who asked can tell: ENODEV, a refused register."""
+        with self._lock:
+            self._missing[name] = code
+
     @property
     def total(self) -> int:
         """How many hypercalls have ended."""

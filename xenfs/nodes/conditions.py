@@ -20,12 +20,38 @@ def answers(question: Callable[[Hypervisor], Any]) -> Condition:
 
     To an interface version that it does not know Xen says EACCES of everything: then nothing answers.
     """
+    return known(question)
+
+
+def known(question: Callable[[Hypervisor], Any], *also: int, detail: str = "") -> Condition:
+    """The same where some errnos more mean absence: EINVAL for a number that an older Xen does not know.
+
+    `detail` is what the operation was asked about, for xenfs/missing.
+    """
+    absent = ABSENT.union(also)
 
     def when(xen: Hypervisor) -> bool:
         try:
             question(xen)
         except HypercallError as problem:
-            return problem.errno not in ABSENT and problem.operation.split()[0] not in xen.unusable
+            if problem.errno in absent:
+                xen.calls.lacks(f"{problem.operation} {detail}".rstrip(), problem.errno)
+                return False
+            return problem.operation.split()[0] not in xen.unusable
+        return True
+
+    return when
+
+
+def allowed(question: Callable[[Hypervisor], Any]) -> Condition:
+    """Where Xen answers this question and does not refuse it, for whatever reason."""
+
+    def when(xen: Hypervisor) -> bool:
+        try:
+            question(xen)
+        except HypercallError as problem:
+            xen.calls.lacks(problem.operation, problem.errno)
+            return False
         return True
 
     return when
@@ -44,3 +70,8 @@ def x86(xen: Hypervisor) -> bool:
 def every(*conditions: Condition) -> Condition:
     """Where all of these hold."""
     return lambda xen: all(condition(xen) for condition in conditions)
+
+
+def some(*conditions: Condition) -> Condition:
+    """Where at least one of these holds; all are asked."""
+    return lambda xen: any([condition(xen) for condition in conditions])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from xenfs.abi.numbers import PcpuFlag
 from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import sysctl
-from xenfs.hypervisor.calls.platform import pcpu_info
+from xenfs.hypervisor.calls.platform import is_online, pcpu_info
 from xenfs.hypervisor.calls.sysctl import Topology, cpu_topology, physinfo
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, File, field
 from xenfs.nodes.conditions import answers
 from xenfs.nodes.hazards import refuse_offline
+from xenfs.nodes.processor import PROCESSOR
 
 
 def _cpus(xen: Hypervisor) -> list[tuple[str, int]]:
@@ -32,11 +32,6 @@ def topology(xen: Hypervisor, cpu: int) -> Topology:
 
 
 topology.call = sysctl.CPUTOPOINFO.name  # type: ignore[attr-defined]
-
-
-def is_online(xen: Hypervisor, cpu: int) -> bool:
-    """Whether Xen schedules on this CPU; platform_op get_cpuinfo."""
-    return bool(pcpu_info(xen, cpu).flags & PcpuFlag.ONLINE)
 
 
 def _online(xen: Hypervisor) -> str:
@@ -77,6 +72,7 @@ CPU = Dir(
                 field(topology, "node", show.dec, "NUMA node"),
             ),
         ),
+        *PROCESSOR,
     ),
 )  # fmt: skip
 

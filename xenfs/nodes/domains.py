@@ -16,7 +16,9 @@ from xenfs.nodes import facts, names, parse, show
 from xenfs.nodes.affinity import NODE_AFFINITY
 from xenfs.nodes.base import Dir, Each, File, Link, Reader, field
 from xenfs.nodes.conditions import answers
+from xenfs.nodes.cpuid import DOMAIN_CPUID
 from xenfs.nodes.domain_memory import MORE_MEMORY
+from xenfs.nodes.domain_psr import DOMAIN_PSR
 from xenfs.nodes.events import EVENTS
 from xenfs.nodes.flask import CONTEXT
 from xenfs.nodes.grants import EVTCHN, GRANTS
@@ -156,6 +158,8 @@ DOMAIN = Dir(
         SCHED,
         GRANTS,
         EVTCHN,
+        DOMAIN_PSR,
+        DOMAIN_CPUID,
         TSC,
         HVM,
         PASSTHROUGH,

@@ -14,6 +14,7 @@ from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, File, Stream, field
 from xenfs.nodes.boot import EFI, FIRMWARE, KEXEC, MTRR
 from xenfs.nodes.conditions import answers
+from xenfs.nodes.cpuid import CPUID
 from xenfs.nodes.cpus import CPUS
 from xenfs.nodes.forms import formed
 from xenfs.nodes.hypfs import PARAMS
@@ -22,6 +23,8 @@ from xenfs.nodes.livepatch import LIVEPATCH
 from xenfs.nodes.members import members
 from xenfs.nodes.memory import MEMORY
 from xenfs.nodes.pci import PCI
+from xenfs.nodes.psr import PSR
+from xenfs.nodes.sockets import SOCKETS
 
 _KEYS = "the ASCII keys of Xen's console, such as q or r"
 
@@ -163,6 +166,9 @@ HOST = Dir(
         MTRR,
         KEXEC,
         PMU,
+        SOCKETS,
+        CPUID,
+        PSR,
     ),
     when=answers(physinfo),
 )  # fmt: skip

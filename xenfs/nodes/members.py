@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from xenfs.abi import Abi
+from xenfs.nodes import show
 
 
 def members(abi: Abi, view: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -19,6 +20,11 @@ def members(abi: Abi, view: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
             continue
         if member.type.kind == "struct":
             yield from members(abi, value, f"{prefix}{name}.")
+        elif member.type.kind == "array" and member.type.item.kind == "struct":
+            for index, each in enumerate(value):
+                yield from members(abi, each, f"{prefix}{name}.{index}.")
+        elif member.type.kind == "array" and member.type.item.cname == "char":
+            yield prefix + name, show.c_string(bytes(abi.ffi.buffer(value)))
         elif member.type.kind == "array":
             width = 2 * abi.ffi.sizeof(member.type.item)
             yield prefix + name, ":".join(f"{word:0{width}x}" for word in value)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from xenfs.abi.numbers import Platform
+from xenfs.abi.numbers import PcpuFlag, Platform
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import platform, platform_op
 
 GET_CPUINFO = platform_op(Platform.get_cpuinfo, repeatable=True)
+GET_UCODE_REVISION = platform_op(Platform.get_ucode_revision, repeatable=True)
 
 
 def pcpu_info(xen: Hypervisor, cpu: int) -> Any:
@@ -17,3 +18,19 @@ def pcpu_info(xen: Hypervisor, cpu: int) -> Any:
 
 
 pcpu_info.call = GET_CPUINFO.name  # type: ignore[attr-defined]
+
+
+def is_online(xen: Hypervisor, cpu: int) -> bool:
+    """Whether Xen schedules on this CPU; platform_op get_cpuinfo."""
+    return bool(pcpu_info(xen, cpu).flags & PcpuFlag.ONLINE)
+
+
+def ucode_revision(xen: Hypervisor, cpu: int) -> Any:
+    """struct xenpf_ucode_revision of a CPU: signature, pf, revision; platform_op get_ucode_revision, 4.18 and later.
+
+    ENOENT for a CPU that is not online.
+    """
+    return platform(xen, GET_UCODE_REVISION, "ucode_revision", cpu=cpu)
+
+
+ucode_revision.call = GET_UCODE_REVISION.name  # type: ignore[attr-defined]

@@ -52,6 +52,7 @@ class Domain:
         "domid",
         "dying",
         "emulation_flags",
+        "finished",
         "gone",
         "handle",
         "hap",
@@ -103,6 +104,7 @@ class Domain:
         self.dead_at = 0
         self.zombie = self.xenstored = self.gone = False
         self.introduced = self.shutdown_told = False  # what xenstored knows of it
+        self.finished = False  # its builder has let it run, which fixes what it is
         self.pool: Any = None
         self.node_affinity = 0
         self.auto_node_affinity = True

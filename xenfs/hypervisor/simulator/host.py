@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from xenfs.hypervisor.simulator.processor import PROCESSORS
 from xenfs.hypervisor.simulator.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,12 +18,13 @@ FULL = 1024
 class Cpu:
     """A physical CPU. `busy`: which part of it the vCPUs in its queue use, in 1024ths."""
 
-    __slots__ = ("busy", "core", "id", "idle_ns", "node", "online", "queue", "since", "socket")
+    __slots__ = ("busy", "core", "id", "idle_ns", "node", "online", "queue", "selected", "since", "socket")
 
     def __init__(self, number: int, socket: int, core: int, node: int) -> None:
         self.id, self.socket, self.core, self.node = number, socket, core, node
         self.online = True
         self.busy = self.since = self.idle_ns = 0
+        self.selected = 0  # what its counter of cache use and bandwidth is to show
         self.queue: list[Vcpu] = []
 
     def idle(self, ticks: int) -> int:
@@ -40,6 +42,7 @@ class Host:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.x86 = settings.arch == "x86_64"
+        self.processor = PROCESSORS[settings.processor]
         self.nr_nodes = settings.nr_nodes
         per_node = -(-settings.cpus // self.nr_nodes)
         self.threads = 2 if self.x86 and per_node % 2 == 0 else 1

@@ -20,6 +20,7 @@ from xenfs.hypervisor.simulator import (
     hypfs_op,
     kexec_op,
     livepatch_op,
+    mca_op,
     memory_op,
     own_ops,
     page_offline,
@@ -27,6 +28,8 @@ from xenfs.hypervisor.simulator import (
     platform,
     pmu_op,
     pod,
+    policy_op,
+    psr_op,
     registers,
     saved,
     sysctl,
@@ -57,6 +60,8 @@ def table(machine: Machine, counts: Counter[str]) -> dict[int, Call]:
         del makers["dm_op"], makers["xenpmu_op"]
     if not (machine.x86 and machine.settings.kexec and machine.settings.dom0 == "pv"):
         del makers["kexec_op"]
+    if machine.x86 and machine.settings.dom0 == "pv":
+        makers["mca"] = _mca
     return {machine.constant(f"__HYPERVISOR_{name}"): make(machine, counts) for name, make in makers.items()}
 
 
@@ -69,8 +74,8 @@ def _sysctl(machine: Machine, counts: Counter[str]) -> Call:
         page_offline.OPERATIONS,
     ]
     groups += [livepatch_op.OPERATIONS] if machine.settings.livepatch else []
-    groups += [sysctl.OPERATIONS_X86, pci_op.SYSCTL_X86] if machine.x86 else []
-    operations = Table(machine, "XEN_SYSCTL_", *groups)
+    x86 = [sysctl.OPERATIONS_X86, pci_op.SYSCTL_X86, policy_op.SYSCTL, psr_op.SYSCTL]
+    operations = Table(machine, "XEN_SYSCTL_", *groups, *(x86 if machine.x86 else []))
     return _commanded(machine, counts, operations, "sysctl", "xen_sysctl", machine.sysctl)
 
 
@@ -106,11 +111,12 @@ def _domctl(machine: Machine, counts: Counter[str]) -> Call:
     """Domctl: as above, but most operations are on a domain, and the stable one has version 0 of its own."""
     groups = [domctl.OPERATIONS, domctl_vcpu.OPERATIONS, domctl_scheduler.OPERATIONS, registers.OPERATIONS]
     groups += [pci_op.DOMCTL]
+    x86 = [domctl.OPERATIONS_X86, domctl_x86.OPERATIONS, saved.OPERATIONS, policy_op.DOMCTL, psr_op.DOMCTL]
     on_domain = Table(
         machine,
         "XEN_DOMCTL_",
         *groups,
-        *([domctl.OPERATIONS_X86, domctl_x86.OPERATIONS, saved.OPERATIONS] if machine.x86 else []),
+        *(x86 if machine.x86 else []),
     )
     without = [domctl.OPERATIONS_WITHOUT, domlist.DOMCTL, pci_op.WITHOUT, own_ops.WITHOUT]
     others = Table(machine, "XEN_DOMCTL_", *without)
@@ -210,6 +216,15 @@ def _dm_op(machine: Machine, counts: Counter[str]) -> Call:
     def call(args: tuple[int, ...]) -> int:
         name, result = guest_ops.dm_op(machine, *args[:3])
         counts[f"dm_op {name}"] += 1
+        return result
+
+    return call
+
+
+def _mca(machine: Machine, counts: Counter[str]) -> Call:
+    def call(args: tuple[int, ...]) -> int:
+        name, result = mca_op.call(machine, args[0])
+        counts[f"mca {name}"] += 1
         return result
 
     return call

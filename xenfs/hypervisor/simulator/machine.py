@@ -38,6 +38,7 @@ class Machine:
         self.domaininfo_filler: Any = None  # these are made when they are first needed
         self.physinfo_packer: Any = None
         self.domctl_body = self.layouts.offset("xen_domctl", "u")
+        self.policies: Any = None  # made when they are first asked for
         self.dispatch: Callable[[int, tuple[int, ...]], int] = _no_dispatch
 
     def attach(self, memory: Memory) -> None:

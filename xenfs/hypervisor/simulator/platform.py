@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from xenfs.hypervisor.simulator.machine import Machine, Operations
+from errno import ENOENT
 
-FAMILY, MODEL, STEPPING = 23, 49, 0
+from xenfs.hypervisor.simulator import msrs
+from xenfs.hypervisor.simulator.machine import Machine, Operations
 
 
 def get_cpuinfo(xen: Machine, op: memoryview) -> int:
@@ -25,15 +26,30 @@ def get_cpu_version(xen: Machine, op: memoryview) -> int:
     (number,) = xen.get(op, "xenpf_pcpu_version", "xen_cpuid")
     host = xen.world.host
     online = number < host.nr_cpus and host.cpus[number].online
-    values = (b"AuthenticAMD", FAMILY, MODEL, STEPPING) if online else (bytes(12), 0, 0, 0)
+    kind = host.processor
+    values = (kind.vendor, kind.family, kind.model, kind.stepping) if online else (bytes(12), 0, 0, 0)
     names = ("vendor_id", "family", "model", "stepping")
     xen.put(op, "xenpf_pcpu_version", max_present=host.nr_cpus - 1, **dict(zip(names, values, strict=True)))
+    return 0
+
+
+def get_ucode_revision(xen: Machine, op: memoryview) -> int:
+    """The microcode of a CPU that is online, since 4.18."""
+    (number,) = xen.get(op, "xenpf_ucode_revision", "cpu")
+    host = xen.world.host
+    if number >= host.nr_cpus or not host.cpus[number].online:
+        return -ENOENT
+    kind = host.processor
+    values = {"signature": kind.signature, "pf": kind.platform_flags, "revision": kind.revision}
+    xen.put(op, "xenpf_ucode_revision", **values)
     return 0
 
 
 OPERATIONS_X86: Operations = {
     "XENPF_get_cpuinfo": get_cpuinfo,
     "XENPF_get_cpu_version": get_cpu_version,
+    "XENPF_get_ucode_revision": get_ucode_revision,
+    "XENPF_resource_op": msrs.resource_op,
 }
 OPERATIONS_ARM: Operations = {}
 """Xen on Arm knows no platform operation but to set the time."""

@@ -41,6 +41,7 @@ DOZEN = (
     Resident(15, "retired", "pvh", 1, GIB // 2, 30, "dying"),
     Resident(16, None, "pvh", 1, GIB // 4, 8),
 )
+MONITORED = frozenset({1, 3})  # whose use of caches and bandwidth is counted, where it can be
 SHUTDOWN_CODES = {"poweroff": 0, "reboot": 1, "suspend": 2, "crash": 3, "watchdog": 4}
 
 
@@ -56,6 +57,9 @@ def populate(world: World) -> None:
             Resident(domid, f"guest-{domid}", _plain_type(number), 1 + number % 2, PLAIN_KB, number % 7),
         )
     _furnish(world)
+    if world.psr:
+        for domid in sorted(MONITORED.intersection(world.domains)):
+            world.psr.attach(world.domains[domid])
     world._last_domid = max(world.order)
 
 

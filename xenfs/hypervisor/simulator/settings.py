@@ -24,7 +24,7 @@ PROFILES: dict[str, dict[str, object]] = {
         "kexec": False,
         "efi": False,
     },
-    "full": {"flask": True, "vpmu": True},
+    "full": {"flask": True, "vpmu": True, "processor": "intel", "psr": "on"},
 }
 
 
@@ -54,6 +54,8 @@ class Settings:
     kexec: bool = True
     efi: bool = True
     vpmu: bool = False
+    processor: str = "amd"
+    psr: str = "off"
     domctl: int = 0
     sysctl: int = 0
 
@@ -104,6 +106,8 @@ iommu=on        off: no device can be given to a guest
 kexec=on        off: a Xen built without kexec
 efi=on          off: not booted by EFI
 vpmu=off        on: guests may use the performance counters
+processor=amd   or intel: what CPUs the host has
+psr=off         on: caches and bandwidth can be shared out; cdp: caches for code and for data as well
 domctl=, sysctl=   interface version to insist on instead of the release's own"""
 
 
@@ -203,6 +207,8 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "kexec": _switch,
     "efi": _switch,
     "vpmu": _switch,
+    "processor": _one_of("amd", "intel"),
+    "psr": _one_of("off", "on", "cdp"),
     "domctl": _integer(1, 0xFFFFFFFF),
     "sysctl": _integer(1, 0xFFFFFFFF),
 }

@@ -10,9 +10,7 @@ from xenfs.hypervisor.simulator.machine import Machine, Operations
 
 MAX_NODES = 64
 LOCAL, REMOTE, UNTOLD = 10, 21, 20  # the last is what Xen on Arm says of any two nodes, were they the same
-# CPUID words 1d 1c e1d e1c Da1 7b0 7c0 e7d of the processor that is pretended.
-HW_CAPS = (0x178BFBFF, 0xF6D83203, 0x2FD3FBFF, 0x75C237FF, 0x0000000F, 0x219C95A9, 0x0040069C, 0x00006799)
-HW_CAP = {True: b"".join(word.to_bytes(4, "little") for word in HW_CAPS), False: bytes(32)}
+HW_WORDS = 8  # of features: 1d 1c e1d e1c Da1 7b0 7c0 e7d
 PHYSICAL = (
     "threads_per_core", "cores_per_socket", "nr_cpus", "max_cpu_id", "nr_nodes", "max_node_id", "cpu_khz",
     "capabilities", "total_pages", "free_pages", "outstanding_pages", "max_mfn", "hw_cap",
@@ -77,9 +75,14 @@ def physinfo(xen: Machine, op: memoryview) -> int:
         xen.physinfo_packer = xen.layouts.array("xen_sysctl_physinfo", *PHYSICAL)
     xen.physinfo_packer.pack_into(
         op, 0, host.threads, host.cores, host.nr_online, host.nr_cpus - 1, host.nr_nodes, MAX_NODES - 1, host.cpu_khz,
-        _capabilities(xen), host.total_pages, world.free_pages, world.claimed_pages, host.max_mfn, HW_CAP[xen.x86],
+        _capabilities(xen), host.total_pages, world.free_pages, world.claimed_pages, host.max_mfn, _hw_cap(xen),
     )  # fmt: skip
     return 0
+
+
+def _hw_cap(xen: Machine) -> bytes:
+    words = xen.world.host.processor.boot_words[:HW_WORDS] if xen.x86 else (0,) * HW_WORDS
+    return b"".join(word.to_bytes(4, "little") for word in words)
 
 
 def _capabilities(xen: Machine) -> int:

@@ -42,7 +42,8 @@ def capabilities(xen: Machine) -> str:
 def commandline(xen: Machine) -> str:
     """What the boot loader passed."""
     console = "console=com1 com1=115200,8n1" if xen.x86 else "console=dtuart dtuart=serial0"
-    return f"{console} dom0_mem=2048M,max:2048M dom0_max_vcpus=4 loglvl=all guest_loglvl=warning"
+    psr = {"off": "", "on": " psr=cmt,cat,mba", "cdp": " psr=cmt,cat,cdp,mba"}[xen.settings.psr if xen.x86 else "off"]
+    return f"{console} dom0_mem=2048M,max:2048M dom0_max_vcpus=4 loglvl=all guest_loglvl=warning{psr}"
 
 
 def xen_version(xen: Machine, address: int) -> int:

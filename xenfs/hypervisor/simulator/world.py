@@ -19,6 +19,7 @@ from xenfs.hypervisor.simulator.pci_bus import Bus
 from xenfs.hypervisor.simulator.placement import Placement
 from xenfs.hypervisor.simulator.pmu import Pmu
 from xenfs.hypervisor.simulator.policy import Policy
+from xenfs.hypervisor.simulator.psr import Psr
 from xenfs.hypervisor.simulator.refused import Refused
 from xenfs.hypervisor.simulator.settings import Settings
 
@@ -44,6 +45,8 @@ class World:
         self.livepatches = Livepatches(settings.livepatches)
         self.bus = Bus(settings.pci, self.host.nr_nodes)
         self.pmu = Pmu()
+        shares = self.host.x86 and settings.psr != "off"
+        self.psr = Psr(self.host, settings.psr == "cdp") if shares else None
         self.domains: dict[int, Domain] = {}
         self.order: list[int] = []
         self._doomed: list[Domain] = []
@@ -115,7 +118,7 @@ class World:
         domain.name = name
         domain.max_pages = memory_kb * 1024 // PAGE + 256
         self.give_pages(domain, memory_kb * 1024 // PAGE)
-        domain.pause_count = int(paused)
+        domain.pause_count, domain.finished = int(paused), True
         domain.max_vcpus = vcpus
         everywhere = self.host.present
         domain.vcpus = [Vcpu(domain, number, everywhere, load) for number in range(vcpus)]
@@ -232,6 +235,7 @@ class World:
         if not domain.pause_count:
             raise Refused(EINVAL)
         domain.pause_count -= 1
+        domain.finished = domain.finished or not domain.pause_count
         self.placement.start(domain, self.clock.ticks())
 
     def shutdown(self, domid: int, reason: int) -> None:
