@@ -181,6 +181,9 @@ class Operations(pyfuse3.Operations):
         entry.st_size = 0
         entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = self._since_ns
         entry.entry_timeout = entry.attr_timeout = _LASTING_S if inode.lasting else _PASSING_S
+        if getattr(inode.node, "fresh", False):
+            entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = time.time_ns()
+            entry.attr_timeout = 0
         return entry
 
     @answered

@@ -69,7 +69,8 @@ class File(Node):
     words what it looks like where these functions do not, `errnos` what a write may say beside what `parse` and the
     operations say of themselves. `slow_read` and `slow_write` send the work to the lane for calls that can take
     seconds. `private` is for what shows a guest's inside. `checked` says that the reader itself proves that it saw
-    the right life.
+    the right life. `fresh` makes its time of modification the present, for programs that take an old file for one that
+    nobody writes.
     """
 
     read: Reader | None = None
@@ -87,6 +88,7 @@ class File(Node):
     binary: bool = False
     write_option: str = ""
     longest: int = LONGEST_COMMAND
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

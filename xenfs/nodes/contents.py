@@ -24,8 +24,10 @@ _BY_OUR_CLOCK = "host/time/boot_s"
 
 
 def about_xen(path: str) -> bool:
-    """False for what xenfs says of itself, or by this domain's clock: that is different every time."""
-    return path != _BY_OUR_CLOCK and (not path.startswith("xenfs/") or path in ("xenfs/", "xenfs/interface"))
+    """False for what xenfs says of itself, in metrics too, or by this domain's clock: that is different every time."""
+    if path == _BY_OUR_CLOCK:
+        return False
+    return not path.startswith(("xenfs/", "metrics/")) or path in ("xenfs/", "xenfs/interface")
 
 
 def contents(

@@ -27,6 +27,16 @@ def reason(info: DomainInfo) -> str:
     return _REASONS.get(number) or str(number)
 
 
+def crashed(info: DomainInfo) -> bool:
+    """Whether it has shut down because it crashed."""
+    return bool(info.flags & _SHUTDOWN) and reason(info) == "crash"
+
+
+def nr_vcpus(info: DomainInfo) -> int:
+    """How many vCPUs it has, online or not."""
+    return 0 if info.max_vcpu_id == NO_VCPU else info.max_vcpu_id + 1
+
+
 def state(info: DomainInfo) -> str:
     """dying, crashed, shutdown, paused, running, blocked or runnable: the first that holds."""
     flags = info.flags

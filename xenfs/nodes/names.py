@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domains
 from xenfs.hypervisor.lives import Domain
@@ -15,6 +17,14 @@ def name(xen: Hypervisor, domain: Domain) -> str:
     if xen.store is None:
         return ""
     return _one_line(xen.names.read(xen.store, [domain.domid])[0] or b"")
+
+
+def of_all(xen: Hypervisor, domids: Sequence[int]) -> dict[int, bytes]:
+    """The names of many domains as xenstore has them, where it has one."""
+    if xen.store is None:
+        return {}
+    raw = xen.store.read_many([f"/local/domain/{domid}/name" for domid in domids])
+    return {domid: value for domid, value in zip(domids, raw, strict=True) if value}
 
 
 def _one_line(raw: bytes) -> str:

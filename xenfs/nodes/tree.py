@@ -15,6 +15,7 @@ from xenfs.nodes.domains import DOMAINS
 from xenfs.nodes.flask import FLASK
 from xenfs.nodes.host import HOST
 from xenfs.nodes.hypfs import HYPFS
+from xenfs.nodes.metrics import METRICS
 from xenfs.nodes.refusals import Refusals
 from xenfs.nodes.version import VERSION
 from xenfs.options import Options
@@ -27,7 +28,9 @@ def whole(options: Options, refusals: Refusals) -> Dir:
     """Every entry that there can be, on any Xen and with any options."""
     facts = About(options, refusals, lambda: (str(row) for row in reference()))
     return Dir(
-        "", "Xen's hypercall interfaces as files", (about(facts), VERSION, HOST, HYPFS, CPUPOOLS, DOMAINS, FLASK)
+        "",
+        "Xen's hypercall interfaces as files",
+        (about(facts), METRICS, VERSION, HOST, HYPFS, CPUPOOLS, DOMAINS, FLASK),
     )
 
 

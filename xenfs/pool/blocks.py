@@ -17,6 +17,7 @@ ffi = cffi.FFI()
 ffi.cdef("void *memset(void *start, int byte, size_t nbytes);")
 libc: Any = ffi.dlopen(None)
 BYTES = ffi.typeof("char *")
+WORDS = ffi.typeof("uint64_t *")
 
 STEP = 64
 """The smallest size class; every block's size and address is a multiple of it."""

@@ -9,7 +9,7 @@ from types import SimpleNamespace, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from xenfs.errors import PoolError
-from xenfs.pool.blocks import BYTES, Block, ffi
+from xenfs.pool.blocks import BYTES, WORDS, Block, ffi
 from xenfs.pool.handles import FieldPath, place_of, point, pointer_to
 from xenfs.pool.pages import PAGE
 
@@ -186,6 +186,23 @@ class Buffer:
             attached.pop(place, None)
         else:
             attached[place] = other, needs
+
+    def attach_each(self, at: int, step: int, other: Buffer, stride: int, count: int) -> None:
+        """Let `count` handles, at byte `at` and every `step` bytes from there, point to so many structs in a row.
+
+        The structs lie in `other`, `stride` bytes apart: how a batch asks the same of many. Both are multiples of 8.
+        """
+        if not (isinstance(other, Buffer) and other._live and other._pool is self._pool):
+            raise TypeError(f"{self.name} takes a live buffer of the same pool, not {other!r}")
+        start = self._checked_start("attached to")
+        if count < 1 or at < 0 or at % 8 or step % 8 or step < 8 or at + (count - 1) * step + 8 > self.nbytes:
+            raise PoolError(f"{count} handles do not lie in {self.name}", errno.EINVAL)
+        words = ffi.cast(WORDS, start)
+        for index in range(count):
+            words[(at + index * step) >> 3] = other._start + index * stride
+        attached = self._attached = self._attached or {}
+        self._simple = False
+        attached[at] = other, count * stride
 
     # Its end
 

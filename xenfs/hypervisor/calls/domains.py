@@ -150,6 +150,11 @@ def _listed(xen: Hypervisor, rows: Rows) -> list[tuple[Any, ...]]:
             first = found[-1][0] + 1
 
 
+def identities(xen: Hypervisor) -> list[tuple[int, bytes]]:
+    """(id, UUID) of every domain; sysctl getdomaininfolist."""
+    return [(domid, handle) for domid, handle in _listed(xen, _identities(xen.abi))]
+
+
 def living(xen: Hypervisor) -> list[tuple[Domain, DomainInfo]]:
     """Every domain with the life that it is in."""
     asked = perf_counter_ns()

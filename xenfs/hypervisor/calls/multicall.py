@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from errno import EFAULT
+from functools import cache
 from typing import TypeAlias
 
+from xenfs.abi import Abi
 from xenfs.abi.numbers import Hypercall
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import FAULT_RETRIES, Hypervisor
+from xenfs.hypervisor.calls.rows import Rows
 from xenfs.hypervisor.operation import Operation
 from xenfs.pool import Buffer
 
@@ -49,6 +52,34 @@ def _batch(xen: Hypervisor, calls: Sequence[Call], domid: int | None) -> list[in
         batch = _OF_REPEATABLE if all(op.repeatable for op, _ in calls) else MULTICALL
         xen.hypercall(batch, buf, len(calls), domid=domid)
         return [_signed(entry.result) for entry in entries]
+
+
+def in_a_row(xen: Hypervisor, op: Operation, structs: Buffer, stride: int, count: int) -> list[int]:
+    """The result of one operation on each of `count` structs that lie in one buffer, `stride` bytes apart. multicall.
+
+    Where one faulted, and the operation may be made again, all are.
+    """
+    results = _row(xen, op, structs, stride, count)
+    for _ in range(FAULT_RETRIES if xen.backend.pages.faults and op.repeatable else 0):
+        if -EFAULT not in results:
+            break
+        xen.pool.count_retry((structs,))
+        results = _row(xen, op, structs, stride, count)
+    return results
+
+
+def _row(xen: Hypervisor, op: Operation, structs: Buffer, stride: int, count: int) -> list[int]:
+    step, first = xen.abi.sizeof("struct multicall_entry"), xen.abi.offsetof("struct multicall_entry", "args")
+    with xen.pool.take(step * count) as buf:
+        buf.fill(int(op.hypercall).to_bytes(step, "little") * count)
+        buf.attach_each(first, step, structs, stride, count)
+        xen.hypercall(_OF_REPEATABLE if op.repeatable else MULTICALL, buf, count)
+        return [_signed(word) for (word,) in _results(xen.abi)(bytes(buf), count)]
+
+
+@cache
+def _results(abi: Abi) -> Rows:
+    return Rows(abi, "struct multicall_entry", ("result",))
 
 
 def wide(xen: Hypervisor, op: Operation, *args: int | Buffer) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from errno import EINVAL
+from functools import cache
 
 from xenfs.hypervisor.simulator.cpupools import CREDIT, CREDIT2, RTDS
 from xenfs.hypervisor.simulator.domains import RTDS_BUDGET_US, RTDS_PERIOD_US, Domain
+from xenfs.hypervisor.simulator.layouts import Layouts
 from xenfs.hypervisor.simulator.machine import Machine, Operations
 from xenfs.hypervisor.simulator.refused import Refused
 
@@ -19,10 +21,7 @@ def scheduler_op(xen: Machine, domain: Domain, op: memoryview) -> int:
     scheduler, cmd = xen.get(op, STRUCT, "sched_id", "cmd")
     if scheduler != domain.pool.scheduler:
         return -EINVAL
-    names = {
-        xen.constant(f"XEN_DOMCTL_SCHEDOP_{name}"): name
-        for name in ("putinfo", "getinfo", "putvcpuinfo", "getvcpuinfo")
-    }
+    names = _commands(xen.layouts)
     if cmd not in names or scheduler not in _SCHEDULERS:
         return -EINVAL
     function = _SCHEDULERS[scheduler].get(names[cmd])
@@ -30,6 +29,12 @@ def scheduler_op(xen: Machine, domain: Domain, op: memoryview) -> int:
         return -EINVAL
     function(xen, domain, op)
     return 0
+
+
+@cache
+def _commands(layouts: Layouts) -> dict[int, str]:
+    names = ("putinfo", "getinfo", "putvcpuinfo", "getvcpuinfo")
+    return {layouts.constant(f"XEN_DOMCTL_SCHEDOP_{name}"): name for name in names}
 
 
 def _body(xen: Machine, op: memoryview) -> memoryview:

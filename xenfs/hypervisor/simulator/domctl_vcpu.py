@@ -21,14 +21,16 @@ def getvcpuinfo(xen: Machine, domain: Domain, op: memoryview) -> int:
     world = xen.world
     ticks = world.clock.ticks()
     running = number in world.placement.running(ticks).get(domain.domid, ())
-    xen.put(
+    answer = xen.layouts.array("xen_domctl_getvcpuinfo", "vcpu", "online", "blocked", "running", "cpu_time", "cpu")
+    answer.pack_into(
         op,
-        "xen_domctl_getvcpuinfo",
-        online=vcpu.online,
-        blocked=vcpu.online and not running and vcpu.waiting and domain.waiting,
-        running=running,
-        cpu_time=domain.vcpu_time(vcpu, ticks),
-        cpu=vcpu.cpu.id if vcpu.cpu else 0,
+        0,
+        number,
+        vcpu.online,
+        vcpu.online and not running and vcpu.waiting and domain.waiting,
+        running,
+        domain.vcpu_time(vcpu, ticks),
+        vcpu.cpu.id if vcpu.cpu else 0,
     )
     return 0
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from errno import EACCES, EINVAL, ENOSYS, EOPNOTSUPP, ESRCH
+from struct import Struct
 
+from xenfs.errors import BadAddress
 from xenfs.hypervisor.simulator import (
     cpupool_op,
     domctl,
@@ -259,15 +261,25 @@ def _hypfs_op(machine: Machine, counts: Counter[str]) -> Call:
 def _multicall(machine: Machine, counts: Counter[str]) -> Call:
     size = machine.layouts.size("multicall_entry")
     number = machine.constant("__HYPERVISOR_multicall")
+    op_at, result_at, args_at = (machine.layouts.offset("multicall_entry", name) for name in ("op", "result", "args"))
+    read_op, read_args = Struct("<Q").unpack_from, Struct("<5Q").unpack_from
+    write_result = Struct("<q").pack_into
+
+    def entries(start: int, count: int) -> Iterator[memoryview]:
+        """Each where it lies; all at once where they lie in one piece, as they do but for those who try things."""
+        try:
+            whole = machine.at(start, count * size)
+        except BadAddress:
+            yield from (machine.at(start + index * size, size) for index in range(count))
+        else:
+            yield from (whole[at : at + size] for at in range(0, count * size, size))
 
     def call(args: tuple[int, ...]) -> int:
         counts["multicall"] += 1
-        for index in range(args[1]):
-            entry = machine.at(args[0] + index * size, size)
-            op, words = machine.get(entry, "multicall_entry", "op", "args")
-            given = tuple(int.from_bytes(words[at : at + 8], "little") for at in range(0, 40, 8))
-            result = -EINVAL if op == number else machine.dispatch(op, given)
-            machine.put(entry, "multicall_entry", result=result & 0xFFFFFFFFFFFFFFFF)
+        for entry in entries(args[0], args[1]):
+            op = read_op(entry, op_at)[0]
+            result = -EINVAL if op == number else machine.dispatch(op, read_args(entry, args_at))
+            write_result(entry, result_at, result)
         return 0
 
     return call

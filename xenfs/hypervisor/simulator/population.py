@@ -50,11 +50,12 @@ def populate(world: World) -> None:
     _make_pools(world)
     for resident in DOZEN[: world.settings.domains]:
         _settle_in(world, resident)
+    vcpus = world.settings.vcpus
     for number in range(len(DOZEN), world.settings.domains):
         domid = number + DOZEN[-1].domid - len(DOZEN) + 1
         _settle_in(
             world,
-            Resident(domid, f"guest-{domid}", _plain_type(number), 1 + number % 2, PLAIN_KB, number % 7),
+            Resident(domid, f"guest-{domid}", _plain_type(number), vcpus or 1 + number % 2, PLAIN_KB, number % 7),
         )
     _furnish(world)
     if world.psr:

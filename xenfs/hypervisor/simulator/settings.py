@@ -35,6 +35,7 @@ class Settings:
     xen: str = "4.17"
     arch: str = "x86_64"
     domains: int = 12
+    vcpus: int = 0
     cpus: int = 8
     nodes: int = 0
     memory: int = 32
@@ -87,6 +88,7 @@ HELP = """\
 xen=4.17        release to be, 4.14 to 4.22; a point release (4.17.3) or a later one (4.23) is possible
 arch=x86_64     or arm64
 domains=12      domains, the control domain included (1 to 10000)
+vcpus=0         vCPUs of each domain after the twelfth (1 to 128); 0: one or two
 cpus=8          physical CPUs (1 to 4096)
 nodes=2         NUMA nodes (1 to 64, not more than CPUs)
 memory=32       GiB of memory, raised where the domains need more
@@ -188,6 +190,7 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "xen": _release,
     "arch": _one_of(*ARCHES),
     "domains": _integer(1, 10_000),
+    "vcpus": _integer(0, 128),
     "cpus": _integer(1, 4096),
     "nodes": _integer(1, 64),
     "memory": _integer(4, 1 << 16),

@@ -1,0 +1,33 @@
+"""metrics/: the whole host for a monitoring system, in one file that is read where it lies."""
+
+from __future__ import annotations
+
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.nodes.base import Dir, File
+from xenfs.nodes.metrics.snapshot import take
+from xenfs.nodes.metrics.table import GROUPS
+from xenfs.nodes.metrics.text import family
+
+
+def prometheus(xen: Hypervisor) -> str:
+    """The text format's families, always in the same order."""
+    snap = take(xen)
+    return "".join(
+        family(metric, items)
+        for group in GROUPS
+        for items in (list(group.items(xen, snap)),)
+        for metric in group.metrics
+    )
+
+
+METRICS = Dir(
+    "metrics",
+    "The whole host for monitoring systems",
+    (
+        File(
+            "xen.prom", "Prometheus's text format 0.0.4, for node_exporter's textfile collector and whoever reads it",
+            read=prometheus, slow_read=True, fresh=True,
+            call="sysctl physinfo, getcpuinfo, cputopoinfo, numainfo, cpupool_op, getdomaininfolist, multicall batch",
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,140 @@
+"""The whole host at one time, in a handful of hypercalls: what metrics are made of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter_ns
+from typing import Any, NamedTuple, TypeVar
+
+from xenfs.errors import HypercallError, XenfsError
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import domains, many, sysctl, version
+from xenfs.hypervisor.calls.domains import DomainInfo
+from xenfs.hypervisor.calls.scheduler import PARAMETERS
+from xenfs.nodes import facts, names, show
+from xenfs.nodes.conditions import ABSENT
+from xenfs.nodes.metrics.text import Item, escaped
+
+Found = TypeVar("Found")
+
+
+class Guest(NamedTuple):
+    """A domain: what getdomaininfo says, its kind, and what its scheduler holds for it, by name."""
+
+    info: DomainInfo
+    kind: str
+    parameters: dict[str, int]
+
+
+class Vcpu(NamedTuple):
+    """A vCPU of a domain: whether the guest has brought it up, and its CPU time in ns."""
+
+    domid: int
+    online: int
+    cpu_time: int
+
+
+@dataclass
+class Snapshot:
+    """One scrape. `worked` says of each part that this Xen has whether it answered."""
+
+    release: str = ""
+    changeset: str = ""
+    host: Any = None
+    cpus: list[Item] = field(default_factory=list)
+    nodes: list[Item] = field(default_factory=list)
+    pools: list[Item] = field(default_factory=list)
+    guests: list[Item] = field(default_factory=list)
+    vcpus: list[Item] = field(default_factory=list)
+    worked: dict[str, bool] = field(default_factory=dict)
+    took_ns: int = 0
+
+    def part(self, name: str, ask: Callable[[], Found], without: Found) -> Found:
+        """What a part answers; `without` it where it fails, or where this Xen has no such thing."""
+        try:
+            found = ask()
+        except XenfsError as problem:
+            if not (isinstance(problem, HypercallError) and problem.errno in ABSENT):
+                self.worked[name] = False
+            return without
+        self.worked[name] = True
+        return found
+
+
+def take(xen: Hypervisor) -> Snapshot:
+    """Ask for everything; what does not answer is left out, and the rest is there."""
+    began, snap = perf_counter_ns(), Snapshot()
+    snap.release, snap.changeset = snap.part("version", lambda: _version(xen), ("", ""))
+    snap.host = snap.part("host", lambda: sysctl.physinfo(xen), None)
+    if snap.host is not None:
+        snap.cpus = snap.part("cpus", lambda: _cpus(xen, snap.host.max_cpu_id + 1), list[Item]())
+        snap.nodes = snap.part("numa", lambda: _nodes(xen), list[Item]())
+        snap.pools = snap.part("cpupools", lambda: _pools(xen), list[Item]())
+    listed = snap.part("domains", lambda: domains.infos(xen), list[DomainInfo]())
+    called = snap.part("xenstore", lambda: names.of_all(xen, [info.domain for info in listed]), dict[int, bytes]())
+    about = {info.domain: _about(info, called.get(info.domain, b"")) for info in listed}
+    held = snap.part("scheduler", lambda: _parameters(xen, listed, snap.pools), dict[int, dict[str, int]]())
+    snap.vcpus = snap.part("vcpus", lambda: list(_vcpus(xen, listed, about)), list[Item]())
+    gone = snap.part("domains", lambda: _gone(xen, listed), set[int]())
+    snap.guests = [
+        Item(about[info.domain], Guest(info, facts.kind(xen, info), held.get(info.domain, {})))
+        for info in listed
+        if info.domain not in gone
+    ]
+    if gone:
+        snap.vcpus = [vcpu for vcpu in snap.vcpus if vcpu.of.domid not in gone]
+    snap.took_ns = perf_counter_ns() - began
+    return snap
+
+
+def _version(xen: Hypervisor) -> tuple[str, str]:
+    major, minor = version.release(xen)
+    return f"{major}.{minor}{show.text(version.extra(xen))}", show.text(version.changeset(xen))
+
+
+def _cpus(xen: Hypervisor, count: int) -> list[Item]:
+    idle, places = sysctl.cpu_idle_ns(xen, count), sysctl.cpu_topology(xen)
+    return [Item(f'cpu="{cpu}"', (place, idle[cpu] if cpu < len(idle) else None)) for cpu, place in places.items()]
+
+
+def _nodes(xen: Hypervisor) -> list[Item]:
+    return [Item(f'node="{number}"', node) for number, node in sysctl.numa(xen).items()]
+
+
+def _pools(xen: Hypervisor) -> list[Item]:
+    return [Item(f'cpupool="{pool.id}"', pool) for pool in sysctl.cpupools(xen)]
+
+
+def _about(info: DomainInfo, name: bytes) -> str:
+    """A domain's labels. Its name is whatever somebody wrote to xenstore: what is not UTF-8 in it is replaced."""
+    return f'domid="{info.domain}",uuid="{show.handle(info.handle)}",name="{escaped(name.decode("utf-8", "replace"))}"'
+
+
+def _parameters(xen: Hypervisor, listed: Sequence[DomainInfo], pools: Sequence[Item]) -> dict[int, dict[str, int]]:
+    """What the schedulers hold for each domain, one batch a scheduler."""
+    scheduler = {pool.id: pool.sched_id for _, pool in pools}
+    by_scheduler: dict[int, list[int]] = defaultdict(list)
+    for info in listed:
+        by_scheduler[scheduler.get(info.cpupool, -1)].append(info.domain)
+    found: dict[int, dict[str, int]] = {}
+    for sched_id in by_scheduler.keys() & PARAMETERS.keys():
+        domids, parameters = by_scheduler[sched_id], PARAMETERS[sched_id][1]
+        for domid, row in zip(domids, many.parameters(xen, domids, sched_id), strict=True):
+            if row is not None:
+                found[domid] = dict(zip(parameters, row, strict=True))
+    return found
+
+
+def _vcpus(xen: Hypervisor, listed: Sequence[DomainInfo], about: dict[int, str]) -> Iterator[Item]:
+    wanted = [(info.domain, vcpu) for info in listed for vcpu in range(facts.nr_vcpus(info))]
+    for (domid, vcpu), row in zip(wanted, many.vcpu_times(xen, wanted), strict=True):
+        if row is not None:
+            yield Item(f'{about[domid]},vcpu="{vcpu}"', Vcpu(domid, *row))
+
+
+def _gone(xen: Hypervisor, listed: Sequence[DomainInfo]) -> set[int]:
+    """Those that went away, or whose id went to another, while the rest was asked: nothing is said of them."""
+    still = set(domains.identities(xen))
+    return {info.domain for info in listed if (info.domain, info.handle) not in still}

@@ -1,0 +1,185 @@
+"""Every metric, a line each: its name after Prometheus's conventions, its help, and where its value comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple
+
+import xenfs
+from xenfs.abi.numbers import DomInf
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls.sysctl import Node
+from xenfs.nodes import facts
+from xenfs.nodes.host import scheduler_name
+from xenfs.nodes.metrics.snapshot import Guest, Snapshot
+from xenfs.nodes.metrics.text import Item, Metric, Value, counter, gauge, info, labels, micro, seconds
+
+_PAGE = 4096
+_PLACE = ("core", "package", "node")
+
+
+class Group(NamedTuple):
+    """Metrics of one kind of thing, and the things themselves."""
+
+    items: Callable[[Hypervisor, Snapshot], Iterable[Item]]
+    metrics: tuple[Metric, ...]
+
+
+def _tallies(xen: Hypervisor, snap: Snapshot) -> list[Item]:
+    rows = ((name.partition(" "), tally) for name, tally in xen.calls.tallies())
+    return [Item(labels({"hypercall": call, "operation": what or "all"}), tally) for (call, _, what), tally in rows]
+
+
+def _successes(snap: Snapshot) -> list[tuple[str, Value]]:
+    return [(f'collector="{part}"', int(worked)) for part, worked in snap.worked.items()]
+
+
+def _build(both: tuple[Hypervisor, Snapshot]) -> dict[str, object]:
+    xen, snap = both
+    return {"version": snap.release, "changeset": snap.changeset, "arch": xen.abi.arch}
+
+
+def _own_build(xen: Hypervisor) -> dict[str, object]:
+    return {"version": xenfs.__version__, "backend": xen.backend.name}
+
+
+def _pages(name: str) -> Callable[[Any], Value]:
+    """A member that counts pages, in bytes."""
+    member = attrgetter(name)
+    return lambda of: member(of) * _PAGE
+
+
+def _size(name: str) -> Callable[[Guest], Value]:
+    """The same of what getdomaininfo says of a domain."""
+    return _pages(f"info.{name}")
+
+
+def _flag(flag: DomInf) -> Callable[[Guest], Value]:
+    bit = int(flag)
+    return lambda guest: 1 if guest.info.flags & bit else 0
+
+
+def _is(condition: bool) -> Value:
+    return 1 if condition else 0
+
+
+def _parameter(name: str, form: Callable[[int], Value]) -> Callable[[Guest], Value]:
+    """A parameter that not every scheduler has."""
+
+    def value(guest: Guest) -> Value:
+        held = guest.parameters.get(name)
+        return None if held is None else form(held)
+
+    return value
+
+
+def _percent(cap: int) -> str:
+    return f"{cap / 100:g}"
+
+
+def _distances(node: Node) -> list[tuple[str, Value]]:
+    return [(f'to="{number}"', distance) for number, distance in enumerate(node.distances)]
+
+
+def _limit(guest: Guest) -> Value:
+    pages = guest.info.max_pages
+    return "+Inf" if pages >= facts.NO_LIMIT_PAGES else pages * _PAGE
+
+
+_XEN = (
+    gauge("xen_up", "Whether all that was asked of Xen was answered.", lambda s: int(all(s.worked.values()))),
+    gauge("xen_collector_success", "Whether this part of the scrape was answered.", _successes),
+    gauge("xen_scrape_duration_seconds", "How long it took to ask for it all.", lambda s: seconds(s.took_ns)),
+)
+
+_BUILD = (info("xen_build", "Version of Xen.", _build),)
+
+_HOST = (
+    gauge("xen_host_cpus", "Physical CPUs that are online.", lambda host: host.nr_cpus),
+    gauge("xen_host_nodes", "NUMA nodes.", lambda host: host.nr_nodes),
+    gauge("xen_host_cpu_frequency_hertz", "Frequency of the CPUs.", lambda host: host.cpu_khz * 1000),
+    gauge("xen_host_memory_bytes", "Memory of the machine.", _pages("total_pages")),
+    gauge("xen_host_memory_free_bytes", "Memory that no domain has.", _pages("free_pages")),
+    gauge("xen_host_memory_claimed_bytes", "Memory claimed for domains, not theirs yet.", _pages("outstanding_pages")),
+)
+
+_CPU = (
+    info("xen_cpu", "Where a physical CPU is.", lambda cpu: dict(zip(_PLACE, cpu[0], strict=True))),
+    counter("xen_cpu_idle_seconds", "Idle time of a physical CPU.", lambda cpu: cpu[1] and seconds(cpu[1])),
+)
+
+_NODE = (
+    gauge("xen_node_memory_bytes", "Memory that a NUMA node spans, holes included.", lambda node: node.span),
+    gauge("xen_node_memory_free_bytes", "Memory of the node that no domain has.", lambda node: node.free),
+    gauge("xen_node_distance", "Distance from a NUMA node to another.", _distances),
+)
+
+_POOL = (
+    info("xen_cpupool", "The scheduler of a cpupool.", lambda pool: {"scheduler": scheduler_name(pool.sched_id)}),
+    gauge("xen_cpupool_cpus", "Physical CPUs in the pool.", lambda pool: len(pool.cpus)),
+    gauge("xen_cpupool_domains", "Domains in the pool.", lambda pool: pool.nr_domains),
+)
+
+_DOMAINS = (gauge("xen_domains", "Domains, the control domain and dying ones included.", len),)
+
+_DOMAIN = (
+    info("xen_domain", "Kind and cpupool of a domain.", lambda d: {"type": d.kind, "cpupool": d.info.cpupool}),
+    counter("xen_domain_cpu_seconds", "CPU time of all vCPUs of a domain.", lambda d: seconds(d.info.cpu_time)),
+    gauge("xen_domain_vcpus", "vCPUs that the domain has, online or not.", lambda d: facts.nr_vcpus(d.info)),
+    gauge("xen_domain_vcpus_online", "vCPUs that the guest has brought up.", lambda d: d.info.nr_online_vcpus),
+    gauge("xen_domain_memory_bytes", "Memory that the domain has.", _size("tot_pages")),
+    gauge("xen_domain_memory_max_bytes", "Memory that the domain may have, +Inf without a limit.", _limit),
+    gauge("xen_domain_memory_claimed_bytes", "Memory claimed for the domain, not its yet.", _size("outstanding_pages")),
+    gauge("xen_domain_memory_shared_bytes", "Memory that the domain shares with others.", _size("shr_pages")),
+    gauge("xen_domain_memory_paged_bytes", "Memory of the domain that is paged out.", _size("paged_pages")),
+    gauge("xen_domain_paused", "Whether the domain is paused by the toolstack.", _flag(DomInf.paused)),
+    gauge("xen_domain_dying", "Whether Xen takes the domain apart.", _flag(DomInf.dying)),
+    gauge("xen_domain_shutdown", "Whether the domain has shut down, for whatever reason.", _flag(DomInf.shutdown)),
+    gauge("xen_domain_crashed", "Whether it shut down because it crashed.", lambda d: _is(facts.crashed(d.info))),
+    gauge("xen_domain_scheduler_weight", "Share of CPU time (credit, credit2).", _parameter("weight", int)),
+    gauge("xen_domain_scheduler_cap_ratio", "Most CPU time, 1 for one CPU, 0 for no cap.", _parameter("cap", _percent)),
+    gauge("xen_domain_scheduler_period_seconds", "Length of a period (RTDS).", _parameter("period", micro)),
+    gauge("xen_domain_scheduler_budget_seconds", "CPU time in each period (RTDS).", _parameter("budget", micro)),
+)
+
+_VCPU = (
+    counter("xen_vcpu_cpu_seconds", "CPU time of a vCPU.", lambda vcpu: seconds(vcpu.cpu_time)),
+    gauge("xen_vcpu_online", "Whether the guest has brought the vCPU up.", lambda vcpu: vcpu.online),
+)
+
+_XENFS = (info("xenfs_build", "Version of xenfs, and how it reaches Xen.", _own_build),)
+
+_CALLS = (
+    counter("xenfs_hypercalls", "Hypercalls that xenfs has made; a multicall is one.", lambda tally: tally.count),
+    counter("xenfs_hypercall_errors", "Hypercalls that Xen refused.", lambda tally: tally.errors),
+    counter("xenfs_hypercall_seconds", "Time that hypercalls took.", lambda tally: seconds(tally.total_ns)),
+    gauge("xenfs_hypercall_longest_seconds", "The longest of them.", lambda tally: seconds(tally.max_ns)),
+)
+
+_BUFFERS = (
+    counter("xenfs_buffers_taken", "Buffers that were taken from the pool for hypercalls.", itemgetter("takes")),
+    counter("xenfs_buffers_missed", "Times that no buffer of the size was at hand.", itemgetter("misses")),
+    counter("xenfs_buffers_copied_in_bytes", "Bytes that were copied into buffers.", itemgetter("bytes_in")),
+    counter("xenfs_buffers_copied_out_bytes", "Bytes that were copied out of buffers.", itemgetter("bytes_out")),
+    counter("xenfs_buffers_retries", "Hypercalls made again as a page was not there.", itemgetter("efault_retries")),
+    counter("xenfs_buffers_overruns", "Writes past the end of a buffer, as far as seen.", itemgetter("red_zone_hits")),
+    gauge("xenfs_buffers_in_use", "Buffers on loan.", itemgetter("in_use")),
+    gauge("xenfs_buffers_in_use_peak", "Most buffers that were on loan at once.", itemgetter("peak")),
+    gauge("xenfs_buffers_mapped_bytes", "Memory of the pool.", itemgetter("bytes_mapped")),
+)
+
+GROUPS = (
+    Group(lambda xen, snap: [Item("", snap)], _XEN),
+    Group(lambda xen, snap: [Item("", (xen, snap))], _BUILD),
+    Group(lambda xen, snap: [] if snap.host is None else [Item("", snap.host)], _HOST),
+    Group(lambda xen, snap: snap.cpus, _CPU),
+    Group(lambda xen, snap: snap.nodes, _NODE),
+    Group(lambda xen, snap: snap.pools, _POOL),
+    Group(lambda xen, snap: [Item("", snap.guests)] if snap.worked.get("domains") else [], _DOMAINS),
+    Group(lambda xen, snap: snap.guests, _DOMAIN),
+    Group(lambda xen, snap: snap.vcpus, _VCPU),
+    Group(lambda xen, snap: [Item("", xen)], _XENFS),
+    Group(_tallies, _CALLS),
+    Group(lambda xen, snap: [Item("", xen.pool.stat())], _BUFFERS),
+)
