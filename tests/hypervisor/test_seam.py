@@ -204,6 +204,30 @@ def test_members_of_a_batch_that_fault_are_made_again_where_they_may(
     assert xen.pool.stat()["efault_retries"] == made - 1
 
 
+@pytest.mark.parametrize(("op", "made"), [(PHYSINFO, 2), (sysctl.DEBUG_KEYS, 1)])
+def test_a_row_in_which_one_faulted_is_made_again_where_it_may(
+    over: Callable[..., Hypervisor], op: Operation, made: int
+) -> None:
+    """Each entry is of the operation, and points to its own struct; the second faults at first."""
+    batches: list[list[tuple[int, int]]] = []
+
+    def batch(args: tuple[int, ...]) -> int:
+        address, count = args
+        entries = xen.pool.locate(address, count * 64).cast("Q")
+        batches.append([(entries[8 * at], entries[8 * at + 2]) for at in range(count)])
+        for at in range(count):
+            entries[8 * at + 1] = 2**64 - errno.EFAULT if len(batches) == 1 and at == 1 else at
+        return 0
+
+    xen = over(batch, batch, faults=True)
+    with xen.pool.take(3 * 48) as structs:
+        results = in_a_row(xen, op, structs, 48, 3)
+        start = int(structs.address)
+    assert batches == [[(op.hypercall, start + 48 * at) for at in range(3)]] * made
+    assert results == [0, 1 if made == 2 else -errno.EFAULT, 2]
+    assert xen.pool.stat()["efault_retries"] == made - 1
+
+
 def test_calls_in_flight_are_shown_while_they_run(over: Callable[..., Hypervisor]) -> None:
     entered, leave = threading.Event(), threading.Event()
 

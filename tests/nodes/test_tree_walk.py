@@ -19,7 +19,7 @@ from xenfs.options import Options
 
 # Files of more than one line: every other file is a single value on a single line.
 MANY_LINES = re.compile(
-    r"xenfs/(nodes|error_log|interface|missing|options|buffers/(stat|size_classes)|calls/\w+)"
+    r"metrics/xen\.prom|xenfs/(nodes|error_log|interface|missing|options|buffers/(stat|size_classes)|calls/\w+)"
     r"|version/(compile_info|features|config)|host/(info|cpu_stat|memory/(e820|rmrr)|nodes/\d+/meminfo|console/log)"
     r"|host/(xensyms|livepatch/[^/]+/metadata|pci/[^/]+/(reserved_memory|iommu_group)|firmware/efi/config_table)"
     r"|host/(efi/variable_info|mtrr/ranges|kexec/ranges)|domains/\d+/(memory/vnuma|vcpus/\d+/runstate)"

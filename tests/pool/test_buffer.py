@@ -206,6 +206,45 @@ def test_a_buffer_is_a_buffer_object(pool: Pool) -> None:
         assert bytes(buf)[0] == 7
 
 
+def test_handles_in_a_row_point_to_structs_in_a_row(pool: Pool) -> None:
+    with pool.take(48 * 3) as structs, pool.take(64 * 3) as entries:
+        entries.attach_each(16, 64, structs, 48, 3)
+        words = array.array("Q", bytes(entries))
+        start = int(structs.address)
+        assert [words[at] for at in (2, 10, 18)] == [start, start + 48, start + 96]
+        assert sum(word != 0 for word in words) == 3
+        assert entries.attached == (structs,)
+        with pool.admitted((entries, 3)), pytest.raises(PoolError, match="a hypercall is using it"):
+            structs.release()
+    with pool.take(64 * 3) as again:
+        assert not any(bytes(again))
+
+
+@pytest.mark.parametrize(
+    ("at", "step", "count"), [(16, 64, 4), (-8, 64, 1), (188, 64, 1), (192, 64, 1), (16, 0, 2), (16, 4, 2), (16, 64, 0)]
+)
+def test_handles_in_a_row_lie_in_the_buffer(pool: Pool, at: int, step: int, count: int) -> None:
+    with pool.take(512) as structs, pool.take(64 * 3) as entries:
+        with pytest.raises(PoolError, match="do not lie in"):
+            entries.attach_each(at, step, structs, 48, count)
+        assert not any(bytes(entries))
+
+
+def test_structs_in_a_row_must_all_be_there(pool: Pool) -> None:
+    with pool.take(100) as structs, pool.take(64 * 3) as entries:
+        entries.attach_each(16, 64, structs, 48, 3)
+        with pytest.raises(PoolError, match="needs 144 bytes"):
+            pool.admit((entries, 3))
+        entries.attach_each(16, 64, structs, 48, 2)
+        with pool.admitted((entries, 2)):
+            pass
+    with pool.take(64) as entries:
+        with pytest.raises(TypeError, match="live buffer"):
+            entries.attach_each(16, 64, structs, 48, 1)
+        with pytest.raises(TypeError, match="live buffer"):
+            entries.attach_each(16, 64, 4096, 48, 1)  # type: ignore[arg-type]
+
+
 def test_a_with_block_does_not_hide_a_second_release(pool: Pool) -> None:
     with pytest.raises(PoolError, match="cannot be released"), pool.take(64) as buf:
         buf.release()
