@@ -38,7 +38,6 @@ def families(text: str) -> dict[str, Family]:
     now: Family | None = None
     assert text.endswith("\n")
     for line in text.removesuffix("\n").split("\n"):
-        word, _, rest = line.partition(" ")
         if line.startswith("# HELP "):
             name, _, said = line.removeprefix("# HELP ").partition(" ")
             assert re.fullmatch(_NAME, name), line

@@ -1,0 +1,50 @@
+"""Programs that read xenfs without knowing of it, each the real one. Where one is missing its test is skipped, and
+with XENFS_CONSUMERS=required it fails: scripts/test-consumers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "mounted"))
+
+from mounting import Mount
+from programs import Started
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without /dev/fuse nothing here can run but what looks at files alone."""
+    if os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return
+    skip = pytest.mark.skip(reason="/dev/fuse cannot be opened")
+    for item in items:
+        if HERE in item.path.parents and "mount" in getattr(item, "fixturenames", ()):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="module")
+def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
+    """A simulated host, mounted for the tests of a module."""
+    where = tmp_path_factory.mktemp("consumers") / "xenfs"
+    where.mkdir()
+    made = Mount(where, "--hypervisor", "simulator")
+    try:
+        yield made
+        made.stop()
+        assert not [line for line in made.errors().splitlines() if "Traceback" in line or "Error" in line]
+    finally:
+        made.force()
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Started]:
+    """Programs that run until the test ends."""
+    programs = Started(tmp_path)
+    yield programs
+    programs.end()
