@@ -1,4 +1,4 @@
-"""Prometheus: promtool on the file, node_exporter that reads it where it lies, and a server that reads node_exporter."""
+"""Prometheus: promtool on the file, node_exporter reading it where it lies, a server that reads node_exporter."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ Host xenhost
 
 @pytest.fixture
 def ssh_config(mount: Mount, started: Started, tmp_path: Path) -> Path:
-    """A client's configuration for the host "xenhost", behind which an sshd runs as this user, with a key of its own."""
+    """A client's configuration for the host "xenhost": an sshd that runs as this user, with a key of its own."""
     sshd, keygen = needs("sshd", "openssh-server"), needs("ssh-keygen", "openssh-client")
     for name in ("host_key", "user_key"):
         run(keygen, "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name)
