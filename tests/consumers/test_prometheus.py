@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -63,13 +65,13 @@ def test_rules() -> None:
     run(promtool, "test", "rules", CONTRIB / "xenfs.rules.test.yml")
 
 
-def exporter(mount: Mount, started: Started) -> str:
+def exporter(directory: Path, started: Started, *by: str) -> str:
     """A node_exporter with its textfile collector only, on the mount's own directory."""
     program, port = needs("prometheus-node-exporter", "prometheus-node-exporter"), free_port()
     address = f"127.0.0.1:{port}"
     started.start(
-        program, "--collector.disable-defaults", "--collector.textfile",
-        f"--collector.textfile.directory={mount.where / 'metrics'}", f"--web.listen-address={address}",
+        *by, program, "--collector.disable-defaults", "--collector.textfile",
+        f"--collector.textfile.directory={directory}", f"--web.listen-address={address}",
     )  # fmt: skip
     until(lambda: fetched(f"http://{address}/metrics"), "node_exporter answers")
     return address
@@ -96,7 +98,7 @@ def series(found: dict[str, Family]) -> set[tuple[str, frozenset[tuple[str, str]
 
 
 def test_node_exporter_reads_it_where_it_lies(mount: Mount, started: Started) -> None:
-    address = exporter(mount, started)
+    address = exporter(mount.where / "metrics", started)
     mine = families(mount.read("metrics/xen.prom"))
     said = fetched(f"http://{address}/metrics")
     theirs = of_xen(said)
@@ -114,7 +116,7 @@ def test_node_exporter_reads_it_where_it_lies(mount: Mount, started: Started) ->
 
 
 def test_node_exporter_sees_it_change_and_never_takes_it_for_stale(mount: Mount, started: Started) -> None:
-    address = exporter(mount, started)
+    address = exporter(mount.where / "metrics", started)
     first = of_xen(fetched(f"http://{address}/metrics"))
     time.sleep(1.2)
     said = fetched(f"http://{address}/metrics")
@@ -125,9 +127,33 @@ def test_node_exporter_sees_it_change_and_never_takes_it_for_stale(mount: Mount,
     assert abs(float(mtime) - time.time()) < 10
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_node_exporter_as_its_own_user_by_a_link(started: Started) -> None:
+    """As Debian runs it: not root, with a directory of its own, in which a link to the mount is all that is needed."""
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    with tempfile.TemporaryDirectory(prefix="xenfs-") as folder:
+        where, textfiles = Path(folder, "xenfs"), Path(folder, "textfiles")
+        for path in (where, textfiles):
+            path.mkdir()
+        os.chmod(folder, 0o755)
+        (textfiles / "xen.prom").symlink_to(where / "metrics/xen.prom")
+        options = "ro,allow_other,gid=65534,umask=027"
+        mount = Mount(where, "--hypervisor", "simulator", "-o", options)
+        try:
+            address = exporter(textfiles, started, *nobody)
+            assert of_xen(fetched(f"http://{address}/metrics"))["xen_up"].value() == 1
+            stranger = ("setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", "cat")
+            done = subprocess.run([*stranger, where / "metrics/xen.prom"], capture_output=True, timeout=30)
+            assert b"Permission denied" in done.stderr
+            started.end()
+            mount.stop()
+        finally:
+            mount.force()
+
+
 def test_a_server_records_and_alerts(mount: Mount, started: Started, tmp_path: Path) -> None:
     program = needs("prometheus", "prometheus")
-    target, port = exporter(mount, started), free_port()
+    target, port = exporter(mount.where / "metrics", started), free_port()
     rules = RULES.read_text().replace("interval: 1m", "interval: 1s").replace("for: 1m", "for: 1s")
     (tmp_path / "rules.yml").write_text(rules)
     (tmp_path / "prometheus.yml").write_text(

@@ -23,8 +23,8 @@ def of_all(xen: Hypervisor, domids: Sequence[int]) -> dict[int, bytes]:
     """The names of many domains as xenstore has them, where it has one."""
     if xen.store is None:
         return {}
-    raw = xen.store.read_many([f"/local/domain/{domid}/name" for domid in domids])
-    return {domid: value for domid, value in zip(domids, raw, strict=True) if value}
+    xen.names.only(domids)
+    return {domid: name for domid, name in zip(domids, xen.names.read(xen.store, domids), strict=True) if name}
 
 
 def _one_line(raw: bytes) -> str:
