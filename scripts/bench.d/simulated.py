@@ -36,6 +36,9 @@ def rows(effort: Effort, say: Callable[[str], None]) -> Iterator[Row]:
             if size == effort.sizes[-1] != middle:
                 memory += _memory(*pair, f"at rest, {size} domains")
             yield from listings(effort, *pair, f"{size} domains")
+    for size in sorted({10, *effort.sizes}):
+        say(f"{size} domains with 4 vCPUs: metrics/xen.prom")
+        yield from metrics(effort, size)
     for size in sorted({effort.sizes[0], effort.sizes[-1]}):
         say(f"mounting, {size} domains")
         yield from mounting(effort, size)
@@ -104,6 +107,24 @@ def listings(effort: Effort, ours: Mounted, other: Mounted, size: str) -> Iterat
     yield Row(
         f"`cat domains/stat`, {size}, {kilobytes}", "ms", mine, its, cost(ours.hypercalls, stat, 3), at_most, True
     )
+
+
+def metrics(effort: Effort, size: int) -> Iterator[Row]:
+    """A scrape: how long it takes, and the CPU time that the daemon needs for it, the simulator's share included."""
+    with xenfs(f"simulator:domains={size},vcpus=4,cpus=64") as ours:
+        scrape = whole(ours.path("metrics/xen.prom"))
+        length, calls = scrape(), cost(ours.hypercalls, scrape, 3)
+        took, cpu = [], []
+        repeat = max(1, min(50, 1000 // size))
+        for _ in range(max(3, effort.rounds // 3)):
+            before, began = ours.cpu_s(), perf_counter()
+            for _ in range(repeat):
+                scrape()
+            took.append((perf_counter() - began) / repeat * _MS)
+            cpu.append((ours.cpu_s() - before) / repeat * _MS)
+        what = f"`metrics/xen.prom`, {size} domains, {length / 1000:.0f} kB"
+        yield Row(f"{what}: time", "ms", took, (), calls)
+        yield Row(f"{what}: CPU time", "ms", cpu, (), calls, 60.0 if size == 1000 else None, True)
 
 
 def _scandir(path: str) -> int:

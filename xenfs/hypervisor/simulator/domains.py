@@ -137,7 +137,12 @@ class Domain:
     @property
     def waiting(self) -> bool:
         """Whether all of it waits for events while none of it runs: what Xen calls blocked."""
-        return self.shutdown_code == NOT_SHUT_DOWN and all(vcpu.waiting for vcpu in self.existing() if vcpu.online)
+        if self.shutdown_code != NOT_SHUT_DOWN:
+            return False
+        for vcpu in self.vcpus:  # no generator: this is asked for each vCPU
+            if vcpu is not None and vcpu.online and not vcpu.waiting:
+                return False
+        return True
 
     def cpu_time(self, ticks: int) -> int:
         """Nanoseconds that its vCPUs have run, up to this tick."""
