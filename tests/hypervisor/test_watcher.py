@@ -49,7 +49,10 @@ class Watched:
     def settled(self) -> None:
         """Watches are set, and what they fired for at first is over."""
         until(lambda: self.host.xen.names.domains_watched)
-        time.sleep(0.05)
+        looks = -1
+        while looks != self.looks():
+            looks = self.looks()
+            time.sleep(0.3)
 
 
 @contextlib.contextmanager

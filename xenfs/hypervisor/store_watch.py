@@ -42,8 +42,10 @@ class StoreWatch:
         self._rouse()
 
     def unwant_name(self, domid: int) -> None:
-        """There is no such domain any more."""
-        self._asked.append((domid, False))
+        """There is no such domain any more. Without a connection there is no watch either."""
+        if self.watches is not None:
+            self._asked.append((domid, False))
+            self._rouse()
 
     def due(self, wanted: bool) -> float | None:
         """When `connect` should be called next, None for not at all: nobody wants it, or it is under way."""
