@@ -133,18 +133,56 @@ def row(path: str) -> str:
     return next((pattern for shape, pattern in _shapes() if shape.fullmatch(path)), "")
 
 
+_TOOL = re.compile(r"(xl|xen|flask-|lsevtchn|cat /(proc|sys)/)[\w/. -]*")
+
+
 @cache
 def peers() -> dict[str, set[str]]:
-    """By path, the tools that the acceptance tests compare it with: calls that begin with a node and a command."""
+    """By path, what the acceptance tests compare it with: rows of tables, calls that begin with a node and a command;
+    and tests that ask for a peer, whose nodes and commands belong together."""
     found: dict[str, set[str]] = {}
     for file in sorted((CHECKOUT / "tests/xen").glob("*.py")):
-        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(call, ast.Call) and len(call.args) >= 2:
-                words = [arg.value if isinstance(arg, ast.Constant) else None for arg in call.args[:2]]
-                if all(isinstance(word, str) for word in words) and "/" in str(words[0]):
-                    path = row(str(words[0]).partition(":")[0])
-                    if path and re.match(r"(xl|xen|flask|lsevtchn)[\w-]*\b", str(words[1])):
-                        found.setdefault(path, set()).add(str(words[1]))
+        parsed = ast.parse(file.read_text(encoding="utf-8"))
+        for call in (each for each in ast.walk(parsed) if isinstance(each, ast.Call)):
+            words = [_text(arg) for arg in call.args[:2]]
+            if len(words) == 2 and _TOOL.fullmatch(words[1]) and (path := row(words[0].partition(":")[0])):
+                found.setdefault(path, set()).add(words[1])
+        for function in (each for each in ast.walk(parsed) if isinstance(each, ast.FunctionDef)):
+            if any(argument.arg == "peers" for argument in function.args.args):
+                for path in _nodes_in(function):
+                    found.setdefault(path, set()).update(_tools_in(function))
+    return found
+
+
+def _text(node: ast.expr) -> str:
+    """A string as it stands there, a star for what is filled in; empty for anything else."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part) or "*" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def _nodes_in(function: ast.FunctionDef) -> set[str]:
+    """Paths in arguments of calls; what a guest is asked for lies in a domain's directory."""
+    found = set()
+    for call in (each for each in ast.walk(function) if isinstance(each, ast.Call) and each.args):
+        text = _text(call.args[0])
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        found.add(row(f"domains/*/{text}" if name == "node" else text if "/" in text else ""))
+    return found - {""}
+
+
+def _tools_in(function: ast.FunctionDef) -> set[str]:
+    """Commands: said("xl list -v"), xl("pause", ...), xl_state(...)."""
+    found = set()
+    for call in (each for each in ast.walk(function) if isinstance(each, ast.Call) and each.args):
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        text = _text(call.args[0])
+        if name == "xl_state":
+            found.add("xl list -v")
+        elif name == "xl" and text:
+            found.add(f"xl {text}")
+        elif name == "said" and _TOOL.fullmatch(text):
+            found.add(text)
     return found
 
 
