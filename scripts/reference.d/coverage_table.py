@@ -30,8 +30,8 @@ from the tables, by asking the simulator of every release and architecture, from
 Xen's own tools. A file that is written and read is in two lines where these are two operations.
 
 - **Simulated**: releases whose simulator has the files, all of them unless it says so.
-- **Real Xen**: where one of the files answered, or took such a write: release, and `arm64` where it was that. "Not noted"
-  says that no recording has it and no note, not that it was never tried.
+- **Real Xen**: where one of the files answered, or took such a write: release, and `arm64` where it was that.
+  "Not noted" says that no recording and no note has it, not that it was never tried.
 - **Peer**: the tool of Xen's that the acceptance tests compare with.
 """
 
