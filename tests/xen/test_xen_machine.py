@@ -27,16 +27,17 @@ def patches(xen: Hypervisor, mount: Mount, peers: None, tmp_path: Path) -> Itera
         pytest.skip("this Xen has no live patching")
     if xen.abi.arch != "x86_64":
         pytest.skip("the patch is made of x86-64's code")
-    for number, name in enumerate((PATCH, OTHER), 1):
-        built = tmp_path / f"{name}.o"
-        built.write_bytes(
-            xen_livepatch.payload(version.build_id(xen), bytes([number]) * 20, b"author=xenfs", b"number=%d" % number)
-        )
-        said(f"xen-livepatch upload {name} {built}")
-    yield [PATCH, OTHER]
-    for name in (PATCH, OTHER):
-        subprocess.run(["xen-livepatch", "revert", name], capture_output=True, check=False)
-        said(f"xen-livepatch unload {name}")
+    try:
+        for number, name in enumerate((PATCH, OTHER), 1):
+            built = tmp_path / f"{name}.o"
+            about = (b"author=xenfs", b"number=%d" % number)
+            built.write_bytes(xen_livepatch.payload(version.build_id(xen), bytes([number]) * 20, *about))
+            said(f"xen-livepatch upload {name} {built}")
+        yield [PATCH, OTHER]
+    finally:
+        for command in ("revert", "unload"):
+            for name in (PATCH, OTHER):
+                subprocess.run(["xen-livepatch", command, name], capture_output=True, check=False)
     assert mount.names("host/livepatch") == []
 
 

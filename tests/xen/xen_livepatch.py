@@ -9,7 +9,7 @@ HEADER, SECTION, SYMBOL, RELOCATION = "<16sHHIQQQIHHHHHH", "<IIQQQQIIQQ", "<IBBH
 PROGBITS, SYMTAB, STRTAB, RELA, NOTE = 1, 2, 3, 4, 7
 ALLOC, EXEC = 2, 4
 X86_64, RELOCATABLE = 62, 1
-BUILD_ID, ABSOLUTE_64, GLOBAL_FUNCTION = 3, 1, 0x12
+BUILD_ID, ABSOLUTE_64, LOCAL_SECTION = 3, 1, 0x03
 RETURN = bytes.fromhex("f30f1efac3")  # endbr64, ret
 
 
@@ -31,21 +31,24 @@ def note(ident: bytes) -> bytes:
 
 
 def payload(xen: bytes, own: bytes, *metadata: bytes) -> bytes:
-    """The file, for a Xen with this build id; `own` is the patch's. x86-64."""
+    """The file, for a Xen with this build id; `own` is the patch's. x86-64.
+
+    The hook has no name: Xen refuses a patch that brings a function which another one has brought.
+    """
     hook, text, symbols, strings = 5, 6, 8, 9
-    names = b"\0xenfs_hook\0"
+    names = b"\0"
     relocation = struct.pack(RELOCATION, 0, 1 << 32 | ABSOLUTE_64, 0)
-    symbol = struct.pack(SYMBOL, 1, GLOBAL_FUNCTION, 0, text, 0, len(RETURN))
+    symbol = struct.pack(SYMBOL, 0, LOCAL_SECTION, 0, text, 0, 0)
     sections = [
         Section("", 0, 0, b""),
         Section(".note.gnu.build-id", NOTE, ALLOC, note(own)),
         Section(".livepatch.depends", PROGBITS, ALLOC, note(xen)),
         Section(".livepatch.xen_depends", PROGBITS, ALLOC, note(xen)),
-        Section(".modinfo", PROGBITS, ALLOC, b"".join(text + b"\0" for text in metadata)),
+        Section(".modinfo", PROGBITS, ALLOC, b"".join(each + b"\0" for each in metadata)),
         Section(".livepatch.hooks.load", PROGBITS, ALLOC, bytes(8)),
         Section(".text", PROGBITS, ALLOC | EXEC, RETURN),
         Section(".rela.livepatch.hooks.load", RELA, 0, relocation, symbols, hook, 24),
-        Section(".symtab", SYMTAB, 0, bytes(24) + symbol, strings, 1, 24),
+        Section(".symtab", SYMTAB, 0, bytes(24) + symbol, strings, 2, 24),
         Section(".strtab", STRTAB, 0, names),
     ]  # fmt: skip
     return linked(sections)
