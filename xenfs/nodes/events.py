@@ -29,4 +29,5 @@ EVENTS = Stream(
     "events", "Domains that were created, have shut down, are dying or gone, since this open: seq, what, domid, UUID",
     read=lambda xen: b"", follow=_follow, start=_start, ahead=lambda xen, position: xen.happenings.last > position,
     topic=DOMAINS, call=GETDOMAININFOLIST.name,
+    format='"<seq> created|shutdown|dying|gone <domid> <uuid>" lines',
 )  # fmt: skip

@@ -48,7 +48,7 @@ def format_of(node: Node) -> str:
     if isinstance(node, Exchange):
         return f"question: {taken}; answer: {shown}"
     if isinstance(node, Stream):
-        return "growing text"
+        return node.format or "growing text"
     if node.write is None:
         return shown
     if node.read is None:
