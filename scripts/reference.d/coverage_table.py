@@ -232,7 +232,8 @@ def _files(each: Wanted) -> str:
     wanted_call = f"{each.hypercall} {each.operation.split(' ')[0]}"
     calls = {operation for use in _there(each) for operation in reference.operations_of(_nodes()[use.path])}
     others = sorted(call for call in calls if not call.startswith("("))
-    return said if wanted_call in calls or not others else f"{said}; asked otherwise: {', '.join(others)}"
+    named = any(call == wanted_call or call.startswith(f"{wanted_call} ") for call in calls)
+    return said if named or not others else f"{said}; asked otherwise: {', '.join(others)}"
 
 
 def _simulated(each: Wanted) -> str:

@@ -34,8 +34,19 @@ def found() -> Found:
 
 
 def _paths(release: str, arch: str) -> set[str]:
-    sim = Simulator.from_settings(f"xen={release},arch={arch},cpus=6,profile=full")
-    _schedule_with_rtds(sim)
+    paths = _of(f"xen={release},arch={arch},cpus=8,profile=full")
+    if arch == ARCHES[0]:  # one thing drives the frequency of all CPUs: the full profile has HWP
+        for driver in ("acpi", "amd-cppc-epp"):
+            paths |= _of(f"xen={release},arch={arch},cpus=2,domains=1,cpufreq={driver}")
+    return paths
+
+
+def _of(settings: str) -> set[str]:
+    sim = Simulator.from_settings(settings)
+    if len(sim.world.domains) > 1:
+        _schedule_with_rtds(sim)
+    if frequency := sim.world.power.frequency(sim.world.host.cpus[1]):
+        frequency.set_governor("userspace")  # which has a file of its own
     xen = connect.open_hypervisor(sim)
     try:
         return set(_walk(xen, tree.build(xen, _EVERYTHING, Refusals()), (), ""))

@@ -59,6 +59,25 @@ NONSENSE = [
 # Path, and what else is wrong there. Every writable path is in exactly one line.
 TABLE: list[tuple[str, list[bytes]]] = [
     (r"host/cpus/\d+/online|domains/\d+/freeze", [b"2", b"01", b"off", *POWERS]),
+    (r"host/cpus/\d+/cpufreq/turbo", [b"2", b"01", b"off", *POWERS]),
+    (r"host/cpus/\d+/cpufreq/scaling_governor", [b"Ondemand", b"conservative", b"ondemand ondemand", b"0", *POWERS]),
+    (
+        r"host/cpus/\d+/cpufreq/scaling_(max_freq|min_freq|setspeed)",
+        [b"0", b"1000", b"5000000", b"3000000 kHz", b"max", b"3000000\n3000000", *POWERS],
+    ),
+    (
+        r"host/cpus/\d+/cpufreq/ondemand/(sampling_rate|up_threshold)",
+        [b"0", b"10", b"10000001", b"max", b"20000 us", *POWERS],
+    ),
+    (r"host/cpus/\d+/cpufreq/avg_freq", [b"0", b"2", b"01", b"yes", *POWERS]),
+    (r"host/cpus/\d+/cpufreq/policy", [b"Performance", b"userspace", b"schedutil", *POWERS]),
+    (r"host/cpus/\d+/cpufreq/cppc/(minimum|maximum|desired|energy_perf)", [b"256", b"max", b"0.5", *POWERS]),
+    (r"host/cpus/\d+/cpufreq/cppc/activity_window", [b"128", b"1001", b"1280000000", b"1ms", *POWERS]),
+    (r"host/cpus/\d+/cpufreq/cppc/preset", [b"balance", b"Ondemand", b"0", *POWERS]),
+    (r"host/power/max_c(sub)?state", [b"4294967295", b"max", b"C1", b"Unlimited", *POWERS[1:]]),
+    (r"host/power/sched_smt", [b"2", b"01", b"off", *POWERS]),
+    (r"host/power/parked_cpus", [b"8", b"4096", b"max", *POWERS]),
+    (r"host/smt", [b"1", b"0", b"On", b"forceoff", *POWERS]),
     (r"domains/\d+/memory/max", [b"MAX", b"max max", b"1 kB", b"4G", POWERS[2], b"17592186044417"]),
     (r"domains/\d+/sched/weight", [b"0", b"65536", b"max", *POWERS]),
     (r"domains/\d+/sched/cap", [b"65536", b"max", *POWERS]),
@@ -234,7 +253,9 @@ TABLE: list[tuple[str, list[bytes]]] = [
     ),
 ]
 FREE_TEXT = re.compile(r"host/debug_keys|host/console/tty|(host|hypfs)/params/.*|hypfs/cpupool/\d+/sched-gran")
-ANYTHING = re.compile(r"xenfs/error_log|host/console/log_clear|domains/\d+/(kill|resume)")
+ANYTHING = re.compile(
+    r"xenfs/error_log|host/console/log_clear|host/cpus/\d+/[pc]states/reset|domains/\d+/(kill|resume)"
+)
 
 
 def writable(host: Host) -> Iterator[Place]:
@@ -268,10 +289,10 @@ def refuse(host: Host, place: Place, data: bytes, allowed: set[int] = REFUSED) -
 def table_row(path: str) -> list[bytes] | None:
     rows = [extra for pattern, extra in TABLE if re.fullmatch(pattern, path)]
     assert len(rows) <= 1, path
-    signed = re.search(
-        "pretended-int|affinity_|node_affinity|cpupools/\\d+/cpus", path
-    )  # "-1" takes CPU 1 out of a set
-    return [data for data in NONSENSE if not (signed and data in (b"-1", b"- 1"))] + rows[0] if rows else None
+    # "-1" takes CPU 1 out of a set, and smt is on or off.
+    signed = re.search("pretended-int|affinity_|node_affinity|cpupools/\\d+/cpus", path)
+    fine = (b"-1", b"- 1") if signed else (b"on",) if path == "host/smt" else ()
+    return [data for data in NONSENSE if data not in fine] + rows[0] if rows else None
 
 
 def test_nonsense_is_refused_before_any_hypercall(each: Host) -> None:
@@ -287,6 +308,25 @@ def test_nonsense_is_refused_before_any_hypercall(each: Host) -> None:
                 refuse(each, place, data)
             tried.add(kind)
     assert len(tried) >= 11
+
+
+@pytest.mark.parametrize(
+    ("settings", "paths"),
+    [
+        ("xen=4.18,cpufreq=hwp", ["cppc/minimum", "cppc/energy_perf", "cppc/activity_window", "cppc/preset"]),
+        ("xen=4.22,profile=full", ["cppc/maximum", "cppc/desired", "cppc/activity_window", "cppc/preset", "turbo"]),
+        ("xen=4.22,cpufreq=amd-cppc-epp", ["policy", "avg_freq"]),
+        ("xen=4.17,processor=intel", ["scaling_governor", "scaling_setspeed", "avg_freq"]),
+    ],
+)
+def test_nonsense_for_every_driver(settings: str, paths: list[str]) -> None:
+    with Host(settings) as host:
+        if "scaling_setspeed" in paths:
+            host.write("host/cpus/3/cpufreq/scaling_governor", "userspace")
+        for name in paths:
+            place = host.at(f"host/cpus/3/cpufreq/{name}")
+            for data in table_row(place.path) or pytest.fail(f"{name} is in no table"):
+                refuse(host, place, data)
 
 
 def test_refusals_are_explained(each: Host) -> None:

@@ -23,11 +23,12 @@ MANY_LINES = re.compile(
     r"|version/(compile_info|features|config)|host/(info|cpu_stat|memory/(e820|rmrr)|nodes/\d+/meminfo|console/log)"
     r"|host/(xensyms|livepatch/[^/]+/metadata|pci/[^/]+/(reserved_memory|iommu_group)|firmware/efi/config_table)"
     r"|host/(efi/variable_info|mtrr/ranges|kexec/ranges)|domains/\d+/(memory/vnuma|vcpus/\d+/runstate)"
+    r"|host/cpus/\d+/(version|[pc]states/stat|pstates/trans_table)"
     r"|host/(cpus/\d+/mca|cpuid/policies/\w+|psr/cmt/(mon_features|l3_cache_size_kb))|domains/\d+/(cpuid/policy|psr/schemata)"
     r"|cpupools/\d+/domains|domains/(stat|\d+/(info|vcpu_stat|evtchn/ports|vcpus/\d+/(info|regs)))|hypfs/buildinfo/config"
 )
 NUMBER_BY_NAME = re.compile(
-    r"(?!version/).*(?<!l3_cache_size)(_kb|_bytes|_ns|_us|_ms|_khz|_id|_cpus|_vcpus|_domains|_mfn)|.*/(freeze|online|cpu|weight|cap)"
+    r"(?!version/|.*/affected_cpus).*(?<!l3_cache_size)(_kb|_bytes|_ns|_us|_ms|_khz|_id|_cpus|_vcpus|_domains|_mfn)|.*/(freeze|online|cpu|weight|cap)"
 )
 LISTS_BY_NAME = re.compile(
     r".*/(cpus|free_cpus|cpulist|present|node_affinity|affinity_\w+(\.effective)?)|host/cpus/online"
@@ -211,6 +212,12 @@ def test_nothing_is_read_that_xen_lacks(each: Host, contents: object) -> None:
         "platform_op get_cpuinfo",
         "multicall batch",
         "dm_op nr_vcpus",
+        "platform_op get_cpu_version",
+        "platform_op core_parking GET",
+        "sysctl get_pmstat get_max_px",
+        "sysctl get_pmstat get_max_cx",
+        "sysctl pm_op GET_CPUFREQ_PARA",
+        "sysctl pm_op get_max_cstate",
         "domctl shadow_op",
         "xsm_op GETENFORCE",
         "domctl test_assign_device",
@@ -241,9 +248,13 @@ def test_reference_has_every_path_once() -> None:
     assert [path for path, times in Counter(rows).items() if times > 1] == []
     patterns = {row: pattern(row) for row in rows}
     used: set[str] = set()
-    kinds = [f"xen={release},arch={arch},domains=4,cpus=4,profile=full" for release, arch in COMBINATIONS]
-    for settings in (*kinds, "profile=full"):
+    hosts = [f"xen={release},arch={arch},profile=full" for release, arch in COMBINATIONS]
+    # One thing drives the frequency of all CPUs; the full profile has HWP.
+    hosts += ["processor=intel", "xen=4.22,cpufreq=amd-cppc-epp"]
+    for settings in (*(f"{each},domains=4,cpus=4" for each in hosts), "profile=full"):
         with Host(settings) as host:
+            if host.has("host/cpus/1/cpufreq/scaling_governor"):
+                host.write("host/cpus/1/cpufreq/scaling_governor", "userspace")
             for place in host.walk():
                 if isinstance(place.node, Dir):
                     continue

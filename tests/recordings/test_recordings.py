@@ -27,6 +27,7 @@ from xenfs.pool import Buffer, Pool
 # What the simulator has beyond Debian's Xen, on purpose.
 SIMULATOR_ONLY = re.compile(
     r"(host|hypfs)/params/pretended-.*"  # of types that no real parameter happens to have
+    r"|host/smt"  # QEMU's two CPUs are no threads of one core
     r"|host/sockets/<n>/ppin"  # which emulated processors lack
 )
 FLAT = re.compile(r"host/info|.*/info|version/compile_info|.*/meminfo")
@@ -44,7 +45,7 @@ def simulated(path: Path) -> Host:
     """A pretended host of the same release and architecture, about as large, and built as Debian builds Xen."""
     release, arch = path.name.removesuffix(".json.gz").split("-")
     guests = 3 if arch == "x86_64" else 2
-    return Host(f"xen={release},arch={arch},nodes=1,cpus=2,domains={guests},memory=4,sharing=off")
+    return Host(f"xen={release},arch={arch},nodes=1,cpus=2,domains={guests},memory=4,sharing=off,cpufreq=emulated")
 
 
 def test_real_xens_were_recorded() -> None:

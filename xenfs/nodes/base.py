@@ -294,6 +294,18 @@ def as_line(content: str | bytes) -> bytes:
     return content.encode("utf-8", "surrogateescape") + (b"" if content.endswith("\n") or not content else b"\n")
 
 
+def consuming(name: str, help: str, *, read: Reader, **more: Any) -> Exchange:
+    """A file whose read changes what the next one will find, so that nobody may read it without meaning to.
+
+    It is private, and answers only after a 1 was written on the same open file: `grep -r` finds nothing in it.
+    """
+
+    def answer(xen: Hypervisor, *ids_and_one: Any) -> Any:
+        return read(xen, *ids_and_one[:-1])
+
+    return Exchange(name, help, write=answer, parse=parsers.one, private=True, **more)
+
+
 def field(
     source: Reader, name: str, show: Callable[[Any], str | bytes], help: str, *, of: str = "", **more: Any
 ) -> File:

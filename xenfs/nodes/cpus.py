@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import sysctl
-from xenfs.hypervisor.calls.platform import is_online, pcpu_info
+from xenfs.hypervisor.calls.platform import is_online, pcpu_info, pcpu_version
 from xenfs.hypervisor.calls.sysctl import Topology, cpu_topology, physinfo
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, File, field
 from xenfs.nodes.conditions import answers
+from xenfs.nodes.cpufreq import CPUFREQ
 from xenfs.nodes.hazards import refuse_offline
 from xenfs.nodes.processor import PROCESSOR
+from xenfs.nodes.residency import CSTATES, PSTATES
 
 
 def _cpus(xen: Hypervisor) -> list[tuple[str, int]]:
@@ -49,6 +53,18 @@ def _set_online(xen: Hypervisor, cpu: int, online: bool) -> None:
         sysctl.hotplug(xen, cpu, online)
 
 
+def _version(found: Any) -> str:
+    """Vendor and version as CPUID has them, the extended family and model counted in."""
+    vendor = show.c_string(b"".join(found.vendor_id))
+    return show.flat({"vendor_id": vendor, "family": found.family, "model": found.model, "stepping": found.stepping})
+
+
+def _is_placed(xen: Hypervisor, cpu: int) -> bool:
+    """Whether Xen says where it is: of a CPU that is offline it may have forgotten."""
+    place = cpu_topology(xen).get(cpu)
+    return place is not None and place.known
+
+
 _pcpu = answers(lambda xen: pcpu_info(xen, 0))
 
 CPU = Dir(
@@ -63,6 +79,11 @@ CPU = Dir(
         field(pcpu_info, "apic_id", show.dec, "Id of its local APIC", when=_pcpu),
         field(pcpu_info, "acpi_id", show.dec, "Id that ACPI has for it", when=_pcpu),
         File("idle_ns", "Idle time, ns; 0 while offline", read=_idle_ns, show=show.dec, call="sysctl getcpuinfo"),
+        File(
+            "version", "Vendor, family, model and stepping", read=pcpu_version, show=_version, tier="B",
+            call="platform_op get_cpu_version", format='"key value" lines', only=is_online,
+            when=answers(lambda xen: pcpu_version(xen, 0)),
+        ),
         Dir(
             "topology",
             "Where the CPU is",
@@ -71,9 +92,14 @@ CPU = Dir(
                 field(topology, "physical_package_id", show.dec, "Socket", of="socket"),
                 field(topology, "node", show.dec, "NUMA node"),
             ),
+            only=_is_placed,
         ),
         *PROCESSOR,
+        CPUFREQ,
+        PSTATES,
+        CSTATES,
     ),
+    volatile=True,
 )  # fmt: skip
 
 CPUS = Dir(

@@ -23,6 +23,7 @@ from xenfs.nodes.livepatch import LIVEPATCH
 from xenfs.nodes.members import members
 from xenfs.nodes.memory import MEMORY
 from xenfs.nodes.pci import PCI
+from xenfs.nodes.power import POWER, SMT
 from xenfs.nodes.psr import PSR
 from xenfs.nodes.sockets import SOCKETS
 
@@ -146,6 +147,7 @@ HOST = Dir(
             "cpu_stat", "Idle time of each CPU, ns", read=_cpu_stat, format='"cpu<c> ns" lines',
             call="sysctl getcpuinfo",
         ),
+        SMT,
         File(
             "debug_keys", f"Debug keys: {_KEYS}; output in console/log", write=lambda xen,
             keys: sysctl.debug_keys(xen, keys), parse=_debug_keys, call="sysctl debug_keys", tier="C",
@@ -157,6 +159,7 @@ HOST = Dir(
         TIME,
         MEMORY,
         CPUS,
+        POWER,
         Dir("nodes", "NUMA nodes", (Each(label="<n>", list=_nodes, find=_node, node=NODE),)),
         CONSOLE,
         LIVEPATCH,

@@ -77,6 +77,28 @@ def switch(value: str) -> bool:
     return word == "1"
 
 
+def one(value: str) -> int:
+    """1, and nothing else: a go-ahead."""
+    word = value.strip(" \t")
+    if word != "1":
+        raise BadInput("must be 1", word=word or None, at=0)
+    return 1
+
+
+def or_word(inner: Callable[[str], int], name: str, meant: int) -> Callable[[str], int]:
+    """What `inner` reads, or a word that stands for a number."""
+
+    def parse(value: str) -> int:
+        if value.strip(" \t") == name:
+            return meant
+        try:
+            return inner(value)
+        except BadInput as problem:
+            raise BadInput(f'{problem.why}, or "{name}"', problem.errno, word=problem.word, at=problem.at) from None
+
+    return parse
+
+
 def one_of(names: Collection[str]) -> Callable[[str], str]:
     """One of some words, spelled exactly so."""
 

@@ -20,8 +20,9 @@ _FIELD = 0xFF  # bits 16 and up of all three registers
 
 
 def sockets(xen: Hypervisor) -> list[tuple[str, int]]:
-    """Every socket that has a CPU."""
-    return [(str(socket), socket) for socket in sorted({place.socket for place in cpu_topology(xen).values()})]
+    """Every socket that has a CPU which Xen can place: one that is offline it may have forgotten."""
+    places = cpu_topology(xen).values()
+    return [(str(socket), socket) for socket in sorted({place.socket for place in places if place.known})]
 
 
 def find_socket(xen: Hypervisor, name: str) -> int | None:
@@ -33,6 +34,8 @@ def online_cpus(xen: Hypervisor) -> dict[int, list[int]]:
     """The online CPUs of each socket."""
     found: dict[int, list[int]] = {}
     for cpu, place in cpu_topology(xen).items():
+        if not place.known:
+            continue
         found.setdefault(place.socket, []).extend([cpu] if is_online(xen, cpu) else [])
     return found
 

@@ -10,6 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 LENGTHS: dict[tuple[str, str], Callable[[Any], int]] = {
+    ("struct pm_cx_stat", "cc"): lambda s: 8 * s.nr_cc,
+    ("struct pm_cx_stat", "pc"): lambda s: 8 * s.nr_pc,
+    ("struct pm_cx_stat", "residencies"): lambda s: 8 * s.nr,
+    ("struct pm_cx_stat", "triggers"): lambda s: 8 * s.nr,
+    ("struct pm_px_stat", "pt"): lambda s: 24 * s.total,
+    ("struct pm_px_stat", "trans_pt"): lambda s: 8 * s.total * s.total,
     ("struct xen_dm_op_buf", "h"): lambda s: s.size,
     ("struct xen_domctl_get_device_group", "sdev_array"): lambda s: 4 * s.max_sdevs,
     ("struct xen_domctl_cpu_policy", "leaves"): lambda s: 24 * s.nr_leaves,
@@ -20,6 +26,9 @@ LENGTHS: dict[tuple[str, str], Callable[[Any], int]] = {
     ("struct xen_flask_sid_context", "context"): lambda s: s.size,
     ("struct xen_livepatch_name", "name"): lambda s: s.size,
     ("struct xen_mc_physcpuinfo", "info"): lambda s: 304 * s.ncpus,
+    ("struct xen_get_cpufreq_para", "affected_cpus"): lambda s: 4 * s.cpu_num,
+    ("struct xen_get_cpufreq_para", "scaling_available_frequencies"): lambda s: 4 * s.freq_num,
+    ("struct xen_get_cpufreq_para", "scaling_available_governors"): lambda s: 16 * s.gov_num,
     ("struct xen_memory_map", "buffer"): lambda s: 20 * s.nr_entries,
     ("struct xen_reserved_device_memory_map", "buffer"): lambda s: 16 * s.nr_entries,
     ("struct xen_sysctl_cpu_featureset", "features"): lambda s: 4 * s.nr_features,

@@ -10,6 +10,7 @@ from xenfs.hypervisor.calls.control import platform, platform_op
 
 GET_CPUINFO = platform_op(Platform.get_cpuinfo, repeatable=True)
 GET_UCODE_REVISION = platform_op(Platform.get_ucode_revision, repeatable=True)
+GET_CPU_VERSION = platform_op(Platform.get_cpu_version, repeatable=True)
 
 
 def pcpu_info(xen: Hypervisor, cpu: int) -> Any:
@@ -34,3 +35,11 @@ def ucode_revision(xen: Hypervisor, cpu: int) -> Any:
 
 
 ucode_revision.call = GET_UCODE_REVISION.name  # type: ignore[attr-defined]
+
+
+def pcpu_version(xen: Hypervisor, cpu: int) -> Any:
+    """struct xenpf_pcpu_version: vendor_id, family, model, stepping; zeros of an offline CPU. get_cpu_version."""
+    return platform(xen, GET_CPU_VERSION, "pcpu_version", xen_cpuid=cpu)
+
+
+pcpu_version.call = GET_CPU_VERSION.name  # type: ignore[attr-defined]

@@ -53,21 +53,26 @@ def cpu_idle_ns(xen: Hypervisor, nr_cpus: int) -> list[int]:
 
 
 class Topology(NamedTuple):
-    """Where a CPU is."""
+    """Where a CPU is. Of one that is offline Xen may have forgotten all but the node: core and socket are NOWHERE."""
 
     core: int
     socket: int
     node: int
 
+    @property
+    def known(self) -> bool:
+        """Whether Xen says which core and socket it is."""
+        return self.core != NOWHERE and self.socket != NOWHERE
+
 
 def cpu_topology(xen: Hypervisor) -> dict[int, Topology]:
-    """The place of every present CPU by its number; sysctl cputopoinfo."""
+    """The place of every present CPU by its number, online or not; sysctl cputopoinfo."""
     count = sysctl(xen, CPUTOPOINFO, "cputopoinfo", num_cpus=0).num_cpus
     with xen.pool.take(12 * max(1, count)) as places:
         filled = sysctl(xen, CPUTOPOINFO, "cputopoinfo", num_cpus=count, cputopo=places).num_cpus
         words = places.memory[: 12 * filled].cast("I").tolist()
     triples = zip(*[iter(words)] * 3, strict=True)
-    return {cpu: Topology(*place) for cpu, place in enumerate(triples) if place[0] != NOWHERE}
+    return {cpu: Topology(*place) for cpu, place in enumerate(triples) if any(word != NOWHERE for word in place)}
 
 
 class Node(NamedTuple):

@@ -28,6 +28,8 @@ from xenfs.hypervisor.simulator import (
     page_offline,
     pci_op,
     platform,
+    pm_op,
+    pmstat,
     pmu_op,
     pod,
     policy_op,
@@ -77,6 +79,8 @@ def _sysctl(machine: Machine, counts: Counter[str]) -> Call:
     ]
     groups += [livepatch_op.OPERATIONS] if machine.settings.livepatch else []
     x86 = [sysctl.OPERATIONS_X86, pci_op.SYSCTL_X86, policy_op.SYSCTL, psr_op.SYSCTL]
+    if machine.settings.pm or machine.release < (4, 21):  # older ones cannot be built without
+        x86 += [pm_op.OPERATIONS_X86, pmstat.OPERATIONS_X86]
     operations = Table(machine, "XEN_SYSCTL_", *groups, *(x86 if machine.x86 else []))
     return _commanded(machine, counts, operations, "sysctl", "xen_sysctl", machine.sysctl)
 
@@ -85,6 +89,14 @@ def _platform_op(machine: Machine, counts: Counter[str]) -> Call:
     groups = [platform.OPERATIONS_X86, firmware.OPERATIONS_X86] if machine.x86 else [platform.OPERATIONS_ARM]
     operations = Table(machine, "XENPF_", *groups)
     return _commanded(machine, counts, operations, "platform_op", "xen_platform_op", machine.platform)
+
+
+# Operations whose sub-operations are counted apart, for some only look and others change something.
+_CLOSER = {
+    "sysctl pm_op": pm_op.name_of,
+    "sysctl get_pmstat": pmstat.name_of,
+    "platform_op core_parking": platform.parking_name,
+}
 
 
 def _commanded(
@@ -99,7 +111,8 @@ def _commanded(
         memory = machine.at(args[0], size)
         cmd, given = header(memory)
         name, operation = known.get(cmd) or (f"{hypercall} {cmd}", None)
-        counts[name] += 1
+        closer = _CLOSER.get(name)
+        counts[f"{name} {closer(machine, memory[body:])}" if closer else name] += 1
         if given != interface:
             return -EACCES
         if operation is None:

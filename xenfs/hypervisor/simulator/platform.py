@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from errno import ENOENT
+from errno import EINVAL, ENOENT
 
-from xenfs.hypervisor.simulator import msrs
+from xenfs.hypervisor.simulator import hotplug, msrs
 from xenfs.hypervisor.simulator.machine import Machine, Operations
 
 
@@ -45,7 +45,26 @@ def get_ucode_revision(xen: Machine, op: memoryview) -> int:
     return 0
 
 
+def parking_name(xen: Machine, op: memoryview) -> str:
+    """What a record of calls has for it."""
+    (kind,) = xen.get(op, "xenpf_core_parking", "type")
+    return "GET" if kind == xen.constant("XEN_CORE_PARKING_GET") else "SET"
+
+
+def core_parking(xen: Machine, op: memoryview) -> int:
+    """How many CPUs are parked on request, or the request: of more than can be, as many as can."""
+    kind, count = xen.get(op, "xenpf_core_parking", "type", "idle_nums")
+    if kind == xen.constant("XEN_CORE_PARKING_GET"):
+        xen.put(op, "xenpf_core_parking", idle_nums=len(xen.world.power.parked))
+        return 0
+    if kind != xen.constant("XEN_CORE_PARKING_SET"):
+        return -EINVAL
+    hotplug.park(xen.world, min(count, xen.world.host.nr_cpus - 1))
+    return 0
+
+
 OPERATIONS_X86: Operations = {
+    "XENPF_core_parking": core_parking,
     "XENPF_get_cpuinfo": get_cpuinfo,
     "XENPF_get_cpu_version": get_cpu_version,
     "XENPF_get_ucode_revision": get_ucode_revision,

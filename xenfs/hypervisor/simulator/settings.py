@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from xenfs.errors import StartError
 from xenfs.hypervisor.simulator.layouts import ARCHES, releases, version
@@ -23,8 +23,10 @@ PROFILES: dict[str, dict[str, object]] = {
         "iommu": False,
         "kexec": False,
         "efi": False,
+        "cpufreq": "none",
+        "pm": False,
     },
-    "full": {"flask": True, "vpmu": True, "processor": "intel", "psr": "on"},
+    "full": {"flask": True, "vpmu": True, "processor": "intel", "psr": "on", "cpufreq": "hwp"},
 }
 
 
@@ -57,6 +59,8 @@ class Settings:
     vpmu: bool = False
     processor: str = "amd"
     psr: str = "off"
+    cpufreq: str = "acpi"
+    pm: bool = True
     domctl: int = 0
     sysctl: int = 0
 
@@ -110,6 +114,9 @@ efi=on          off: not booted by EFI
 vpmu=off        on: guests may use the performance counters
 processor=amd   or intel: what CPUs the host has
 psr=off         on: caches and bandwidth can be shared out; cdp: caches for code and for data as well
+cpufreq=acpi    what drives the CPUs' frequency: ACPI's P-states, hwp (intel, from 4.18 on), amd-cppc or amd-cppc-epp
+                (amd, from 4.21 on), none, or emulated: a machine such as QEMU makes
+pm=on           off: a Xen built without power management for the control domain, as can be from 4.21 on
 domctl=, sysctl=   interface version to insist on instead of the release's own"""
 
 
@@ -135,9 +142,15 @@ def _example(key: str) -> object:
 def _consistent(settings: Settings) -> Settings:
     if settings.nr_nodes > settings.cpus:
         raise StartError(f"{settings.nodes} nodes need at least as many CPUs, not {settings.cpus}")
+    changed: dict[str, object] = {}
     if settings.arch == "arm64" and settings.dom0 == "pv":
-        return Settings(**{**vars(settings), "dom0": "pvh"})
-    return settings
+        changed["dom0"] = "pvh"
+    if settings.cpufreq in _MAKERS:
+        changed["processor"] = _MAKERS[settings.cpufreq]
+    return replace(settings, **changed) if changed else settings  # type: ignore[arg-type]
+
+
+_MAKERS = {"hwp": "intel", "amd-cppc": "amd", "amd-cppc-epp": "amd"}  # who makes processors that have it
 
 
 def _release(key: str, value: str) -> str:
@@ -212,6 +225,8 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "vpmu": _switch,
     "processor": _one_of("amd", "intel"),
     "psr": _one_of("off", "on", "cdp"),
+    "cpufreq": _one_of("acpi", "hwp", "amd-cppc", "amd-cppc-epp", "none", "emulated"),
+    "pm": _switch,
     "domctl": _integer(1, 0xFFFFFFFF),
     "sysctl": _integer(1, 0xFFFFFFFF),
 }

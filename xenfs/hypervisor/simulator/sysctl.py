@@ -5,10 +5,11 @@ from __future__ import annotations
 from errno import EOPNOTSUPP
 
 from xenfs.hypervisor.simulator import debug_keys, hotplug
-from xenfs.hypervisor.simulator.host import PAGE
+from xenfs.hypervisor.simulator.host import PAGE, Cpu
 from xenfs.hypervisor.simulator.machine import Machine, Operations
 
 MAX_NODES = 64
+NO_CORE = 0xFFFFFFFF  # XEN_INVALID_CORE_ID, and the same for sockets
 LOCAL, REMOTE, UNTOLD = 10, 21, 20  # the last is what Xen on Arm says of any two nodes, were they the same
 HW_WORDS = 8  # of features: 1d 1c e1d e1c Da1 7b0 7c0 e7d
 PHYSICAL = (
@@ -127,9 +128,16 @@ def cputopoinfo(xen: Machine, op: memoryview) -> int:
     cpus = xen.world.host.cpus[:limit] if address else xen.world.host.cpus
     if address:
         packer = xen.layouts.array("xen_sysctl_cputopo", "core", "socket", "node")
-        xen.copy_out(address, b"".join(packer.pack(cpu.core, cpu.socket, cpu.node) for cpu in cpus))
+        xen.copy_out(address, b"".join(packer.pack(*_place(xen, cpu)) for cpu in cpus))
     xen.put(op, "xen_sysctl_cputopoinfo", num_cpus=len(cpus))
     return 0
+
+
+def _place(xen: Machine, cpu: Cpu) -> tuple[int, int, int]:
+    """Core, socket and node; of a CPU that was taken down Xen keeps core and socket only where it is parked."""
+    if cpu.online or xen.world.power.traits.parked or not xen.x86:
+        return cpu.core, cpu.socket, cpu.node
+    return NO_CORE, NO_CORE, cpu.node
 
 
 def cpu_hotplug(xen: Machine, op: memoryview) -> int:
@@ -142,9 +150,7 @@ def cpu_hotplug(xen: Machine, op: memoryview) -> int:
         return 0
     if action not in (smt_on, smt_off) or xen.world.host.threads < 2:
         return -EOPNOTSUPP
-    for cpu in xen.world.host.cpus:
-        if cpu.id % 2 and cpu.online != (action == smt_on):
-            hotplug.set_online(xen.world, cpu.id, action == smt_on)
+    hotplug.set_smt(xen.world, action == smt_on)
     return 0
 
 

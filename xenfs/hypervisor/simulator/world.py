@@ -19,6 +19,7 @@ from xenfs.hypervisor.simulator.pci_bus import Bus
 from xenfs.hypervisor.simulator.placement import Placement
 from xenfs.hypervisor.simulator.pmu import Pmu
 from xenfs.hypervisor.simulator.policy import Policy
+from xenfs.hypervisor.simulator.power import Power
 from xenfs.hypervisor.simulator.psr import Psr
 from xenfs.hypervisor.simulator.refused import Refused
 from xenfs.hypervisor.simulator.settings import Settings
@@ -38,6 +39,7 @@ class World:
         self.settings = settings
         self.clock = Clock(clock, settings.speed)
         self.host = Host(settings)
+        self.power = Power(self)
         self.console = Console()
         self.placement = Placement(self.host, settings.seed)
         self.pools = Cpupools(self)

@@ -1,0 +1,83 @@
+"""host/power/ and host/smt: saving power as a whole."""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+
+from xenfs.errors import BadInput
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.calls import power
+from xenfs.hypervisor.calls.platform import is_online, pcpu_info
+from xenfs.hypervisor.calls.sysctl import cpu_topology, physinfo
+from xenfs.nodes import parse, show
+from xenfs.nodes.base import Dir, File
+from xenfs.nodes.conditions import answers, every
+from xenfs.nodes.hazards import refuse_offline
+
+_limit = parse.or_word(parse.integer(0, power.UNLIMITED - 1, "C-state"), "unlimited", power.UNLIMITED)
+
+
+def _shown(limit: int) -> str:
+    return "unlimited" if limit == power.UNLIMITED else show.dec(limit)
+
+
+def _c_limit(name: str, help: str, sub_state: bool, tier: str) -> File:
+    return File(
+        name, help, tier=tier, show=_shown, parse=_limit,
+        read=lambda xen: power.max_cstate(xen, sub_state),
+        write=lambda xen, limit: power.set_max_cstate(xen, sub_state, limit),
+        when=answers(lambda xen: power.max_cstate(xen, sub_state)),
+        call="sysctl pm_op get_max_cstate, sysctl pm_op set_max_cstate", format='decimal number, or "unlimited"',
+    )  # fmt: skip
+
+
+def _park(xen: Hypervisor, count: int) -> None:
+    most = len(cpu_topology(xen)) - 1
+    if count > most:
+        raise BadInput(f"one CPU has to stay: at most {most}", errno.ERANGE, word=str(count), at=0)
+    refuse_offline(xen, cpu_topology(xen) if count > power.parked_cpus(xen) else ())  # Xen chooses which
+    power.park_cpus(xen, count)
+
+
+POWER = Dir(
+    "power",
+    "What all CPUs may do to save power",
+    (
+        _c_limit("max_cstate", 'Deepest C-state that idle CPUs enter, or "unlimited"', False, "A"),
+        _c_limit("max_csubstate", 'Deepest sub-state of the C-state max_cstate, or "unlimited"', True, "B"),
+        File(
+            "sched_smt", "1 to fill the threads of a core before the next core, 0 to spread; cannot be read back",
+            write=power.set_sched_smt, parse=parse.switch, tier="B", call=power.SET_SCHED_SMT.name,
+            when=answers(lambda xen: power.max_cstate(xen, False)),
+        ),
+        File(
+            "parked_cpus", "How many CPUs Xen keeps out of use on the control domain's request",
+            read=power.parked_cpus, show=show.dec, write=_park, parse=parse.integer(0, 4095, "number of CPUs"),
+            slow_write=True, write_option="debug", tier="B", errnos="EBUSY EEXIST ENODEV EPERM",
+            call="platform_op core_parking GET, platform_op core_parking SET",
+            when=answers(power.parked_cpus),
+        ),
+    ),
+)  # fmt: skip
+
+
+def smt_is_on(xen: Hypervisor) -> bool:
+    """Whether any core has two threads that are online; cputopoinfo, and get_cpuinfo of each CPU that it places."""
+    threads = Counter(place[:2] for cpu, place in cpu_topology(xen).items() if place.known and is_online(xen, cpu))
+    return any(count > 1 for count in threads.values())
+
+
+def _set_smt(xen: Hypervisor, word: str) -> None:
+    refuse_offline(xen, cpu_topology(xen) if word == "off" else ())
+    power.set_smt(xen, word == "on")
+
+
+SMT = File(
+    "smt", "on where cores run two threads or more; write on or off for all cores", tier="B",
+    read=smt_is_on, show=lambda on: "on" if on else "off", slow_write=True,
+    write=_set_smt, parse=parse.one_of(("on", "off")),
+    call="sysctl cputopoinfo, platform_op get_cpuinfo, sysctl cpu_hotplug SMT_ENABLE, sysctl cpu_hotplug SMT_DISABLE",
+    format="on or off", errnos="EBUSY ENODEV EPERM",
+    when=every(answers(lambda xen: pcpu_info(xen, 0)), lambda xen: bool(physinfo(xen).threads_per_core > 1)),
+)  # fmt: skip
