@@ -129,7 +129,7 @@ def test_limits_of_idle_states(mount: Mount) -> None:
     for value in ("0", "4294967294", "unlimited"):
         mount.write("host/power/max_cstate", value)
         assert mount.value("host/power/max_cstate") == value
-    for value in ("4294967295", "-1", "C1", ""):
+    for value in ("4294967295", "-1", "C1", "\n"):
         assert failure(lambda value=value: mount.write("host/power/max_cstate", value)) in (errno.EINVAL, errno.ERANGE)  # type: ignore[misc]
 
 
