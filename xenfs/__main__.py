@@ -1,6 +1,11 @@
 """`python -m xenfs`: the command `xenfs` where it is not installed."""
 
+import os
 import sys
+
+# -m puts the working directory first: a file there called like a module would be run. xenfs itself is found by now.
+if not sys.flags.safe_path and sys.path and sys.path[0] == os.getcwd():
+    del sys.path[0]
 
 from xenfs.cli import main
 

@@ -16,10 +16,11 @@ import trio
 from xenfs import options
 from xenfs.cli.mounts import mounted_at
 from xenfs.errors import StartError
+from xenfs.filesystem.confine import Unmounter, forget_inheritance, give_up_rights
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record
 from xenfs.filesystem.rights import PolicyRights, Rights
-from xenfs.filesystem.serve import serve
+from xenfs.filesystem.serve import GRACE_S, serve
 from xenfs.filesystem.sinks import sinks
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import version
@@ -31,6 +32,8 @@ _OPTIONS = """mount options, with commas between: ro (nothing can be written), l
 debug (dangerous and debugging nodes), raw (any hypercall), allow_other, uid=, gid=, umask=, unverified (write to a Xen
 that xenfs does not know), pool_check (guard bytes around every hypercall buffer), pool_max=BYTES,
 policy=FILE (what other users may do), record=auto|journal|syslog|stderr|file:PATH|off (where writes are recorded)"""
+
+_OTHER_LOCKED = 1 << 20  # bytes beside the pool's that may be locked
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     mountpoint = _mountpoint(args.mountpoint)
     _fuse_device()
     rights = _rights(chosen)
+    forget_inheritance(() if args.ready_fd is None else (args.ready_fd,))
+    unmounter = Unmounter(mountpoint)
     refusals = Refusals()
     xen = open_hypervisor(
         args.hypervisor,
@@ -69,8 +74,14 @@ def run(args: argparse.Namespace) -> int:
     record = _record(chosen)
     ops = Operations(xen, tree.build(xen, chosen, refusals), chosen, refusals, rights, record)
     _settle()
+
+    def ready() -> None:
+        unmounter.mounted()
+        give_up_rights(chosen.pool_max + _OTHER_LOCKED)
+        _tell(args.ready_fd, f"mounted on {mountpoint} ({_which(xen)})")
+
     try:
-        trio.run(serve, ops, mountpoint, lambda: _tell(args.ready_fd, f"mounted on {mountpoint} ({_which(xen)})"))
+        trio.run(serve, ops, mountpoint, ready, GRACE_S, unmounter.unmount)
     except RuntimeError as problem:  # what pyfuse3 says when libfuse does not mount
         raise StartError(f"cannot mount on {mountpoint}: {problem}", errno.EPERM) from None
     finally:

@@ -14,6 +14,7 @@ from xenfs.filesystem.operations import Operations
 
 log = logging.getLogger(__name__)
 
+GRACE_S = 4.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -24,14 +25,25 @@ def fuse_options(allow_other: bool, ro: bool) -> set[str]:
     return chosen | ({"ro"} if ro else set())
 
 
-async def serve(ops: Operations, mountpoint: str, ready: Callable[[], None], grace_s: float = 4.0) -> None:
-    """Mount, call `ready`, and serve until unmounted or told to stop by a signal.
+async def serve(
+    ops: Operations,
+    mountpoint: str,
+    ready: Callable[[], None],
+    grace_s: float = GRACE_S,
+    unmount: Callable[[], None] = lambda: None,
+) -> None:
+    """Mount, call `ready`, and serve until unmounted or told to stop by a signal. `unmount` is for who has given up the
+    right to do it: it is called before pyfuse3 tries.
 
     The first signal lets calls in flight end; after `grace_s`, or at a second one, the mount goes without them.
     """
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as serving:
-            last_words = ops.witness.last_words
+
+            def last_words() -> None:
+                ops.witness.last_words()
+                unmount()
+
             await nursery.start(_stop_on_signal, serving, grace_s, last_words)  # listens before the mount appears
             nursery.start_soon(ops.witness.record.tend)
             await nursery.start(ops.waiting.run)

@@ -16,6 +16,7 @@ from xenfs.pool import Violation
 _KEPT = 64
 _LONGEST_LINE = 200
 _LONGEST_REASON = 600
+_MOST_LOOKED_AT = 8192
 
 
 class Refusals:
@@ -38,7 +39,12 @@ class Refusals:
         """Remember one refusal; what was written only where it is not `hidden`, as a guest's inside is."""
         when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         why = problem.why if isinstance(problem, BadInput) else str(problem)
-        lines = [_cut(f"{when} {harmless(path)}: {errno_name(problem.errno or 0)}: {harmless(why)}", _LONGEST_REASON)]
+        lines = [
+            _cut(
+                f"{when} {harmless(path[:_LONGEST_REASON])}: {errno_name(problem.errno or 0)}: {harmless(why[:_LONGEST_REASON])}",
+                _LONGEST_REASON,
+            )
+        ]
         if data and hidden:
             lines.append(f"  ({len(data)} bytes that are not shown)")
         elif data:
@@ -66,7 +72,7 @@ class Refusals:
 
 def _caret(data: bytes, problem: XenfsError | OSError) -> tuple[str, int | None]:
     """What was written, made harmless for a terminal, and the column of the caret below it."""
-    given = data.decode("utf-8", "replace").removesuffix("\n")
+    given = data[:_MOST_LOOKED_AT].decode("utf-8", "replace").removesuffix("\n")
     at: int | None = None
     if isinstance(problem, BadInput):
         at = problem.at

@@ -1,0 +1,7 @@
+"""The fewest rights: nothing inherited that is not needed, and after the mount nothing kept that is not needed."""
+
+from xenfs.filesystem.confine.inheritance import forget_inheritance
+from xenfs.filesystem.confine.rights import RightsLeft, give_up_rights
+from xenfs.filesystem.confine.unmounter import Unmounter
+
+__all__ = ["RightsLeft", "Unmounter", "forget_inheritance", "give_up_rights"]

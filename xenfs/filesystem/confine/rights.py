@@ -1,0 +1,83 @@
+"""Giving up what a daemon that has its devices and its mount needs no more. In the calling thread: threads inherit it.
+
+Not one capability is needed then: Linux asks for none where a hypercall is made, only who opened /dev/xen/privcmd. What
+memory may be locked is settled before, so that the pool can grow; the unmounting is somebody else's (unmounter.py).
+prctl and capset are two functions of the C library: a package for them would be one more to trust.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+from pathlib import Path
+
+from xenfs.errors import StartError
+from xenfs.filesystem.confine import landlock
+
+_PR_SET_DUMPABLE, _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 4, 23, 24
+_PR_SET_SECUREBITS, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 28, 38, 47
+_CLEAR_ALL = 4
+_CAPABILITY_VERSION = 0x20080522
+# noroot, no_setuid_fixup, keep_caps locked off, no_cap_ambient_raise: being user 0 brings nothing back
+_SECUREBITS = 0x01 | 0x02 | 0x04 | 0x08 | 0x20 | 0x40 | 0x80
+_MOST_CAPABILITIES = 64
+SYS_ADMIN = 21
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class RightsLeft(StartError):
+    """A right that was to be given up is still there."""
+
+
+def give_up_rights(lockable: int) -> None:
+    """Keep no capability and no way to any, write no file that is not open, run no program.
+
+    `lockable` is how many bytes of memory may be locked in the end. RightsLeft when anything is left.
+    """
+    _allow_locking(lockable)
+    keep_only(frozenset())
+    landlock.no_files_but(("/dev/xen", "/proc/xen"))  # where xenstore is opened again when it was restarted
+    left = [line for line in _status() if line[0].startswith("Cap") and int(line[1], 16) and line[0] != "CapBnd"]
+    tasks = len(os.listdir("/proc/self/task"))
+    if left or tasks != 1:
+        raise RightsLeft(f"rights could not be given up: {left}, {tasks} threads")
+
+
+def keep_only(capabilities: frozenset[int]) -> None:
+    """Have these capabilities, as far as they are there, no others, and no way to get one."""
+    for number in range(_MOST_CAPABILITIES):
+        if number not in capabilities and _libc.prctl(_PR_CAPBSET_READ, number, 0, 0, 0) == 1:
+            _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # who may not do it has none to lose
+    _libc.prctl(_PR_CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0)
+    _libc.prctl(_PR_SET_SECUREBITS, _SECUREBITS, 0, 0, 0)
+    _set(sum(1 << number for number in capabilities) & _permitted())
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # nobody may look into the memory, and no core lies about
+
+
+def _set(mask: int) -> None:
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
+    if _libc.capset(header, data):
+        raise RightsLeft(f"capset: {os.strerror(ctypes.get_errno())}")
+
+
+def _permitted() -> int:
+    return next(int(value, 16) for name, value in _status() if name == "CapPrm")
+
+
+def _status() -> list[tuple[str, str]]:
+    lines = Path("/proc/thread-self/status").read_text().splitlines()
+    return [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+
+
+def _allow_locking(lockable: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    endless = resource.RLIM_INFINITY
+    wanted = (endless, endless) if hard == endless else (max(soft, lockable), max(hard, lockable))
+    with contextlib.suppress(ValueError, OSError):  # who may not raise it never locked more
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, wanted)
