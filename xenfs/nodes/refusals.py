@@ -39,12 +39,8 @@ class Refusals:
         """Remember one refusal; what was written only where it is not `hidden`, as a guest's inside is."""
         when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         why = problem.why if isinstance(problem, BadInput) else str(problem)
-        lines = [
-            _cut(
-                f"{when} {harmless(path[:_LONGEST_REASON])}: {errno_name(problem.errno or 0)}: {harmless(why[:_LONGEST_REASON])}",
-                _LONGEST_REASON,
-            )
-        ]
+        where, reason = harmless(path[:_LONGEST_REASON]), harmless(why[:_LONGEST_REASON])
+        lines = [_cut(f"{when} {where}: {errno_name(problem.errno or 0)}: {reason}", _LONGEST_REASON)]
         if data and hidden:
             lines.append(f"  ({len(data)} bytes that are not shown)")
         elif data:
