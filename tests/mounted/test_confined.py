@@ -156,6 +156,32 @@ def test_what_cannot_be_done_any_more(tmp_path: Path) -> None:
     assert (tmp_path / "kept").read_text() == "what is open stays open"
 
 
+GROWING = """
+import resource
+from pathlib import Path
+from xenfs.errors import PoolError
+from xenfs.filesystem.confine import give_up_rights
+from xenfs.pool.pages import LockedAnonymous
+resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
+give_up_rights(8 << 20)
+assert "CapEff:\\t0000000000000000" in Path("/proc/self/status").read_text()
+held = [LockedAnonymous().map(1 << 20) for _ in range(7)]
+try:
+    LockedAnonymous().map(4 << 20)
+except PoolError as problem:
+    print("grew, and has an end")
+"""
+
+
+@ROOT
+def test_the_pool_grows_without_the_capability_to_lock_memory() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GROWING],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("grew, and has an end\n", "")
+
+
 def test_after_a_kill_no_dead_mount_is_left(mounter: Mounter) -> None:
     mount = mounter("domains=3")
     fd = os.open(mount.where / "domains/1/freeze", os.O_RDONLY)
