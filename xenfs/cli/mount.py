@@ -33,7 +33,7 @@ debug (dangerous and debugging nodes), raw (any hypercall), allow_other, uid=, g
 that xenfs does not know), pool_check (guard bytes around every hypercall buffer), pool_max=BYTES,
 policy=FILE (what other users may do), record=auto|journal|syslog|stderr|file:PATH|off (where writes are recorded)"""
 
-_OTHER_LOCKED = 1 << 20  # bytes beside the pool's that may be locked
+_OTHER_LOCKED = 1 << 20  # bytes beside those of a pool that locks its memory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
     def ready() -> None:
         unmounter.mounted()
-        give_up_rights(chosen.pool_max + _OTHER_LOCKED)
+        give_up_rights(chosen.pool_max + _OTHER_LOCKED if xen.backend.pages.faults else 0)
         _tell(args.ready_fd, f"mounted on {mountpoint} ({_which(xen)})")
 
     try:

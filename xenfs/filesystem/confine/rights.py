@@ -23,7 +23,7 @@ _CAPABILITY_VERSION = 0x20080522
 # noroot, no_setuid_fixup, keep_caps locked off, no_cap_ambient_raise: being user 0 brings nothing back
 _SECUREBITS = 0x01 | 0x02 | 0x04 | 0x08 | 0x20 | 0x40 | 0x80
 _MOST_CAPABILITIES = 64
-SYS_ADMIN = 21
+IPC_LOCK, SYS_ADMIN = 14, 21
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -35,12 +35,15 @@ class RightsLeft(StartError):
 def give_up_rights(lockable: int) -> None:
     """Keep no capability and no way to any, write no file that is not open, run no program.
 
-    `lockable` is how many bytes of memory may be locked in the end. RightsLeft when anything is left.
+    `lockable` is how many bytes of memory may be locked in the end; CAP_IPC_LOCK is kept only where the limit for that
+    cannot be raised. RightsLeft when anything else is left.
     """
-    _allow_locking(lockable)
-    keep_only(frozenset())
+    kept = frozenset(() if _may_lock(lockable) else (IPC_LOCK,))
+    keep_only(kept)
     landlock.no_files_but(("/dev/xen", "/proc/xen"))  # where xenstore is opened again when it was restarted
-    left = [line for line in _status() if line[0].startswith("Cap") and int(line[1], 16) and line[0] != "CapBnd"]
+    allowed = sum(1 << number for number in kept)
+    sets = ("CapInh", "CapPrm", "CapEff", "CapAmb")
+    left = [line for line in _status() if line[0] in sets and int(line[1], 16) & ~allowed]
     tasks = len(os.listdir("/proc/self/task"))
     if left or tasks != 1:
         raise RightsLeft(f"rights could not be given up: {left}, {tasks} threads")
@@ -75,9 +78,12 @@ def _status() -> list[tuple[str, str]]:
     return [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
 
 
-def _allow_locking(lockable: int) -> None:
+def _may_lock(lockable: int) -> bool:
+    """Raise the limit of what may be locked without a capability, and say whether it is enough."""
     soft, hard = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     endless = resource.RLIM_INFINITY
     wanted = (endless, endless) if hard == endless else (max(soft, lockable), max(hard, lockable))
-    with contextlib.suppress(ValueError, OSError):  # who may not raise it never locked more
+    with contextlib.suppress(ValueError, OSError):  # in some containers not even root may
         resource.setrlimit(resource.RLIMIT_MEMLOCK, wanted)
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    return soft == endless or soft >= lockable
