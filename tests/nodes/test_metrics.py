@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prom import Family, families
-from worlds import COMBINATIONS, Between, Host
+from worlds import COMBINATIONS, Between, Clock, Host
 
 from xenfs.abi.numbers import Hypercall
 from xenfs.errors import XenfsError
@@ -209,6 +209,31 @@ def test_a_domain_that_goes_away_disturbs_nothing() -> None:
         assert found["xen_domains"].value() == before["xen_domains"].value() - 1
         assert "database" not in str([metric.samples for metric in found.values()])
         assert found["xen_vcpu_online"].value(domid="4", vcpu="0") == 1
+
+
+def test_a_storm_of_short_lived_domains() -> None:
+    """Time passes with every hypercall, and domains come and go in it: what is said of one is said whole."""
+    clock = Clock()
+
+    def tick(number: int, args: tuple[int, ...]) -> None:
+        clock.ns += 20_000_000
+
+    seen: set[str] = set()
+    with Host(backend=Between(Simulator.from_settings("churn=100", clock), tick)) as host:
+        for _ in range(8):
+            found = scraped(host)
+            assert found["xen_up"].value() == 1
+            told = {
+                name: {dict(at)["domid"] for at in family.samples}
+                for name, family in found.items()
+                if name.startswith("xen_domain_") and "scheduler" not in name
+            }
+            everybody = told["xen_domain_info"]
+            assert all(domids == everybody for domids in told.values())
+            assert {dict(at)["domid"] for at in found["xen_vcpu_online"].samples} <= everybody
+            assert found["xen_domains"].value() == len(everybody)
+            seen |= everybody
+        assert len(seen) > len(everybody) + 20
 
 
 def test_another_domain_under_the_same_id_is_not_mixed_up_with_it() -> None:
