@@ -216,10 +216,10 @@ def test_a_storm_of_short_lived_domains() -> None:
     clock = Clock()
 
     def tick(number: int, args: tuple[int, ...]) -> None:
-        clock.ns += 20_000_000
+        clock.ns += 150_000_000
 
     seen: set[str] = set()
-    with Host(backend=Between(Simulator.from_settings("churn=100", clock), tick)) as host:
+    with Host(backend=Between(Simulator.from_settings("churn=20", clock), tick)) as host:
         for _ in range(8):
             found = scraped(host)
             assert found["xen_up"].value() == 1
@@ -233,7 +233,7 @@ def test_a_storm_of_short_lived_domains() -> None:
             assert {dict(at)["domid"] for at in found["xen_vcpu_online"].samples} <= everybody
             assert found["xen_domains"].value() == len(everybody)
             seen |= everybody
-        assert len(seen) > len(everybody) + 20
+        assert len(seen) > len(everybody) + 20, "many have come and gone"
 
 
 def test_another_domain_under_the_same_id_is_not_mixed_up_with_it() -> None:
