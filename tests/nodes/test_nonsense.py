@@ -414,9 +414,13 @@ def test_rtds_parameters() -> None:
         for data in [*NONSENSE, b"9", b"0", *POWERS[1:]]:
             refuse(host, place, data)
         host.write("domains/4/sched/period_us", "20000")
-        vcpu = host.world.domains[4].vcpus[0]
-        assert vcpu is not None
-        assert vcpu.period_us == 20000
+        host.write("domains/4/sched/budget_us", "15000")
+        assert [host.value(f"domains/4/sched/{name}") for name in ("period_us", "budget_us")] == ["20000", "15000"]
+        assert all(vcpu and (vcpu.period_us, vcpu.budget_us) == (20000, 15000) for vcpu in host.world.domains[4].vcpus)
+        for path, text in (("domains/4/sched/period_us", "14999"), ("domains/4/vcpus/0/sched/budget_us", "20001")):
+            with pytest.raises(XenfsError, match="the budget must not be more than the period"):
+                host.write(path, text)
+        assert host.value("domains/4/vcpus/0/sched/budget_us") == "15000"
 
 
 @given(st.binary(max_size=64))

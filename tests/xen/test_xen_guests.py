@@ -175,11 +175,13 @@ def test_pool_of_rtds(mount: Mount, guest: Guest, peers: None) -> None:
     number = agrees_with_xl(mount, guest)
     assert not mount.has(guest.node("sched/weight"))
     assert not mount.has(f"cpupools/{number}/sched")
-    xl("sched-rtds", "-d", guest.name, "-p", "20000", "-b", "5000")
-    row = said(f"xl sched-rtds -d {guest.name}").splitlines()[-1].split()
-    assert [mount.value(guest.node(f"sched/{name}")) for name in ("period_us", "budget_us")] == row[2:4]
+    xl("sched-rtds", "-d", guest.name, "-v", "all", "-p", "20000", "-b", "5000")
+    nodes = [guest.node(f"{of}sched/{name}") for of in ("", "vcpus/1/") for name in ("period_us", "budget_us")]
+    assert [mount.value(node) for node in nodes] == ["20000", "5000"] * 2
     mount.write(guest.node("sched/budget_us"), "6000")
-    assert said(f"xl sched-rtds -d {guest.name}").splitlines()[-1].split()[3] == "6000"
+    assert [mount.value(node) for node in nodes] == ["20000", "6000"] * 2
+    theirs = [line.split() for line in said(f"xl sched-rtds -d {guest.name} -v all").splitlines()[-2:]]
+    assert [row[3:5] for row in theirs] == [["20000", "6000"]] * 2
     mount.write("xenfs/error_log", "")
     before = mount.calls()
     for node, text in ((f"cpupools/{number}/cpus", "-1"), ("host/cpus/1/online", "0")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xenfs.abi.numbers import SchedId
+from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domains, scheduler
 from xenfs.hypervisor.calls.sysctl import cpupool
@@ -22,11 +23,19 @@ def scheduled_by(*kinds: SchedId) -> Any:
     return lambda xen, domain: _scheduler(xen, domain) in kinds
 
 
+def fits(now: Any, member: str, value: int) -> None:
+    """Refuse a budget that would be longer than its period, which Xen took for long."""
+    if (value if member == "budget" else now.budget) > (value if member == "period" else now.period):
+        raise BadInput("the budget must not be more than the period", word=str(value))
+
+
 def _parameter(name: str, help: str, member: str, low: int, high: int, *kinds: SchedId) -> File:
     def read(xen: Hypervisor, domain: Domain) -> int:
         return int(getattr(scheduler.parameters(xen, domain.domid, _scheduler(xen, domain)), member))
 
     def write(xen: Hypervisor, domain: Domain, value: int) -> None:
+        if member in ("period", "budget"):
+            fits(scheduler.parameters(xen, domain.domid, SchedId.RTDS), member, value)
         scheduler.set_parameters(xen, domain.domid, _scheduler(xen, domain), **{member: value})
 
     return File(
@@ -45,8 +54,8 @@ SCHED = Dir(
     (
         _parameter("weight", "Share of CPU time beside other domains, 1 to 65535", "weight", 1, 65535, *_SHARES),
         _parameter("cap", "Most CPU time, percent of one CPU; 0 for no cap", "cap", 0, _MOST_CAP, *_SHARES),
-        _parameter("period_us", "Length of a period, us", "period", 10, _MOST_US, SchedId.RTDS),
-        _parameter("budget_us", "CPU time in each period, us", "budget", 10, _MOST_US, SchedId.RTDS),
+        _parameter("period_us", "Period of vCPU 0, us; a write sets all", "period", 10, _MOST_US, SchedId.RTDS),
+        _parameter("budget_us", "CPU time in it, us; likewise", "budget", 10, _MOST_US, SchedId.RTDS),
     ),
     only=scheduled_by(*_SHARES, SchedId.RTDS),
 )

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xenfs.abi.numbers import RtdsFlag, SchedId
-from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import scheduler
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, File
-from xenfs.nodes.sched import scheduled_by
+from xenfs.nodes.sched import fits, scheduled_by
 
 _us = parse.integer(10, 2**32 - 1, "number of us")
 
@@ -24,8 +23,7 @@ def _writer(member: str) -> Callable[[Hypervisor, Domain, int, int], None]:
     def write(xen: Hypervisor, domain: Domain, vcpu: int, value: int) -> None:
         now = scheduler.vcpu_parameters(xen, domain.domid, vcpu)
         wanted = {name: int(getattr(now, name)) for name in ("period", "budget", "flags")} | {member: value}
-        if wanted["budget"] > wanted["period"]:
-            raise BadInput("the budget must not be more than the period", word=str(value))
+        fits(now, member, value)
         scheduler.set_vcpu_parameters(xen, domain.domid, vcpu, **wanted)
 
     return write

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from xenfs.abi.numbers import Domctl, DomctlSched, SchedId
+from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op
 
@@ -19,7 +21,16 @@ PARAMETERS: dict[int, tuple[str, tuple[str, ...]]] = {
 
 
 def parameters(xen: Hypervisor, domid: int, sched_id: int) -> Any:
-    """What scheduler `sched_id` holds for a domain: weight and cap, or period and budget in us; scheduler_op."""
+    """What scheduler `sched_id` holds for a domain: weight and cap, or period and budget in us; scheduler_op.
+
+    Of rtds those of vCPU 0, which a set gives all vCPUs: asked for the domain's, Xen answers with its defaults.
+    """
+    if sched_id == SchedId.RTDS:
+        try:
+            return vcpu_parameters(xen, domid, 0)
+        except HypercallError as problem:
+            if problem.errno != errno.EINVAL:  # a domain without vCPUs
+                raise
     arm, _ = PARAMETERS[sched_id]
     found = domctl(xen, SCHEDULER_OP, domid, "scheduler_op", sched_id=sched_id, cmd=DomctlSched.getinfo)
     return xen.abi.copy(getattr(found.u, arm))
