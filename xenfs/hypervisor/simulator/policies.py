@@ -26,6 +26,8 @@ LONG_EXTENDED = {"4.14": 5, "4.15": 3}
 PLATFORM_INFO, ARCH_CAPABILITIES = 0xCE, 0x10A
 HYPERVISOR, X2APIC, HTT = 1 << 31, 1 << 21, 1 << 28
 CMP_LEGACY, SVM, VMX = 1 << 1, 1 << 2, 1 << 5
+AMD_ECX = int.from_bytes(b"cAMD", "little")
+COMMON = 0x0183F3FF  # of leaf 1, edx: what AMD says again in leaf 0x80000001
 FAULTING = 1 << 31  # of PLATFORM_INFO: CPUID can be made to fault
 
 # Where each word lies; of the two that are not CPUID's, which half of ARCH_CAPABILITIES they are.
@@ -185,6 +187,11 @@ class Policy:
             raise Rejected(ERANGE, msr=index)
         self.msrs[index] = value
 
+    def clamp(self, most: Policy) -> None:
+        """No features but those that a guest of the kind can have."""
+        self.words = [word & limit for word, limit in zip(self.words, most.words, strict=True)]
+        _say_again(self)
+
     def compare(self, most: Policy) -> None:
         """Rejected where there is more than a guest of the kind can have."""
         wheres = ((0, NO_SUBLEAF), (7, 0), (0x80000000, NO_SUBLEAF))
@@ -204,7 +211,16 @@ def of_host(cpu: Processor, raw: Policy, known: Limits) -> Policy:
         policy.leaves[leaf, NO_SUBLEAF] = (0, 0, 0, 0)
     a, b, c, d = policy.leaf(1)
     policy.leaves[1, NO_SUBLEAF] = (a, b & 0xFF00, c, d)
+    _say_again(policy)
     return policy
+
+
+def _say_again(policy: Policy) -> None:
+    """AMD has some features in two leaves, and so has a policy for AMD; Xen's own note of them has not."""
+    words = policy.words
+    again = words[0] & COMMON if policy.leaf(0)[2] == AMD_ECX else 0
+    words[2] = words[2] & ~COMMON | again
+    policy.words = words
 
 
 def of_guests(kind: str, host: Policy) -> Policy:
@@ -246,4 +262,5 @@ def for_domain(default: Policy, hvm: bool) -> Policy:
         words[3] &= ~SVM
         policy.words = words
         policy.leaves[0x8000000A, NO_SUBLEAF] = (0, 0, 0, 0)
+    _say_again(policy)
     return policy

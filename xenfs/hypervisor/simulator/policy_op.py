@@ -82,7 +82,7 @@ def set_cpu_policy(xen: Machine, domain: Domain, op: memoryview) -> int:
     except Rejected as why:
         xen.put(op, "xen_domctl_cpu_policy", err_leaf=why.leaf, err_subleaf=why.subleaf, err_msr=why.msr)
         return -why.code
-    policy.words = [word & mask for word, mask in zip(policy.words, most.words, strict=True)]
+    policy.clamp(most)
     domain.kept[KEPT] = policy
     return 0
 
