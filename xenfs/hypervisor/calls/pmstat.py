@@ -79,13 +79,13 @@ def max_cx(xen: Hypervisor, cpu: int) -> int:
     return int(arm.u.getcx.nr)
 
 
-def cxstat(xen: Hypervisor, cpu: int) -> CStates:
-    """Statistics of a CPU's C-states; get_pmstat get_cxstat.
+def cxstat(xen: Hypervisor, cpu: int, room: int | None = None) -> CStates:
+    """Statistics of a CPU's C-states, of `room` of them or of all; get_pmstat get_cxstat.
 
     Xen fills the slots of those package and core states that it knows on any hardware, and says the number of the last
     that counted anything; the others keep what they had before.
     """
-    room = max_cx(xen, cpu)
+    room = max_cx(xen, cpu) if room is None else room
     with (
         xen.pool.take(8 * max(1, room)) as counts,
         xen.pool.take(8 * max(1, room)) as times,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains, many, sysctl, version
+from xenfs.hypervisor.calls import domains, many, pmstat, sysctl, version
 from xenfs.hypervisor.calls.domains import DomainInfo
+from xenfs.hypervisor.calls.pmstat import CStates
 from xenfs.hypervisor.calls.scheduler import PARAMETERS
 from xenfs.nodes import facts, names, show
 from xenfs.nodes.conditions import ABSENT
@@ -44,6 +46,8 @@ class Snapshot:
     changeset: str = ""
     host: Any = None
     cpus: list[Item] = field(default_factory=list)
+    cstates: list[Item] = field(default_factory=list)
+    hardware: list[Item] = field(default_factory=list)
     nodes: list[Item] = field(default_factory=list)
     pools: list[Item] = field(default_factory=list)
     guests: list[Item] = field(default_factory=list)
@@ -70,6 +74,8 @@ def take(xen: Hypervisor) -> Snapshot:
     snap.host = snap.part("host", lambda: sysctl.physinfo(xen), None)
     if snap.host is not None:
         snap.cpus = snap.part("cpus", lambda: _cpus(xen, snap.host.max_cpu_id + 1), list[Item]())
+        idle = snap.part("cstates", lambda: _idle_states(xen, range(snap.host.max_cpu_id + 1)), dict[int, CStates]())
+        snap.cstates, snap.hardware = list(_states(idle)), list(_hardware_states(idle))
         snap.nodes = snap.part("numa", lambda: _nodes(xen), list[Item]())
         snap.pools = snap.part("cpupools", lambda: _pools(xen), list[Item]())
     listed = snap.part("domains", lambda: domains.infos(xen), list[DomainInfo]())
@@ -97,6 +103,40 @@ def _version(xen: Hypervisor) -> tuple[str, str]:
 def _cpus(xen: Hypervisor, count: int) -> list[Item]:
     idle, places = sysctl.cpu_idle_ns(xen, count), sysctl.cpu_topology(xen)
     return [Item(f'cpu="{cpu}"', (place, idle[cpu] if cpu < len(idle) else None)) for cpu, place in places.items()]
+
+
+def _idle_states(xen: Hypervisor, cpus: Sequence[int]) -> dict[int, CStates]:
+    """What each CPU's idle states counted, as many as the first has. One that is offline has none.
+
+    Where nobody counts, or dom0 has not told Xen of any, the first says so, and the others are not asked.
+    """
+    found: dict[int, CStates] = {}
+    try:
+        room = pmstat.max_cx(xen, cpus[0]) if cpus else 0
+    except HypercallError as problem:
+        if problem.errno != errno.EINVAL:
+            raise
+        return found
+    for cpu in cpus if room else ():
+        try:
+            found[cpu] = pmstat.cxstat(xen, cpu, room)
+        except HypercallError as problem:
+            if problem.errno != errno.EINVAL:
+                raise
+    return found
+
+
+def _states(idle: dict[int, CStates]) -> Iterator[Item]:
+    for cpu, counted in idle.items():
+        for number, count_and_ns in enumerate(counted.states):
+            yield Item(f'cpu="{cpu}",state="C{number}"', count_and_ns)
+
+
+def _hardware_states(idle: dict[int, CStates]) -> Iterator[Item]:
+    for cpu, counted in idle.items():
+        for letters, residency in (("PC", counted.package), ("CC", counted.core)):
+            for number, ns in residency.items():
+                yield Item(f'cpu="{cpu}",state="{letters}{number}"', ns)
 
 
 def _nodes(xen: Hypervisor) -> list[Item]:

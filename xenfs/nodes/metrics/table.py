@@ -109,6 +109,13 @@ _CPU = (
     counter("xen_cpu_idle_seconds", "Idle time of a physical CPU.", lambda cpu: cpu[1] and seconds(cpu[1])),
 )
 
+_CSTATE = (
+    counter("xen_cpu_cstate_seconds", "Time of a physical CPU in an idle state; C0 is work.", lambda c: seconds(c[1])),
+    counter("xen_cpu_cstate_entries", "How often the CPU went into the state.", lambda c: c[0]),
+)
+
+_HARDWARE = (counter("xen_cpu_hardware_cstate_seconds", "The same as the package and the core count it.", seconds),)
+
 _NODE = (
     gauge("xen_node_memory_bytes", "Memory that a NUMA node spans, holes included.", lambda node: node.span),
     gauge("xen_node_memory_free_bytes", "Memory of the node that no domain has.", lambda node: node.free),
@@ -174,6 +181,8 @@ GROUPS = (
     Group(lambda xen, snap: [Item("", (xen, snap))], _BUILD),
     Group(lambda xen, snap: [] if snap.host is None else [Item("", snap.host)], _HOST),
     Group(lambda xen, snap: snap.cpus, _CPU),
+    Group(lambda xen, snap: snap.cstates, _CSTATE),
+    Group(lambda xen, snap: snap.hardware, _HARDWARE),
     Group(lambda xen, snap: snap.nodes, _NODE),
     Group(lambda xen, snap: snap.pools, _POOL),
     Group(lambda xen, snap: [Item("", snap.guests)] if snap.worked.get("domains") else [], _DOMAINS),
