@@ -84,6 +84,7 @@ def recorded(recording: Recording) -> list[Shown]:
 def pattern(path: str) -> str:
     """A path with the names that differ from host to host replaced by what they stand for."""
     path = re.sub(r"^domains/(by-name|by-uuid)/.*", r"domains/\1/<name>", path)
+    path = re.sub(r"^host/pci/[^/]+", "host/pci/<sbdf>", path)
     return re.sub(r"(?<=/)\d+(?=/|$)", "<n>", path)
 
 

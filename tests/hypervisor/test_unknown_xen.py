@@ -76,7 +76,7 @@ def test_a_next_release_with_new_domctls() -> None:
 def test_a_xen_that_only_the_stable_calls_reach() -> None:
     with Host("xen=5.0,domains=3,domctl=0x30,sysctl=0x30") as host:
         assert set(host.xen.unusable) == {"domctl", "sysctl"}
-        assert set(host.names("")) == {"xenfs", "version", "hypfs"}
+        assert set(host.names("")) == {"xenfs", "version", "hypfs", "metrics"}
         assert host.value("version/full").startswith("5.0")
         assert host.value("hypfs/buildinfo/version/major") == "5"
         for place in host.files():

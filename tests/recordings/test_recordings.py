@@ -30,7 +30,9 @@ SIMULATOR_ONLY = re.compile(
     r"|host/smt"  # QEMU's two CPUs are no threads of one core
     r"|host/sockets/<n>/ppin"  # which emulated processors lack
 )
+XEN_VERSION, SIZED = 17, range(11, 15)  # asked with a buffer that is as long as what the real Xen says there
 FLAT = re.compile(r"host/info|.*/info|version/compile_info|.*/meminfo")
+OR_A_WORD = re.compile(r"host/power/max_c.*")  # a number or "unlimited", as its processor has it
 NESTED = re.compile(r"domains/stat|.*/vcpu_stat")
 ids = [path.name.removesuffix(".json.gz") for path in FILES]
 each_recording = pytest.mark.parametrize("path", FILES, ids=ids)
@@ -45,11 +47,12 @@ def simulated(path: Path) -> Host:
     """A pretended host of the same release and architecture, about as large, and built as Debian builds Xen."""
     release, arch = path.name.removesuffix(".json.gz").split("-")
     guests = 3 if arch == "x86_64" else 2
-    return Host(f"xen={release},arch={arch},nodes=1,cpus=2,domains={guests},memory=4,sharing=off,cpufreq=emulated")
+    lacking = "sharing=off,iommu=off,efi=off,livepatches=0" + (",livepatch=off" if arch == "arm64" else "")
+    return Host(f"xen={release},arch={arch},nodes=1,cpus=2,domains={guests},memory=4,cpufreq=emulated,{lacking}")
 
 
 def test_real_xens_were_recorded() -> None:
-    assert {"4.14-x86_64", "4.17-x86_64"} <= set(ids)
+    assert set(ids) == {"4.14-x86_64", "4.17-x86_64", "4.20-x86_64", "4.17-arm64", "4.20-arm64"}
     assert sum(path.stat().st_size for path in FILES) < 3_000_000
 
 
@@ -132,7 +135,7 @@ def shape(path: str, text: str) -> Iterator[tuple[str, ...]]:
     elif NESTED.fullmatch(path):
         for line in lines:
             yield tuple(word.split("=")[0] for word in line.split(" ")[1:])
-    elif len(lines) == 1:
+    elif len(lines) == 1 and not OR_A_WORD.fullmatch(path):
         yield (kind(lines[0]),)
 
 
@@ -150,6 +153,8 @@ def test_the_simulator_answers_the_same_questions(path: Path) -> None:
     odd = []
     with simulated(path) as host:
         for question, real in asked.items():
+            if question.number == XEN_VERSION and int(question.args[0]) in SIZED:
+                continue
             pretended = ask(host, question)
             if (real < 0 or pretended < 0) and real != pretended:
                 odd.append(f"{describe(question)}: real {outcome(real)}, simulator {outcome(pretended)}")

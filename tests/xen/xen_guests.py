@@ -85,12 +85,14 @@ def end(xen: Hypervisor, domid: int) -> None:
 def created_by_xl(name: str, config: str, *more: str, booted: bool = False) -> Guest:
     """A guest with a kernel in it: paused at its first instruction, or up, idle and safe to be paused.
 
-    A kernel that is paused while it measures its clocks may find them broken, and reboot: in another domain, then.
+    A kernel on a slow machine may find its clocks broken, all the more when it is paused meanwhile, and reboot: it is
+    another domain then. So one that is to be up is asked for its number when it is.
     """
-    words = [config, f'name="{name}"', 'on_reboot="destroy"', *more]
-    if booted:
-        _console(name).unlink(missing_ok=True)
+    words = [config, f'name="{name}"', *([] if booted else ['on_reboot="destroy"']), *more]
+    _console(name).unlink(missing_ok=True)
     subprocess.run(["xl", "create", *([] if booted else ["-p"]), *words], check=True, timeout=120, capture_output=True)
+    if booted:
+        eventually(lambda: _console(name).exists() and b"GUEST-UP" in _console(name).read_bytes(), BOOT_S, "it is up")
     said = subprocess.run(["xl", "domid", name], check=True, timeout=60, capture_output=True, text=True)
     domid = said.stdout.strip()
 
@@ -98,8 +100,6 @@ def created_by_xl(name: str, config: str, *more: str, booted: bool = False) -> G
         with contextlib.suppress(subprocess.CalledProcessError):
             subprocess.run(["xl", "destroy", domid], check=True, timeout=120, capture_output=True)
 
-    if booted:
-        eventually(lambda: _console(name).exists() and b"GUEST-UP" in _console(name).read_bytes(), BOOT_S, "it is up")
     return Guest(int(domid), name, destroy)
 
 

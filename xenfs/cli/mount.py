@@ -78,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     def ready() -> None:
         unmounter.mounted()
         give_up_rights(chosen.pool_max + _OTHER_LOCKED if xen.backend.pages.faults else 0)
+        xen.backend.begin()
         _tell(args.ready_fd, f"mounted on {mountpoint} ({_which(xen)})")
 
     try:

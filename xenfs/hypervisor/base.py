@@ -46,6 +46,9 @@ class Backend(ABC):
         """The names of the machine's PCI devices, such as 0000:00:1f.2: dom0 knows them, Xen has no list of its own."""
         return ()
 
+    def begin(self) -> None:  # noqa: B027 - only in a simulator does anything go on by itself
+        """Told once that the tree is mounted, and that threads have the rights that they will have."""
+
     def close(self) -> None:  # noqa: B027 - nothing to give back by default
         """Give back what the backend holds."""
 

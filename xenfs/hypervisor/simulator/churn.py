@@ -27,7 +27,10 @@ class Churn:
         self._leaving: deque[tuple[float, Domain]] = deque()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="churn", daemon=True)
-        if per_s > 0:
+
+    def start(self) -> None:
+        """From now on, where there are to be any."""
+        if self._per_s > 0:
             self._thread.start()
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ VENDOR, VENDOR_REVISION = "American Megatrends", 0x5_000E
 VARIABLES = (0x1_3000, 0x9_A40, 0x8_000)
 UNCACHABLE, WRITE_BACK = 0, 6
 REGISTERS = ((0, 0, 0x80000, WRITE_BACK), (1, 0x80000, 0x40000, WRITE_BACK), (2, 0xC0000, 0x40000, UNCACHABLE))
-NR_REGISTERS = 10
+NR_REGISTERS = 8
 SYMBOLS = (
     ("_stext", "T"), ("__start", "T"), ("hypercall_page", "t"), ("do_sysctl", "T"), ("do_domctl", "T"),
     ("livepatch.c#payload_lock", "d"), ("domain_list_lock", "D"), ("per_cpu__runqueue", "d"), ("_end", "B"),

@@ -100,7 +100,8 @@ def _parameters(xen: Machine) -> dict[str, Entry]:
         names["global-pages"] = Value(b"\1", BOOL, room=1)
         names["pcid"] = Parameter("xpti", 7, _one_of("off", "on", "xpti", "noxpti"))
     if xen.release >= (4, 15):
-        for event in ("debugkey", "hwdom", "kexeccmd", "panic", "watchdog"):
+        events = ("debugkey", "hwdom", "panic", "watchdog", *(("kexeccmd",) if xen.x86 else ()))
+        for event in sorted(events):
             names[f"crash-debug-{event}"] = Value(b"\0", room=64)
     return names
 

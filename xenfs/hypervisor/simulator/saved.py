@@ -12,7 +12,8 @@ from xenfs.hypervisor.simulator.machine import Machine, Operations
 
 MAGIC = 0x54381286
 OF_VCPUS = ("CPU", "LAPIC", "LAPIC_REGS", "MTRR", "VMCE_VCPU", "TSC_ADJUST")
-OF_BOARD = ("PIC", "PIC", "IOAPIC", "PCI_IRQ", "ISA_IRQ", "PCI_LINK", "PIT", "RTC", "HPET", "PMTIMER")
+OF_DOMAINS = ("PCI_IRQ", "ISA_IRQ", "PCI_LINK")  # of a PVH domain, too, which has no such lines
+OF_BOARD = ("PIC", "PIC", "IOAPIC", "PIT", "RTC", "HPET", "PMTIMER")
 
 
 def gethvmcontext(xen: Machine, domain: Domain, op: memoryview) -> int:
@@ -62,7 +63,7 @@ def _records(xen: Machine, domain: Domain) -> Iterator[tuple[int, int, bytes]]:
     xen.put(memoryview(header), "hvm_save_header", magic=MAGIC, version=1, changeset=(1 << 64) - 1)
     yield _code(xen, "HEADER"), 0, bytes(header)
     per_vcpu = [(name, vcpu.id) for name in OF_VCPUS for vcpu in domain.existing() if vcpu.online]
-    board = OF_BOARD if domain.kind == "hvm" else ()
+    board = OF_DOMAINS + (OF_BOARD if domain.kind == "hvm" else ())
     devices = [(name, board[:place].count(name)) for place, name in enumerate(board)]
     for name, instance in sorted(per_vcpu + devices, key=lambda pair: (_code(xen, pair[0]), pair[1])):
         yield _code(xen, name), instance, _record(xen, domain, name, instance)

@@ -89,6 +89,10 @@ class Simulator(Backend):
         """A xenstore with the domains' names in it, as they are at the time of asking."""
         return self._store
 
+    def begin(self) -> None:
+        """Let domains come and go, where the settings say so."""
+        self._churn.start()
+
     def close(self) -> None:
         """No more domains come and go."""
         self._churn.stop()
