@@ -129,12 +129,12 @@ def test_who_has_it_open_finds_what_happened_though_nobody_waited() -> None:
 
 def test_what_xenstore_does_not_tell_of_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A domain that no toolstack introduced, and one that shuts down again after something else resumed it."""
-    monkeypatch.setattr(module, "_WATCHED_S", 0.1)
     with watched() as it:
         world = it.host.world
         look(it.host.xen)
         it.watcher.wait(DOMAINS, 1)
         it.settled()
+        monkeypatch.setattr(module, "_WATCHED_S", 0.1)  # not before: it would never come to rest
         world.build(40, bytes(15) + b"x", "pv")
         until(lambda: it.names == ["created"])
         world.shutdown(2, 0)

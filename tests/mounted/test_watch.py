@@ -275,9 +275,16 @@ def ended(process: subprocess.Popen[str], within_s: float = 40) -> tuple[int, li
 
 
 def line_of(process: subprocess.Popen[str]) -> str:
+    """The next line, and no byte more: what a buffer has already, select would not tell of."""
     assert process.stdout is not None
-    assert select.select([process.stdout], [], [], 40)[0]
-    return process.stdout.readline()
+    fd, line = process.stdout.fileno(), b""
+    while not line.endswith(b"\n"):
+        assert select.select([fd], [], [], 40)[0]
+        byte = os.read(fd, 1)
+        if not byte:
+            break
+        line += byte
+    return line.decode()
 
 
 def watching(mount: Mount, *words: str) -> subprocess.Popen[str]:
