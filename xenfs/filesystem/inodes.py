@@ -36,9 +36,9 @@ class Inode:
 
     @property
     def lasting(self) -> bool:
-        """True where the kernel may remember this entry for long: nothing that it belongs to can go away."""
+        """True where the kernel may remember this entry for long: nothing that it belongs to can go away or change."""
         return not self.node.guards and not (
-            self.parent and isinstance(self.parent.node, Dir) and self.parent.node.volatile
+            self.parent and isinstance(self.parent.node, Dir) and (self.parent.node.volatile or self.parent.node.choosy)
         )
 
 

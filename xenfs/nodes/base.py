@@ -234,6 +234,11 @@ class Dir(Node):
     _choosy: bool = member(init=False, repr=False)
 
     @property
+    def choosy(self) -> bool:
+        """Whether an entry is there or not as this pool, CPU or domain has it."""
+        return self._choosy
+
+    @property
     def mode(self) -> int:
         """0755 where entries can be made or removed, else 0555."""
         removable = any(isinstance(e.node, Dir) and e.node.remove for e in self._each)
