@@ -34,7 +34,7 @@ def mountinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_names_survive_mountinfo(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     table = tmp_path_factory.mktemp("m") / "mountinfo"
     table.write_bytes(os.fsencode(LINE.format(at=escaped("/" + name), fstype="fuse.xenfs", source="xenfs")))
-    assert mounts.mounts(str(table)) == [("/" + name, "fuse.xenfs", "xenfs")]
+    assert mounts.mounts(str(table)) == [("/" + name, "fuse.xenfs", "xenfs", 100, 0)]
 
 
 def test_name_that_is_not_utf8(tmp_path: Path) -> None:
@@ -118,4 +118,4 @@ def test_umount_tool(monkeypatch: pytest.MonkeyPatch, uid: int) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     monkeypatch.setattr(umount.shutil, "which", lambda name: f"/bin/{name}")
     wanted = ["umount", "-l"] if uid == 0 else ["/bin/fusermount3", "-u", "-z"]
-    assert umount._tool("/x", True) == [*wanted, "--", "/x"]
+    assert umount.tool("/x", True) == [*wanted, "--", "/x"]

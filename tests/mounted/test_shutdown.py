@@ -29,6 +29,7 @@ def stuck(xen, *_):
 root = Dir("", "top", (
     File("slow", "a call that takes its time", read=stuck, write=stuck, slow_read=True, slow_write=True),
     File("bug", "a bug", read=lambda xen: 1 // 0),
+    File("hang", "a call in the event loop itself", read=stuck),
     File("quick", "an answer", read=lambda xen: "now"),
 ))
 xen = open_hypervisor("simulator:domains=1")
@@ -99,6 +100,17 @@ def test_a_call_that_does_not_end_is_left_behind(tmp_path: Path, serving: list[S
         assert reader.returncode == 1
 
 
+def test_a_call_that_hangs_where_all_are_served(tmp_path: Path, serving: list[Server]) -> None:
+    """The event loop never hears of the signal."""
+    serving.append(server := Server(tmp_path, 60.0))
+    reader = server.reader("hang")
+    server.process.send_signal(signal.SIGTERM)
+    status, seconds, said = server.ended()
+    assert (status, 1.0 < seconds < 4) == (0, True)
+    assert "Traceback" not in said
+    assert reader.communicate(timeout=10)[0] == ""
+
+
 def test_a_second_signal_is_enough(tmp_path: Path, serving: list[Server]) -> None:
     serving.append(server := Server(tmp_path, 60.0))
     reader = server.reader()
@@ -140,7 +152,7 @@ def test_a_bug_costs_one_eio_and_the_mount_goes_on(tmp_path: Path, serving: list
         with pytest.raises(OSError, match="Input/output error"):
             (tmp_path / "bug").read_text()
     assert (tmp_path / "quick").read_text() == "now\n"
-    assert os.listdir(tmp_path) == ["slow", "bug", "quick"]
+    assert os.listdir(tmp_path) == ["slow", "bug", "hang", "quick"]
     server.process.send_signal(signal.SIGTERM)
     status, _, said = server.ended()
     assert status == 0

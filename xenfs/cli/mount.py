@@ -8,13 +8,12 @@ import gc
 import logging
 import os
 import socket
-import stat
 import sys
 
 import trio
 
 from xenfs import options
-from xenfs.cli.mounts import mounted_at
+from xenfs.cli.mountpoint import Claim
 from xenfs.errors import StartError
 from xenfs.filesystem.confine import Unmounter, forget_inheritance, give_up_rights
 from xenfs.filesystem.operations import Operations
@@ -55,10 +54,11 @@ def run(args: argparse.Namespace) -> int:
         level=logging.DEBUG if args.verbose else logging.INFO, format="xenfs: %(message)s", stream=sys.stderr
     )
     chosen = options.parse(",".join(args.options), uid=os.getuid(), gid=os.getgid())
-    mountpoint = _mountpoint(args.mountpoint)
+    claim = Claim(args.mountpoint)
+    mountpoint = claim.mountpoint
     _fuse_device()
     rights = _rights(chosen)
-    forget_inheritance(() if args.ready_fd is None else (args.ready_fd,))
+    forget_inheritance([fd for fd in (args.ready_fd, claim.fd) if fd is not None])
     unmounter = Unmounter(mountpoint)
     refusals = Refusals()
     xen = open_hypervisor(
@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
     def ready() -> None:
         unmounter.mounted()
+        claim.release()
         give_up_rights(chosen.pool_max + _OTHER_LOCKED if xen.backend.pages.faults else 0)
         xen.backend.begin()
         _tell(args.ready_fd, f"mounted on {mountpoint} ({_which(xen)})")
@@ -116,28 +117,6 @@ def _settle() -> None:
 def _which(xen: Hypervisor) -> str:
     major, minor = version.release(xen)
     return f"Xen {major}.{minor}{version.extra(xen).decode()} {xen.abi.arch}, {xen.backend.name}"
-
-
-def _mountpoint(path: str) -> str:
-    """The absolute path of an empty directory that nothing is mounted on."""
-    where = os.path.abspath(path)
-    there = mounted_at(where)
-    if there is not None:
-        raise StartError(f"{where} is busy: a {there.fstype} is mounted there already", errno.EBUSY)
-    try:
-        if not stat.S_ISDIR(os.stat(where).st_mode):
-            raise StartError(f"{where} is not a directory", errno.ENOTDIR)
-        if os.listdir(where):
-            raise StartError(f"{where} is not empty: mount on an empty directory", errno.ENOTEMPTY)
-    except FileNotFoundError:
-        raise StartError(f"{where} does not exist: make the directory first (mkdir -p {where})", errno.ENOENT) from None
-    except PermissionError:
-        raise StartError(f"no permission to look into {where}", errno.EACCES) from None
-    except OSError as problem:
-        raise StartError(
-            f"{where} cannot be a mount point: {problem.strerror}", problem.errno or errno.EINVAL
-        ) from None
-    return os.path.realpath(where)
 
 
 def _fuse_device() -> None:

@@ -12,11 +12,13 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 class Mount(NamedTuple):
-    """One line of mountinfo: where, of which filesystem type, from what source."""
+    """One line of mountinfo: where, of which filesystem type, from what source; its number, and FUSE's user."""
 
     mountpoint: str
     fstype: str
     source: str
+    number: int = 0
+    user: int | None = None
 
 
 def mounts(mountinfo: str = "/proc/self/mountinfo") -> list[Mount]:
@@ -39,8 +41,12 @@ def mounted_at(path: str, mountinfo: str = "/proc/self/mountinfo") -> Mount | No
 def _parsed(line: str) -> Mount:
     # "36 35 98:0 / /mnt rw,noatime shared:1 - ext4 /dev/sda1 rw": the number of fields before the dash varies
     before, _, after = line.partition(" - ")
-    fstype, source = (*after.split(" "), "")[:2]
-    return Mount(_unescaped(before.split(" ")[4]), _unescaped(fstype), _unescaped(source))
+    fstype, source, options = (*after.split(" "), "", "")[:3]
+    words = before.split(" ")
+    user = re.search(r"(?:^|,)user_id=(\d+)", options)
+    return Mount(
+        _unescaped(words[4]), _unescaped(fstype), _unescaped(source), int(words[0]), int(user[1]) if user else None
+    )
 
 
 def _unescaped(field: str) -> str:

@@ -30,13 +30,13 @@ def run(args: argparse.Namespace) -> int:
         raise XenfsError(f"nothing is mounted at {args.mountpoint}", errno.EINVAL)
     if mount.fstype != OUR_TYPE:
         raise XenfsError(f"{args.mountpoint} is not a xenfs but {mount.fstype}: left alone", errno.EINVAL)
-    done = subprocess.run(_tool(mount.mountpoint, args.lazy), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(tool(mount.mountpoint, args.lazy), stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         raise XenfsError(_why(mount.mountpoint, done.stderr, args.lazy), errno.EBUSY)
     return 0
 
 
-def _tool(mountpoint: str, lazy: bool) -> list[str]:
+def tool(mountpoint: str, lazy: bool) -> list[str]:
     """The command that unmounts: fusermount3 is set-user-ID for whoever is not root."""
     fusermount = shutil.which("fusermount3")
     if os.geteuid() == 0 or fusermount is None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
 from collections.abc import Callable
 
 import pyfuse3
 import trio
 
 from xenfs.filesystem.operations import Operations
-
-log = logging.getLogger(__name__)
+from xenfs.filesystem.stopping import Stopping
 
 GRACE_S = 4.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def fuse_options(allow_other: bool, ro: bool) -> set[str]:
@@ -37,53 +32,22 @@ async def serve(
 
     The first signal lets calls in flight end; after `grace_s`, or at a second one, the mount goes without them.
     """
+
+    def last_words() -> None:
+        ops.witness.last_words()
+        unmount()
+
+    stopping = Stopping(grace_s, last_words)  # nothing that comes before the mount is missed
     async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as serving:
-
-            def last_words() -> None:
-                ops.witness.last_words()
-                unmount()
-
-            await nursery.start(_stop_on_signal, serving, grace_s, last_words)  # listens before the mount appears
-            nursery.start_soon(ops.witness.record.tend)
-            await nursery.start(ops.waiting.run)
-            pyfuse3.init(ops, mountpoint, fuse_options(ops.options.allow_other, ops.options.ro))
-            try:
-                async with trio.open_nursery() as inner:
-                    inner.start_soon(pyfuse3.main)
-                    ready()
-            finally:
-                last_words()
-                pyfuse3.close()
+        nursery.start_soon(ops.witness.record.tend)
+        await nursery.start(ops.waiting.run)
+        pyfuse3.init(ops, mountpoint, fuse_options(ops.options.allow_other, ops.options.ro))
+        try:
+            async with trio.open_nursery() as inner:
+                inner.start_soon(pyfuse3.main)
+                ready()
+                stopping.listen()
+        finally:
+            last_words()
+            pyfuse3.close()
         nursery.cancel_scope.cancel()
-
-
-async def _stop_on_signal(
-    serving: trio.CancelScope,
-    grace_s: float,
-    last_words: Callable[[], None],
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    with trio.open_signal_receiver(*_SIGNALS) as signals:
-        task_status.started()
-        async for number in signals:
-            log.info("%s: unmounting", signal.Signals(number).name)
-            pyfuse3.terminate()
-            break
-        with trio.move_on_after(grace_s):
-            async for _ in signals:
-                break
-        _leave(serving, last_words)
-
-
-def _leave(serving: trio.CancelScope, last_words: Callable[[], None]) -> None:
-    """End without the calls that still run: a hypercall cannot be cut short, and nobody may wait for one.
-
-    The mount goes first. The pool goes with the process, which the kernel ends when the last ioctl returns.
-    """
-    log.warning("calls still run after the grace period: leaving without their answers")
-    last_words()
-    serving.cancel()
-    pyfuse3.close()
-    logging.shutdown()
-    os._exit(0)

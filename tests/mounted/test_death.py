@@ -1,0 +1,164 @@
+"""Death and birth: what is left of a daemon that was ended or killed, and what a new one makes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mounting import REPOSITORY, Mount, Mounter, refused
+
+# A destroydomain that no Xen ever ends: from the slow lane, as that of a domain with much memory may seem to be.
+HANGING = """
+import sys, threading
+from xenfs.hypervisor.simulator.simulator import Simulator
+ordinary = Simulator.hypercall
+def hypercall(self, number, args):
+    if threading.current_thread().name not in ("MainThread", "watcher"):
+        threading.Event().wait(120)
+    return ordinary(self, number, args)
+Simulator.hypercall = hypercall
+from xenfs.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def killed(mount: Mount, *, both: bool = True) -> None:
+    """kill -9, of the process that unmounts too, so that the dead mount stays."""
+    if both:
+        children = Path(f"/proc/{mount.process.pid}/task/{mount.process.pid}/children").read_text().split()
+        [helper] = [int(word) for word in children if Path(f"/proc/{word}/comm").read_text() == "xenfs-unmount\n"]
+        os.kill(helper, signal.SIGKILL)
+    mount.process.kill()
+    mount.process.wait(10)
+
+
+def test_sigterm_with_calls_that_hang(mounter: Mounter, tmp_path: Path) -> None:
+    """Six who kill domains, of whom four are under way; a reader beside them goes on. In five seconds all is over."""
+    record = tmp_path / "record"
+    mount = mounter("domains=20", options=f"lifecycle,record=file:{record}", program=("-c", HANGING))
+    last, *domids = sorted(int(name) for name in os.listdir(mount.where / "domains") if name.isdigit())[:0:-1][:7]
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", f"open('{mount.where}/domains/{domid}/kill', 'w', buffering=1).write('1\\n')"],
+            stderr=subprocess.PIPE,
+        )
+        for domid in domids
+    ]
+    time.sleep(1)
+    assert mount.read(f"domains/{last}/state")
+    assert mount.stop() < 5
+    for writer in writers:
+        _, said = writer.communicate(timeout=10)
+        assert re.search(rb"not connected|abort", said), said
+    lines = record.read_text().splitlines()
+    assert {int(number) for number in re.findall(r'path="domains/(\d+)/kill"', "\n".join(lines))} == set(domids)
+    assert all("result=unknown" in line for line in lines), "nobody will know what came of them"
+
+
+def test_a_dead_mount_is_recovered(mounter: Mounter) -> None:
+    """Both processes killed, with a file open, a working directory and a reader in it."""
+    mount = mounter("domains=3")
+    fd = os.open(mount.where / "domains/1/state", os.O_RDONLY)
+    folder = os.open(mount.where / "domains/1", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        killed(mount)
+        assert mount.mounted
+        with refused(errno.ENOTCONN):
+            os.listdir(mount.where)
+        again = Mount(mount.where, "--hypervisor", "simulator:domains=4")
+        try:
+            assert "removed a mount whose daemon was gone" in again.errors()
+            assert len([name for name in os.listdir(mount.where / "domains") if name.isdigit()]) == 4
+            with refused(errno.ENOTCONN):
+                os.pread(fd, 10, 0)
+            with refused(errno.ENOTCONN):
+                os.open("state", os.O_RDONLY, dir_fd=folder)
+            again.stop()
+        finally:
+            again.force()
+        assert os.listdir(mount.where) == []
+    finally:
+        for each in (fd, folder):
+            with contextlib.suppress(OSError):
+                os.close(each)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mount(8) is for root")
+def test_mount_8_recovers_it_too(mounter: Mounter) -> None:
+    mount = mounter("domains=3")
+    killed(mount)
+    helper = REPOSITORY / "contrib" / "mount.fuse.xenfs"
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    try:
+        subprocess.run(
+            [sys.executable, helper, "simulator:domains=5", mount.where], env=env, check=True, capture_output=True,
+            timeout=60,
+        )  # fmt: skip
+        assert (mount.where / "version" / "major").read_text() == "4\n"
+    finally:
+        subprocess.run([sys.executable, "-m", "xenfs", "umount", mount.where], check=True, cwd=REPOSITORY)
+
+
+def test_of_four_at_once_one_mounts(tmp_path: Path) -> None:
+    where = tmp_path / "xenfs"
+    where.mkdir()
+    all_of_them = [
+        subprocess.Popen(
+            [sys.executable, "-m", "xenfs", "mount", where, "--hypervisor", "simulator:domains=1"],
+            cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(4)
+    ]  # fmt: skip
+    try:
+        end = time.monotonic() + 60
+        while sum(each.poll() is None for each in all_of_them) > 1 and time.monotonic() < end:
+            time.sleep(0.05)
+        [there] = [each for each in all_of_them if each.poll() is None]
+        assert there.stdout is not None
+        assert "mounted on" in there.stdout.readline()
+        assert (where / "version" / "major").read_text() == "4\n"
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        assert len([line for line in lines if line.split()[4] == str(where)]) == 1
+        there.terminate()
+        for each in all_of_them:
+            _, said = each.communicate(timeout=20)
+            assert (each.returncode, "busy" in said) == ((0, False) if each is there else (1, True)), said
+    finally:
+        for each in all_of_them:
+            each.kill()
+        subprocess.run(["umount", "-l", where], stderr=subprocess.DEVNULL, check=False)
+
+
+def test_kill_while_writes_are_under_way(mounter: Mounter, tmp_path: Path) -> None:
+    """What was answered has been done and is recorded; nothing else is but the one write that was cut off."""
+    record = tmp_path / "record"
+    mount = mounter("domains=3", options=f"record=file:{record}")
+    script = (
+        "import os, sys, time\n"
+        f"fd = os.open('{mount.where}/domains/1/sched/weight', os.O_WRONLY)\n"
+        "for weight in range(1000, 60000):\n"
+        "    os.write(fd, b'%d' % weight)\n"
+        "    os.write(1, b'%d\\n' % weight)\n"
+        "    time.sleep(0.005)\n"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(0.4)
+    killed(mount, both=False)
+    out, said = writer.communicate(timeout=10)
+    assert re.search(rb"not connected|abort", said), said
+    answered = [int(line) for line in out.split()]
+    lines = record.read_text().splitlines()
+    recorded = [int(number) for number in re.findall(r'value="(\d+)" calls="[^"]*" result=0 ', "\n".join(lines))]
+    assert answered == list(range(1000, 1000 + len(answered)))
+    assert len(answered) > 1
+    assert recorded == list(range(1000, 1000 + len(recorded))), "in order, none twice"
+    assert len(recorded) in (len(answered), len(answered) + 1)
+    assert all(line.count(" result=0 ") == 1 for line in lines), "no line is torn"
