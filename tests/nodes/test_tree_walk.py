@@ -25,7 +25,7 @@ MANY_LINES = re.compile(
     r"|host/(efi/variable_info|mtrr/ranges|kexec/ranges)|domains/\d+/(memory/vnuma|vcpus/\d+/runstate)"
     r"|host/cpus/\d+/(version|[pc]states/stat|pstates/trans_table)"
     r"|host/(cpus/\d+/mca|cpuid/policies/\w+|psr/cmt/(mon_features|l3_cache_size_kb))|domains/\d+/(cpuid/policy|psr/schemata)"
-    r"|cpupools/\d+/domains|domains/(stat|\d+/(info|vcpu_stat|evtchn/ports|vcpus/\d+/(info|regs)))|hypfs/buildinfo/config"
+    r"|cpupools/\d+/domains|domains/(stat|names|\d+/(info|vcpu_stat|evtchn/ports|vcpus/\d+/(info|regs)))|hypfs/buildinfo/config"
 )
 NUMBER_BY_NAME = re.compile(
     r"(?!version/|.*/affected_cpus).*(?<!l3_cache_size)(_kb|_bytes|_ns|_us|_ms|_khz|_id|_cpus|_vcpus|_domains|_mfn)|.*/(freeze|online|cpu|weight|cap)"

@@ -487,12 +487,15 @@ def test_names_of_domains_as_files(host: Host) -> None:
     assert host.value("domains/26/name") == "two\\nlines"
     assert host.value("domains/20/name") == "a/b"
     assert host.value("domains/27/name") == ""
+    listed = host.value("domains/names").split("\n")
+    assert listed[:2] == ["0 Domain-0", "1 web-1"]
+    assert listed[-7:] == ["20 a/b", "21 .", "22 ..", f"23 {'x' * 256}", "24 ünï", "25 web-1", "26 two\\nlines"]
 
 
 def test_everything_works_without_xenstore() -> None:
     with Host("xenstore=off") as host:
         assert host.names("domains/by-name") == []
-        assert host.value("domains/1/name") == ""
+        assert host.value("domains/1/name") == host.value("domains/names") == ""
         self_link = host.at("domains/self").node
         assert self_link.target(host.xen) == "0"  # type: ignore[attr-defined]
         for place in host.files():

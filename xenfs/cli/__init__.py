@@ -17,6 +17,7 @@ COMMANDS = {
     "umount": "unmount a mounted tree",
     "tree": "list every path of the tree: mode, tier, hypercall, help",
     "watch": "follow what happens, or wait until something has",
+    "top": "show the domains, how busy they are and what they have",
     "describe": "say all there is to say about one path",
     "doctor": "check what works on this machine, what does not, and why",
 }

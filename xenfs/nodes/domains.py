@@ -180,6 +180,10 @@ DOMAINS = Dir(
             "stat", "A line for each domain: its single-value files", read=_stat, format='"d key=value ..." lines',
             call="sysctl getdomaininfolist",
         ),
+        File(
+            "names", "A line for each domain that has a name in xenstore", read=names.listing, slow_read=True,
+            format='"d name" lines', call="sysctl getdomaininfolist, (xenstore)",
+        ),
         EVENTS,
         Link("self", "The domain that xenfs runs in", target=lambda xen: str(names.own_domid(xen))),
         Dir(

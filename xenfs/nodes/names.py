@@ -27,6 +27,12 @@ def of_all(xen: Hypervisor, domids: Sequence[int]) -> dict[int, bytes]:
     return {domid: name for domid, name in zip(domids, xen.names.read(xen.store, domids), strict=True) if name}
 
 
+def listing(xen: Hypervisor) -> str:
+    """A line for each domain that has a name: its id, a blank, and all the rest of the line is the name."""
+    domids = [info.domain for info in domains.infos(xen)]
+    return show.lines(f"{domid} {_one_line(name)}" for domid, name in of_all(xen, domids).items())
+
+
 def _one_line(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape").replace("\n", "\\n").replace("\r", "\\r")
 

@@ -1,0 +1,146 @@
+"""From counters to rates: what happened between two looks, and what is kept of the looks before."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from xenfs.cli.top.source import Domain, Host, Life, Sample, Vcpu
+
+KEPT = 240  # looks in a history: as many as the widest column shows
+_NS_PERCENT = 1e7  # ns of a second that are one percent
+
+
+class VcpuRow(NamedTuple):
+    """A vCPU, and how much of a pCPU it used, in percent; None where that is not known yet."""
+
+    vcpu: Vcpu
+    percent: float | None
+
+
+@dataclass
+class Row:
+    """A domain. Percentages are of one pCPU; `history` is the share that it used of what its online vCPUs could."""
+
+    domain: Domain
+    percent: float | None
+    history: Sequence[float | None]
+    vcpus: list[VcpuRow]
+
+
+@dataclass
+class View:
+    """What is shown of one look. `busy` of each pCPU is a share from 0 to 1; None: not known, -1: offline."""
+
+    rows: list[Row]
+    host: Host
+    busy: list[float | None]
+    used: float | None
+    history: Sequence[float | None]
+    interval_s: float | None
+    cpus: list[int] = field(default_factory=list)
+
+    @property
+    def online(self) -> int:
+        """How many pCPUs Xen uses."""
+        return sum(share != OFFLINE for share in self.busy)
+
+    def memory_percent(self, kb: int | None) -> float | None:
+        """A part of the machine's memory."""
+        return None if kb is None or not self.host.memory_kb else 100 * kb / self.host.memory_kb
+
+
+OFFLINE = -1.0
+
+
+class Model:
+    """Remembers the look before, and the histories of the domains that are still there."""
+
+    def __init__(self) -> None:
+        self._before: Sample | None = None
+        self._histories: dict[Life, deque[float | None]] = {}
+        self._used: deque[float | None] = deque(maxlen=KEPT)
+
+    def interrupted(self) -> None:
+        """A look failed: whatever comes next is not compared with what was before."""
+        self._before = None
+
+    def fed(self, now: Sample) -> View:
+        """What this look says, beside the one before."""
+        before = self._before
+        self._before = now
+        elapsed = now.at - before.at if before is not None else 0.0
+        past = before if before is not None and elapsed > 0 else Sample(now.at, {})
+        self._histories = {life: self._histories.get(life, deque(maxlen=KEPT)) for life in now.domains}
+        rows = [self._row(life, domain, now, past, elapsed) for life, domain in now.domains.items()]
+        busy = [_busy(ns, past.cpus[cpu] if cpu < len(past.cpus) else None, elapsed) for cpu, ns in enumerate(now.cpus)]
+        known = [share for share in busy if share is not None and share != OFFLINE]
+        used = sum(known) / len(known) if known else None
+        if elapsed > 0:
+            self._used.append(used)
+        return View(rows, now.host, busy, used, self._used, elapsed or None, now.cpus)
+
+    def _row(self, life: Life, domain: Domain, now: Sample, past: Sample, elapsed: float) -> Row:
+        was, history = past.domains.get(life), self._histories[life]
+        percent = None if was is None else _rate(domain.cpu_time_ns, was.cpu_time_ns, elapsed)
+        if was is not None:
+            if percent is None:
+                history.clear()  # a counter that went back: not the same domain, whatever it is called
+            else:
+                history.append(percent / 100 / max(1, domain.vcpus_online))
+        earlier = {each.vcpu: each.cpu_time_ns for each in past.vcpus.get(life, ())}
+        vcpus = [
+            VcpuRow(each, _rate(each.cpu_time_ns, earlier.get(each.vcpu), elapsed)) for each in now.vcpus.get(life, ())
+        ]
+        return Row(domain, percent, history, vcpus)
+
+
+def _rate(now_ns: int, before_ns: int | None, elapsed_s: float) -> float | None:
+    """Percent of the time between; None where there is nothing before, or more than now."""
+    if before_ns is None or now_ns < before_ns:
+        return None
+    return (now_ns - before_ns) / _NS_PERCENT / elapsed_s
+
+
+def _busy(idle_ns: int, before_ns: int | None, elapsed_s: float) -> float | None:
+    if idle_ns == 0:
+        return OFFLINE
+    idle = _rate(idle_ns, before_ns or None, elapsed_s)
+    return None if idle is None else min(1.0, max(0.0, 1 - idle / 100))
+
+
+# Which domains, and in which order
+
+STATES = ("running", "runnable", "blocked", "paused", "crashed", "shutdown", "dying")
+
+ORDERS: dict[str, tuple[Callable[[Row], Any], bool]] = {
+    "domid": (lambda row: row.domain.domid, False),
+    "name": (lambda row: (not row.domain.name, row.domain.name.casefold()), False),
+    "state": (lambda row: STATES.index(row.domain.state) if row.domain.state in STATES else len(STATES), False),
+    "cpu": (lambda row: -1.0 if row.percent is None else row.percent, True),
+    "time": (lambda row: row.domain.cpu_time_ns, True),
+    "memory": (lambda row: row.domain.memory_kb, True),
+    "max": (lambda row: float("inf") if row.domain.memory_max_kb is None else row.domain.memory_max_kb, True),
+    "vcpus": (lambda row: row.domain.vcpus, True),
+    "type": (lambda row: row.domain.kind, False),
+    "cpupool": (lambda row: row.domain.cpupool, False),
+}
+"""By name: what is compared, and whether the highest comes first."""
+
+
+def ordered(rows: Iterable[Row], by: str, backwards: bool = False) -> list[Row]:
+    """The rows in an order; equal ones by id."""
+    key, highest_first = ORDERS[by]
+    return sorted(sorted(rows, key=lambda row: row.domain.domid), key=key, reverse=highest_first != backwards)
+
+
+def matching(rows: Iterable[Row], text: str) -> list[Row]:
+    """Those in whose name, UUID, state or type there is such a text, or whose id it is."""
+    wanted = text.casefold()
+    return [row for row in rows if not wanted or wanted == str(row.domain.domid) or _has(row.domain, wanted)]
+
+
+def _has(domain: Domain, wanted: str) -> bool:
+    return any(wanted in part.casefold() for part in (domain.name, domain.uuid, domain.state, domain.kind))

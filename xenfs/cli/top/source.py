@@ -1,0 +1,187 @@
+"""What `xenfs top` reads: a few files of a mount, however many domains there are."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import NamedTuple
+
+from xenfs.errors import XenfsError
+
+_CHUNK = 1 << 18
+_PAGE_KB = 4
+
+Life = tuple[int, str]
+"""A domain's id and UUID: when an id is used again, these are another domain's."""
+
+
+class Domain(NamedTuple):
+    """A line of domains/stat, and the name."""
+
+    domid: int
+    uuid: str
+    name: str
+    state: str
+    kind: str
+    cpupool: int
+    cpu_time_ns: int
+    memory_kb: int
+    memory_max_kb: int | None
+    vcpus: int
+    vcpus_online: int
+    shutdown_reason: str
+
+    @property
+    def life(self) -> Life:
+        """What it is known by."""
+        return self.domid, self.uuid
+
+
+class Vcpu(NamedTuple):
+    """A line of a domain's vcpu_stat."""
+
+    vcpu: int
+    online: bool
+    state: str
+    cpu: int
+    cpu_time_ns: int
+
+
+class Host(NamedTuple):
+    """What there is of the machine; None for what is not to be read."""
+
+    memory_kb: int | None = None
+    memory_free_kb: int | None = None
+    cpu_khz: int | None = None
+
+
+@dataclass
+class Sample:
+    """The host at one time; `at` is monotonic seconds, `cpus` the idle time of each pCPU in ns, 0 while offline."""
+
+    at: float
+    domains: dict[Life, Domain]
+    host: Host = field(default_factory=Host)
+    cpus: list[int] = field(default_factory=list)
+    vcpus: dict[Life, list[Vcpu]] = field(default_factory=dict)
+
+
+class Source:
+    """A mount. Nothing stays open: it may go away and come back."""
+
+    def __init__(self, mount: str) -> None:
+        self.mount = mount
+
+    def look(self, with_vcpus: Iterable[Life] = ()) -> Sample:
+        """Read everything once; XenfsError where there is no list of domains."""
+        began = monotonic()
+        stat = self._read("domains/stat")
+        sample = Sample((began + monotonic()) / 2, {}, self._host(), self._idle())
+        names = self._names()
+        for line in stat.splitlines():
+            domain = _domain(line, names)
+            sample.domains[domain.life] = domain
+        for life in with_vcpus:
+            if life in sample.domains:
+                sample.vcpus[life] = self.vcpus(life)
+        return sample
+
+    def vcpus(self, life: Life) -> list[Vcpu]:
+        """The vCPUs of a domain; none where it has just gone."""
+        return [_vcpu(line) for line in self._optional(f"domains/{life[0]}/vcpu_stat").splitlines()]
+
+    def version(self) -> str:
+        """Xen's release, empty where it is not to be read."""
+        return self._optional("version/full").strip()
+
+    def may_pause(self) -> bool:
+        """Whether this user may pause domains through this mount."""
+        try:
+            first = next((name for name in os.listdir(self._path("domains")) if name.isdecimal()), "")
+            return bool(first) and os.access(self._path(f"domains/{first}/freeze"), os.W_OK)
+        except OSError:
+            return False
+
+    def open_freeze(self, life: Life) -> int:
+        """A descriptor that pauses or unpauses this life of a domain, and never another that gets its number."""
+        try:
+            directory = os.open(self._path(f"domains/{life[0]}"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                if _contents("uuid", directory).strip() != life[1]:
+                    raise OSError(errno.ESTALE, "it is gone")
+                return os.open("freeze", os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory)
+            finally:
+                os.close(directory)
+        except OSError as problem:
+            raise XenfsError(problem.strerror or str(problem), problem.errno or errno.EIO) from None
+
+    def own_domid(self) -> int | None:
+        """The domain that xenfs runs in, which cannot pause itself."""
+        with suppress(OSError, ValueError):
+            return int(os.readlink(self._path("domains/self")))
+        return None
+
+    def _host(self) -> Host:
+        flat = dict(line.partition(" ")[::2] for line in self._optional("host/info").splitlines())
+        total, free, khz = (_number(flat.get(key)) for key in ("total_pages", "free_pages", "cpu_khz"))
+        return Host(total and total * _PAGE_KB, None if free is None else free * _PAGE_KB, khz)
+
+    def _idle(self) -> list[int]:
+        lines = (line.split() for line in self._optional("host/cpu_stat").splitlines())
+        return [int(ns) for _, ns in lines]
+
+    def _names(self) -> dict[str, str]:
+        lines = self._optional("domains/names").split("\n")
+        return dict(line.partition(" ")[::2] for line in lines if line)
+
+    def _optional(self, path: str) -> str:
+        """A file that may be missing, forbidden, or just gone."""
+        try:
+            return self._read(path)
+        except XenfsError:
+            return ""
+
+    def _read(self, path: str) -> str:
+        try:
+            return _contents(self._path(path))
+        except OSError as problem:
+            raise XenfsError(f"{self._path(path)}: {problem.strerror}", problem.errno or errno.EIO) from None
+
+    def _path(self, path: str) -> str:
+        return os.path.join(self.mount, path)
+
+
+def _contents(path: str, directory: int | None = None) -> str:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        chunks = []
+        while chunk := os.read(fd, _CHUNK):
+            chunks.append(chunk)
+    finally:
+        os.close(fd)
+    return b"".join(chunks).decode("utf-8", "surrogateescape")
+
+
+def _domain(line: str, names: dict[str, str]) -> Domain:
+    domid, *pairs = line.split(" ")
+    of = dict(pair.split("=", 1) for pair in pairs)
+    limit, reason = of["memory/max"], of["shutdown_reason"]
+    return Domain(
+        int(domid), of["uuid"], names.get(domid, ""), of["state"], of["type"], int(of["cpupool"]),
+        int(of["cpu_time_ns"]), int(of["memory/current_kb"]), None if limit == "max" else int(limit),
+        int(of["max_vcpu_id"]) + 1, int(of["nr_online_vcpus"]), "" if reason == "-" else reason,
+    )  # fmt: skip
+
+
+def _vcpu(line: str) -> Vcpu:
+    number, *pairs = line.split(" ")
+    of = dict(pair.split("=", 1) for pair in pairs)
+    return Vcpu(int(number), of["online"] == "1", of["state"], int(of["cpu"]), int(of["cpu_time_ns"]))
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
