@@ -29,6 +29,7 @@ class Options:
     gid: int = 0
     umask: int = 0
     pool_max: int = 64 << 20
+    open_max: int = 4096
     policy: str = ""
     record: str = "auto"
 
@@ -55,6 +56,7 @@ _VALUES: dict[str, tuple[Callable[[str], int], int, int]] = {
     "gid": (int, 0, 2**32 - 2),
     "umask": (_octal, 0, 0o777),
     "pool_max": (int, 1 << 20, 1 << 40),
+    "open_max": (int, 16, 1 << 20),
 }
 _RECORDS = ("auto", "journal", "syslog", "stderr", "off")
 _FLAGS = frozenset(f.name for f in fields(Options)) - _VALUES.keys() - {"policy", "record"}

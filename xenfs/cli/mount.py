@@ -29,7 +29,8 @@ from xenfs.nodes.refusals import Refusals
 
 _OPTIONS = """mount options, with commas between: ro (nothing can be written), lifecycle (domains can be ended),
 debug (dangerous and debugging nodes), raw (any hypercall), allow_other, uid=, gid=, umask=, unverified (write to a Xen
-that xenfs does not know), pool_check (guard bytes around every hypercall buffer), pool_max=BYTES,
+that xenfs does not know), pool_check (guard bytes around every hypercall buffer), pool_max=BYTES, open_max=NUMBER
+(files that a user may have open at once),
 policy=FILE (what other users may do), record=auto|journal|syslog|stderr|file:PATH|off (where writes are recorded)"""
 
 _OTHER_LOCKED = 1 << 20  # bytes beside those of a pool that locks its memory

@@ -8,6 +8,7 @@ from typing import Any
 from xenfs.errors import XenfsError
 from xenfs.filesystem.callers import NOBODY
 from xenfs.filesystem.inodes import Inode
+from xenfs.filesystem.shares import Share
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.base import Exchange, File, Stream
 
@@ -15,20 +16,33 @@ from xenfs.nodes.base import Exchange, File, Stream
 class Handle:
     """A plain file. The read at offset 0 takes a snapshot, and later offsets are cut from it."""
 
+    share: Share  # of the user who opened it
+
     def __init__(self, inode: Inode, node: File) -> None:
         self.inode, self.node = inode, node
-        self._content: bytes | None = None
+        self.content: bytes | None = None
+        self.weighed = 0  # bytes of it that count against its user's share
         self.caller = NOBODY  # who opened it: a read or a write does not say whose it is
 
     def slow(self, offset: int) -> bool:
         """True where this read has to ask the hypervisor something that can take seconds."""
-        return self.node.slow_read and (offset == 0 or self._content is None)
+        return self.node.slow_read and (offset == 0 or self.content is None)
 
     def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset` of the snapshot."""
-        if offset == 0 or self._content is None:
-            self._content = self.node.produce(xen, self.inode.ids)
-        return self._content[offset : offset + size]
+        if offset == 0 or self.content is None:
+            self.content = self.node.produce(xen, self.inode.ids)
+        return self.content[offset : offset + size]
+
+    def weigh(self) -> None:
+        """Count what is remembered against the user's share; ENOMEM, and nothing is remembered, where it is too much."""
+        now = len(self.content or b"")
+        try:
+            self.share.weigh(self.weighed, now)
+        except XenfsError:
+            self.content = None
+            raise
+        self.weighed = now
 
     def write(self, xen: Hypervisor, data: bytes) -> None:
         """One write, one operation; the offset says nothing, so that > and >> are alike."""
@@ -44,17 +58,17 @@ class Transaction(Handle):
 
     def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
         """The answer, from offset 0 or from where the question ended (a shell cannot seek); nothing before it."""
-        if self._content is None:
+        if self.content is None:
             return b""
         if self._begin is None or offset < self._begin:
             self._begin = self._asked if offset == self._asked else 0
-        return self._content[offset - self._begin :][:size]
+        return self.content[offset - self._begin :][:size]
 
     def write(self, xen: Hypervisor, data: bytes) -> None:
         """Ask; the answer, or why there is none, is known when this returns."""
-        if self._content is not None:
+        if self.content is not None:
             raise XenfsError("one question for each open of this file", errno.EBUSY)
-        self._content, self._asked = self.node.ask(xen, self.inode.ids, data), len(data)
+        self.content, self._asked = self.node.ask(xen, self.inode.ids, data), len(data)
 
 
 class Follower(Handle):
@@ -66,9 +80,9 @@ class Follower(Handle):
         super().__init__(inode, node)
         self._start: Any = None
         self._position: Any = None
-        self._begin = 0  # the offset of the first byte of _content
+        self._begin = 0  # the offset of the first byte of content
         self._taken = 0  # the offset behind the last byte that was read
-        self._content = b""
+        self.content = b""
 
     def begin(self, xen: Hypervisor) -> None:
         """Opened: everything from here on is new to this open."""
@@ -76,14 +90,14 @@ class Follower(Handle):
 
     def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
         """Bytes at `offset`; those that have gone by are gone, and offset 0 begins anew."""
-        content = self._content or b""
+        content = self.content or b""
         if offset == 0:
             content, self._position = self.node.follow(xen, self._start)
             self._begin = 0
         elif offset >= self._begin + len(content):
             self._begin += len(content)
             content, self._position = self.node.follow(xen, self._position)
-        self._content = content
+        self.content = content
         at = offset - self._begin
         found = content[at : at + size] if at >= 0 else b""
         self._taken = offset + len(found)
@@ -91,7 +105,7 @@ class Follower(Handle):
 
     def ahead(self, xen: Hypervisor) -> bool:
         """Whether a read that goes on where the last one ended would find something."""
-        return self._taken < self._begin + len(self._content or b"") or self.node.ahead(xen, self._position)
+        return self._taken < self._begin + len(self.content or b"") or self.node.ahead(xen, self._position)
 
 
 def open_file(inode: Inode) -> Handle:

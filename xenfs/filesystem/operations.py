@@ -20,6 +20,7 @@ from xenfs.filesystem.inodes import Inode, Inodes, Listing
 from xenfs.filesystem.lanes import Lanes
 from xenfs.filesystem.record import Record
 from xenfs.filesystem.rights import Rights
+from xenfs.filesystem.shares import SMALL, Share, Shares
 from xenfs.filesystem.waiting import ALWAYS, Bell, Waiting
 from xenfs.filesystem.witness import Witness
 from xenfs.hypervisor.base import Hypervisor
@@ -51,8 +52,9 @@ class Operations(pyfuse3.Operations):
         self.inodes = Inodes(root)
         self.lanes = Lanes()
         self.waiting = Waiting(xen)
+        self.shares = Shares(options.open_max)
         self.handles: dict[int, Handle] = {}
-        self._listings: dict[int, Listing] = {}
+        self._listings: dict[int, tuple[Listing, Share]] = {}
         self._numbers = count(1)
         self._since_ns = time.time_ns()
 
@@ -86,9 +88,14 @@ class Operations(pyfuse3.Operations):
         where = self.inodes[inode]
         directory = _directory(where)
         self.rights.list(caller(ctx), where)
-        listing = await self.lanes.run(directory.slow, self._listing, where, directory)
+        share = self.shares.take(ctx.uid)
+        try:
+            listing = await self.lanes.run(directory.slow, self._listing, where, directory)
+        except BaseException:
+            self.shares.give_back(share, 0)
+            raise
         number = next(self._numbers)
-        self._listings[number] = listing
+        self._listings[number] = listing, share
         return pyfuse3.FileHandleT(number)
 
     def _listing(self, where: Inode, directory: Dir) -> Listing:
@@ -107,7 +114,7 @@ class Operations(pyfuse3.Operations):
 
     @answered
     async def readdir(self, fh: int, start_id: int, token: Any) -> None:
-        entries = self._listings[fh].entries
+        entries = self._listings[fh][0].entries
         attributes, hold, reply = self._attributes, self.inodes.hold, pyfuse3.readdir_reply
         alike = not self.rights.by_path
         entry: pyfuse3.EntryAttributes | None = None
@@ -125,7 +132,8 @@ class Operations(pyfuse3.Operations):
 
     @answered
     async def releasedir(self, fh: int) -> None:
-        del self._listings[fh]
+        _, share = self._listings.pop(fh)
+        self.shares.give_back(share, 0)
 
     @answered
     async def mkdir(self, parent_inode: int, name: bytes, mode: int, ctx: Any) -> pyfuse3.EntryAttributes:
@@ -215,7 +223,18 @@ class Operations(pyfuse3.Operations):
 
     @answered
     async def open(self, inode: int, flags: int, ctx: Any) -> pyfuse3.FileInfo:
-        where = self.inodes[inode]
+        share = self.shares.take(ctx.uid)
+        try:
+            handle = self._opened(self.inodes[inode], flags, ctx)
+        except BaseException:
+            self.shares.give_back(share, 0)
+            raise
+        handle.share = share
+        number = next(self._numbers)
+        self.handles[number] = handle
+        return pyfuse3.FileInfo(fh=pyfuse3.FileHandleT(number), direct_io=True, keep_cache=False)
+
+    def _opened(self, where: Inode, flags: int, ctx: Any) -> Handle:
         handle = open_file(where)
         writing = flags & os.O_ACCMODE != os.O_RDONLY
         if writing and not stat.S_IMODE(where.node.mode) & 0o222:
@@ -230,27 +249,34 @@ class Operations(pyfuse3.Operations):
         if isinstance(handle, Follower):
             handle.begin(self.xen)
             self.waiting.opened(handle)
-        number = next(self._numbers)
-        self.handles[number] = handle
-        return pyfuse3.FileInfo(fh=pyfuse3.FileHandleT(number), direct_io=True, keep_cache=False)
+        return handle
 
     @answered
     async def read(self, fh: int, off: int, size: int) -> bytes:
         handle = self.handles[fh]
         if handle.node.slow_read and handle.slow(off):
-            return await self.lanes.run(True, handle.read, self.xen, off, size)
-        return handle.read(self.xen, off, size)
+            found = await self.lanes.run(True, handle.read, self.xen, off, size)
+        else:
+            found = handle.read(self.xen, off, size)
+        content = handle.content
+        if handle.weighed or (content is not None and len(content) > SMALL):
+            handle.weigh()
+        return found
 
     @answered
     async def write(self, fh: int, off: int, buf: bytes) -> int:
         handle = self.handles[fh]
         with self.witness.seeing("write", handle.caller, handle.inode.path, handle.node, buf):
             await self.lanes.run(handle.node.slow_write, handle.write, self.xen, bytes(buf))
+        if handle.content is not None:
+            handle.weigh()
         return len(buf)
 
     @answered
     async def release(self, fh: int) -> None:
         handle = self.handles.pop(fh, None)
+        if handle is not None:
+            self.shares.give_back(handle.share, handle.weighed)
         if isinstance(handle, Follower):
             self.waiting.released(fh, handle)
 
