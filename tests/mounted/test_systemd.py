@@ -1,4 +1,4 @@
-"""contrib/xenfs.service under a real systemd: start, status, death and restart, the journal, stop; and what it may do."""
+"""contrib/xenfs.service under a real systemd: start, status, death and restart, the journal, stop, rights."""
 
 from __future__ import annotations
 
@@ -37,7 +37,12 @@ systemctl daemon-reload
 show() { systemctl show xenfs --value --property="$1"; }
 section() { echo "== $1"; }
 mounted() { grep -c ' /run/xenfs fuse.xenfs ' /proc/mounts; }
-restarted() { for i in $(seq 300); do [ "$(show NRestarts)" = "$1" ] && [ "$(show ActiveState)" = active ] && return; sleep 0.1; done; }
+restarted() {
+    for i in $(seq 300); do
+        [ "$(show NRestarts)" = "$1" ] && [ "$(show ActiveState)" = active ] && return
+        sleep 0.1
+    done
+}
 
 section start
 systemctl start xenfs; echo "status $?"
@@ -71,7 +76,8 @@ echo 1 >/run/xenfs/domains/1/freeze
 echo no >/run/xenfs/domains/1/freeze
 sleep 0.3
 journalctl --sync
-journalctl --no-pager --output=cat --output-fields=XENFS_PATH,XENFS_VALUE,XENFS_RESULT,XENFS_UID _SYSTEMD_UNIT=xenfs.service XENFS_OPERATION=write
+journalctl --no-pager --output=cat --output-fields=XENFS_PATH,XENFS_VALUE,XENFS_RESULT,XENFS_UID \
+    _SYSTEMD_UNIT=xenfs.service XENFS_OPERATION=write
 
 section rights
 grep -E '^(Cap(Prm|Eff|Bnd)|NoNewPrivs|Seccomp):' "/proc/$(show MainPID)/status"
@@ -90,7 +96,8 @@ echo "ms $((($(date +%s%N) - begun) / 1000000)) state $(show ActiveState) result
 ls -d /run/xenfs 2>&1
 
 section errors
-journalctl --no-pager --output=cat _SYSTEMD_UNIT=xenfs.service | grep -E 'Traceback|Error' | grep -v 'XENFS_' || echo none
+journalctl --no-pager --output=cat _SYSTEMD_UNIT=xenfs.service |
+    grep -E 'Traceback|Error' | grep -v 'XENFS_' || echo none
 
 section security
 systemd-analyze --no-pager security xenfs.service | tail -n 1

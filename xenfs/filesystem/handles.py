@@ -35,7 +35,7 @@ class Handle:
         return self.content[offset : offset + size]
 
     def weigh(self) -> None:
-        """Count what is remembered against the user's share; ENOMEM, and nothing is remembered, where it is too much."""
+        """Count what is remembered against the user's share; where that is too much, ENOMEM, and it is forgotten."""
         now = len(self.content or b"")
         try:
             self.share.weigh(self.weighed, now)

@@ -1,7 +1,7 @@
 """How much each user may have open at once: so many files, and so many bytes that open files remember.
 
-Each user has a share of his own, root too: a script that forgets to close files uses up nothing but its user's share, and
-nobody can use up root's. What is read costs memory of the daemon until it is closed.
+Each user has a share of his own, root too: a script that forgets to close files uses up nothing but its user's share,
+and nobody can use up root's. What is read costs memory of the daemon until it is closed.
 """
 
 from __future__ import annotations
