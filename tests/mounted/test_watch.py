@@ -397,7 +397,7 @@ def test_nobody_reads_it_any_more(mount: Mount) -> None:
 
 def test_the_daemon_ends(mounter: Mounter) -> None:
     mount = mounter()
-    process = watching(mount, "domains/events", "domains/3/uuid")
+    process = watching(mount, "--reconnect", "0", "domains/events", "domains/3/uuid")
     mount.process.terminate()
     status, _, err = ended(process)
     assert status == 1

@@ -7,14 +7,14 @@ import json
 import os
 import select
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from xenfs.cli.mounts import OUR_TYPE, mounts
-from xenfs.errors import XenfsError
+from xenfs.cli.lives import OVER, content_of, continues, home, life_of, named
+from xenfs.cli.roll import Roll
 
 GONE = "gone"
-_OVER = (errno.ESTALE, errno.ENOENT, errno.ESRCH)
 _CHUNK = 1 << 16
 _MOST_CHUNKS = 64  # whoever fills a file without end leaves us time for signals and the others
 # What the kernel says of a file whose filesystem does not know poll(2), and of one that cannot be polled any more.
@@ -30,17 +30,32 @@ class Followed:
 
     def __init__(self, name: str, path: str, flags: int = os.O_RDONLY) -> None:
         self.name, self.over = name, False
+        self._path, self._flags = path, flags
+        self.fd = -1
+        self._open()
+
+    def _open(self) -> None:
+        """Open, and close what was open before."""
+        path, name = self._path, self.name
         try:
-            self.fd = os.open(path, flags | os.O_CLOEXEC)
+            if self.fd >= 0:
+                with suppress(OSError):  # nobody is there to hear of it
+                    os.close(self.fd)
+                self.fd = -1
+            self.fd = os.open(path, self._flags | os.O_CLOEXEC)
             # The first close(2) of all in a mount is the one that the kernel asks about and waits for, even in a
             # process that is being killed. Let it be now, and not when the daemon may have got stuck.
             os.close(os.dup(self.fd))
         except OSError as problem:
-            raise _named(name, problem) from None
+            raise named(name, problem) from None
 
     def new(self) -> Iterator[str]:
         """What is new since the last call."""
         raise NotImplementedError
+
+    def again(self) -> None:
+        """Open the same with another daemon; XenfsError as long as there is none."""
+        self._open()
 
     def as_json(self, text: str) -> dict[str, Any]:
         """One of them as fields."""
@@ -55,11 +70,21 @@ class Lines(Followed):
 
     def __init__(self, name: str, path: str, topic: str = "", *, whole: bool = False) -> None:
         super().__init__(name, path)
-        self._fields = _FIELDS.get(topic, _line)
+        self._fields, self._topic = _FIELDS.get(topic, _line), topic
         self._rest = b""
         if not whole:
-            for _ in self._chunks():
-                pass
+            self._to_the_end()
+
+    def _to_the_end(self) -> None:
+        for _ in self._chunks():
+            pass
+
+    def again(self) -> None:
+        """From the end on, but for what belongs to the daemon itself and is all new."""
+        super().again()
+        self._rest, self.interval = b"", False
+        if self._topic != "calls":
+            self._to_the_end()
 
     def new(self) -> Iterator[str]:
         """Complete lines."""
@@ -83,10 +108,37 @@ class Lines(Followed):
             try:
                 chunk = os.read(self.fd, _CHUNK)
             except OSError as problem:
-                raise _named(self.name, problem) from None
+                raise named(self.name, problem) from None
             if not chunk:
                 return
             yield chunk
+
+
+class Events(Lines):
+    """domains/events. When there is another daemon, what has happened meanwhile comes first, each line numbered 0."""
+
+    def __init__(self, name: str, path: str, *, whole: bool = False) -> None:
+        super().__init__(name, path, "domains", whole=whole)
+        self._roll = Roll(self._stat())
+        self._missed: list[str] = []
+        self._is_another = False
+
+    def new(self) -> Iterator[str]:
+        """Complete lines, none that says again what was found by comparing."""
+        missed, self._missed = self._missed, []
+        yield from missed
+        for line in super().new():
+            if self._roll.heard(line) or not self._is_another:
+                yield line
+
+    def again(self) -> None:
+        """Open first, then compare: nothing can happen unnoticed between the two."""
+        super().again()
+        self._missed += self._roll.compared(self._stat())
+        self._is_another = True
+
+    def _stat(self) -> str:
+        return content_of(self.name, os.path.join(os.path.dirname(self._path), "stat"))
 
 
 class Value(Followed):
@@ -98,22 +150,37 @@ class Value(Followed):
     interval = True
 
     def __init__(self, name: str, path: str, key: str = "value") -> None:
-        super().__init__(name, path)
+        real = os.path.realpath(path)  # what a link led to then
+        super().__init__(name, real)
         self._key = key
         self._last: str | None = None
+        self._gone = False
+        self._home = home(real)
+        self._life = self._home and life_of(name, *self._home)
+
+    def again(self) -> None:
+        """The same life of the same domain, or it is gone."""
+        life = self._home and life_of(self.name, *self._home)
+        if not continues(self._life, life):
+            self._gone = True
+            return
+        self._life = life
+        super().again()
 
     def new(self) -> Iterator[str]:
         """The value, where it is another than before; "gone" once, when what it belongs to is gone."""
         if self.over:
             return
         try:
+            if self._gone:
+                raise OSError(errno.ESTALE, "another life")
             content = b""
             while chunk := os.pread(self.fd, _CHUNK, len(content)):
                 content += chunk
             value = content.decode("utf-8", "surrogateescape").removesuffix("\n")
         except OSError as problem:
-            if problem.errno not in _OVER:
-                raise _named(self.name, problem) from None
+            if problem.errno not in OVER:
+                raise named(self.name, problem) from None
             value, self.over = GONE, True
         if value != self._last:
             self._last = value
@@ -129,18 +196,6 @@ def encoded(followed: Followed, text: str) -> str:
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     fields = {"time": now, "path": followed.name, **followed.as_json(text)}
     return json.dumps(fields).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def mount_of(path: str) -> str | None:
-    """The xenfs mount that a path is in, by the kernel's list."""
-    real = os.path.realpath(path)
-    ours = [mount.mountpoint for mount in mounts() if mount.fstype == OUR_TYPE]
-    inside = [each for each in ours if os.path.commonpath([each, real]) == each]
-    return max(inside, key=len, default=None)
-
-
-def _named(name: str, problem: OSError) -> XenfsError:
-    return XenfsError(f"{name}: {problem.strerror or problem}", problem.errno or errno.EIO)
 
 
 def _line(text: str) -> dict[str, Any]:

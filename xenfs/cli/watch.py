@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import select
 import signal
 import stat
 import sys
-from time import monotonic
+from time import monotonic, sleep
 
-from xenfs.cli.followed import GONE, Followed, Lines, Value, encoded, mount_of
+from xenfs.cli.followed import GONE, Events, Followed, Lines, Value, encoded
+from xenfs.cli.lives import mount_of
 from xenfs.cli.paths import find
 from xenfs.errors import XenfsError
 from xenfs.nodes.base import Stream
@@ -18,6 +20,8 @@ from xenfs.nodes.refusals import Refusals
 from xenfs.nodes.tree import whole
 from xenfs.options import Options
 
+_LOST = (errno.ENOTCONN, errno.ECONNABORTED)
+_LOOK_AGAIN_S = 0.1
 TIMED_OUT = 124  # as timeout(1) has it
 _NO_MORE = ("shutdown", "dying", GONE)  # who has come to one of these has passed those before it
 
@@ -28,6 +32,9 @@ domain, whose states are printed until it is "gone". Of several, each line says 
 
 --until ends when STATE has been printed for every PATH: as a value, or as a word of a line. A domain that is crashed,
 dying or gone has also reached "shutdown", and one that is gone "dying".
+
+If the daemon ends, another is waited for as long as --reconnect says. What has happened to domains meanwhile comes
+first then, as lines numbered 0; a domain that is followed by a path goes on if it is still the same life.
 
 exit status: 0 done, or STATE is reached; 1 it cannot be reached any more, or something failed; 2 the command line is
 wrong; 124 not within SECONDS. A signal ends it at once."""
@@ -42,6 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", metavar="STATE", help="end when this is reached")
     parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="end after so long, with status 124")
     parser.add_argument("--all", action="store_true", help="begin with the lines that a growing file has already")
+    parser.add_argument(
+        "--reconnect", type=float, default=10.0, metavar="SECONDS",
+        help="how long to wait for another daemon when this one ends (10); 0 is not at all",
+    )  # fmt: skip
     parser.add_argument(
         "--interval", type=_seconds, default=0.5, metavar="SECONDS",
         help="how often to look at what cannot be waited for (0.5)",
@@ -62,13 +73,42 @@ class _Watch:
         self._followed = [_followed(path, args.all) for path in args.paths]
         self._reached: set[Followed] = set()
         self._bells = _bells(self._followed)  # looked at for nothing but to be woken
+        self._register()
+
+    def _register(self) -> None:
         self._poll = select.poll()
         self._poll.register(sys.stdout.fileno(), 0)  # says when nobody reads any more
-        self._polled = {each.fd: each for each in (*self._followed, *self._bells) if isinstance(each, Lines)}
+        everything = (*self._followed, *self._bells)
+        self._polled = {each.fd: each for each in everything if isinstance(each, Lines) and each not in self._reached}
         for fd in self._polled:
             self._poll.register(fd, select.POLLIN)
 
     def run(self, deadline: float | None) -> int:
+        while True:
+            try:
+                return self._follow(deadline)
+            except XenfsError as problem:
+                if problem.errno not in _LOST or not self._another(deadline):
+                    raise
+
+    def _another(self, deadline: float | None) -> bool:
+        """Wait for another daemon; whether there is one."""
+        end = monotonic() + self._args.reconnect
+        if self._args.reconnect > 0:
+            print("xenfs: the daemon has ended: waiting for another", file=sys.stderr, flush=True)
+        while monotonic() < (end if deadline is None else min(end, deadline)):
+            sleep(_LOOK_AGAIN_S)
+            try:
+                for each in (*self._followed, *self._bells):
+                    if not each.over and each not in self._reached:
+                        each.again()
+            except XenfsError:
+                continue
+            self._register()
+            return True
+        return False
+
+    def _follow(self, deadline: float | None) -> int:
         while True:
             self._print_what_is_new()
             if self._args.until and len(self._reached) == len(self._followed):
@@ -133,6 +173,8 @@ def _followed(path: str, all_lines: bool) -> Followed:
     if mount is not None:
         match = find(whole(Options(), Refusals()), os.path.relpath(os.path.realpath(path), mount))
         if match is not None and isinstance(match.node, Stream):
+            if match.node.topic == "domains":
+                return Events(path, path, whole=all_lines)
             return Lines(path, path, match.node.topic, whole=all_lines)
     return Value(path, path)
 
