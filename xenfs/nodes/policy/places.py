@@ -37,7 +37,8 @@ class Places:
                 rule = rule + 1 if rule >= 0 else self._count()
                 self._found[rule, "", -1] = line[0][1]
             else:
-                self._found.setdefault((TOP, _plain(words[2] if words[1] == "[" else words[1]), -1), line[0][1])
+                name = next((word for word in words if word not in ("[", "]")), "")
+                self._found.setdefault((TOP, _plain(name), -1), line[0][1])
 
     def _count(self) -> int:
         return len({rule for rule, key, _ in self._found if rule >= 0 and not key})
