@@ -172,7 +172,9 @@ def tables(data: bytes) -> None:
     """The kernel's list of mounts, and domains/stat of a daemon that may be another version."""
     text = data.decode("utf-8", "surrogateescape")
     with tempfile.NamedTemporaryFile() as file:
-        line = b"1 2 0:3 / " + data.replace(b" ", b"\\040").replace(b"\n", b"\\012") + b" rw - " + data[:9] + b" x rw\n"
+        line = (
+            b"1 2 0:3 / /" + data.replace(b" ", b"\\040").replace(b"\n", b"\\012") + b" rw - " + data[:9] + b" x rw\n"
+        )
         file.write(line.replace(b"\0", b""))
         file.flush()
         mounts(file.name)

@@ -75,18 +75,19 @@ def _list(xen: Hypervisor) -> Iterable[Fact]:
 
 def _domain(xen: Hypervisor) -> Iterable[Fact]:
     """What getdomaininfo says of the domain that asks, which is running, and knows its own UUID without a version."""
-    own = _own(xen)
-    yield own is not None, "getdomaininfo does not know the domain that xenfs runs in"
-    if own is None:
+    found = own(xen)
+    yield found is not None, "getdomaininfo does not know the domain that xenfs runs in"
+    if found is None:
         return
-    vcpus = own.max_vcpu_id + 1
-    yield not own.flags & _IDLE, f"domain {own.domain}, which asks, is said not to run (flags {own.flags:#x})"
-    yield 1 <= own.nr_online_vcpus <= vcpus <= _MOST_VCPUS, f"{own.nr_online_vcpus} of {vcpus} vCPUs are online"
-    yield own.gpaddr_bits == 0 or 32 <= own.gpaddr_bits <= 64, f"guest addresses of {own.gpaddr_bits} bits"
-    yield 0 < own.tot_pages <= memory.maximum_ram_page(xen) + 1, f"domain {own.domain} has {own.tot_pages} pages"
+    vcpus = found.max_vcpu_id + 1
+    yield not found.flags & _IDLE, f"domain {found.domain}, which asks, is said not to run (flags {found.flags:#x})"
+    yield 1 <= found.nr_online_vcpus <= vcpus <= _MOST_VCPUS, f"{found.nr_online_vcpus} of {vcpus} vCPUs are online"
+    yield found.gpaddr_bits == 0 or 32 <= found.gpaddr_bits <= 64, f"guest addresses of {found.gpaddr_bits} bits"
+    yield 0 < found.tot_pages <= memory.maximum_ram_page(xen) + 1, f"domain {found.domain} has {found.tot_pages} pages"
 
 
-def _own(xen: Hypervisor) -> DomainInfo | None:
+def own(xen: Hypervisor) -> DomainInfo | None:
+    """What Xen says of the domain that asks, which it knows by its UUID."""
     handle = _own_handle(xen)
     first = domains.info_now(xen, 0)
     if first is not None and first.handle == handle:
@@ -94,8 +95,8 @@ def _own(xen: Hypervisor) -> DomainInfo | None:
     if "sysctl" in xen.unusable:
         return None
     listed = next((info.domain for info in domains.infos(xen) if info.handle == handle), 0)
-    own = domains.info_now(xen, listed)
-    return own if own is not None and own.handle == handle else None
+    found = domains.info_now(xen, listed)
+    return found if found is not None and found.handle == handle else None
 
 
 def _own_handle(xen: Hypervisor) -> bytes:
