@@ -92,10 +92,17 @@ class Between(Backend):
 class Host:
     """A simulated host with the whole tree on it; paths are read and written as FUSE would, without FUSE."""
 
-    def __init__(self, settings: str = "", options: Options = EVERYTHING, backend: Backend | None = None) -> None:
+    def __init__(
+        self,
+        settings: str = "",
+        options: Options = EVERYTHING,
+        backend: Backend | None = None,
+        wrap: Callable[[Simulator], Backend] = lambda sim: sim,
+    ) -> None:
         self.clock = Clock()
-        found = backend or Simulator.from_settings(settings, self.clock)
-        self.sim: Simulator = found.sim if isinstance(found, Between) else found  # type: ignore[assignment]
+        sim = Simulator.from_settings(settings, self.clock)
+        found = backend or wrap(sim)
+        self.sim: Simulator = sim if backend is None else getattr(backend, "sim", backend)
         self.world: World = self.sim.world
         self.counts: Counter[str] = self.sim.counts
         self.xen = connect.open_hypervisor(found, pool_check=True)

@@ -10,6 +10,7 @@ from itertools import groupby
 import tree_page
 
 from xenfs import cli
+from xenfs.hypervisor.faults import HELP as FAULTS
 from xenfs.hypervisor.simulator.settings import HELP as SETTINGS
 from xenfs.nodes import reference
 from xenfs.nodes.tree import Row
@@ -74,6 +75,8 @@ def section_8() -> str:
             lines += _argument(action)
     lines += [".SH THE SIMULATED HOST", *_said("Settings of --hypervisor simulator:KEY=VALUE,...:"), ".nf"]
     lines += [_escaped(line) for line in SETTINGS.splitlines()] + [".fi"]
+    lines += [".SH FAULTS ON PURPOSE", *_said("What mount --faults takes:"), ".nf"]
+    lines += [_escaped(line) for line in FAULTS.splitlines()] + [".fi"]
     lines += [".SH EXIT STATUS", *_said("0 done, 1 it could not be done, 2 the command line is wrong."), *_FILES_8]
     return "\n".join([*lines, *_see_also("xenfs", "5"), ""])
 

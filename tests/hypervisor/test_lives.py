@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
-from worlds import Host, Place
+from worlds import Between, Host, Place
 
-from xenfs.abi.numbers import DomInf
+from xenfs.abi.numbers import Domctl, DomInf, Hypercall
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.calls import domains
 from xenfs.hypervisor.lives import Domain, Lives, Sight
+from xenfs.hypervisor.simulator import Simulator
 from xenfs.hypervisor.simulator.domains import Domain as Truth
 from xenfs.nodes.base import File
 
@@ -339,3 +340,58 @@ def test_listing_needs_few_calls() -> None:
         before = host.counts.copy()
         assert len(domains.living(host.xen)) == 3000
         assert host.asked(before) == {"sysctl getdomaininfolist": -(-3000 // 512)}
+
+
+def test_who_wants_to_know_hears_of_each_end_once() -> None:
+    ended: list[Domain] = []
+    lives = Lives(ended.append)
+    first = lives.observe(5, sight(), NOW)
+    second = lives.observe(5, sight(uuid=2), NOW)
+    assert ended == [first]
+    other = lives.observe(6, sight(uuid=3), NOW)
+    lives.keep_only([6], NOW)
+    assert ended == [first, second]
+    lives.over(5, NOW)
+    lives.over(6, NOW)
+    assert ended == [first, second, other]
+
+
+@pytest.mark.parametrize("release", ["4.17", "4.22"])
+def test_another_domain_between_looking_and_acting(release: str) -> None:
+    """What no interface of Xen can rule out is seen at once, and said."""
+
+    def answer(number: int, args: tuple[int, ...]) -> None:
+        if number == Hypercall.domctl and armed and host.sim.machine.at(args[0], 4)[0] == Domctl.pausedomain:
+            armed.clear()
+            host.world.vanish(3)
+            host.world.create(3, uuid=UUID(int=77))
+
+    armed: list[bool] = []
+    with Host(backend=Between(Simulator.from_settings(f"xen={release}"), answer)) as host:
+        place = host.at("domains/3/freeze")
+        armed.append(True)
+        with pytest.raises(XenfsError, match="may have had it") as caught:
+            host.put(place, b"1")
+        assert caught.value.errno == errno.ESTALE
+        assert host.world.domains[3].pause_count == 1
+        host.write("domains/3/freeze", "0")
+        assert host.world.domains[3].pause_count == 0
+
+
+def test_what_was_done_is_done_whatever_xen_says_afterwards() -> None:
+    """Looking once more may fail; the write has not."""
+
+    def answer(number: int, args: tuple[int, ...]) -> int | None:
+        if number != Hypercall.domctl or not armed:
+            return None
+        command = host.sim.machine.at(args[0], 4)[0]
+        asked.append(command)
+        return -errno.EBUSY if command == Domctl.getdomaininfo and Domctl.pausedomain in asked else None
+
+    asked: list[int] = []
+    armed: list[bool] = []
+    with Host(backend=Between(Simulator.from_settings(""), answer)) as host:
+        armed.append(True)
+        host.write("domains/3/freeze", "1")
+        assert asked[-1] == Domctl.getdomaininfo
+        assert host.world.domains[3].pause_count == 1

@@ -16,6 +16,7 @@ from cffi import FFI
 
 from xenfs.abi.releases import ARCHES, interfaces
 from xenfs.abi.select import Target, Version, select
+from xenfs.errors import XenfsError
 
 _HERE = Path(__file__).parent
 _TAG = re.compile(r"^((?:struct|union) \w+) \{", re.MULTILINE)
@@ -38,8 +39,8 @@ class NotDeclared(KeyError):
         return str(self.args[0])
 
 
-class TooShort(ValueError):
-    """A buffer that ends before the struct that was to be laid over it."""
+class TooShort(XenfsError, ValueError):
+    """A buffer that ends before the struct that was to be laid over it: EIO where Xen told of more than can be."""
 
 
 class Abi:

@@ -23,7 +23,7 @@ from xenfs.filesystem.serve import GRACE_S, serve
 from xenfs.filesystem.sinks import sinks
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import version
-from xenfs.hypervisor.connect import open_hypervisor
+from xenfs.hypervisor.connect import faulty, open_hypervisor
 from xenfs.nodes import policy, tree
 from xenfs.nodes.refusals import Refusals
 
@@ -44,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--hypervisor", default="auto", metavar="auto|privcmd|simulator[:SETTINGS]",
         help="what to serve; auto is the real Xen where there is one, else the simulator",
     )  # fmt: skip
+    parser.add_argument(
+        "--faults", default="", metavar="RULES",
+        help="let hypercalls fail on purpose, to see what scripts make of it, such as 'domctl:pausedomain EBUSY 10%%'; "
+        "xenfs(8) says more",
+    )  # fmt: skip
     parser.add_argument("--no-hypercall-device", action="store_true", help="do without /dev/xen/hypercall")
     parser.add_argument("--ready-fd", type=int, metavar="N", help='write "READY" to this descriptor once mounted')
     parser.add_argument("-v", "--verbose", action="store_true", help="log refused requests too")
@@ -62,12 +67,13 @@ def run(args: argparse.Namespace) -> int:
     forget_inheritance([fd for fd in (args.ready_fd, claim.fd) if fd is not None])
     unmounter = Unmounter(mountpoint)
     refusals = Refusals()
+    hypercall_device = not args.no_hypercall_device
     xen = open_hypervisor(
-        args.hypervisor,
+        faulty(args.hypervisor, args.faults, hypercall_device=hypercall_device) if args.faults else args.hypervisor,
         on_violation=refusals.add_violation,
         pool_max=chosen.pool_max,
         pool_check=chosen.pool_check,
-        hypercall_device=not args.no_hypercall_device,
+        hypercall_device=hypercall_device,
     )
     if not xen.verified and not chosen.unverified:
         logging.warning("this Xen is not one that xenfs knows: mounting read-only (-o unverified allows writes)")
@@ -80,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
         unmounter.mounted()
         claim.release()
         give_up_rights(chosen.pool_max + _OTHER_LOCKED if xen.backend.pages.faults else 0)
+        if args.faults:
+            logging.warning("hypercalls fail on purpose from now on: %s", " ".join(args.faults.split()))
         xen.backend.begin()
         _tell(args.ready_fd, f"mounted on {mountpoint} ({_which(xen)})")
 

@@ -6,7 +6,7 @@ are not needed. The kernel's lookup counts say how long an entry is kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
@@ -67,6 +67,7 @@ class Inodes:
         top = Inode(ROOT, root, (), "", None)
         top.lookups = 1
         self._by_number: dict[int, Inode] = {ROOT: top}
+        self._of: dict[Any, tuple[Inode, ...]] = {}  # by the thing that an `Each` of a fixed directory found
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -77,12 +78,26 @@ class Inodes:
         except KeyError:
             raise Stale(f"inode {number}") from None
 
-    def enter(self, parent: Inode, name: str, node: Node, ids: Ids) -> Inode:
-        """The inode of an entry, known or new; the kernel can mean it by its number once it is held."""
-        inode = parent.children.get(name) if parent.children else None
-        if inode is None or inode.node is not node or inode.ids != ids:
-            inode = Inode(pyfuse3.InodeT(next(self._numbers)), node, ids, name, parent)
-        return inode
+    def enter(self, parent: Inode, name: str, node: Node, ids: Ids, before: Inode | None = None) -> Inode:
+        """The inode of an entry, known, or the one of `before` if it is for the same, or new; the kernel can mean it by
+        its number once it is held."""
+        for inode in (parent.children.get(name) if parent.children else None, before):
+            if inode is not None and inode.node is node and inode.ids == ids:
+                return inode
+        return Inode(pyfuse3.InodeT(next(self._numbers)), node, ids, name, parent)
+
+    def listed(self, where: Inode, names: Iterable[tuple[str, Node, Ids]]) -> list[tuple[bytes, Inode]]:
+        """An entry for each name. What was in the listing before is the same object: many listings of ten thousand
+        domains, where some come and go meanwhile, take little more memory than one."""
+        before = {entry[1].name: entry for entry in where.listing.entries} if where.listing else {}
+        found = []
+        for name, node, ids in names:
+            entry = before.get(name)
+            inode = self.enter(where, name, node, ids, entry[1] if entry else None)
+            if entry is None or entry[1] is not inode:
+                entry = (name.encode("utf-8", "surrogateescape"), inode)
+            found.append(entry)
+        return found
 
     def hold(self, inode: Inode) -> None:
         """Count a lookup: the kernel has this number now, and gives it back by `forget`."""
@@ -92,7 +107,18 @@ class Inodes:
                 if inode.parent.children is None:
                     inode.parent.children = {}
                 inode.parent.children[inode.name] = inode
+                if inode.ids and not inode.parent.ids:
+                    thing = inode.ids[0]
+                    self._of[thing] = (*self._of.get(thing, ()), inode)
         inode.lookups += 1
+
+    def names_of(self, thing: Any) -> list[tuple[pyfuse3.InodeT, bytes]]:
+        """(directory, name) of every entry known to the kernel that is about this thing as a whole."""
+        return [
+            (inode.parent.number, inode.name.encode("utf-8", "surrogateescape"))
+            for inode in self._of.get(thing, ())
+            if inode.parent is not None
+        ]
 
     def part(self, parent: Inode, name: str) -> None:
         """The kernel holds a removed name for dead: whatever has it next, or still, gets a new inode."""
@@ -109,6 +135,16 @@ class Inodes:
         if inode.lookups <= 0:
             inode.lookups = 0
             del self._by_number[number]
+            if inode.ids and inode.parent is not None and not inode.parent.ids:
+                self._unlist(inode)
             siblings = inode.parent.children if inode.parent else None
             if siblings and siblings.get(inode.name) is inode:
                 del siblings[inode.name]
+
+    def _unlist(self, inode: Inode) -> None:
+        thing = inode.ids[0]
+        others = tuple(other for other in self._of.get(thing, ()) if other is not inode)
+        if others:
+            self._of[thing] = others
+        else:
+            self._of.pop(thing, None)

@@ -15,6 +15,7 @@ import pyfuse3
 from xenfs.errors import NotThere, XenfsError
 from xenfs.filesystem.boundary import answered
 from xenfs.filesystem.callers import Caller, caller
+from xenfs.filesystem.departed import Departed
 from xenfs.filesystem.handles import Follower, Handle, open_file
 from xenfs.filesystem.inodes import Inode, Inodes, Listing
 from xenfs.filesystem.lanes import Lanes
@@ -51,6 +52,8 @@ class Operations(pyfuse3.Operations):
         self.witness = Witness(refusals, record or Record())
         self.inodes = Inodes(root)
         self.lanes = Lanes()
+        self.departed = Departed(self.inodes)
+        xen.departed = self.departed.over
         self.waiting = Waiting(xen)
         self.shares = Shares(options.open_max)
         self.handles: dict[int, Handle] = {}
@@ -67,7 +70,7 @@ class Operations(pyfuse3.Operations):
         text = os.fsdecode(name)
         if text in (".", ".."):
             return self._attributes(parent if text == "." or parent.parent is None else parent.parent)
-        found = await self.lanes.run(directory.slow, self._child, parent, directory, text)
+        found = await self.lanes.run(directory, directory.slow, self._child, parent, directory, text)
         inode = self.inodes.enter(parent, text, *found)
         self.inodes.hold(inode)
         return self._attributes(inode)
@@ -90,7 +93,7 @@ class Operations(pyfuse3.Operations):
         self.rights.list(caller(ctx), where)
         share = self.shares.take(ctx.uid)
         try:
-            listing = await self.lanes.run(directory.slow, self._listing, where, directory)
+            listing = await self.lanes.run(directory, directory.slow, self._listing, where, directory)
         except BaseException:
             self.shares.give_back(share, 0)
             raise
@@ -102,14 +105,7 @@ class Operations(pyfuse3.Operations):
         directory.check(self.xen, where.ids)
         found = directory.found(self.xen, where.ids)
         if where.listing is None or not where.listing.fits(found):
-            enter = self.inodes.enter
-            where.listing = Listing(
-                found,
-                [
-                    (name.encode("utf-8", "surrogateescape"), enter(where, name, node, ids))
-                    for name, node, ids in directory.bound(found, where.ids)
-                ],
-            )
+            where.listing = Listing(found, self.inodes.listed(where, directory.bound(found, where.ids)))
         return where.listing
 
     @answered
@@ -166,10 +162,11 @@ class Operations(pyfuse3.Operations):
         def checked() -> None:
             node.check(self.xen, ids)
             work()
+            node.recheck(self.xen, ids)
 
         with self.witness.seeing(what, asking, path, node):
             self.rights.change(asking, path, node)
-            await self.lanes.run(True, checked)
+            await self.lanes.run(node, True, checked)
 
     # Attributes
 
@@ -209,6 +206,7 @@ class Operations(pyfuse3.Operations):
         if not isinstance(where.node, Link):
             raise XenfsError(f"{where.path} is not a link", errno.EINVAL)
         self.rights.follow(caller(ctx), where)
+        where.node.check(self.xen, where.ids)  # the kernel remembers the name a little longer than the domain lives
         return os.fsencode(where.node.target(self.xen, *where.ids))
 
     @answered
@@ -255,7 +253,7 @@ class Operations(pyfuse3.Operations):
     async def read(self, fh: int, off: int, size: int) -> bytes:
         handle = self.handles[fh]
         if handle.node.slow_read and handle.slow(off):
-            found = await self.lanes.run(True, handle.read, self.xen, off, size)
+            found = await self.lanes.run(handle.node, True, handle.read, self.xen, off, size)
         else:
             found = handle.read(self.xen, off, size)
         content = handle.content
@@ -267,7 +265,7 @@ class Operations(pyfuse3.Operations):
     async def write(self, fh: int, off: int, buf: bytes) -> int:
         handle = self.handles[fh]
         with self.witness.seeing("write", handle.caller, handle.inode.path, handle.node, buf):
-            await self.lanes.run(handle.node.slow_write, handle.write, self.xen, bytes(buf))
+            await self.lanes.run(handle.node, handle.node.slow_write, handle.write, self.xen, bytes(buf))
         if handle.content is not None:
             handle.weigh()
         return len(buf)

@@ -44,10 +44,17 @@ async def serve(
         pyfuse3.init(ops, mountpoint, fuse_options(ops.options.allow_other, ops.options.ro))
         try:
             async with trio.open_nursery() as inner:
-                inner.start_soon(pyfuse3.main)
+                inner.start_soon(_main, inner.cancel_scope)
+                inner.start_soon(ops.departed.run)
                 ready()
                 stopping.listen()
         finally:
             last_words()
             pyfuse3.close()
         nursery.cancel_scope.cancel()
+
+
+async def _main(others: trio.CancelScope) -> None:
+    """Serve until the mount is gone; what goes on beside it ends with it."""
+    await pyfuse3.main()
+    others.cancel()

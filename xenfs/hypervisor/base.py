@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter_ns
+from typing import Any
 
 from xenfs.abi import Abi
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.domain_log import DomainLog
 from xenfs.hypervisor.ledger import Ledger
-from xenfs.hypervisor.lives import Lives
+from xenfs.hypervisor.lives import Domain, Lives
 from xenfs.hypervisor.operation import Operation
 from xenfs.hypervisor.store_names import StoreNames
 from xenfs.hypervisor.xenstore import Xenstore
@@ -34,6 +35,10 @@ class Backend(ABC):
     @abstractmethod
     def hypercall(self, number: int, args: tuple[int, ...]) -> int:
         """Xen's result; a negative one is -errno. Raises only when no hypercall could be made at all."""
+
+    def make_pool(self, **options: Any) -> Pool:
+        """The pool that the arguments are to lie in."""
+        return Pool(self.pages, **options)
 
     def attach(self, pool: Pool) -> None:  # noqa: B027 - only a simulator needs to know where the bytes are
         """Told once which pool the arguments will lie in."""
@@ -67,11 +72,16 @@ class Hypervisor:
         self.unusable: dict[str, str] = {}
         self.accepted: set[str] = set()
         self.calls = Ledger()
-        self.lives = Lives()
         self.happenings = DomainLog()
         self.names = StoreNames()
+        self.lives = Lives(self._over)
+        self.departed: Callable[[Domain], object] = lambda domain: None  # told of each life that is known to be over
         self.store: Xenstore | None = None
         self.own_domid: int | None = None
+
+    def _over(self, domain: Domain) -> None:
+        self.names.gone(domain.domid)
+        self.departed(domain)
 
     def hypercall(self, op: Operation, *args: int | Buffer, domid: int | None = None) -> int:
         """Make one hypercall and return Xen's non-negative result; `domid` is for the record only.

@@ -36,6 +36,20 @@ def backend(spec: str = "auto", *, hypercall_device: bool = True) -> Backend:
     )
 
 
+def faulty(spec: str, rules: str, *, hypercall_device: bool = True) -> Backend:
+    """The backend that `--hypervisor` names, with faults on purpose; StartError where it is not named in so many words.
+
+    Nobody is to try this on a real Xen because there happens to be one.
+    """
+    from xenfs.hypervisor import faults  # for those who ask for it
+
+    plan = faults.parse(rules)
+    if spec.partition(":")[0] not in ("privcmd", "simulator"):
+        raise StartError("--faults wants --hypervisor simulator beside it (or privcmd, to be meant for a real Xen)",
+                         errno.EINVAL)  # fmt: skip
+    return faults.Faulty(backend(spec, hypercall_device=hypercall_device), plan)
+
+
 def open_hypervisor(
     spec: str | Backend = "auto",
     *,
@@ -51,7 +65,7 @@ def open_hypervisor(
     """
     found = spec if isinstance(spec, Backend) else backend(spec, hypercall_device=hypercall_device)
     try:
-        memory = pool.Pool(found.pages, max_bytes=pool_max, check=pool_check, on_violation=on_violation)
+        memory = found.make_pool(max_bytes=pool_max, check=pool_check, on_violation=on_violation)
         found.attach(memory)
         xen = _introduced(found, memory)
         xen.store = found.xenstore()

@@ -9,7 +9,7 @@ told apart; the handle that xl gives each domain makes this a domain restored un
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from time import perf_counter_ns
 from typing import Any, NamedTuple
@@ -60,9 +60,11 @@ class Roll(NamedTuple):
 
 
 class Lives:
-    """The lives that are known to go on; every sight of a domain passes through `observe`."""
+    """The lives that are known to go on; every sight of a domain passes through `observe`. `ended` is told of each one
+    that is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended: Callable[[Domain], object] = lambda domain: None) -> None:
+        self._told = ended
         self._serials = count(1)
         self._seen: dict[int, tuple[Domain, Sight, int]] = {}
         self.changes = 0  # how many lives have begun or ended
@@ -82,6 +84,8 @@ class Lives:
         else:
             domain = Domain(domid, next(self._serials))
             self.changes += 1
+            if known is not None:
+                self._told(known[0])
         self._seen[domid] = (domain, sight, perf_counter_ns())
         return domain
 
@@ -100,6 +104,7 @@ class Lives:
         if known is not None and asked_ns > known[2]:
             self._seen.pop(domid, None)
             self.changes += 1
+            self._told(known[0])
 
     def keep_only(self, domids: Iterable[int], asked_ns: int) -> None:
         """A whole listing was read, which was begun at `asked_ns`: whatever is not in it is over."""

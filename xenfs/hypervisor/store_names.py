@@ -74,6 +74,16 @@ class StoreNames:
         for domid in gone:
             self.unwant(domid)
 
+    def gone(self, domid: int) -> None:
+        """That domain is over: xenstore's watch for its name would stay there for good."""
+        with self._lock:
+            if domid not in self._asked_for:
+                return
+            self._asked_for.remove(domid)
+            self._kept.pop(domid, None)
+            self._fired.pop(domid, None)
+        self.unwant(domid)
+
     # What watches tell
 
     def changed(self, domid: int) -> None:

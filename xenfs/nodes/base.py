@@ -60,6 +60,13 @@ class Node:
         for guard in self.guards:
             guard(xen, *ids)
 
+    def recheck(self, xen: Hypervisor, ids: Ids) -> None:
+        """After something was done: raise Stale where it may have been done to another, which came in between."""
+        for guard in self.guards:
+            after = getattr(guard, "after", None)
+            if after is not None:
+                after(xen, *ids)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class File(Node):
@@ -114,12 +121,13 @@ class File(Node):
         return as_line(self.show(value))
 
     def apply(self, xen: Hypervisor, ids: Ids, data: bytes) -> None:
-        """Carry out one write: parse first, then see that the target still lives, then act."""
+        """Carry out one write: parse first, then see that the target still lives, act, and see whether it was that."""
         if self.write is None:
             raise XenfsError(f"{self.name} cannot be written", errno.EBADF)
         value = data if self.binary else self.parse(self.decoded(data))
         self.check(xen, ids)
         self.guarded(self.write, xen, (*ids, value))
+        self.recheck(xen, ids)
 
     def guarded(self, work: Callable[..., Any], xen: Hypervisor, args: Ids) -> Any:
         """Call, and say ESTALE rather than ESRCH where the file's domain is what is missing."""

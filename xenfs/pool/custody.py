@@ -70,11 +70,11 @@ class Custody:
         """The same as a context manager, which gives the integers and retires the flight at its end."""
         return Flight(self, args, operation)
 
-    def in_flight(self, address: int) -> Buffer | None:
-        """The buffer that begins at this address, where a hypercall is using it."""
+    def in_flight(self, address: int, *, inside: bool = False) -> Buffer | None:
+        """The buffer that begins at this address (or has it anywhere inside), where a hypercall is using it."""
         block = self._stock.block_at(address)
         buf = None if block is None else block.lent
-        return buf if buf is not None and buf in self._flying and buf._start == address else None
+        return buf if buf is not None and buf in self._flying and (inside or buf._start == address) else None
 
     def _board(self, buf: Buffer, operation: str) -> None:
         """Put everything in flight that Xen can reach from a buffer."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from xenfs.abi import Abi
 from xenfs.abi.numbers import Domctl, DomInf, Sysctl
-from xenfs.errors import HypercallError, Stale
+from xenfs.errors import HypercallError, Stale, XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op, sysctl, sysctl_op
 from xenfs.hypervisor.calls.rows import Rows, packer
@@ -129,6 +129,22 @@ def still(xen: Hypervisor, domain: Domain, *_: object) -> None:
     info(xen, domain)
 
 
+def replaced(xen: Hypervisor, domain: Domain, *_: object) -> None:
+    """Raise Stale where the id has another domain by now: what was done a moment ago may have been done to that one.
+
+    A domain that is gone is none: it may just have been ended. Nor is one that Xen says nothing of.
+    """
+    try:
+        found = find(xen, domain.domid)
+    except HypercallError:
+        return
+    if found is not None and found != domain:
+        raise Stale(f"domain {domain.domid} (the id has another domain, and may have had it when this was done)")
+
+
+still.after = replaced  # type: ignore[attr-defined]
+
+
 def infos(xen: Hypervisor) -> list[DomainInfo]:
     """Every domain in the order of ids; sysctl getdomaininfolist."""
     return list(map(DomainInfo._make, _listed(xen, _rows(xen.abi))))
@@ -147,6 +163,8 @@ def _listed(xen: Hypervisor, rows: Rows) -> list[tuple[Any, ...]]:
             found += rows(buf.memory, arm.num_domains)
             if arm.num_domains < _BATCH:
                 return found
+            if found[-1][0] < first:  # or an answer that makes no sense would be asked for for good
+                raise XenfsError(f"{GETDOMAININFOLIST.name}: domain {found[-1][0]} comes after {first}")
             first = found[-1][0] + 1
 
 

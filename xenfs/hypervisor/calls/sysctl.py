@@ -30,6 +30,7 @@ SCHEDULER_OP = sysctl_op(Sysctl.scheduler_op, repeatable=True)
 
 NOWHERE = 0xFFFFFFFF  # XEN_INVALID_CORE_ID and its kin: a CPU number without a CPU
 _CONSOLE_CHUNK = 16384
+_MOST_CONSOLE = 64 << 20  # bytes: more than any console ring
 
 
 def physinfo(xen: Hypervisor) -> Any:
@@ -132,8 +133,9 @@ def console(xen: Hypervisor, position: int | None) -> tuple[bytes, int]:
                 incremental=incremental, index=index, buffer=buf, count=_CONSOLE_CHUNK,
             )  # fmt: skip
             found += buf.memory[: arm.count]
+            stands = incremental and index == arm.index  # or an answer that makes no sense would be asked for for good
             index, incremental = arm.index, True
-            if arm.count < _CONSOLE_CHUNK:
+            if arm.count < _CONSOLE_CHUNK or stands or len(found) > _MOST_CONSOLE:
                 return bytes(found), index
 
 
@@ -150,9 +152,12 @@ def console_goes_on(xen: Hypervisor, position: int | None) -> bool:
 def console_clear(xen: Hypervisor) -> None:
     """Empty the console ring; sysctl readconsole with its clear flag, which drops only what was read with it."""
     with xen.pool.take(_CONSOLE_CHUNK) as buf:
-        count = _CONSOLE_CHUNK
-        while count == _CONSOLE_CHUNK:
-            count = sysctl(xen, CLEARCONSOLE, "readconsole", clear=1, buffer=buf, count=_CONSOLE_CHUNK).count
+        for _ in range(_MOST_CONSOLE // _CONSOLE_CHUNK):
+            if (
+                sysctl(xen, CLEARCONSOLE, "readconsole", clear=1, buffer=buf, count=_CONSOLE_CHUNK).count
+                < _CONSOLE_CHUNK
+            ):
+                return
 
 
 def hotplug(xen: Hypervisor, cpu: int, online: bool) -> None:

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from xenfs.hypervisor.simulator.domains import Domain
 from xenfs.hypervisor.simulator.world import World
 
-LIFE_S = 3.0
 AFTERLIFE_S = 0.5  # how long one that has shut down is kept, as xl does with on_poweroff="destroy"
 _KINDS = ("pvh", "pv", "hvm")
 _MEMORY_KB = 16 << 10
@@ -18,10 +17,10 @@ _ENDS = (0, 3, None)  # poweroff, crash, destroyed while it runs
 
 
 class Churn:
-    """A thread in which so many domains a second are born, which end one way or another after LIFE_S."""
+    """A thread in which so many domains a second are born, which end one way or another after `life_s`."""
 
-    def __init__(self, world: World, per_s: float, lock: AbstractContextManager[object]) -> None:
-        self._world, self._per_s, self._lock = world, per_s, lock
+    def __init__(self, world: World, per_s: float, life_s: float, lock: AbstractContextManager[object]) -> None:
+        self._world, self._per_s, self._life_s, self._lock = world, per_s, life_s, lock
         self._born = 0
         self._living: deque[tuple[float, int, Domain]] = deque()
         self._leaving: deque[tuple[float, Domain]] = deque()
@@ -56,7 +55,7 @@ class Churn:
         self._born += 1
         kind = _KINDS[number % len(_KINDS)] if self._world.host.x86 else "pvh"
         domain = self._world.create(name=f"passing-{number}", type=kind, memory_kb=_MEMORY_KB, load=5)
-        self._living.append((now + LIFE_S, number, domain))
+        self._living.append((now + self._life_s, number, domain))
 
     def _end(self, now: float, number: int, domain: Domain) -> None:
         code = _ENDS[number % len(_ENDS)]

@@ -45,6 +45,7 @@ class Settings:
     seed: int = 1
     speed: float = 1.0
     churn: float = 0.0
+    life: float = 3.0
     dom0: str = "pv"
     hypfs: bool = True
     xenstore: bool = True
@@ -99,7 +100,8 @@ memory=32       GiB of memory, raised where the domains need more
 profile=default bare: a Xen built without what can be left out; full: with all that can be there
 seed=1          another number makes another host
 speed=1         how fast time goes by: 60 lets a minute pass in a second
-churn=0         domains that are born in a second, to live for a few (0 to 1000)
+churn=0         domains that are born in a second (0 to 1000)
+life=3          seconds that these live
 dom0=pv         or pvh
 hypfs=on        off: a Xen built without hypfs
 xenstore=on     off: domains have no names
@@ -211,6 +213,7 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "seed": _integer(0, (1 << 63) - 1),
     "speed": _rate(1e6),
     "churn": _rate(1000),
+    "life": _rate(1e6),
     "dom0": _one_of("pv", "pvh"),
     "hypfs": _switch,
     "xenstore": _switch,

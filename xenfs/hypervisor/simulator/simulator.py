@@ -48,7 +48,7 @@ class Simulator(Backend):
         self._store = FakeXenstore(DomainNames(self.world), self._lock) if self.settings.xenstore else None
         if self._store is not None:
             self.world.store_changed = self._store.fire
-        self._churn = Churn(self.world, self.settings.churn, self._lock)
+        self._churn = Churn(self.world, self.settings.churn, self.settings.life, self._lock)
 
     @classmethod
     def from_settings(cls, text: str = "", clock: Callable[[], int] | None = None) -> Simulator:

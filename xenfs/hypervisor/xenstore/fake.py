@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 
 from xenfs.errors import XenfsError
@@ -61,7 +61,7 @@ class FakeWatches(Watches):
 
     def __init__(self, all_of_them: list[FakeWatches]) -> None:
         self._all = all_of_them
-        self._set: dict[tuple[bytes, bytes], None] = {}
+        self._set: dict[bytes, dict[bytes, None]] = {}  # by path, so that many cost no more than one when it fires
         self._fired: list[Event] = []
         self._gone = self._closed = False
         self._lock = threading.Lock()
@@ -73,16 +73,20 @@ class FakeWatches(Watches):
 
     def add(self, path: Path, token: bytes) -> None:
         """Set a watch, which fires once up front."""
-        watch = _bytes(path), token
+        at = _bytes(path)
         with self._lock:
-            if watch not in self._set:
-                self._set[watch] = None
-                self._note(Event(*watch))
+            tokens = self._set.setdefault(at, {})
+            if token not in tokens:
+                tokens[token] = None
+                self._note(Event(at, token))
 
     def remove(self, path: Path, token: bytes) -> None:
         """Take a watch back."""
         with self._lock:
-            self._set.pop((_bytes(path), token), None)
+            tokens = self._set.get(_bytes(path), {})
+            tokens.pop(token, None)
+            if not tokens:
+                self._set.pop(_bytes(path), None)
 
     def events(self) -> list[Event]:
         """What has fired since the last call."""
@@ -97,8 +101,8 @@ class FakeWatches(Watches):
     def fire(self, path: bytes) -> None:
         """Note the path for every watch that it is, or is below of."""
         with self._lock:
-            for watched, token in self._set:
-                if path == watched or path.startswith(watched if watched == b"/" else watched + b"/"):
+            for watched in _upwards(path):
+                for token in self._set.get(watched, ()):
                     self._note(Event(path, token))
 
     def hang_up(self) -> None:
@@ -119,6 +123,14 @@ class FakeWatches(Watches):
         if not (self._gone or self._closed):
             self._fired.append(event)
             os.eventfd_write(self._fd, 1)
+
+
+def _upwards(path: bytes) -> Iterator[bytes]:
+    """A path, and each that it is below of; those that begin with @ are below nothing."""
+    yield path
+    while path.startswith(b"/") and path != b"/":
+        path = path.rpartition(b"/")[0] or b"/"
+        yield path
 
 
 def _text(path: Path) -> str:
