@@ -55,19 +55,20 @@ class Mounted:
 @contextmanager
 def xenfs(hypervisor: str) -> Iterator[Mounted]:
     """xenfs on this hypervisor, as `xenfs mount` takes it."""
-    with _served([sys.executable, "-m", "xenfs", "mount", "--hypervisor", hypervisor]) as mounted:
+    with served([sys.executable, "-m", "xenfs", "mount", "--hypervisor", hypervisor]) as mounted:
         yield mounted
 
 
 @contextmanager
 def bare(domains: int) -> Iterator[Mounted]:
     """The bare filesystem, with so many domains."""
-    with _served([sys.executable, str(HERE / "bare.py"), "--domains", str(domains)]) as mounted:
+    with served([sys.executable, str(HERE / "bare.py"), "--domains", str(domains)]) as mounted:
         yield mounted
 
 
 @contextmanager
-def _served(command: list[str]) -> Iterator[Mounted]:
+def served(command: list[str], keep: list[str] | None = None) -> Iterator[Mounted]:
+    """What this command serves, once it is ready; `keep` gets the lines that it has said in the end."""
     with TemporaryDirectory(prefix="xenfs-bench-") as scratch, TemporaryFile() as said:
         root = Path(scratch) / "mnt"
         root.mkdir()
@@ -91,6 +92,9 @@ def _served(command: list[str]) -> Iterator[Mounted]:
         finally:
             os.close(receive)
             _unmount(root, process)
+            if keep is not None:
+                said.seek(0)
+                keep += said.read().decode(errors="replace").splitlines()
 
 
 def _unmount(root: Path, process: subprocess.Popen[bytes]) -> None:
