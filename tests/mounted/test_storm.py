@@ -1,0 +1,145 @@
+"""Ids of domains used again and again while twenty clients hold on to lives that are over: no write reaches a later one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import storm
+from mounting import REPOSITORY
+
+SECONDS, CLIENTS = 6.0, 20
+GONE = {errno.ESTALE, errno.ENOENT, errno.ESRCH}
+
+
+class Client:
+    """Holds a directory, and files in it that are for writing, of some life of some domain, and writes again and again.
+
+    The directory is held by its number, as a working directory or by the way of a link; all belong to the life whose
+    number was read by way of it.
+    """
+
+    def __init__(self, root: Path, stable: bool, seed: int) -> None:
+        self.root, self.random = root, random.Random(seed)
+        self.marker = "unique_id" if stable else "uuid"
+        self.outcomes: Counter[str] = Counter()
+
+    def turn(self) -> None:
+        """Take hold of a life, and write to it until it has been over for a while."""
+        try:
+            directory = os.open(self.root / self._way(), os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as problem:
+            self._note("open", problem)
+            return
+        files: dict[str, int] = {}
+        try:
+            life = self._life(directory)
+            names = ["sched/weight", "memory/max", *(["freeze", "kill"] if life % 2 else [])]
+            files = {name: os.open(name, os.O_WRONLY, dir_fd=directory) for name in names}
+            self._write_on(life, directory, files)
+        except OSError as problem:
+            self._note("hold", problem)
+        finally:
+            for fd in (directory, *files.values()):
+                os.close(fd)
+
+    def _way(self) -> str:
+        domid = self.random.choice(storm.IDS)
+        if self.random.random() < 0.7:
+            return f"domains/{domid}"
+        try:
+            names = [name for name in os.listdir(self.root / "domains/by-name") if name.startswith("life-")]
+            return f"domains/by-name/{self.random.choice(names)}"
+        except (OSError, IndexError):
+            return f"domains/{domid}"
+
+    def _life(self, directory: int) -> int:
+        fd = os.open(self.marker, os.O_RDONLY, dir_fd=directory)
+        try:
+            text = os.read(fd, 100).decode().strip()
+        finally:
+            os.close(fd)
+        return int(text, 0) if self.marker == "unique_id" else UUID(text).int
+
+    def _write_on(self, life: int, directory: int, files: dict[str, int]) -> None:
+        words = {
+            "sched/weight": str(storm.weight_of(life)), "memory/max": str(storm.max_kb_of(life)),
+            "freeze": "1", "kill": "1",
+        }  # fmt: skip
+        after = 0
+        while after < 8:
+            name = self.random.choice([*files] * 3 + ["kill"] if "kill" not in files else ["freeze", *files])
+            time.sleep(self.random.uniform(0, 0.01))
+            if name not in files:
+                continue
+            try:
+                if self.random.random() < 0.3:  # once more by name, from the directory that is held
+                    again = os.open(name, os.O_WRONLY, dir_fd=directory)
+                    try:
+                        os.write(again, words[name].encode())
+                    finally:
+                        os.close(again)
+                else:
+                    os.write(files[name], words[name].encode())
+                self.outcomes["ok"] += 1
+                after = 0
+            except OSError as problem:
+                self._note(name, problem)
+                after += 1
+
+    def _note(self, what: str, problem: OSError) -> None:
+        name = errno.errorcode[problem.errno or errno.EIO]
+        self.outcomes[name if problem.errno in GONE else f"{what}: {name}"] += 1
+
+
+@pytest.mark.parametrize("release", ["4.14", "4.20", "4.22"])
+def test_no_write_reaches_a_later_life(tmp_path: Path, release: str) -> None:
+    where = tmp_path / "xenfs"
+    where.mkdir()
+    server = subprocess.Popen(
+        [sys.executable, "-X", "faulthandler", storm.__file__, str(where), release],
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "READY\n", server.communicate()[1]
+        clients = [Client(where, release == "4.22", seed) for seed in range(CLIENTS)]
+        end = time.monotonic() + SECONDS
+
+        def run(client: Client) -> None:
+            while time.monotonic() < end:
+                client.turn()
+
+        threads = [threading.Thread(target=run, args=(client,), daemon=True) for client in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert not any(thread.is_alive() for thread in threads)
+        server.send_signal(signal.SIGTERM)
+        said, log = server.communicate(timeout=30)
+    finally:
+        subprocess.run(["umount", "-l", where], stderr=subprocess.DEVNULL, check=False)
+        server.kill()
+        server.communicate()
+    outcomes: Counter[str] = sum((client.outcomes for client in clients), Counter())
+    found = json.loads(said)
+    assert found["wrong"] == []
+    assert "Traceback" not in log
+    assert set(outcomes) <= {"ok", "ESTALE", "ENOENT", "ESRCH"}, outcomes
+    assert outcomes["ESTALE"] > 50, "clients did hold on to what was over"
+    assert outcomes["ok"] > 20, "and did write to what was not"
+    assert found["lives"] > 100
+    assert found["hit"] > 10
