@@ -2,7 +2,7 @@
 
     storm.py MOUNT RELEASE
 
-Every life has a number: its UUID is it before Xen 4.21, its unique_id from there on, where all lives of an id have the same
+Every life has a number: its UUID is it before Xen 4.21, its unique_id from there on, where all lives of an id have one
 UUID. Clients know it from there, and write numbers that belong to it; what they may freeze and end are lives of odd
 number. When SIGTERM has ended the mount, a JSON object says how many lives there were, and what reached one that it
 was not meant for.

@@ -1,4 +1,4 @@
-"""Ids of domains used again and again while twenty clients hold on to lives that are over: no write reaches a later one."""
+"""Ids of domains used again and again while twenty clients hold on to lives that are over: no write reaches another."""
 
 from __future__ import annotations
 
