@@ -137,7 +137,7 @@ def test_a_handful_of_hypercalls(domains: int, at_most: int) -> None:
         found = scraped(host)
         assert len(found["xen_domain_cpu_seconds_total"].samples) == domains
         assert len(found["xen_vcpu_online"].samples) > 3 * (domains - 12)
-        assert host.xen.calls.total - before <= at_most + 17, "one for the idle states of each CPU"
+        assert host.xen.calls.total - before <= at_most
 
 
 def test_rtds() -> None:
@@ -252,8 +252,12 @@ def test_a_storm_of_short_lived_domains() -> None:
 
 
 def test_another_domain_under_the_same_id_is_not_mixed_up_with_it() -> None:
+    batches: list[int] = []
+
     def swap(sim: Simulator, number: int, args: tuple[int, ...]) -> int | None:
         if number == Hypercall.multicall and armed:
+            batches.append(number)
+        if len(batches) == 2:  # the first is about idle states, and the domains are listed after it
             sim.world.domains[3].handle = b"another domain! "
             sim.world.domains[3].info = None
         return None
@@ -280,6 +284,7 @@ def test_what_fails_is_left_out_and_said() -> None:
         refused.append(Hypercall.multicall)
         found = scraped(host)
         assert found["xen_up"].value() == 0
+        assert found["xen_collector_success"].value(collector="cstates") == 0
         assert found["xen_collector_success"].value(collector="vcpus") == 0
         assert found["xen_collector_success"].value(collector="domains") == 1
         assert "xen_vcpu_online" not in found

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sort", choices=ORDERS, default=None, help="what to sort by (cpu; domid when printing)")
     parser.add_argument("--reverse", action="store_true", help="the other way round")
     parser.add_argument(
-        "--filter", default="", metavar="TEXT", help="only domains with this in name, UUID, state or type"
+        "--filter", default="", metavar="TEXT", help="only domains with this in name, state or type, or as id or UUID"
     )
     parser.add_argument("--vcpus", action="store_true", help="each vCPU, too")
 
@@ -109,7 +109,7 @@ def _write(text: str, more: bool) -> None:
 def _look(source: Source, with_vcpus: bool) -> Sample:
     sample = source.look()
     if with_vcpus:
-        sample.vcpus = {life: source.vcpus(life) for life in sample.domains}
+        sample.vcpus = {life: source.vcpus(life) for life in sample.domains.seen}
     return sample
 
 

@@ -71,13 +71,17 @@ class App:
             self._worker.want(lambda: self._look(shown), self._looked)
 
     def _look(self, shown: list[Life]) -> tuple[Sample, str, bool]:
-        return self._source.look(shown), self._version or self._source.version(), self._source.may_pause()
+        """One look; with the first of a mount also what stays the same."""
+        sample = self._source.look(shown)
+        if self._version:
+            return sample, self._version, self._state.may_pause
+        return sample, self._source.version(), any(map(self._source.may_pause, list(sample.domains.seen)[:8]))
 
     def _looked(self, found: tuple[Sample, str, bool] | None, problem: XenfsError | None) -> None:
         assert self._asked_at is not None
         self._next, self._asked_at = self._asked_at + self._state.delay_s, None
         if found is None:
-            self._problem, self._version = str(problem), ""
+            self._problem, self._version = os.strerror(problem.errno) if problem else "", ""
             self._model.interrupted()
             return
         sample, self._version, self._state.may_pause = found
@@ -161,7 +165,7 @@ class App:
 
     def _trouble(self) -> str:
         if self._problem:
-            return f"{clean(self._problem)}; trying again."
+            return f"The mount does not answer ({self._problem}); trying again."
         waited = 0.0 if self._asked_at is None else monotonic() - self._asked_at
         return f"No answer for {waited:.0f} s." if waited >= _SLOW_S else ""
 

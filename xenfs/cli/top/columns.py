@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from xenfs.cli.top.cells import Glyphs, clean, human, percent, width
+from xenfs.cli.top.cells import Glyphs, clean, human, percent
 from xenfs.cli.top.model import Row, View
 
 Cell = tuple[str, str]
@@ -85,13 +85,12 @@ def gap(cells: int) -> int:
     return 2 if cells >= 110 else 1
 
 
-def chosen(cells: int, rows: Sequence[Row]) -> list[tuple[Column, int]]:
+def chosen(cells: int, rows: Sequence[Row], longest_name: int) -> list[tuple[Column, int]]:
     """The columns that fit into a line, in their order, with their widths.
 
     Names get room before histories do, as far as there are long ones; what is left over makes histories longer.
     """
-    wish = max((width(clean(row.domain.name)) for row in rows), default=0)
-    name = min(max(wish, _NARROW), _LONGEST_NAME)
+    name = min(max(longest_name, _NARROW), _LONGEST_NAME)
     taken, left = {_NAME: min(_NARROW, cells)}, cells - min(_NARROW, cells)
     longest_id = max((len(str(row.domain.domid)) for row in rows), default=0)
     for column in sorted(COLUMNS, key=lambda column: column.rank):

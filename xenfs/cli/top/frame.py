@@ -74,8 +74,9 @@ def _within(line: Line, columns: int) -> Line:
 
 def _head(view: View, rows: Sequence[Row], place: Place) -> Iterator[Line]:
     if place.lines >= 4:
-        gap_cells = place.columns - width(place.title) - width(place.clock) - 2
-        yield [(f" {place.title}", "title"), (" " * max(1, gap_cells), ""), (place.clock, "dim")]
+        room = place.columns - width(place.clock) - 3
+        title = fit(place.title, room, more=place.glyphs.more) if room >= 10 else place.title
+        yield [(f" {title}", "title"), (f"  {place.clock}", "dim")]
     if place.lines >= 10:
         yield from _meters(view, place)
         yield [(" Dom ", "bold"), *_counts(view, rows)]
@@ -169,7 +170,9 @@ def _percentage(share: float | None, cells: int, decimals: int = 1, sign: str = 
 
 
 def _table(view: View, state: State, rows: list[Row], place: Place, room: int) -> tuple[list[Line], list[Life]]:
-    columns = chosen(place.columns, view.rows)
+    names = (width(clean(row.domain.name)) for row in view.rows)
+    state.longest_name = max(state.longest_name, *names, 0)  # columns that move with each domain would be no rest
+    columns = chosen(place.columns, view.rows, state.longest_name)
     head = [_titles(columns, state, place)] if room >= 2 else []
     room -= len(head)
     blocks = _Blocks(view, state, rows, place, columns)
@@ -278,26 +281,28 @@ def _details(row: Row, view: View, place: Place) -> list[Line]:
 
 def _help(place: Place, room: int) -> list[Line]:
     keys_width = max(len(keys) for keys, _ in HELP) + 2
-    lines: list[Line] = [[], [("  Keys", "bold")]]
+    lines: list[Line] = [[("  Keys", "bold")]]
     for keys, what in HELP:
         if place.columns >= keys_width + 40:
             lines.append([(f"  {keys:<{keys_width}}", "key"), (what, "")])
         else:
             lines.append([(f" {keys} ", "key"), (what, "")])
-    lines += [[], [("  HISTORY is full when all vCPUs of the domain are busy. CPU% is of one physical CPU.", "dim")]]
-    lines += [[("  Any key: back.", "dim")]]
+    for note in ("", "CPU% is of one physical CPU.", "HISTORY is full when all vCPUs of a domain are busy."):
+        lines.append([(f"  {note}", "dim")])
     return lines[: max(0, room)]
 
 
 _HINTS = (
-    ("q", "quit"), ("?", "help"), ("{arrows}", "choose"), ("Enter", "details"), ("v", "vCPUs"), ("< >", "sort"),
-    ("r", "reverse"), ("/", "filter"), ("p", "pause"),
+    ("q", "quit"), ("?", "help"), ("{arrows}", "choose"), ("Enter", "more"), ("v", "vCPUs"), ("< >", "sort"),
+    ("/", "filter"), ("p", "pause"), ("r", "reverse"),
 )  # fmt: skip
 
 
 def _foot(view: View, state: State, rows: Sequence[Row], place: Place) -> Line:
     if state.question:
         return [(f" {state.question} ", "ask"), (" y: yes, any other key: no", "")]
+    if state.help:
+        return [(" Any key: back", "message")]
     if state.typing is not None:
         return [
             (" Only with: ", "bold"),

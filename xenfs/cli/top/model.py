@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from xenfs.cli.top.source import Domain, Host, Life, Sample, Vcpu
+from xenfs.cli.top.source import Domain, Host, Life, Sample, Timed, Vcpu
 
 KEPT = 240  # looks in a history: as many as the widest column shows
+_UUID_PART = 4  # less of an UUID says nothing
 _NS_PERCENT = 1e7  # ns of a second that are one percent
 
 
@@ -71,44 +72,53 @@ class Model:
         """What this look says, beside the one before."""
         before = self._before
         self._before = now
-        elapsed = now.at - before.at if before is not None else 0.0
-        past = before if before is not None and elapsed > 0 else Sample(now.at, {})
-        self._histories = {life: self._histories.get(life, deque(maxlen=KEPT)) for life in now.domains}
-        rows = [self._row(life, domain, now, past, elapsed) for life, domain in now.domains.items()]
-        busy = [_busy(ns, past.cpus[cpu] if cpu < len(past.cpus) else None, elapsed) for cpu, ns in enumerate(now.cpus)]
+        past = Sample(Timed(0, {}), Timed(0, [])) if before is None else before
+        self._histories = {life: self._histories.get(life, deque(maxlen=KEPT)) for life in now.domains.seen}
+        rows = [self._row(domain, now, past) for domain in now.domains.seen.values()]
+        busy = _busy(now.cpus, past.cpus)
         known = [share for share in busy if share is not None and share != OFFLINE]
         used = sum(known) / len(known) if known else None
-        if elapsed > 0:
+        if before is not None:
             self._used.append(used)
-        return View(rows, now.host, busy, used, self._used, elapsed or None, now.cpus)
+        interval_s = None if before is None else now.domains.at - past.domains.at
+        return View(rows, now.host, busy, used, self._used, interval_s, now.cpus.seen)
 
-    def _row(self, life: Life, domain: Domain, now: Sample, past: Sample, elapsed: float) -> Row:
-        was, history = past.domains.get(life), self._histories[life]
-        percent = None if was is None else _rate(domain.cpu_time_ns, was.cpu_time_ns, elapsed)
+    def _row(self, domain: Domain, now: Sample, past: Sample) -> Row:
+        life = domain.life
+        was, history = past.domains.seen.get(life), self._histories[life]
+        elapsed_s = now.domains.at - past.domains.at
+        percent = None if was is None else _rate(domain.cpu_time_ns, was.cpu_time_ns, elapsed_s)
         if was is not None:
             if percent is None:
                 history.clear()  # a counter that went back: not the same domain, whatever it is called
             else:
                 history.append(percent / 100 / max(1, domain.vcpus_online))
-        earlier = {each.vcpu: each.cpu_time_ns for each in past.vcpus.get(life, ())}
-        vcpus = [
-            VcpuRow(each, _rate(each.cpu_time_ns, earlier.get(each.vcpu), elapsed)) for each in now.vcpus.get(life, ())
-        ]
-        return Row(domain, percent, history, vcpus)
+        return Row(domain, percent, history, _vcpus(now.vcpus.get(life), past.vcpus.get(life)))
+
+
+def _vcpus(now: Timed[list[Vcpu]] | None, past: Timed[list[Vcpu]] | None) -> list[VcpuRow]:
+    if now is None:
+        return []
+    earlier = {each.vcpu: each.cpu_time_ns for each in past.seen} if past else {}
+    elapsed_s = now.at - past.at if past else 0.0
+    return [VcpuRow(each, _rate(each.cpu_time_ns, earlier.get(each.vcpu), elapsed_s)) for each in now.seen]
+
+
+def _busy(now: Timed[list[int]], past: Timed[list[int]]) -> list[float | None]:
+    """The share of the time that each pCPU did not idle."""
+    found: list[float | None] = []
+    for cpu, idle_ns in enumerate(now.seen):
+        was = past.seen[cpu] if cpu < len(past.seen) else 0
+        idle = _rate(idle_ns, was or None, now.at - past.at)
+        found.append(OFFLINE if idle_ns == 0 else None if idle is None else min(1.0, max(0.0, 1 - idle / 100)))
+    return found
 
 
 def _rate(now_ns: int, before_ns: int | None, elapsed_s: float) -> float | None:
     """Percent of the time between; None where there is nothing before, or more than now."""
-    if before_ns is None or now_ns < before_ns:
+    if before_ns is None or now_ns < before_ns or elapsed_s <= 0:
         return None
     return (now_ns - before_ns) / _NS_PERCENT / elapsed_s
-
-
-def _busy(idle_ns: int, before_ns: int | None, elapsed_s: float) -> float | None:
-    if idle_ns == 0:
-        return OFFLINE
-    idle = _rate(idle_ns, before_ns or None, elapsed_s)
-    return None if idle is None else min(1.0, max(0.0, 1 - idle / 100))
 
 
 # Which domains, and in which order
@@ -137,10 +147,11 @@ def ordered(rows: Iterable[Row], by: str, backwards: bool = False) -> list[Row]:
 
 
 def matching(rows: Iterable[Row], text: str) -> list[Row]:
-    """Those in whose name, UUID, state or type there is such a text, or whose id it is."""
+    """Those in whose name, state or type there is such a text, whose id it is, or whose UUID begins with it."""
     wanted = text.casefold()
     return [row for row in rows if not wanted or wanted == str(row.domain.domid) or _has(row.domain, wanted)]
 
 
 def _has(domain: Domain, wanted: str) -> bool:
-    return any(wanted in part.casefold() for part in (domain.name, domain.uuid, domain.state, domain.kind))
+    is_uuid = len(wanted) >= _UUID_PART and domain.uuid.startswith(wanted)
+    return is_uuid or any(wanted in part.casefold() for part in (domain.name, domain.state, domain.kind))

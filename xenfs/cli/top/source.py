@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from xenfs.errors import XenfsError
 
@@ -59,15 +59,24 @@ class Host(NamedTuple):
     cpu_khz: int | None = None
 
 
-@dataclass
-class Sample:
-    """The host at one time; `at` is monotonic seconds, `cpus` the idle time of each pCPU in ns, 0 while offline."""
+Seen = TypeVar("Seen")
+
+
+class Timed(NamedTuple, Generic[Seen]):
+    """What was read, and when, in monotonic seconds: on a busy machine two files are not of one moment."""
 
     at: float
-    domains: dict[Life, Domain]
+    seen: Seen
+
+
+@dataclass
+class Sample:
+    """One look. `cpus` is the idle time of each pCPU in ns, 0 while it is offline."""
+
+    domains: Timed[dict[Life, Domain]]
+    cpus: Timed[list[int]]
     host: Host = field(default_factory=Host)
-    cpus: list[int] = field(default_factory=list)
-    vcpus: dict[Life, list[Vcpu]] = field(default_factory=dict)
+    vcpus: dict[Life, Timed[list[Vcpu]]] = field(default_factory=dict)
 
 
 class Source:
@@ -78,33 +87,27 @@ class Source:
 
     def look(self, with_vcpus: Iterable[Life] = ()) -> Sample:
         """Read everything once; XenfsError where there is no list of domains."""
-        began = monotonic()
-        stat = self._read("domains/stat")
-        sample = Sample((began + monotonic()) / 2, {}, self._host(), self._idle())
-        names = self._names()
-        for line in stat.splitlines():
-            domain = _domain(line, names)
-            sample.domains[domain.life] = domain
+        stat = _timed(lambda: self._read("domains/stat"))
+        idle, names = _timed(self._idle), self._names()
+        listed = (_domain(line, names) for line in stat.seen.splitlines())
+        sample = Sample(Timed(stat.at, {domain.life: domain for domain in listed}), idle, self._host())
         for life in with_vcpus:
-            if life in sample.domains:
+            if life in sample.domains.seen:
                 sample.vcpus[life] = self.vcpus(life)
         return sample
 
-    def vcpus(self, life: Life) -> list[Vcpu]:
+    def vcpus(self, life: Life) -> Timed[list[Vcpu]]:
         """The vCPUs of a domain; none where it has just gone."""
-        return [_vcpu(line) for line in self._optional(f"domains/{life[0]}/vcpu_stat").splitlines()]
+        stat = _timed(lambda: self._optional(f"domains/{life[0]}/vcpu_stat"))
+        return Timed(stat.at, [_vcpu(line) for line in stat.seen.splitlines()])
 
     def version(self) -> str:
         """Xen's release, empty where it is not to be read."""
         return self._optional("version/full").strip()
 
-    def may_pause(self) -> bool:
-        """Whether this user may pause domains through this mount."""
-        try:
-            first = next((name for name in os.listdir(self._path("domains")) if name.isdecimal()), "")
-            return bool(first) and os.access(self._path(f"domains/{first}/freeze"), os.W_OK)
-        except OSError:
-            return False
+    def may_pause(self, life: Life) -> bool:
+        """Whether this user may pause a domain through this mount."""
+        return os.access(self._path(f"domains/{life[0]}/freeze"), os.W_OK)
 
     def open_freeze(self, life: Life) -> int:
         """A descriptor that pauses or unpauses this life of a domain, and never another that gets its number."""
@@ -153,6 +156,12 @@ class Source:
 
     def _path(self, path: str) -> str:
         return os.path.join(self.mount, path)
+
+
+def _timed(read: Callable[[], Seen]) -> Timed[Seen]:
+    began = monotonic()
+    seen = read()
+    return Timed((began + monotonic()) / 2, seen)
 
 
 def _contents(path: str, directory: int | None = None) -> str:

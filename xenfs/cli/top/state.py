@@ -15,13 +15,12 @@ HELP = (
     ("Up Down PgUp PgDn Home End", "choose a domain; Esc: none"),
     ("Enter", "details of the chosen domain, or none"),
     ("v", "bars of the vCPUs below each domain"),
-    ("< >  s", "sort by the column to the left, to the right; s: the next order"),
     ("c m n i t", "sort by CPU, memory, name, id, CPU time"),
+    ("s >  <", "sort by what comes next, by what came before"),
     ("r", "the other way round"),
-    ("/", "show only what has this text in its name, UUID, state or type, or as its id; Esc: all"),
-    ("p", "pause the chosen domain, or unpause it (asks first; where the mount lets you)"),
-    ("+ -", "look less often, more often"),
-    ("Space", "look now"),
+    ("/", "only those with this name, state, type, id, UUID"),
+    ("p", "pause the chosen domain, or unpause it; asks"),
+    ("+ -  Space", "look less often, more often; now"),
     ("h ?  q", "this help; quit"),
 )
 _LETTERS = {"c": "cpu", "m": "memory", "n": "name", "i": "domid", "t": "time"}
@@ -46,6 +45,7 @@ class State:
     message: str = ""
     may_pause: bool = False
     page: int = 10
+    longest_name: int = 0
 
     def rows(self, view: View) -> list[Row]:
         """What is listed, in its order."""

@@ -3,17 +3,27 @@ ENODEV where it does not look after states of the kind, EOPNOTSUPP of P-states w
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import cache
 from typing import Any, NamedTuple
 
+from xenfs.abi import Abi
 from xenfs.abi.numbers import Hypercall, PmStat, Sysctl
+from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import sysctl
+from xenfs.hypervisor.calls.multicall import in_a_row
+from xenfs.hypervisor.calls.rows import Rows
 from xenfs.hypervisor.operation import Operation
 
 STAT = {
     what: Operation(Hypercall.sysctl, Sysctl.get_pmstat, f"get_pmstat {what.name}", repeatable=True) for what in PmStat
 }
 UNTOUCHED = 2**64 - 1  # what is in a slot that Xen has no C-state for
+_BATCH = 512
+_GETCX = ("u", "get_pmstat", "u", "getcx")
 MAX_PACKAGE, MAX_CORE = 12, 8  # slots for residencies of packages and cores: PC10 and CC7 are the last that Xen has
 
 
@@ -104,8 +114,61 @@ def cxstat(xen: Hypervisor, cpu: int, room: int | None = None) -> CStates:
         return CStates(list(pairs), _filled(package, int(told.nr_pc)), _filled(core, int(told.nr_cc)))
 
 
+def cxstats(xen: Hypervisor, cpus: Sequence[int], room: int) -> dict[int, CStates]:
+    """The same of many CPUs, without those that are offline, a multicall for each 512. get_pmstat get_cxstat."""
+    found: dict[int, CStates] = {}
+    for first in range(0, len(cpus), _BATCH):
+        found.update(_cx_batch(xen, cpus[first : first + _BATCH], room))
+    return found
+
+
+def _cx_batch(xen: Hypervisor, cpus: Sequence[int], room: int) -> Iterator[tuple[int, CStates]]:
+    op, count, answers = STAT[PmStat.get_cxstat], len(cpus), _cx_answers(xen.abi)
+    sizes = {"triggers": 8 * room, "residencies": 8 * room, "pc": 8 * MAX_PACKAGE, "cc": 8 * MAX_CORE}
+    with ExitStack() as stack:
+        structs = stack.enter_context(xen.pool.take(answers.stride * count))
+        structs.fill(_cx_questions(xen.abi, cpus, room))
+        slots = {name: stack.enter_context(xen.pool.take(size * count)) for name, size in sizes.items()}
+        for name, each in slots.items():
+            if name in ("pc", "cc"):
+                each.fill(b"\xff" * each.nbytes)
+            at = xen.abi.offsetof("struct xen_sysctl", *_GETCX, name)
+            structs.attach_each(at, answers.stride, each, sizes[name], count)
+        results = in_a_row(xen, op, structs, answers.stride, count)
+        rows = list(answers(bytes(structs), count))
+        words = {name: each.memory.cast("Q").tolist() for name, each in slots.items()}
+    for index, (cpu, result, (nr, nr_pc, nr_cc)) in enumerate(zip(cpus, results, rows, strict=True)):
+        if result < 0 and result != -errno.EINVAL:
+            raise HypercallError(op.name, -result, op.hint(-result, xen.abi))
+        if result >= 0:
+            own = {name: of[index * sizes[name] // 8 :] for name, of in words.items()}
+            pairs = zip(own["triggers"][: min(room, nr)], own["residencies"], strict=False)
+            yield cpu, CStates(list(pairs), _told(own["pc"][:nr_pc]), _told(own["cc"][:nr_cc]))
+
+
+def _cx_questions(abi: Abi, cpus: Sequence[int], room: int) -> bytes:
+    whole: Any = abi.ffi.new("struct xen_sysctl *")
+    whole.cmd, whole.interface_version = Sysctl.get_pmstat, abi.sysctl
+    asked = whole.u.get_pmstat
+    asked.type = PmStat.get_cxstat
+    asked.u.getcx.nr, asked.u.getcx.nr_pc, asked.u.getcx.nr_cc = room, MAX_PACKAGE, MAX_CORE
+    questions = []
+    for cpu in cpus:
+        asked.cpuid = cpu
+        questions.append(bytes(abi.ffi.buffer(whole)))
+    return b"".join(questions)
+
+
+@cache
+def _cx_answers(abi: Abi) -> Rows:
+    return Rows(abi, "struct xen_sysctl", tuple(".".join((*_GETCX, name)) for name in ("nr", "nr_pc", "nr_cc")))
+
+
 def _filled(slots: Any, count: int) -> dict[int, int]:
-    words = slots.memory[: 8 * count].cast("Q").tolist()
+    return _told(slots.memory[: 8 * count].cast("Q").tolist())
+
+
+def _told(words: Sequence[int]) -> dict[int, int]:
     return {number: ns for number, ns in enumerate(words, 1) if ns != UNTOUCHED}
 
 

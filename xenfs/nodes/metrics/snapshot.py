@@ -110,20 +110,13 @@ def _idle_states(xen: Hypervisor, cpus: Sequence[int]) -> dict[int, CStates]:
 
     Where nobody counts, or dom0 has not told Xen of any, the first says so, and the others are not asked.
     """
-    found: dict[int, CStates] = {}
     try:
         room = pmstat.max_cx(xen, cpus[0]) if cpus else 0
     except HypercallError as problem:
         if problem.errno != errno.EINVAL:
             raise
-        return found
-    for cpu in cpus if room else ():
-        try:
-            found[cpu] = pmstat.cxstat(xen, cpu, room)
-        except HypercallError as problem:
-            if problem.errno != errno.EINVAL:
-                raise
-    return found
+        return {}
+    return pmstat.cxstats(xen, cpus, room) if room else {}
 
 
 def _states(idle: dict[int, CStates]) -> Iterator[Item]:

@@ -15,7 +15,7 @@ from xenfs.cli.top.cells import ASCII, UTF8, Glyphs, clean, cut, fit, human, per
 from xenfs.cli.top.frame import Frame, Place, composed
 from xenfs.cli.top.model import OFFLINE, ORDERS, Model, View, matching, ordered
 from xenfs.cli.top.plain import as_json, table
-from xenfs.cli.top.source import Domain, Host, Life, Sample, Vcpu
+from xenfs.cli.top.source import Domain, Host, Life, Sample, Timed, Vcpu
 from xenfs.cli.top.state import ASK, DO, LOOK, QUIT, State
 
 GIB = 1 << 20
@@ -29,7 +29,8 @@ def domain(domid: int, name: str = "", **more: object) -> Domain:
 
 def sample(at: float, *domains: Domain, cpus: Sequence[int] = (), **vcpus: list[Vcpu]) -> Sample:
     found = {each.life: each for each in domains}
-    return Sample(at, found, HOST, list(cpus), {(int(key[1:]), f"uuid-{key[1:]}"): of for key, of in vcpus.items()})
+    of_them = {(int(key[1:]), f"uuid-{key[1:]}"): Timed(at, of) for key, of in vcpus.items()}
+    return Sample(Timed(at, found), Timed(at, list(cpus)), HOST, of_them)
 
 
 def view_of(*domains: Domain, cpus: int = 4) -> View:
@@ -195,6 +196,8 @@ def test_filters() -> None:
     assert [row.domain.domid for row in matching(view.rows, "WEB")] == [1, 2]
     assert [row.domain.domid for row in matching(view.rows, "paused")] == [2]
     assert [row.domain.domid for row in matching(view.rows, "12")] == [12]
+    assert [row.domain.domid for row in matching(view.rows, "UUID-2")] == [2]
+    assert matching(view.rows, "id-") == []
     assert len(matching(view.rows, "")) == 3
 
 
