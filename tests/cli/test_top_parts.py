@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from xenfs.cli.top import columns
 from xenfs.cli.top.cells import ASCII, UTF8, Glyphs, clean, cut, fit, human, percent, width
-from xenfs.cli.top.frame import Frame, Place, composed
+from xenfs.cli.top.frame import Frame, composed
+from xenfs.cli.top.meters import Place
 from xenfs.cli.top.model import OFFLINE, ORDERS, Model, View, matching, ordered
 from xenfs.cli.top.plain import as_json, table
 from xenfs.cli.top.source import Domain, Host, Life, Sample, Timed, Vcpu

@@ -10,7 +10,8 @@ from time import monotonic, strftime
 from typing import Any
 
 from xenfs.cli.top.cells import clean
-from xenfs.cli.top.frame import Frame, Place, composed
+from xenfs.cli.top.frame import Frame, composed
+from xenfs.cli.top.meters import Place
 from xenfs.cli.top.model import Model, View
 from xenfs.cli.top.source import Host, Life, Sample, Source
 from xenfs.cli.top.state import ASK, DO, LOOK, QUIT, State

@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 
 from xenfs.cli.top.cells import ASCII, UTF8, Glyphs, width
-from xenfs.cli.top.frame import Line
+from xenfs.cli.top.meters import Line
 from xenfs.errors import StartError
 
 # Colours by what they mean; where there are none, and NO_COLOR is set, only the attributes are left.
