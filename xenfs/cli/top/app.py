@@ -20,6 +20,7 @@ from xenfs.cli.top.work import Worker
 from xenfs.errors import XenfsError
 
 _SLOW_S = 3.0  # without an answer for so long, it is said
+_MESSAGE_S = 10.0
 _EMPTY = View([], Host(), [], None, [], None)
 
 
@@ -36,6 +37,7 @@ class App:
         self._again = False
         self._freeze: tuple[int, Life, bool] | None = None
         self._over = False
+        self._said = "", 0.0
 
     def run(self, terminal: Terminal) -> int:
         """Until somebody quits."""
@@ -157,12 +159,21 @@ class App:
         clock = f"every {self._state.delay_s:g} s   {strftime('%H:%M:%S')}"
         place = Place(columns, lines, terminal.glyphs, f"{version}{clean(self._source.mount)}", clock)
         trouble = self._trouble()
+        self._forget_message()
         said = self._state.message
         if trouble and not self._state.question:
             self._state.message = trouble
         self._frame = composed(self._view, self._state, place)
         self._state.message = said
         terminal.draw(self._frame.lines)
+
+    def _forget_message(self) -> None:
+        """What has been said for a while gives way to the keys again."""
+        now = monotonic()
+        if self._state.message != self._said[0]:
+            self._said = self._state.message, now
+        elif now - self._said[1] > _MESSAGE_S:
+            self._state.message = ""
 
     def _trouble(self) -> str:
         if self._problem:

@@ -94,6 +94,7 @@ class State:
             self.backwards = not self.backwards
         else:
             self.sort, self.backwards = by, False
+        self.message = f"By {by}{', the other way round' if self.backwards else ''}."  # its column may not be there
         self.first = 0
 
     def _next_order(self, step: int) -> None:
