@@ -18,7 +18,11 @@ AGREE_S = 1.5  # names may be a second old
 
 def xl(*words: str) -> None:
     """Change something by xl."""
-    subprocess.run(["xl", *words], check=True, timeout=60, capture_output=True, stdin=subprocess.DEVNULL)
+    try:
+        subprocess.run(["xl", *words], check=True, timeout=60, capture_output=True, stdin=subprocess.DEVNULL, text=True)
+    except subprocess.CalledProcessError as problem:
+        problem.add_note(problem.stderr)
+        raise
 
 
 @pytest.fixture(autouse=True)
@@ -175,7 +179,7 @@ def test_pool_of_rtds(mount: Mount, guest: Guest, peers: None) -> None:
     number = agrees_with_xl(mount, guest)
     assert not mount.has(guest.node("sched/weight"))
     assert not mount.has(f"cpupools/{number}/sched")
-    xl("sched-rtds", "-d", guest.name, "-v", "all", "-p", "20000", "-b", "5000")
+    xl("sched-rtds", "-d", guest.name, "-v", "all", "-p", "20000", "-b", "5000", "-e", "0")  # 4.14 wants all three
     nodes = [guest.node(f"{of}sched/{name}") for of in ("", "vcpus/1/") for name in ("period_us", "budget_us")]
     assert [mount.value(node) for node in nodes] == ["20000", "5000"] * 2
     mount.write(guest.node("sched/budget_us"), "6000")
