@@ -113,7 +113,7 @@ class Writer:
         return code
 
 
-async def _inline(slow: bool, work: Callable[..., Any], *args: Any) -> Any:
+async def _inline(kind: object, slow: bool, work: Callable[..., Any], *args: Any) -> Any:
     return work(*args)
 
 

@@ -90,7 +90,10 @@ class Between(Backend):
 
 
 class Host:
-    """A simulated host with the whole tree on it; paths are read and written as FUSE would, without FUSE."""
+    """A simulated host with the whole tree on it; paths are read and written as FUSE would, without FUSE.
+
+    Tests change the world behind Xen's back: names are looked up anew each time, and not as of a moment ago.
+    """
 
     def __init__(
         self,
@@ -124,6 +127,8 @@ class Host:
 
     def walk(self, directory: Dir | None = None, ids: Ids = (), prefix: str = "") -> Iterator[Place]:
         """Everything in the tree now, depth first."""
+        if not prefix:
+            self.xen.glances.forget()
         for name, node, below in list((directory or self.root).children(self.xen, ids)):
             yield Place(prefix + name, node, below)
             if isinstance(node, Dir):
@@ -135,6 +140,7 @@ class Host:
 
     def at(self, path: str) -> Place:
         """The entry at a path; KeyError where there is none."""
+        self.xen.glances.forget()
         node: Node = self.root
         ids: Ids = ()
         for name in path.split("/"):

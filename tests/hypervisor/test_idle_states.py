@@ -60,4 +60,4 @@ def test_a_batch_that_fails() -> None:
         return -errno.EPERM if number == Hypercall.multicall else None
 
     with Host(backend=Between(Simulator.from_settings(""), refuse)) as host, pytest.raises(HypercallError):
-        pmstat.cxstats(host.xen, [0], 4)
+        pmstat.cxstats(host.xen, [0, 1], 4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import stat
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from worlds import Host
 
 from xenfs.errors import BadInput, HypercallError, Stale, XenfsError
 from xenfs.nodes import show
-from xenfs.nodes.base import Dir, Each, Exchange, File, Link, Stream, as_line, field
+from xenfs.nodes.base import Dir, Each, Exchange, File, Guard, Link, Stream, as_line, field
 from xenfs.nodes.conditions import answers, every, since, x86
 from xenfs.nodes.refusals import Refusals
 from xenfs.nodes.tree import _Cut
@@ -122,11 +123,18 @@ def test_when_option_and_only(host: Host) -> None:
 
 def test_guards_come_from_the_way_down(host: Host) -> None:
     asked: list[object] = []
+
+    def noting(name: str) -> Guard:
+        def guard(when: str) -> Callable[..., None]:
+            return lambda xen, *ids: asked.append((name, when, ids))
+
+        return Guard(now=guard("now"), lately=guard("lately"))
+
     leaf = File("leaf", "help", read=lambda xen, one, two: f"{one}{two}", write=lambda xen, one, two, value: None)
     lower = Each(label="<b>", list=lambda xen, one: [("y", 2)], find=lambda xen, one, name: 2,
-                 node=Dir("b", "help", (leaf,)), guard=lambda xen, *ids: asked.append(("low", ids)))  # fmt: skip
+                 node=Dir("b", "help", (leaf,)), guard=noting("low"))  # fmt: skip
     upper = Each(label="<a>", list=lambda xen: [("x", 1)], find=lambda xen, name: 1,
-                 node=Dir("a", "help", (lower,)), guard=lambda xen, *ids: asked.append(("up", ids)))  # fmt: skip
+                 node=Dir("a", "help", (lower,)), guard=noting("up"))  # fmt: skip
     made = cut(host, Dir("top", "help", (upper,)))
     assert made is not None
     a = made.child(host.xen, (), "x")
@@ -140,17 +148,21 @@ def test_guards_come_from_the_way_down(host: Host) -> None:
     node, ids = found
     assert isinstance(node, File)
     assert node.produce(host.xen, ids) == b"12\n"
-    assert asked == [("up", (1, 2)), ("low", (1, 2))]
+    assert asked == [("up", "now", (1, 2)), ("low", "now", (1, 2))]
+    asked.clear()
+    node.glance(host.xen, ids)
+    assert asked == [("up", "lately", (1, 2)), ("low", "lately", (1, 2))]
     asked.clear()
     node.apply(host.xen, ids, b"z")
-    assert asked == [("up", (1, 2)), ("low", (1, 2))]
+    assert asked == [("up", "now", (1, 2)), ("low", "now", (1, 2))]
 
 
 def test_esrch_of_a_guarded_file_is_estale(host: Host) -> None:
     def gone(xen: object, *ids: object) -> None:
         raise HypercallError("domctl x", errno.ESRCH)
 
-    guarded = File("a", "help", read=gone, guards=(lambda xen, *ids: None,))
+    there = Guard(lambda xen, *ids: None, lambda xen, *ids: None)
+    guarded = File("a", "help", read=gone, guards=(there,))
     with pytest.raises(Stale):
         guarded.produce(host.xen, ("domain 7",))
     with pytest.raises(HypercallError):
@@ -161,7 +173,7 @@ def test_a_write_is_parsed_before_its_target_is_looked_at(host: Host) -> None:
     def guard(xen: object, *ids: object) -> None:
         raise AssertionError("asked too early")
 
-    node = File("a", "help", write=lambda xen, value: None, parse=int, guards=(guard,))
+    node = File("a", "help", write=lambda xen, value: None, parse=int, guards=(Guard(guard, guard),))
     with pytest.raises(ValueError, match="x"):
         node.apply(host.xen, (), b"x")
     with pytest.raises(BadInput) as caught:

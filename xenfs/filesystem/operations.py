@@ -76,7 +76,7 @@ class Operations(pyfuse3.Operations):
         return self._attributes(inode)
 
     def _child(self, parent: Inode, directory: Dir, name: str) -> tuple[Node, Ids]:
-        directory.check(self.xen, parent.ids)
+        directory.glance(self.xen, parent.ids)
         found = directory.child(self.xen, parent.ids, name)
         if found is None:
             raise NotThere(f"entry {name!r} in {parent.path or '/'}")
@@ -102,7 +102,7 @@ class Operations(pyfuse3.Operations):
         return pyfuse3.FileHandleT(number)
 
     def _listing(self, where: Inode, directory: Dir) -> Listing:
-        directory.check(self.xen, where.ids)
+        directory.glance(self.xen, where.ids)
         found = directory.found(self.xen, where.ids)
         if where.listing is None or not where.listing.fits(found):
             where.listing = Listing(found, self.inodes.listed(where, directory.bound(found, where.ids)))
@@ -173,7 +173,7 @@ class Operations(pyfuse3.Operations):
     @answered
     async def getattr(self, inode: int, ctx: Any = None) -> pyfuse3.EntryAttributes:
         where = self.inodes[inode]
-        where.node.check(self.xen, where.ids)
+        where.node.glance(self.xen, where.ids)
         return self._attributes(where)
 
     def _attributes(self, inode: Inode) -> pyfuse3.EntryAttributes:

@@ -15,6 +15,7 @@ from typing import Any
 from xenfs.abi import Abi
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.domain_log import DomainLog
+from xenfs.hypervisor.glances import Glances
 from xenfs.hypervisor.ledger import Ledger
 from xenfs.hypervisor.lives import Domain, Lives
 from xenfs.hypervisor.operation import Operation
@@ -72,6 +73,7 @@ class Hypervisor:
         self.unusable: dict[str, str] = {}
         self.accepted: set[str] = set()
         self.calls = Ledger()
+        self.glances = Glances()
         self.happenings = DomainLog()
         self.names = StoreNames()
         self.lives = Lives(self._over)
@@ -102,6 +104,8 @@ class Hypervisor:
         finally:
             self.pool.retire_flight(args)
             self.calls.end(number, op, domid, result, started)
+            if not op.repeatable:
+                self.glances.forget()  # it may have changed what there is
         if result < 0:
             accepted = op.hypercall.name in self.accepted
             raise HypercallError(op.name, -result, op.hint(-result, self.abi, accepted=accepted))

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from dataclasses import field as member
-from typing import Any
+from typing import Any, NamedTuple
 
 from xenfs.errors import BadInput, HypercallError, Stale, XenfsError
 from xenfs.hypervisor.base import Hypervisor
@@ -25,6 +25,17 @@ Writer = Callable[..., Any]
 Condition = Callable[[Hypervisor], bool]
 
 LONGEST_COMMAND = 4096  # one page: far below what the kernel would cut in pieces
+
+
+class Guard(NamedTuple):
+    """What raises Stale when the thing that an entry belongs to is gone: `now(xen, *ids)`, or as of a moment ago.
+
+    `after(xen, *ids)` is asked when something was done to it, and tells whether that may have been another by then.
+    """
+
+    now: Callable[..., Any]
+    lately: Callable[..., Any]
+    after: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +53,7 @@ class Node:
     when: Condition | None = None
     only: Callable[..., bool] | None = None
     option: str = ""
-    guards: tuple[Callable[..., Any], ...] = ()
+    guards: tuple[Guard, ...] = ()
 
     @property
     def mode(self) -> int:
@@ -58,14 +69,23 @@ class Node:
     def check(self, xen: Hypervisor, ids: Ids) -> None:
         """Raise Stale when what this entry belongs to is gone."""
         for guard in self.guards:
-            guard(xen, *ids)
+            guard.now(xen, *ids)
+
+    def exists(self, xen: Hypervisor, ids: Ids) -> bool:
+        """Whether this domain, CPU or pool has the entry; the answer may be a moment old."""
+        only = self.only
+        return only is None or xen.glances.recall((only, ids), lambda: only(xen, *ids))
+
+    def glance(self, xen: Hypervisor, ids: Ids) -> None:
+        """The same for a question about a name, where what was seen a moment ago will do."""
+        for guard in self.guards:
+            guard.lately(xen, *ids)
 
     def recheck(self, xen: Hypervisor, ids: Ids) -> None:
         """After something was done: raise Stale where it may have been done to another, which came in between."""
         for guard in self.guards:
-            after = getattr(guard, "after", None)
-            if after is not None:
-                after(xen, *ids)
+            if guard.after is not None:
+                guard.after(xen, *ids)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -204,7 +224,7 @@ class Each:
 
     `list(xen, *ids)` gives (name, id) pairs, the same list again where nothing has changed;
     `find(xen, *ids, name)` gives the id or None. Below, the id is appended to the ids. `node` is the entry's
-    shape, or a function from the id to it. `guard(xen, *ids)` raises Stale.
+    shape, or a function from the id to it. `guard` sees that the thing is still there.
     """
 
     label: str
@@ -212,7 +232,7 @@ class Each:
     find: Callable[..., Any]
     node: Node | Callable[[Any], Node]
     shapes: tuple[Node, ...] = ()  # every node that a function in `node` can give, for the reference
-    guard: Callable[..., Any] | None = None
+    guard: Guard | None = None
 
     def shape(self, ident: Any) -> Node:
         """The node that stands for this id."""
@@ -272,7 +292,7 @@ class Dir(Node):
         """
         fixed = self._fixed
         if self._choosy:
-            fixed = tuple(node for node in fixed if node.only is None or node.only(xen, *ids))
+            fixed = tuple(node for node in fixed if node.exists(xen, ids))
         return [fixed, *(each.list(xen, *ids) for each in self._each)]
 
     def children(self, xen: Hypervisor, ids: Ids) -> Iterator[tuple[str, Node, Ids]]:
@@ -292,7 +312,7 @@ class Dir(Node):
         """The (node, ids) behind a name, None where there is none."""
         node = self._named.get(name)
         if node is not None:
-            return (node, ids) if node.only is None or node.only(xen, *ids) else None
+            return (node, ids) if node.exists(xen, ids) else None
         for each in self._each:
             ident = each.find(xen, *ids, name)
             if ident is not None:

@@ -57,6 +57,30 @@ def allowed(question: Callable[[Hypervisor], Any]) -> Condition:
     return when
 
 
+def lately(question: Callable[..., Any]) -> Callable[..., Any]:
+    """The same question for `only=` and for names, where an answer of a moment ago will do."""
+    return lambda xen, *args: xen.glances.recall((question, args), lambda: question(xen, *args))
+
+
+def of_cpus(question: Callable[..., Any], *absent: int) -> Callable[..., bool]:
+    """For `only=`: CPUs of which Xen answers this, and not with nothing; these errnos mean that it has nothing to say.
+
+    Of a CPU that is offline it has not. CPU 0 never is: what Xen lacks there is named in xenfs/missing.
+    """
+
+    def only(xen: Hypervisor, cpu: int) -> bool:
+        try:
+            return bool(question(xen, cpu))
+        except HypercallError as problem:
+            if problem.errno not in absent:
+                raise
+            if cpu == 0:
+                xen.calls.lacks(problem.operation, problem.errno)
+            return False
+
+    return only
+
+
 def since(major: int, minor: int) -> Condition:
     """From this release of Xen on."""
     return lambda xen: xen.abi.release >= (major, minor)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from xenfs.abi.numbers import CppcPreset, CppcSet, FreqPara
-from xenfs.errors import BadInput, HypercallError, NotThere
+from xenfs.errors import BadInput, NotThere
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import cpufreq
 from xenfs.hypervisor.calls.cpufreq import Cppc, Governed, Para, para
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, File, consuming, field
-from xenfs.nodes.conditions import answers, since
+from xenfs.nodes.conditions import answers, lately, of_cpus, since
 
 _U32 = 2**32 - 1
 _EPP_POLICIES = ("performance", "powersave", "ondemand")
@@ -23,26 +23,17 @@ _PRESETS = {"ondemand": CppcPreset.ONDEMAND, "powersave": CppcPreset.POWERSAVE, 
 # What is there: ENODEV and its kin are asked for once, the state of each CPU whenever its directory is looked into
 
 
-def _drives(xen: Hypervisor, cpu: int) -> bool:
-    """Whether Xen drives this CPU's frequency; EINVAL of one that is offline, or of which it was told no P-states."""
-    try:
-        para(xen, cpu)
-    except HypercallError as problem:
-        if problem.errno != errno.EINVAL:
-            raise
-        if cpu == 0:  # which is never offline
-            xen.calls.lacks(problem.operation, problem.errno)
-        return False
-    return True
+_para_lately = lately(para)
+_drives = of_cpus(_para_lately, errno.EINVAL)  # or Xen was told of no P-states
 
 
 def _governed(xen: Hypervisor, cpu: int) -> bool:
-    return para(xen, cpu).governed is not None
+    return _para_lately(xen, cpu).governed is not None
 
 
 def _governed_by(name: str) -> Callable[[Hypervisor, int], bool]:
     def governs(xen: Hypervisor, cpu: int) -> bool:
-        found = para(xen, cpu).governed
+        found = _para_lately(xen, cpu).governed
         return found is not None and found.governor.lower() == name
 
     return governs
@@ -224,7 +215,7 @@ CPUFREQ = Dir(
         _fixed("affected_cpus", "CPUs that share the frequency", lambda found: found.affected_cpus, show.words),
         _fixed(
             "scaling_available_frequencies", "Frequencies of its P-states, kHz, fastest first",
-            lambda found: found.frequencies, show.words, only=lambda xen, cpu: bool(para(xen, cpu).frequencies),
+            lambda found: found.frequencies, show.words, only=lambda xen, cpu: bool(_para_lately(xen, cpu).frequencies),
         ),
         _fixed("cpuinfo_cur_freq", "Frequency that the hardware says, kHz", lambda found: found.cpuinfo_cur, show.dec),
         _fixed("cpuinfo_min_freq", "Lowest that it can do, kHz", lambda found: found.cpuinfo_min, show.dec),
@@ -250,7 +241,7 @@ CPUFREQ = Dir(
             "policy", "Any of performance, powersave and ondemand, for a driver without governors; cannot be read back",
             write=lambda xen, cpu, name: cpufreq.set_governor(xen, cpu, name), parse=parse.one_of(_EPP_POLICIES),
             call=cpufreq.SET_GOV.name, tier="B", since="4.21",
-            only=lambda xen, cpu: para(xen, cpu).driver == cpufreq.EPP,
+            only=lambda xen, cpu: _para_lately(xen, cpu).driver == cpufreq.EPP,
         ),
         File(
             "turbo", "Whether it may go above its nominal frequency; 0 also where it cannot", show=show.flag,

@@ -11,20 +11,22 @@ from xenfs.hypervisor.calls.platform import is_online, pcpu_info, pcpu_version
 from xenfs.hypervisor.calls.sysctl import Topology, cpu_topology, physinfo
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, File, field
-from xenfs.nodes.conditions import answers
+from xenfs.nodes.conditions import answers, lately
 from xenfs.nodes.cpufreq import CPUFREQ
 from xenfs.nodes.hazards import refuse_offline
 from xenfs.nodes.processor import PROCESSOR
 from xenfs.nodes.residency import CSTATES, PSTATES
 
+_places = lately(cpu_topology)
+
 
 def _cpus(xen: Hypervisor) -> list[tuple[str, int]]:
-    return [(str(cpu), cpu) for cpu in cpu_topology(xen)]
+    return [(str(cpu), cpu) for cpu in _places(xen)]
 
 
 def _cpu(xen: Hypervisor, name: str) -> int | None:
     number = int(name) if name.isascii() and name.isdecimal() and len(name) < 7 else -1
-    return number if name == str(number) and number in cpu_topology(xen) else None
+    return number if name == str(number) and number in _places(xen) else None
 
 
 def topology(xen: Hypervisor, cpu: int) -> Topology:
@@ -61,7 +63,7 @@ def _version(found: Any) -> str:
 
 def _is_placed(xen: Hypervisor, cpu: int) -> bool:
     """Whether Xen says where it is: of a CPU that is offline it may have forgotten."""
-    place = cpu_topology(xen).get(cpu)
+    place = _places(xen).get(cpu)
     return place is not None and place.known
 
 

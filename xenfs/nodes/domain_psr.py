@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -15,7 +15,9 @@ from xenfs.abi.numbers import PsrAlloc, PsrCmt, PsrDomainOp, ResourceOp
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import msr, psr
+from xenfs.hypervisor.calls.domains import DomainInfo
 from xenfs.hypervisor.calls.msr import Msr, Step
+from xenfs.hypervisor.calls.neighbours import together
 from xenfs.hypervisor.calls.psr import Allocation
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import parse, show
@@ -162,6 +164,11 @@ def _rmid(xen: Hypervisor, domain: Domain) -> int:
     return psr.rmid(xen, domain.domid)
 
 
+@together
+def _monitored(xen: Hypervisor, infos: Sequence[DomainInfo]) -> list[bool]:
+    return [bool(rmid) for rmid in psr.rmids(xen, [info.domain for info in infos])]
+
+
 def _monitor(xen: Hypervisor, domain: Domain, wanted: bool) -> None:
     if wanted != bool(_rmid(xen, domain)):
         psr.monitor(xen, domain.domid, wanted)
@@ -210,7 +217,7 @@ _MON = Dir(
             ),
         ),
     ),
-    only=lambda xen, domain: bool(_rmid(xen, domain)),
+    only=_monitored,
     when=monitors,
 )
 

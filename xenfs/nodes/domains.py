@@ -9,12 +9,12 @@ from typing import Any
 from xenfs.abi.numbers import DomInf
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains, domctl
+from xenfs.hypervisor.calls import domains, domctl, neighbours
 from xenfs.hypervisor.calls.domains import DomainInfo, info
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import facts, names, parse, show
 from xenfs.nodes.affinity import NODE_AFFINITY
-from xenfs.nodes.base import Dir, Each, File, Link, Reader, field
+from xenfs.nodes.base import Dir, Each, File, Guard, Link, Reader, field
 from xenfs.nodes.conditions import answers
 from xenfs.nodes.cpuid import DOMAIN_CPUID
 from xenfs.nodes.domain_memory import MORE_MEMORY
@@ -39,7 +39,7 @@ def _find(xen: Hypervisor, name: str) -> Domain | None:
     if not (name.isascii() and name.isdecimal()) or len(name) > 5 or str(int(name)) != name:
         return None
     domid = int(name)
-    return domains.find(xen, domid) if domid < _FIRST_RESERVED else None
+    return neighbours.find(xen, domid) if domid < _FIRST_RESERVED else None
 
 
 def _stat(xen: Hypervisor) -> str:
@@ -170,6 +170,7 @@ DOMAIN = Dir(
     volatile=True,
 )  # fmt: skip
 
+_ALIVE = Guard(now=domains.still, lately=neighbours.seen, after=domains.replaced)
 _LINK = Link("<domain>", "Where the domain's directory is", target=lambda xen, domain: f"../{domain.domid}")
 
 DOMAINS = Dir(
@@ -189,17 +190,17 @@ DOMAINS = Dir(
         Dir(
             "by-name",
             "Domains by their names in xenstore",
-            (Each(label="<name>", list=names.by_name, find=names.find_name, node=_LINK, guard=domains.still),),
+            (Each(label="<name>", list=names.by_name, find=names.find_name, node=_LINK, guard=_ALIVE),),
             volatile=True,
             slow=True,
         ),
         Dir(
             "by-uuid",
             "Domains by their UUIDs",
-            (Each(label="<uuid>", list=names.by_uuid, find=names.find_uuid, node=_LINK, guard=domains.still),),
+            (Each(label="<uuid>", list=names.by_uuid, find=names.find_uuid, node=_LINK, guard=_ALIVE),),
             volatile=True,
         ),
-        Each(label="<d>", list=domains.named, find=_find, node=DOMAIN, guard=domains.still),
+        Each(label="<d>", list=domains.named, find=_find, node=DOMAIN, guard=_ALIVE),
     ),
     when=answers(lambda xen: domains.info_now(xen, 0)),
     volatile=True,

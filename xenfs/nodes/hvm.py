@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from xenfs.abi.numbers import HvmParam, HvmRecord
 from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import hvm
+from xenfs.hypervisor.calls import domains, hvm
+from xenfs.hypervisor.calls.domains import DomainInfo
 from xenfs.hypervisor.calls.hvm import Record
+from xenfs.hypervisor.calls.neighbours import together
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, File
 from xenfs.nodes.conditions import x86
-from xenfs.nodes.own import has_state, is_hvm, is_other_hvm
+from xenfs.nodes.own import can_be_saved, has_state, is_hvm, is_other_hvm
 
 # The parameters that Xen still tells; other numbers are gone, or were never used. Arm has few.
 _PARAMS = {
@@ -86,13 +88,26 @@ def _name(record: Record) -> str:
 
 def _stated(xen: Hypervisor, domain: Domain) -> int:
     """The domain's id. Xen reaches for vCPU 0 without looking, so an old descriptor must not ask of a new domain."""
-    if not has_state(xen, domain):
+    if not can_be_saved(xen, domains.info(xen, domain)):
         raise NotThere(f"saved state: of domain {domain.domid}")
     return domain.domid
 
 
+@together
+def _records_of(xen: Hypervisor, infos: Sequence[DomainInfo]) -> list[list[tuple[str, Record]]]:
+    """Looked at once more right before, like `_stated`; nothing of what cannot be saved, or is another by now."""
+    now = {info.domain: info for info in domains.infos_from(xen, infos[0].domain, len(infos))}
+    asked = [
+        info.domain
+        for info in infos
+        if info.domain in now and can_be_saved(xen, now[info.domain]) and now[info.domain].handle == info.handle
+    ]
+    found = dict(zip(asked, hvm.records(xen, asked), strict=True))
+    return [[(_name(record), record) for record in found.get(info.domain, ())] for info in infos]
+
+
 def _records(xen: Hypervisor, domain: Domain) -> list[tuple[str, Record]]:
-    return [(_name(record), record) for record in hvm.records(xen, _stated(xen, domain))]
+    return _records_of(xen, domain)
 
 
 def _find(xen: Hypervisor, domain: Domain, name: str) -> Record | None:

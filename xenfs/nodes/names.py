@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from xenfs.errors import XenfsError
 from xenfs.hypervisor import sanity
@@ -72,7 +72,7 @@ def by_name(xen: Hypervisor) -> list[tuple[str, Domain]]:
 
 def find_name(xen: Hypervisor, wanted: str) -> Domain | None:
     """The domain behind a file name."""
-    return _still(xen, "name", wanted) or dict(by_name(xen)).get(wanted)
+    return _still(xen, "name", wanted) or _listed(xen, by_name, wanted)
 
 
 def by_uuid(xen: Hypervisor) -> list[tuple[str, Domain]]:
@@ -91,13 +91,21 @@ def find_uuid(xen: Hypervisor, wanted: str) -> Domain | None:
     sight = xen.lives.seen(domain) if domain else None
     if sight is not None and show.handle(sight.uuid) == wanted:  # xenfs itself can give a domain another
         return domain
-    return dict(by_uuid(xen)).get(wanted)
+    return _listed(xen, by_uuid, wanted)
 
 
 def _still(xen: Hypervisor, what: str, wanted: str) -> Domain | None:
     """What the last listing found, where xenstore's watches would have told of a change: no list of all domains."""
     domain: Domain | None = xen.names.indexed(what, wanted)
     return domain if domain is not None and domains.find(xen, domain.domid) == domain else None
+
+
+def _listed(xen: Hypervisor, listing: Callable[[Hypervisor], list[tuple[str, Domain]]], wanted: str) -> Domain | None:
+    """What a listing of a moment ago has; what that has not is looked for anew."""
+    domain = xen.glances.recall(listing, lambda: dict(listing(xen))).get(wanted)
+    if domain is not None and not xen.lives.ended(domain):
+        return domain
+    return dict(listing(xen)).get(wanted)
 
 
 def own_domid(xen: Hypervisor) -> int:

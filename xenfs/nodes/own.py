@@ -7,7 +7,8 @@ import errno
 from xenfs.abi.numbers import DomInf
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains
+from xenfs.hypervisor.calls.domains import DomainInfo
+from xenfs.hypervisor.calls.neighbours import glance
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import facts, names
 
@@ -25,7 +26,7 @@ def is_other(xen: Hypervisor, domain: Domain, *_: object) -> bool:
 
 def is_hvm(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     """Whether this is an HVM or PVH domain. That never changes in a life: what was seen before will do."""
-    sight = xen.lives.seen(domain) or domains.info(xen, domain)
+    sight = xen.lives.seen(domain) or glance(xen, domain)
     return bool(sight.flags & DomInf.hvm_guest)
 
 
@@ -41,12 +42,16 @@ def is_other_hvm(xen: Hypervisor, domain: Domain, *_: object) -> bool:
 
 def has_vcpus(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     """Whether its vCPUs have been made: a domain that is still being built has none."""
-    return domains.info(xen, domain).max_vcpu_id != facts.NO_VCPU
+    return glance(xen, domain).max_vcpu_id != facts.NO_VCPU
 
 
 def has_state(xen: Hypervisor, domain: Domain, *_: object) -> bool:
+    """Whether Xen could save its state, a moment ago."""
+    return can_be_saved(xen, glance(xen, domain))
+
+
+def can_be_saved(xen: Hypervisor, info: DomainInfo) -> bool:
     """Whether Xen can save its state: another HVM or PVH domain, with vCPUs, that is not being taken apart."""
-    if not is_other(xen, domain):
+    if info.domain == names.own_domid(xen):
         return False
-    info = domains.info(xen, domain)
     return bool(info.flags & DomInf.hvm_guest) and not info.dying and info.max_vcpu_id != facts.NO_VCPU

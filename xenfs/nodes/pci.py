@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 
 from xenfs.abi.numbers import PhysCap
-from xenfs.errors import BadInput, HypercallError, NotThere
+from xenfs.errors import BadInput, NotThere
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import memory, pci
+from xenfs.hypervisor.calls.domains import DomainInfo
+from xenfs.hypervisor.calls.neighbours import together
 from xenfs.hypervisor.calls.pci import Address
 from xenfs.hypervisor.calls.sysctl import physinfo
 from xenfs.hypervisor.lives import Domain
@@ -106,16 +109,13 @@ def device(text: str) -> Address:
     return found
 
 
+@together
+def _have_iommu(xen: Hypervisor, infos: Sequence[DomainInfo]) -> list[bool]:
+    return pci.have_iommu(xen, [info.domain for info in infos])
+
+
 def _takes_devices(xen: Hypervisor, domain: Domain) -> bool:
-    """That never changes in a life, but there is no list of domains with an IOMMU: Xen is asked about this one."""
-    if not is_other(xen, domain):
-        return False
-    try:
-        return pci.has_iommu(xen, domain.domid)
-    except HypercallError as problem:
-        if problem.errno == errno.ESRCH:
-            return False
-        raise
+    return is_other(xen, domain) and _have_iommu(xen, domain)
 
 
 def _test(xen: Hypervisor, domain: Domain, asked: Address) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from xenfs.abi.numbers import DomInf
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains, domctl, guest_type, registers
+from xenfs.hypervisor.calls import guest_type, registers
+from xenfs.hypervisor.calls.domains import DomainInfo
+from xenfs.hypervisor.calls.many import vcpu_times
+from xenfs.hypervisor.calls.neighbours import glance, together
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import show
+from xenfs.nodes import facts, show
 from xenfs.nodes.base import File
 from xenfs.nodes.conditions import x86
 from xenfs.nodes.own import is_other
@@ -47,15 +50,30 @@ def _context(xen: Hypervisor, domain: Domain, vcpu: int) -> bytes:
     return bytes(xen.abi.ffi.buffer(registers.context(xen, domain.domid, vcpu)))
 
 
+@together
+def _address_size(xen: Hypervisor, infos: Sequence[DomainInfo]) -> list[int]:
+    return guest_type.address_sizes(xen, [info.domain for info in infos])
+
+
+@together
+def _online(xen: Hypervisor, infos: Sequence[DomainInfo]) -> list[set[int]]:
+    """The vCPUs that are online of each domain."""
+    vcpus = [(info.domain, vcpu) for info in infos for vcpu in range(facts.nr_vcpus(info))]
+    online: dict[int, set[int]] = {info.domain: set() for info in infos}
+    for (domid, vcpu), found in zip(vcpus, vcpu_times(xen, vcpus), strict=True):
+        if found and found[0]:
+            online[domid].add(vcpu)
+    return [online[info.domain] for info in infos]
+
+
 def _readable(xen: Hypervisor, domain: Domain, vcpu: int) -> bool:
     """Not of the caller's own domain, a 32-bit PV guest, whose struct is another, or a vCPU that never started."""
-    info = domains.info(xen, domain)
+    info = glance(xen, domain)
     if not is_other(xen, domain) or info.dying:
         return False
-    if x86(xen) and not info.flags & DomInf.hvm_guest and guest_type.address_size(xen, domain.domid) != 64:
+    if x86(xen) and not info.flags & DomInf.hvm_guest and _address_size(xen, domain) != 64:
         return False
-    online = domctl.vcpuinfo(xen, domain.domid, vcpu).online
-    return bool(online) or registers.started(xen, domain.domid, vcpu)
+    return vcpu in _online(xen, domain) or registers.started(xen, domain.domid, vcpu)
 
 
 REGISTERS = (

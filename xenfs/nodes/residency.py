@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import pmstat
 from xenfs.hypervisor.calls.pmstat import CStates, PStates
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, File
-from xenfs.nodes.conditions import answers
+from xenfs.nodes.conditions import answers, of_cpus
 
-
-def _counts(count: Callable[[Hypervisor, int], int]) -> Callable[[Hypervisor, int], bool]:
-    """Of CPUs of which Xen knows any states; EINVAL of one that is offline or of which it was told nothing."""
-
-    def only(xen: Hypervisor, cpu: int) -> bool:
-        try:
-            return count(xen, cpu) > 0
-        except HypercallError as problem:
-            if problem.errno not in (errno.EINVAL, errno.ENODATA):
-                raise
-            if cpu == 0:  # which is never offline
-                xen.calls.lacks(problem.operation, problem.errno)
-            return False
-
-    return only
+_NOTHING_TOLD = (errno.EINVAL, errno.ENODATA)  # of a CPU that is offline, or whose states Xen was told nothing of
 
 
 def _p_states(xen: Hypervisor, cpu: int) -> int:
@@ -89,7 +74,7 @@ PSTATES = Dir(
         ),
     ),
     when=answers(lambda xen: pmstat.max_px(xen, 0)),
-    only=_counts(_p_states),
+    only=of_cpus(_p_states, *_NOTHING_TOLD),
     volatile=True,
 )  # fmt: skip
 
@@ -113,6 +98,6 @@ CSTATES = Dir(
         ),
     ),
     when=answers(lambda xen: pmstat.max_cx(xen, 0)),
-    only=_counts(pmstat.max_cx),
+    only=of_cpus(pmstat.max_cx, *_NOTHING_TOLD),
     volatile=True,
 )  # fmt: skip

@@ -8,6 +8,7 @@ from xenfs.abi.numbers import SchedId
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domains, scheduler
+from xenfs.hypervisor.calls.neighbours import glance
 from xenfs.hypervisor.calls.sysctl import cpupool
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import parse, show
@@ -20,7 +21,12 @@ def _scheduler(xen: Hypervisor, domain: Domain) -> int:
 
 def scheduled_by(*kinds: SchedId) -> Any:
     """A condition for `only=`: one of these schedulers runs the domain's cpupool."""
-    return lambda xen, domain: _scheduler(xen, domain) in kinds
+
+    def only(xen: Hypervisor, domain: Domain, *_: object) -> bool:
+        pool = glance(xen, domain).cpupool
+        return xen.glances.recall(("scheduler", pool), lambda: cpupool(xen, pool).sched_id) in kinds
+
+    return only
 
 
 def fits(now: Any, member: str, value: int) -> None:

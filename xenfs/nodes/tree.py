@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.about import About, about
-from xenfs.nodes.base import Dir, Each, File, Node
+from xenfs.nodes.base import Dir, Each, File, Guard, Node
 from xenfs.nodes.cpupools import CPUPOOLS
 from xenfs.nodes.domains import DOMAINS
 from xenfs.nodes.flask import FLASK
@@ -21,7 +21,7 @@ from xenfs.nodes.version import VERSION
 from xenfs.options import Options
 
 _EVERYTHING = Options(lifecycle=True, debug=True, raw=True)
-Guards = tuple[Callable[..., Any], ...]
+Guards = tuple[Guard, ...]
 
 
 def whole(options: Options, refusals: Refusals) -> Dir:

@@ -49,5 +49,5 @@ VCPU_SCHED = Dir(
             call=scheduler.SCHEDULER_OP.name, tier="B",
         ),
     ),
-    only=lambda xen, domain, vcpu: scheduled_by(SchedId.RTDS)(xen, domain),
+    only=scheduled_by(SchedId.RTDS),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from xenfs.abi.numbers import Affinity
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domains, domctl
+from xenfs.hypervisor.calls.neighbours import glance
 from xenfs.hypervisor.calls.sysctl import cpu_topology, cpupool, physinfo
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import facts, parse, show
@@ -19,13 +20,8 @@ from xenfs.nodes.runstate import RUNSTATE
 from xenfs.nodes.vcpu_sched import VCPU_SCHED
 
 
-def _count(xen: Hypervisor, domain: Domain) -> int:
-    highest = domains.info(xen, domain).max_vcpu_id
-    return 0 if highest == facts.NO_VCPU else highest + 1
-
-
 def _vcpus(xen: Hypervisor, domain: Domain) -> list[tuple[str, int]]:
-    return [(str(vcpu), vcpu) for vcpu in range(_count(xen, domain))]
+    return [(str(vcpu), vcpu) for vcpu in range(facts.nr_vcpus(glance(xen, domain)))]
 
 
 def _find(xen: Hypervisor, domain: Domain, name: str) -> int | None:
@@ -49,9 +45,10 @@ def state(found: Any) -> str:
 
 def vcpu_stat(xen: Hypervisor, domain: Domain) -> str:
     """Nested keyed: a line for each vCPU."""
+    count = facts.nr_vcpus(domains.info(xen, domain))
     return show.nested(
         (vcpu, {"online": found.online, "state": state(found), "cpu": found.cpu, "cpu_time_ns": found.cpu_time})
-        for vcpu, found in enumerate(domctl.vcpu_infos(xen, domain.domid, _count(xen, domain)))
+        for vcpu, found in enumerate(domctl.vcpu_infos(xen, domain.domid, count))
         if found is not None
     )
 

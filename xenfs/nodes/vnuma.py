@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from xenfs.errors import HypercallError
+from collections.abc import Sequence
+
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import vnuma
+from xenfs.hypervisor.calls.domains import DomainInfo
+from xenfs.hypervisor.calls.neighbours import together
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import show
 from xenfs.nodes.base import File
 
 
-def _has(xen: Hypervisor, domain: Domain) -> bool:
-    try:
-        return vnuma.has_vnuma(xen, domain.domid)
-    except HypercallError:
-        return False
+@together
+def _has(xen: Hypervisor, infos: Sequence[DomainInfo]) -> list[bool]:
+    return vnuma.have_vnuma(xen, [info.domain for info in infos])
 
 
 def _vnuma(xen: Hypervisor, domain: Domain) -> str:

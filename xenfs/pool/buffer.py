@@ -40,8 +40,8 @@ class Buffer:
     """`nbytes` zeroed bytes that Xen may read and write, until `release` or the end of a `with` block."""
 
     __slots__ = (
-        "_aboard", "_attached", "_block", "_exporter", "_live", "_memory", "_pool", "_simple", "_start", "_use",
-        "nbytes", "operation",
+        "_aboard", "_attached", "_block", "_exporter", "_live", "_memory", "_places", "_pool", "_simple", "_start",
+        "_use", "nbytes", "operation",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, block: Block) -> None:
@@ -56,6 +56,7 @@ class Buffer:
         self._memory: memoryview | None = None
         self._exporter: Any = None
         self._attached: dict[int, tuple[Buffer, int]] | None = None
+        self._places: dict[int, range] | None = None  # of handles that were attached at once, by the first
         self._aboard: list[Buffer] | None = None
 
     # What it is
@@ -90,7 +91,12 @@ class Buffer:
     @property
     def links(self) -> tuple[tuple[int, Buffer], ...]:
         """Where the guest handles inside this one lie, in bytes from its start, and what they point to."""
-        return tuple((place, other) for place, (other, _) in (self._attached or {}).items())
+        places = self._places or {}
+        return tuple(
+            (place, other)
+            for first, (other, _) in (self._attached or {}).items()
+            for place in places.get(first, (first,))
+        )
 
     def __len__(self) -> int:
         return self.nbytes
@@ -203,6 +209,7 @@ class Buffer:
         attached = self._attached = self._attached or {}
         self._simple = False
         attached[at] = other, count * stride
+        self._places = {**(self._places or {}), at: range(at, at + count * step, step)}
 
     # Its end
 

@@ -15,6 +15,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op, sysctl, sysctl_op
 from xenfs.hypervisor.calls.rows import Rows, packer
 from xenfs.hypervisor.lives import Domain, Roll, Sight
+from xenfs.pool import Buffer
 
 GETDOMAININFO = domctl_op(Domctl.getdomaininfo, repeatable=True)
 GETDOMAININFOLIST = sysctl_op(Sysctl.getdomaininfolist, repeatable=True)
@@ -142,12 +143,19 @@ def replaced(xen: Hypervisor, domain: Domain, *_: object) -> None:
         raise Stale(f"domain {domain.domid} (the id has another domain, and may have had it when this was done)")
 
 
-still.after = replaced  # type: ignore[attr-defined]
-
-
 def infos(xen: Hypervisor) -> list[DomainInfo]:
     """Every domain in the order of ids; sysctl getdomaininfolist."""
     return list(map(DomainInfo._make, _listed(xen, _rows(xen.abi))))
+
+
+def infos_from(xen: Hypervisor, first: int, most: int) -> list[DomainInfo]:
+    """The same of at most so many, from this id on; of one alone by domctl getdomaininfo."""
+    if most == 1 or GETDOMAININFOLIST.hypercall.name in xen.unusable:
+        found = info_now(xen, first)
+        return [found] if found else []
+    rows = _rows(xen.abi)
+    with xen.pool.take(rows.stride * most) as buf:
+        return list(map(DomainInfo._make, _some(xen, rows, buf, first, most)))
 
 
 def _listed(xen: Hypervisor, rows: Rows) -> list[tuple[Any, ...]]:
@@ -156,16 +164,21 @@ def _listed(xen: Hypervisor, rows: Rows) -> list[tuple[Any, ...]]:
     with xen.pool.take(rows.stride * _BATCH) as buf:
         first = 0
         while True:
-            arm = sysctl(
-                xen, GETDOMAININFOLIST, "getdomaininfolist",
-                first_domain=first, max_domains=_BATCH, buffer=(buf, rows.stride * _BATCH),
-            )  # fmt: skip
-            found += rows(buf.memory, arm.num_domains)
-            if arm.num_domains < _BATCH:
+            batch = _some(xen, rows, buf, first, _BATCH)
+            found += batch
+            if len(batch) < _BATCH:
                 return found
             if found[-1][0] < first:  # or an answer that makes no sense would be asked for for good
                 raise XenfsError(f"{GETDOMAININFOLIST.name}: domain {found[-1][0]} comes after {first}")
             first = found[-1][0] + 1
+
+
+def _some(xen: Hypervisor, rows: Rows, buf: Buffer, first: int, most: int) -> list[tuple[Any, ...]]:
+    arm = sysctl(
+        xen, GETDOMAININFOLIST, "getdomaininfolist",
+        first_domain=first, max_domains=most, buffer=(buf, rows.stride * most),
+    )  # fmt: skip
+    return list(rows(buf.memory, arm.num_domains))
 
 
 def identities(xen: Hypervisor) -> list[tuple[int, bytes]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from xenfs.abi.numbers import Domctl
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op
+from xenfs.hypervisor.calls.many import Question, answers_of, asked
 
 GET_ADDRESS_SIZE = domctl_op(Domctl.get_address_size, repeatable=True)
 GETTSCINFO = domctl_op(Domctl.gettscinfo, repeatable=True)
@@ -15,6 +17,13 @@ GETTSCINFO = domctl_op(Domctl.gettscinfo, repeatable=True)
 def address_size(xen: Hypervisor, domid: int) -> int:
     """32 or 64; EOPNOTSUPP for a domain that is not PV. domctl get_address_size."""
     return int(domctl(xen, GET_ADDRESS_SIZE, domid, "address_size").size)
+
+
+def address_sizes(xen: Hypervisor, domids: Sequence[int]) -> list[int]:
+    """The same of each domain, 0 for one that is not PV, or is gone."""
+    question, answers = Question(xen.abi, GET_ADDRESS_SIZE, ""), answers_of(xen.abi, "u.address_size.size")
+    rows = asked(xen, GET_ADDRESS_SIZE, [question.about(domid) for domid in domids], answers)
+    return [row[0] if result >= 0 else 0 for result, row in rows]
 
 
 def tsc_info(xen: Hypervisor, domid: int) -> Any:

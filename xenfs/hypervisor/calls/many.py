@@ -26,8 +26,8 @@ Row = tuple[Any, ...]
 
 def vcpu_times(xen: Hypervisor, vcpus: Sequence[tuple[int, int]]) -> list[Row | None]:
     """(online, CPU time in ns) of each (domain, vCPU); None for one that is not there. domctl getvcpuinfo."""
-    answers = _rows(xen.abi, "u.getvcpuinfo.online", "u.getvcpuinfo.cpu_time")
-    return _asked(xen, GETVCPUINFO, [_vcpu_question(xen.abi, vcpu).about(domid) for domid, vcpu in vcpus], answers)
+    answers = answers_of(xen.abi, "u.getvcpuinfo.online", "u.getvcpuinfo.cpu_time")
+    return found(xen, GETVCPUINFO, [_vcpu_question(xen.abi, vcpu).about(domid) for domid, vcpu in vcpus], answers)
 
 
 def parameters(xen: Hypervisor, domids: Sequence[int], sched_id: int) -> list[Row | None]:
@@ -36,13 +36,13 @@ def parameters(xen: Hypervisor, domids: Sequence[int], sched_id: int) -> list[Ro
     Such as (weight, cap); domctl scheduler_op.
     """
     arm, names = PARAMETERS[sched_id]
-    answers = _rows(xen.abi, *(f"u.scheduler_op.u.{arm}.{name}" for name in names))
+    answers = answers_of(xen.abi, *(f"u.scheduler_op.u.{arm}.{name}" for name in names))
     question = _sched_question(xen.abi, sched_id)
-    return _asked(xen, SCHEDULER_OP, [question.about(domid) for domid in domids], answers)
+    return found(xen, SCHEDULER_OP, [question.about(domid) for domid in domids], answers)
 
 
-class _Question:
-    """A domctl with everything set but the domain."""
+class Question:
+    """A domctl with everything set but the domain; `given` are members of its part of the union."""
 
     def __init__(self, abi: Abi, op: Operation, arm: str, **given: int) -> None:
         at = abi.offsetof(_STRUCT, "domain")
@@ -60,35 +60,38 @@ class _Question:
 
 
 @cache
-def _vcpu_question(abi: Abi, vcpu: int) -> _Question:
-    return _Question(abi, GETVCPUINFO, "getvcpuinfo", vcpu=vcpu)
+def _vcpu_question(abi: Abi, vcpu: int) -> Question:
+    return Question(abi, GETVCPUINFO, "getvcpuinfo", vcpu=vcpu)
 
 
 @cache
-def _sched_question(abi: Abi, sched_id: int) -> _Question:
-    return _Question(abi, SCHEDULER_OP, "scheduler_op", sched_id=sched_id, cmd=DomctlSched.getinfo)
+def _sched_question(abi: Abi, sched_id: int) -> Question:
+    return Question(abi, SCHEDULER_OP, "scheduler_op", sched_id=sched_id, cmd=DomctlSched.getinfo)
 
 
 @cache
-def _rows(abi: Abi, *members: str) -> Rows:
+def answers_of(abi: Abi, *members: str) -> Rows:
+    """What unpacks these members of a domctl."""
     return Rows(abi, _STRUCT, members)
 
 
-def _asked(xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: Rows) -> list[Row | None]:
-    return [
-        answer
-        for first in range(0, len(questions), _BATCH)
-        for answer in _batch(xen, op, questions[first : first + _BATCH], answers)
-    ]
+def found(xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: Rows) -> list[Row | None]:
+    """Each answer, None where there is nothing that could be asked; other errnos are raised."""
+
+    def rows() -> Iterator[Row | None]:
+        for result, answer in asked(xen, op, questions, answers):
+            if result < 0 and -result not in _GONE:
+                raise HypercallError(op.name, -result, op.hint(-result, xen.abi))
+            yield None if result < 0 else answer
+
+    return list(rows())
 
 
-def _batch(xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: Rows) -> Iterator[Row | None]:
-    count = len(questions)
-    with xen.pool.take(answers.stride * count) as structs:
-        structs.fill(b"".join(questions))
-        results = in_a_row(xen, op, structs, answers.stride, count)
-        found = bytes(structs)
-    for result, answer in zip(results, answers(found, count), strict=True):
-        if result < 0 and -result not in _GONE:
-            raise HypercallError(op.name, -result, op.hint(-result, xen.abi))
-        yield None if result < 0 else answer
+def asked(xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: Rows) -> Iterator[tuple[int, Row]]:
+    """The result of each question, negative for an errno, and the answer, which is the question where there is none."""
+    for first in range(0, len(questions), _BATCH):
+        batch = questions[first : first + _BATCH]
+        with xen.pool.take(answers.stride * len(batch)) as structs:
+            structs.fill(b"".join(batch))
+            results = in_a_row(xen, op, structs, answers.stride, len(batch))
+            yield from zip(results, answers(bytes(structs), len(batch)), strict=True)

@@ -12,6 +12,7 @@ from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import version
 from xenfs.hypervisor.calls.control import domctl, domctl_op, sysctl, sysctl_op
+from xenfs.hypervisor.calls.many import Question, answers_of, asked
 
 PCITOPOINFO = sysctl_op(Sysctl.pcitopoinfo, repeatable=True)
 TEST_ASSIGN_DEVICE = domctl_op(Domctl.test_assign_device, repeatable=True)
@@ -96,16 +97,15 @@ def assignable(xen: Hypervisor, device: Address, domid: int = Domid.INVALID) -> 
     return True
 
 
-def has_iommu(xen: Hypervisor, domid: int) -> bool:
-    """Whether devices can be given to this domain; test_assign_device with a flag that there is not.
+def have_iommu(xen: Hypervisor, domids: Sequence[int]) -> list[bool]:
+    """Whether devices can be given to each domain; test_assign_device with a flag that there is not.
 
     Xen looks at the flag after it has looked for the domain's IOMMU and before it looks at the device.
     """
-    try:
-        _test(xen, domid, 0, _NO_SUCH_FLAG)
-    except HypercallError as problem:
-        return problem.errno == errno.EINVAL
-    return True
+    question = Question(xen.abi, TEST_ASSIGN_DEVICE, "assign_device", dev=DeviceKind.PCI, flags=_NO_SUCH_FLAG)
+    questions = [question.about(domid) for domid in domids]
+    results = asked(xen, TEST_ASSIGN_DEVICE, questions, answers_of(xen.abi, "domain"))
+    return [result >= 0 or result == -errno.EINVAL for result, _ in results]
 
 
 def bears_no_domain(xen: Hypervisor) -> bool:

@@ -5,11 +5,13 @@ x86 alone, and only where Xen was started with psr= on its command line; ENODEV 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from xenfs.abi.numbers import Domctl, PsrAlloc, PsrCmt, PsrCmtOp, PsrDomainOp, PsrFlag, Sysctl
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op, sysctl, sysctl_op
+from xenfs.hypervisor.calls.many import Question, answers_of, asked
 
 PSR_CMT = sysctl_op(Sysctl.psr_cmt_op, repeatable=True)
 PSR_ALLOC = sysctl_op(Sysctl.psr_alloc, repeatable=True)
@@ -72,6 +74,14 @@ def set_share(xen: Hypervisor, domid: int, what: PsrDomainOp, socket: int, value
 def rmid(xen: Hypervisor, domid: int) -> int:
     """The number that the CPUs count a domain under, 0 for one that is not monitored; psr_cmt_op QUERY_RMID."""
     return int(domctl(xen, DOMAIN_CMT, domid, "psr_cmt_op", cmd=PsrCmtOp.QUERY_RMID).data)
+
+
+def rmids(xen: Hypervisor, domids: Sequence[int]) -> list[int]:
+    """The same of each domain."""
+    question = Question(xen.abi, DOMAIN_CMT, "psr_cmt_op", cmd=PsrCmtOp.QUERY_RMID)
+    answers = answers_of(xen.abi, "u.psr_cmt_op.data")
+    rows = asked(xen, DOMAIN_CMT, [question.about(domid) for domid in domids], answers)
+    return [row[0] if result >= 0 else 0 for result, row in rows]
 
 
 def monitor(xen: Hypervisor, domid: int, wanted: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from xenfs.abi.numbers import Hypercall, Memory
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import fill
+from xenfs.hypervisor.calls.multicall import in_a_row
 from xenfs.hypervisor.operation import operation
 
 GET_VNUMAINFO = operation(Hypercall.memory_op, Memory.get_vnumainfo, repeatable=True)
@@ -35,15 +37,14 @@ class Topology(NamedTuple):
     ranges: list[Range]
 
 
-def has_vnuma(xen: Hypervisor, domid: int) -> bool:
-    """Whether a domain was given virtual nodes: without, Xen says EOPNOTSUPP."""
-    try:
-        _counts(xen, domid)
-    except HypercallError as problem:
-        if problem.errno == errno.EOPNOTSUPP:
-            return False
-        raise
-    return True
+def have_vnuma(xen: Hypervisor, domids: Sequence[int]) -> list[bool]:
+    """Whether each domain was given virtual nodes: get_vnumainfo without room says ENOBUFS, else EOPNOTSUPP."""
+    stride = xen.abi.sizeof(_STRUCT)
+    with xen.pool.take(stride * len(domids)) as structs:
+        for view, domid in zip(xen.abi.array(_STRUCT, len(domids), structs), domids, strict=True):
+            view.domid = domid
+        results = in_a_row(xen, GET_VNUMAINFO, structs, stride, len(domids), GET_VNUMAINFO.cmd)
+    return [result == -errno.ENOBUFS for result in results]
 
 
 def topology(xen: Hypervisor, domid: int) -> Topology:

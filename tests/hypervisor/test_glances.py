@@ -1,0 +1,150 @@
+"""Answers of a moment ago: how long they are kept, and what makes xenfs forget them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from worlds import Host
+
+from xenfs.errors import Stale
+from xenfs.hypervisor.calls import domains, neighbours
+from xenfs.hypervisor.glances import KEPT_S, Glances
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def host(clock: Clock) -> Iterator[Host]:
+    with Host("domains=12") as made:
+        made.xen.glances = Glances(clock)
+        yield made
+
+
+def test_an_answer_is_kept_for_a_moment(clock: Clock) -> None:
+    glances, asked = Glances(clock), 0
+
+    def ask() -> int:
+        nonlocal asked
+        asked += 1
+        return asked
+
+    assert [glances.recall("q", ask) for _ in range(3)] == [1, 1, 1]
+    clock.now += KEPT_S / 2 - 0.01
+    assert glances.recall("q", ask) == 1
+    clock.now += KEPT_S + 0.01
+    assert glances.recall("q", ask) == 2
+    for _ in range(20):  # asking again and again does not make it last
+        clock.now += KEPT_S / 8
+        glances.recall("q", ask)
+    assert asked >= 4
+
+
+def test_what_is_asked_while_something_is_done_is_not_kept(clock: Clock) -> None:
+    glances = Glances(clock)
+
+    def ask() -> str:
+        glances.forget()
+        return "from before"
+
+    assert glances.recall("q", ask) == "from before"
+    assert glances.get("q") is None
+
+
+def test_how_far_it_reaches(clock: Clock) -> None:
+    glances = Glances(clock)
+    assert [glances.reach(7) for _ in range(3)] == [1, 1, 1], "one thing, again and again"
+    assert [glances.reach(at) for at in (8, 10, 14, 22, 38, 70, 102)] == [2, 4, 8, 16, 32, 32, 32]
+    assert glances.reach(9000) == 32, "far away, and no step of a walk"
+    assert [glances.reach(at) for at in (50, 40, 30, 20, 10, 5)] == [16, 8, 4, 2, 1, 1]
+    glances.furthest = 1
+    assert [glances.reach(at) for at in (6, 7, 8)] == [1, 1, 1]
+
+
+def calls(host: Host) -> int:
+    return host.xen.calls.total
+
+
+def test_a_domain_is_looked_at_once_in_a_moment(host: Host, clock: Clock) -> None:
+    domain = neighbours.find(host.xen, 3)
+    assert domain is not None
+    before = calls(host)
+    assert neighbours.find(host.xen, 3) == domain
+    assert neighbours.glance(host.xen, domain).domain == 3
+    neighbours.seen(host.xen, domain)
+    assert calls(host) == before
+    clock.now += 2 * KEPT_S
+    neighbours.seen(host.xen, domain)
+    assert calls(host) == before + 1
+
+
+def test_one_that_is_new_is_found_at_once_and_one_that_ended_soon(host: Host, clock: Clock) -> None:
+    assert neighbours.find(host.xen, 30) is None
+    domain = neighbours.find(host.xen, 3)
+    assert domain is not None
+    host.world.vanish(3)
+    host.world.create(30)
+    assert neighbours.find(host.xen, 30) is not None, "that there was none is not kept"
+    clock.now += 2 * KEPT_S
+    with pytest.raises(Stale):
+        neighbours.seen(host.xen, domain)
+    assert neighbours.find(host.xen, 3) is None
+
+
+def test_whoever_looked_closer_is_believed(host: Host) -> None:
+    """That a life is over, a read has seen: the name is not found by what was seen before."""
+    domain = neighbours.find(host.xen, 3)
+    assert domain is not None
+    host.world.vanish(3)
+    assert neighbours.find(host.xen, 3) == domain
+    with pytest.raises(Stale):
+        domains.info(host.xen, domain)
+    assert neighbours.find(host.xen, 3) is None
+
+
+def test_what_is_done_is_seen_at_once(host: Host) -> None:
+    """A domain in another pool has what that one's scheduler has, also where its names were asked for just before."""
+    root = host.root
+
+    def has(path: str) -> bool:
+        node, ids = root, ()
+        for name in path.split("/"):
+            found = node.child(host.xen, ids, name)  # type: ignore[attr-defined]
+            if found is None:
+                return False
+            node, ids = found
+        return True
+
+    host.write("host/cpus/7/online", "1")
+    assert has("domains/3/sched/weight")
+    assert has("domains/3/kill")
+    place = host.at("domains/3/kill")
+    assert has("domains/3")
+    place.node.apply(host.xen, place.ids, b"1")  # type: ignore[attr-defined]
+    host.advance(60)
+    assert not has("domains/3/kill")
+
+
+def test_a_question_about_many_is_asked_once(host: Host) -> None:
+    asked: list[list[int]] = []
+
+    @neighbours.together
+    def double(xen: object, infos: list[domains.DomainInfo]) -> list[int]:
+        asked.append([info.domain for info in infos])
+        return [2 * info.domain for info in infos]
+
+    living = [domain for domain, _ in domains.living(host.xen)]
+    assert [double(host.xen, domain) for domain in living] == [2 * domain.domid for domain in living]
+    assert sorted(domid for each in asked for domid in each) == [domain.domid for domain in living]
+    assert len(asked) <= 5

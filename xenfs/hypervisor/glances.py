@@ -1,0 +1,75 @@
+"""What was seen a moment ago: enough to say which names there are, never what a value is or whether to act.
+
+The kernel looks up every name of a path, and a walk of the whole tree asks a hundred things of each domain, most of
+them again and again. So answers about names are kept for as long as the kernel keeps the names themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from time import monotonic
+from typing import Any, TypeVar
+
+Answer = TypeVar("Answer")
+
+KEPT_S = 0.5  # at most; at least half of it
+_FURTHEST = 32  # domains: about more than a walk comes to in that time, nobody needs to ask
+
+
+class Glances:
+    """Answers by question, forgotten soon, and at once when something is done that may change them.
+
+    There are two generations, so that nothing has a clock of its own and what is old goes away by itself. At most
+    `furthest` things are asked about at once.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._newer: dict[Hashable, Any] = {}
+        self._older: dict[Hashable, Any] = {}
+        self._turn_at = 0.0
+        self.furthest = _FURTHEST
+        self._last, self._reach = 2**16, 1
+
+    def get(self, question: Hashable) -> Any:
+        """The answer that was kept, None where there is none."""
+        self._turn()
+        found = self._newer.get(question)
+        return self._older.get(question) if found is None else found
+
+    def keeper(self) -> Callable[[Hashable, Any], None]:
+        """What keeps answers to questions that are asked from now on: none, if all is forgotten in the meantime."""
+        self._turn()
+        return self._newer.__setitem__
+
+    def recall(self, question: Hashable, ask: Callable[[], Answer]) -> Answer:
+        """The kept answer, or a new one; None is not kept."""
+        found = self.get(question)
+        if found is None:
+            keep = self.keeper()
+            found = ask()
+            keep(question, found)
+        return found  # type: ignore[no-any-return]
+
+    def reach(self, at: int) -> int:
+        """How many things to ask about that begin with this one: twice as many with each step of a walk upwards.
+
+        Half as many with a step back, of which there are some where names are in the order of the alphabet.
+        """
+        if 0 < at - self._last <= 2 * self._reach:
+            self._reach = min(2 * self._reach, self.furthest)
+        elif at < self._last:
+            self._reach = max(1, self._reach // 2)
+        self._last = at
+        return self._reach
+
+    def forget(self) -> None:
+        """Something was done: ask anew whatever is asked next, and let what is being asked now be kept by nobody."""
+        self._newer, self._older = {}, {}
+
+    def _turn(self) -> None:
+        now = self._clock()
+        if now >= self._turn_at:
+            self._older = self._newer if now < self._turn_at + KEPT_S / 2 else {}
+            self._newer = {}
+            self._turn_at = now + KEPT_S / 2
