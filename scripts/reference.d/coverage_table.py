@@ -78,6 +78,9 @@ def _uses(text: str) -> Iterator[Use]:
             yield Use(how, found, word)
 
 
+_SCHEDULERS = ("credit", "credit2", "rtds", "arinc653", "null")
+
+
 class Evidence(NamedTuple):
     """What was seen on one real Xen: (how, path, word), paths as the reference has them; the host's scheduler."""
 
@@ -261,10 +264,16 @@ def _seen(each: Wanted) -> list[str]:
 
 
 def _covers(found: Evidence, use: Use) -> bool:
-    if "/sched/" in use.path and use.word and found.scheduler != use.word:
-        return False
-    word = "" if "/sched/" in use.path else use.word
-    return any(seen.how == use.how and seen.path == use.path and (not word or seen.word == word) for seen in found.uses)
+    return any(
+        seen.how == use.how and seen.path == use.path and use.word in ("", _word(found, seen)) for seen in found.uses
+    )
+
+
+def _word(found: Evidence, seen: Use) -> str:
+    """What was written; of what a scheduler holds, that scheduler, which is the host's where nothing else is noted."""
+    if "/sched/" not in seen.path:
+        return seen.word
+    return seen.word if seen.word in _SCHEDULERS else found.scheduler
 
 
 def _peers(each: Wanted) -> str:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 import xen_peers
+import xen_seen
 from xen_guests import Guest, eventually
 from xen_mount import Mount, called, failure
 from xen_peers import said
@@ -156,19 +157,25 @@ def test_pool_of_credit(mount: Mount, guest: Guest, peers: None) -> None:
     assert made_pool("credit")
     try:
         number = agrees_with_xl(mount, guest)
-        head = next(line for line in said("xl sched-credit -p other").splitlines() if "tslice" in line)
-        assert f"tslice={mount.value(f'cpupools/{number}/sched/tslice_ms')}ms" in head
-        assert f"ratelimit={mount.value(f'cpupools/{number}/sched/ratelimit_us')}us" in head
-        mount.write(guest.node("sched/weight"), "333")
-        mount.write(guest.node("sched/cap"), "44")
-        assert said(f"xl sched-credit -d {guest.name}").splitlines()[-1].split()[-2:] == ["333", "44"]
-        xl("sched-credit", "-d", guest.name, "-w", "222", "-c", "0")
-        assert [mount.value(guest.node(f"sched/{name}")) for name in ("weight", "cap")] == ["222", "0"]
+        with xen_seen.under("credit"):
+            credit_agrees_with_xl(mount, guest, f"cpupools/{number}/sched")
     finally:
         xl("cpupool-migrate", guest.name, "Pool-0")
         xl("cpupool-destroy", "other")
         xl("cpupool-cpu-add", "Pool-0", "1")
     assert mount.numbers("cpupools") == ["0"]
+
+
+def credit_agrees_with_xl(mount: Mount, guest: Guest, sched: str) -> None:
+    for name, value, shown in (("tslice_ms", "20", "tslice=20ms"), ("ratelimit_us", "2000", "ratelimit=2000us")):
+        mount.write(f"{sched}/{name}", value)
+        assert mount.value(f"{sched}/{name}") == value
+        assert shown in next(line for line in said("xl sched-credit -p other").splitlines() if "tslice" in line)
+    mount.write(guest.node("sched/weight"), "333")
+    mount.write(guest.node("sched/cap"), "44")
+    assert said(f"xl sched-credit -d {guest.name}").splitlines()[-1].split()[-2:] == ["333", "44"]
+    xl("sched-credit", "-d", guest.name, "-w", "222", "-c", "0")
+    assert [mount.value(guest.node(f"sched/{name}")) for name in ("weight", "cap")] == ["222", "0"]
 
 
 @pytest.mark.last
@@ -181,9 +188,11 @@ def test_pool_of_rtds(mount: Mount, guest: Guest, peers: None) -> None:
     assert not mount.has(f"cpupools/{number}/sched")
     xl("sched-rtds", "-d", guest.name, "-v", "all", "-p", "20000", "-b", "5000", "-e", "0")  # 4.14 wants all three
     nodes = [guest.node(f"{of}sched/{name}") for of in ("", "vcpus/1/") for name in ("period_us", "budget_us")]
-    assert [mount.value(node) for node in nodes] == ["20000", "5000"] * 2
-    mount.write(guest.node("sched/budget_us"), "6000")
-    assert [mount.value(node) for node in nodes] == ["20000", "6000"] * 2
+    with xen_seen.under("rtds"):
+        assert [mount.value(node) for node in nodes] == ["20000", "5000"] * 2
+        mount.write(guest.node("sched/budget_us"), "6000")
+        assert [mount.value(node) for node in nodes] == ["20000", "6000"] * 2
+        mount.write(guest.node("vcpus/1/sched/budget_us"), "6000")
     theirs = [line.split() for line in said(f"xl sched-rtds -d {guest.name} -v all").splitlines()[-2:]]
     assert [row[3:5] for row in theirs] == [["20000", "6000"]] * 2
     mount.write("xenfs/error_log", "")

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 HEAD = "# What the acceptance tests saw on a real Xen: r read, w written, with the word where one was, mkdir, rmdir."
+# Of what a scheduler holds, the word is that scheduler.
 _WORD = re.compile(r"[a-z_]{1,20}|[01]")
 _noted: set[str] = set()
 _file: Path | None = None
+_scheduler = ""
 
 
 def begin(release: str, arch: str, scheduler: str) -> None:
     """From now on what is noted goes into the file of this Xen, where there is a place for it."""
-    global _file
+    global _file, _scheduler
+    _scheduler = scheduler
     if folder := os.environ.get("XENFS_OUT"):
         _file = Path(folder, f"seen-{release}-{arch}.txt")
         _noted.update(_file.read_text().splitlines() if _file.exists() else [])
@@ -26,11 +31,22 @@ def begin(release: str, arch: str, scheduler: str) -> None:
         _add(f"scheduler {scheduler}")
 
 
+@contextmanager
+def under(scheduler: str) -> Iterator[None]:
+    """What is noted meanwhile is of a pool that has this scheduler."""
+    global _scheduler
+    before, _scheduler = _scheduler, scheduler
+    try:
+        yield
+    finally:
+        _scheduler = before
+
+
 def note(how: str, node: str, text: str | bytes = b"") -> None:
     """A node answered, or took this text."""
     word = (text if isinstance(text, str) else text.decode("utf-8", "replace")).strip().split(" ")[0]
     kind = word[0] if word[:1] in ("+", "-") else word if _WORD.fullmatch(word) else ""
-    _add(f"{how} {pattern(node)} {kind}".strip())
+    _add(f"{how} {pattern(node)} {_scheduler if '/sched/' in node else kind}".strip())
 
 
 def pattern(node: str) -> str:
