@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from mounting import REPOSITORY
 
+pytestmark = pytest.mark.timeout(330)  # the first test waits for all
+
 UNDER = REPOSITORY / "scripts" / "under-systemd"
 
 SCRIPT = r"""
@@ -62,6 +64,8 @@ kill -9 "$(show MainPID)"
 restarted 1
 echo "restarts $(show NRestarts) mounted $(mounted) version $(cat /run/xenfs/version/major)"
 
+for i in $(seq 300); do [ "$(grep -c ' created 1 ' /watched)" = 1 ] && break; sleep 0.1; done # it watches this one
+
 section both
 old=$(show MainPID)
 kill -9 $(cat "/proc/$old/task/$old/children") "$old"
@@ -111,7 +115,7 @@ def said() -> dict[str, str]:
     env = {**os.environ, "CHECKOUT": str(REPOSITORY), "PYTHON": sys.executable}
     done = subprocess.run(
         [UNDER, "env", f"CHECKOUT={REPOSITORY}", f"PYTHON={sys.executable}", "bash", "-c", SCRIPT],
-        env=env, capture_output=True, text=True, timeout=110, check=False,
+        env=env, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     if done.returncode == 77 or not done.stdout:
         pytest.skip(f"no systemd can be run here: {done.stderr.strip()}")
