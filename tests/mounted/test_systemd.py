@@ -52,7 +52,7 @@ systemctl --no-pager --lines=0 status xenfs
 echo "mounted $(mounted) version $(cat /run/xenfs/version/major)"
 
 section watch
-xenfs watch /run/xenfs/domains/events >/watched 2>&1 &
+xenfs watch --reconnect 120 /run/xenfs/domains/events >/watched 2>&1 &
 watch=$!
 sleep 1
 

@@ -17,8 +17,8 @@ LATER = "speed=1000"  # the same host: processor time goes on
 def watching(mount: Mount, *words: str) -> subprocess.Popen[str]:
     """A watch that is under way: it has shown what is in a file that it opened last."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "xenfs", "watch", *words, f"{mount.where}/version/major"], text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY,
+        [sys.executable, "-m", "xenfs", "watch", "--reconnect", "60", *words, f"{mount.where}/version/major"],
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY,
     )  # fmt: skip
     until(process, "4")
     return process
