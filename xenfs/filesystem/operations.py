@@ -16,6 +16,7 @@ from xenfs.errors import NotThere, XenfsError
 from xenfs.filesystem.boundary import answered
 from xenfs.filesystem.callers import Caller, caller
 from xenfs.filesystem.departed import Departed
+from xenfs.filesystem.fixed_names import FixedNames
 from xenfs.filesystem.handles import Follower, Handle, open_file
 from xenfs.filesystem.inodes import Inode, Inodes, Listing
 from xenfs.filesystem.lanes import Lanes
@@ -33,7 +34,7 @@ _LASTING_S = 300.0  # names that are fixed for the life of the mount
 _PASSING_S = 0.5  # names that come and go with domains, CPUs and pools
 
 
-class Operations(pyfuse3.Operations):
+class Operations(FixedNames):
     """Serves one tree. flush, access and the extended attributes are left out on purpose: the kernel hears
     ENOSYS of each once and never asks again."""
 
@@ -287,32 +288,6 @@ class Operations(pyfuse3.Operations):
     @answered
     async def fsync(self, fh: int, datasync: bool) -> None:
         pass  # the result of each write was known when it returned
-
-    # What a tree of fixed names does not do: the errno that Linux's sysfs gives
-
-    @answered
-    async def create(self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: Any) -> Any:
-        raise XenfsError("files cannot be made here", errno.EACCES)
-
-    @answered
-    async def mknod(self, parent_inode: int, name: bytes, mode: int, rdev: int, ctx: Any) -> Any:
-        raise XenfsError("files cannot be made here", errno.EPERM)
-
-    @answered
-    async def unlink(self, parent_inode: int, name: bytes, ctx: Any) -> None:
-        raise XenfsError("files cannot be removed here", errno.EPERM)
-
-    @answered
-    async def symlink(self, parent_inode: int, name: bytes, target: bytes, ctx: Any) -> Any:
-        raise XenfsError("links cannot be made here", errno.EPERM)
-
-    @answered
-    async def link(self, inode: int, new_parent_inode: int, new_name: bytes, ctx: Any) -> Any:
-        raise XenfsError("links cannot be made here", errno.EPERM)
-
-    @answered
-    async def rename(self, *args: Any) -> None:
-        raise XenfsError("nothing can be renamed here", errno.EPERM)
 
 
 def _below(parent: Inode, name: str) -> str:
