@@ -82,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
     ops = Operations(xen, tree.build(xen, chosen, refusals), chosen, refusals, rights, record)
     _settle()
 
+    which = _which(xen)  # asked before anything fails on purpose
+
     def ready() -> None:
         unmounter.mounted()
         claim.release()
@@ -89,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         if args.faults:
             logging.warning("hypercalls fail on purpose from now on: %s", " ".join(args.faults.split()))
         xen.backend.begin()
-        _tell(args.ready_fd, f"mounted on {mountpoint} ({_which(xen)})")
+        _tell(args.ready_fd, f"mounted on {mountpoint} ({which})")
 
     try:
         trio.run(serve, ops, mountpoint, ready, GRACE_S, unmounter.unmount)

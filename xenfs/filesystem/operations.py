@@ -58,7 +58,7 @@ class Operations(FixedNames):
         self.waiting = Waiting(xen)
         self.shares = Shares(options.open_max)
         self.handles: dict[int, Handle] = {}
-        self._listings: dict[int, tuple[Listing, Share]] = {}
+        self._listings: dict[int, tuple[list[tuple[bytes, Inode]], Share]] = {}
         self._numbers = count(1)
         self._since_ns = time.time_ns()
 
@@ -99,7 +99,7 @@ class Operations(FixedNames):
             self.shares.give_back(share, 0)
             raise
         number = next(self._numbers)
-        self._listings[number] = listing, share
+        self._listings[number] = listing.entries, share
         return pyfuse3.FileHandleT(number)
 
     def _listing(self, where: Inode, directory: Dir) -> Listing:
@@ -111,7 +111,7 @@ class Operations(FixedNames):
 
     @answered
     async def readdir(self, fh: int, start_id: int, token: Any) -> None:
-        entries = self._listings[fh][0].entries
+        entries = self._listings[fh][0]
         attributes, hold, reply = self._attributes, self.inodes.hold, pyfuse3.readdir_reply
         alike = not self.rights.by_path
         entry: pyfuse3.EntryAttributes | None = None
