@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -36,7 +35,6 @@ class Held:
         )  # fmt: skip
         for fd in self.reading:
             assert os.pread(fd, 4096, 0)
-        self.rounds = 0
 
     def outcomes(self) -> set[int]:
         """The errno of every way to get at the domain through what is open; 0 where one succeeded."""
@@ -44,7 +42,6 @@ class Held:
         found = {failure(lambda fd=fd: os.pread(fd, 4096, 0)) for fd in self.reading}
         found |= {failure(lambda name=name, fd=fd: write(fd, words[name])) for name, fd in self.writing.items()}
         found |= {failure(lambda name=name: self._read_below(name)) for name in ("uuid", "state", ".")}
-        self.rounds += 1
         return found
 
     def _read_below(self, name: str) -> None:
@@ -174,44 +171,3 @@ def test_a_domain_without_memory_disturbs_nobody(mount: Mount, doomed: Doomed) -
     if "privcmd" in mount.value("xenfs/interface"):
         assert mount.names("domains/by-name") == before
         assert mount.value(guest.node("state")) == "paused"
-
-
-def test_one_number_for_a_dozen_lives(mount: Mount, xen: Hypervisor) -> None:
-    """Twenty threads hold on to all lives that are over, and write to them as long as others come and go."""
-    stop, outcomes = threading.Event(), set[int]()
-    over: list[Held] = []
-    domid, settings = 0, ("memory/max", "sched/weight", "vcpus/0/affinity_hard", "freeze", "state")
-
-    def go_on() -> None:
-        while not stop.is_set():
-            for kept in list(over):
-                outcomes.update(kept.outcomes())
-            stop.wait(0.02)
-
-    threads = [threading.Thread(target=go_on, daemon=True) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    held: list[Held] = []
-    try:
-        for _ in range(12):
-            guest = bare(xen, domid)
-            domid = guest.domid
-            try:
-                eventually(lambda guest=guest: mount.has(guest.node("state")), AGREE_S, "the life is there")
-                began = [mount.value(guest.node(name)) for name in settings]
-                held.append(Held(mount, guest))
-                rounds = sum(kept.rounds for kept in over)
-                eventually(lambda n=rounds: sum(kept.rounds for kept in over) >= n + len(over), 60, "all have written")
-                assert [mount.value(guest.node(name)) for name in settings] == began
-            finally:
-                guest.destroy()
-            over.append(held[-1])
-        assert began[:2] == ["0", "256"]
-        eventually(lambda: bool(outcomes), 30, "somebody has written")
-        assert outcomes <= GONE
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join(60)
-        for one in held:
-            one.close()
