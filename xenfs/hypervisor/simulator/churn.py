@@ -43,8 +43,11 @@ class Churn:
         while not self._stopped.wait(min(0.1, 0.5 / self._per_s)):
             now = time.monotonic()
             with self._lock:
-                while self._born < (now - began) * self._per_s:
+                most = int(self._per_s * self._life_s) + 1  # where there was no time: no more at once than would live
+                while self._born < (now - began) * self._per_s and len(self._living) < most:
                     self._give_birth(now)
+                if len(self._living) >= most:
+                    self._born = max(self._born, int((now - began) * self._per_s))  # and nothing is made up for
                 while self._living and self._living[0][0] <= now:
                     self._end(now, *self._living.popleft()[1:])
                 while self._leaving and self._leaving[0][0] <= now:
