@@ -134,7 +134,7 @@ def test_answers_that_make_no_sense(mounter: Mounter, kind: str) -> None:
         cwd=mount.where, capture_output=True, text=True, timeout=60, check=False,
     ).stdout.splitlines()  # fmt: skip
     for _ in range(3):
-        for path in shown:
+        for path in shown[:: max(1, len(shown) // 150)]:  # a spoiled number of vCPUs makes thousands
             outcome(lambda path=path: beginning(mount, path))  # type: ignore[misc]
     assert len(shown) > 100
     assert mount.process.poll() is None
