@@ -122,16 +122,20 @@ def test_80_by_24(mounted: Mount, open_top: Opener) -> None:
     top = open_top(mounted)
     top.has("database", "crashed", "of 8 CPUs", "q quit")
     top.until(lambda: re.search(r"database +\w+ +2\d\d\.\d", top.shown), "its rate")
-    lines = top.screen.display
+
+    def rows() -> list[list[str]]:
+        lines = top.screen.display
+        titles = next((at for at, line in enumerate(lines) if "NAME" in line), -1)
+        return [line.split() for line in lines[titles + 1 : -1] if line.strip()]
+
+    top.until(lambda: len(rows()) == 12 and [row[0] for row in rows()[:2]] == ["3", "6"], "all, the busiest first")
+    lines = list(top.screen.display)
     assert lines[0].startswith(" Xen 4.17.7   /")
     assert all(re.search(rf"(^|\s){cpu} [━╸─]+ +\d+", "\n".join(lines[4:6])) for cpu in range(8))
     titles = next(at for at, line in enumerate(lines) if "NAME" in line)
     assert lines[titles].split() == [
         "ID", "NAME", "STATE", "CPU%▾", "HISTORY", "CPU", "s", "MEM", "MEM%", "MAX", "MAX%", "VCPUS",
     ]  # fmt: skip
-    rows = [line.split() for line in lines[titles + 1 : -1] if line.strip()]
-    assert [row[0] for row in rows[:2]] == ["3", "6"], "the busiest first"
-    assert len(rows) == 12, "all of them"
 
 
 def test_200_by_60(mounted: Mount, open_top: Opener) -> None:
