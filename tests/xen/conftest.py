@@ -123,7 +123,7 @@ def guest(request: pytest.FixtureRequest, mount: Mount, no_peers: str) -> Iterat
         made.destroy()
 
 
-_SPARE = ["mail", "web-1", "standby", "desktop", "database"]
+_SPARE = ["legacy", "nightly", "build-farm", "mail", "web-1", "standby", "desktop", "database"]
 
 
 @pytest.fixture
