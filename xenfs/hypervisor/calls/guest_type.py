@@ -8,7 +8,7 @@ from typing import Any
 from xenfs.abi.numbers import Domctl
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op
-from xenfs.hypervisor.calls.many import Question, answers_of, asked
+from xenfs.hypervisor.calls.many import asked_about
 
 GET_ADDRESS_SIZE = domctl_op(Domctl.get_address_size, repeatable=True)
 GETTSCINFO = domctl_op(Domctl.gettscinfo, repeatable=True)
@@ -21,8 +21,7 @@ def address_size(xen: Hypervisor, domid: int) -> int:
 
 def address_sizes(xen: Hypervisor, domids: Sequence[int]) -> list[int]:
     """The same of each domain, 0 for one that is not PV, or is gone."""
-    question, answers = Question(xen.abi, GET_ADDRESS_SIZE, ""), answers_of(xen.abi, "u.address_size.size")
-    rows = asked(xen, GET_ADDRESS_SIZE, [question.about(domid) for domid in domids], answers)
+    rows = asked_about(xen, GET_ADDRESS_SIZE, domids, "address_size", "u.address_size.size")
     return [row[0] if result >= 0 else 0 for result, row in rows]
 
 

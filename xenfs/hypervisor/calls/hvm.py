@@ -9,7 +9,7 @@ from typing import NamedTuple
 from xenfs.abi.numbers import Domctl, HvmOp, HvmParam, HvmRecord, Hypercall
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op, fill
-from xenfs.hypervisor.calls.many import Question, answers_of, asked
+from xenfs.hypervisor.calls.many import asked_about
 from xenfs.hypervisor.calls.multicall import multicall
 from xenfs.hypervisor.operation import Operation, operation
 
@@ -66,11 +66,8 @@ def records(xen: Hypervisor, domids: Sequence[int]) -> list[list[Record]]:
 
 def _contexts(xen: Hypervisor, domids: Sequence[int]) -> Iterator[bytes]:
     """The saved states of many, by multicalls; empty where there is none."""
-    question, answers = Question(xen.abi, GETHVMCONTEXT, "hvmcontext"), answers_of(xen.abi, "u.hvmcontext.size")
-    sizes = [
-        size if result >= 0 else 0
-        for result, (size,) in asked(xen, GETHVMCONTEXT, [question.about(domid) for domid in domids], answers)
-    ]
+    asked = asked_about(xen, GETHVMCONTEXT, domids, "hvmcontext", "u.hvmcontext.size")
+    sizes = [size if result >= 0 else 0 for result, (size,) in asked]
     at_once = max(1, _MOST_AT_ONCE // (max(sizes, default=0) or 1))
     for first in range(0, len(domids), at_once):
         part = slice(first, first + at_once)

@@ -87,6 +87,14 @@ def found(xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: R
     return list(rows())
 
 
+def asked_about(
+    xen: Hypervisor, op: Operation, domids: Sequence[int], arm: str, *members: str, **given: int
+) -> list[tuple[int, Row]]:
+    """The result and these members of a domctl asked of each domain; `given` are members of its part of the union."""
+    question = Question(xen.abi, op, arm, **given)
+    return list(asked(xen, op, [question.about(domid) for domid in domids], answers_of(xen.abi, *members)))
+
+
 def asked(xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: Rows) -> Iterator[tuple[int, Row]]:
     """The result of each question, negative for an errno, and the answer, which is the question where there is none."""
     for first in range(0, len(questions), _BATCH):

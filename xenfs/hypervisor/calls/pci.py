@@ -12,7 +12,7 @@ from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import version
 from xenfs.hypervisor.calls.control import domctl, domctl_op, sysctl, sysctl_op
-from xenfs.hypervisor.calls.many import Question, answers_of, asked
+from xenfs.hypervisor.calls.many import asked_about
 
 PCITOPOINFO = sysctl_op(Sysctl.pcitopoinfo, repeatable=True)
 TEST_ASSIGN_DEVICE = domctl_op(Domctl.test_assign_device, repeatable=True)
@@ -102,9 +102,8 @@ def have_iommu(xen: Hypervisor, domids: Sequence[int]) -> list[bool]:
 
     Xen looks at the flag after it has looked for the domain's IOMMU and before it looks at the device.
     """
-    question = Question(xen.abi, TEST_ASSIGN_DEVICE, "assign_device", dev=DeviceKind.PCI, flags=_NO_SUCH_FLAG)
-    questions = [question.about(domid) for domid in domids]
-    results = asked(xen, TEST_ASSIGN_DEVICE, questions, answers_of(xen.abi, "domain"))
+    wrong = {"dev": DeviceKind.PCI, "flags": _NO_SUCH_FLAG}
+    results = asked_about(xen, TEST_ASSIGN_DEVICE, domids, "assign_device", "domain", **wrong)
     return [result >= 0 or result == -errno.EINVAL for result, _ in results]
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from xenfs.abi.numbers import Domctl, PsrAlloc, PsrCmt, PsrCmtOp, PsrDomainOp, PsrFlag, Sysctl
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.control import domctl, domctl_op, sysctl, sysctl_op
-from xenfs.hypervisor.calls.many import Question, answers_of, asked
+from xenfs.hypervisor.calls.many import asked_about
 
 PSR_CMT = sysctl_op(Sysctl.psr_cmt_op, repeatable=True)
 PSR_ALLOC = sysctl_op(Sysctl.psr_alloc, repeatable=True)
@@ -78,9 +78,7 @@ def rmid(xen: Hypervisor, domid: int) -> int:
 
 def rmids(xen: Hypervisor, domids: Sequence[int]) -> list[int]:
     """The same of each domain."""
-    question = Question(xen.abi, DOMAIN_CMT, "psr_cmt_op", cmd=PsrCmtOp.QUERY_RMID)
-    answers = answers_of(xen.abi, "u.psr_cmt_op.data")
-    rows = asked(xen, DOMAIN_CMT, [question.about(domid) for domid in domids], answers)
+    rows = asked_about(xen, DOMAIN_CMT, domids, "psr_cmt_op", "u.psr_cmt_op.data", cmd=PsrCmtOp.QUERY_RMID)
     return [row[0] if result >= 0 else 0 for result, row in rows]
 
 
