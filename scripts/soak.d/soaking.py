@@ -94,8 +94,6 @@ def run(args: argparse.Namespace) -> int:
         clients = [_clients(args, daemon, seconds, number) for number in range(_PROCESSES)]
         stack.callback(lambda: [client.kill() for client in clients])
         _watch(args, daemon, found, seconds, clients)
-        for client in clients:
-            _gather(client, found)
     found.log = [line for line in found.log if line.strip() and not any(part.decode() in line for part in _EXPECTED)]
     return _judge(args, found)
 
@@ -142,11 +140,7 @@ def _watch(
             print(f"{time.monotonic() - began:.0f} s: {found.looks[-1]}", file=sys.stderr, flush=True)
     found.alive = sum(name.isdigit() for name in os.listdir(daemon.root / "domains"))
     for client in clients:
-        try:
-            client.wait(150)
-        except subprocess.TimeoutExpired:
-            found.wrong.append("a process of clients does not end")
-            client.kill()
+        _gather(client, found)
     found.seconds = time.monotonic() - began
     found.cpu_s = daemon.cpu_s()
     for line in (daemon.root / "xenfs/calls/stat").read_text().splitlines():
@@ -174,8 +168,12 @@ def _look(daemon: Mounted) -> Look:
 
 
 def _gather(client: subprocess.Popen[bytes], found: Findings) -> None:
-    assert client.stdout is not None
-    said = client.stdout.read()
+    try:
+        said, _ = client.communicate(timeout=150)  # it says more than a pipe holds
+    except subprocess.TimeoutExpired:
+        found.wrong.append("a process of clients does not end")
+        client.kill()
+        return
     try:
         result = json.loads(said)
     except ValueError:
