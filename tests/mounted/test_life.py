@@ -211,6 +211,40 @@ def test_ten_thousand_domains(mounter: Mounter) -> None:
     assert stat_line.startswith(f"{last} state=")
 
 
+def test_nothing_is_left_of_a_domain_that_is_gone(mounter: Mounter) -> None:
+    """Nor of its files that were open when it ended, and the directories that these are in."""
+    mount = mounter("domains=6", options="lifecycle")
+    for path in ("domains/1/state", "domains/stat"):
+        mount.read(path)
+
+    def known() -> int:
+        return os.statvfs(mount.where).f_files
+
+    def down_to(most: int) -> bool:
+        end = time.monotonic() + 20
+        while known() > most and time.monotonic() < end:
+            time.sleep(0.05)
+        return known() <= most
+
+    before, directory = known(), mount.where / "domains/3"
+    names = ("uuid", "memory/max", "vcpus/0/cpu_time_ns", "vcpus/0/state")
+    held = [os.open(directory / name, os.O_RDONLY) for name in names]
+    held.append(os.open(directory / "memory", os.O_RDONLY | os.O_DIRECTORY))
+    (directory / "name").read_bytes()
+    assert known() >= before + 9
+    mount.write("domains/3/kill", "1")
+    end = time.monotonic() + 20
+    while "\n3 " in mount.read("domains/stat") and time.monotonic() < end:
+        time.sleep(0.05)
+    for fd in held[:-1]:
+        with pytest.raises(OSError, match="Stale"):
+            os.read(fd, 100)
+    assert down_to(before + 9), "what is not open is forgotten"
+    for fd in held:
+        os.close(fd)
+    assert down_to(before)
+
+
 def test_idle_means_idle(mounter: Mounter) -> None:
     """No hypercall and next to no CPU while nobody asks."""
     mount = mounter("domains=100")

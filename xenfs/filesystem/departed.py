@@ -1,7 +1,8 @@
 """Domains that are gone, of which the kernel would go on remembering each file that anybody ever looked at.
 
 It forgets by itself only when memory is short; until then every such entry is kept here too, and on a host where
-domains come and go there would be more and more of them.
+domains come and go there would be more and more of them. What somebody has open just then stays until it is closed,
+and has to be told of once more.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections import deque
 import pyfuse3
 import trio
 
-from xenfs.filesystem.inodes import Inodes
-from xenfs.hypervisor.lives import Domain
+from xenfs.filesystem.inodes import Inode, Inodes
+from xenfs.hypervisor.lives import Domain, Lives
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +24,10 @@ _BATCH = 64
 class Departed:
     """Tells the kernel, some time after, that a domain's directory and the links to it are no more."""
 
-    def __init__(self, inodes: Inodes) -> None:
-        self._inodes = inodes
+    def __init__(self, inodes: Inodes, lives: Lives) -> None:
+        self._inodes, self._lives = inodes, lives
         self._gone: deque[Domain] = deque()
+        self._closed: deque[Inode] = deque()
         self._news = trio.Event()
         self._token: trio.lowlevel.TrioToken | None = None
         self._limiter = trio.CapacityLimiter(1)
@@ -39,6 +41,15 @@ class Departed:
                 token.run_sync_soon(self._rouse)
             except trio.RunFinishedError:
                 self._token = None
+
+    def closed(self, inode: Inode) -> None:
+        """This is not open any more; it may belong to a life that has ended."""
+        if not self._token or not inode.ids:
+            return
+        thing = inode.ids[0]
+        if isinstance(thing, Domain) and self._lives.ended(thing):
+            self._closed.append(inode)
+            self._news.set()
 
     def _rouse(self) -> None:
         self._news.set()
@@ -55,12 +66,15 @@ class Departed:
         finally:
             self._token = None
             self._gone.clear()
+            self._closed.clear()
 
     def _names(self) -> list[tuple[pyfuse3.InodeT, bytes]]:
         """(directory, name) of some of what the kernel knows of those that are gone."""
         found: list[tuple[pyfuse3.InodeT, bytes]] = []
         while self._gone and len(found) < _BATCH:
             found += self._inodes.names_of(self._gone.popleft())
+        while self._closed and len(found) < _BATCH:
+            found += self._inodes.names_within(self._closed.popleft())
         return found
 
 

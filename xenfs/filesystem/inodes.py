@@ -114,11 +114,15 @@ class Inodes:
 
     def names_of(self, thing: Any) -> list[tuple[pyfuse3.InodeT, bytes]]:
         """(directory, name) of every entry known to the kernel that is about this thing as a whole."""
-        return [
-            (inode.parent.number, inode.name.encode("utf-8", "surrogateescape"))
-            for inode in self._of.get(thing, ())
-            if inode.parent is not None
-        ]
+        return [name for inode in self._of.get(thing, ()) for name in _entry(inode)]
+
+    def names_within(self, inode: Inode) -> list[tuple[pyfuse3.InodeT, bytes]]:
+        """(directory, name) of this entry and of those around it, up to the directory of the thing as a whole."""
+        found = []
+        while inode.parent is not None and inode.parent.ids:
+            found += _entry(inode)
+            inode = inode.parent
+        return found
 
     def part(self, parent: Inode, name: str) -> None:
         """The kernel holds a removed name for dead: whatever has it next, or still, gets a new inode."""
@@ -148,3 +152,10 @@ class Inodes:
             self._of[thing] = others
         else:
             self._of.pop(thing, None)
+
+
+def _entry(inode: Inode) -> list[tuple[pyfuse3.InodeT, bytes]]:
+    """(directory, name), if the kernel knows it."""
+    if inode.parent is None or not inode.lookups:
+        return []
+    return [(inode.parent.number, inode.name.encode("utf-8", "surrogateescape"))]

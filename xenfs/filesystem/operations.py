@@ -53,12 +53,12 @@ class Operations(FixedNames):
         self.witness = Witness(refusals, record or Record())
         self.inodes = Inodes(root)
         self.lanes = Lanes()
-        self.departed = Departed(self.inodes)
+        self.departed = Departed(self.inodes, xen.lives)
         xen.departed = self.departed.over
         self.waiting = Waiting(xen)
         self.shares = Shares(options.open_max)
         self.handles: dict[int, Handle] = {}
-        self._listings: dict[int, tuple[list[tuple[bytes, Inode]], Share]] = {}
+        self._listings: dict[int, tuple[Inode, list[tuple[bytes, Inode]], Share]] = {}
         self._numbers = count(1)
         self._since_ns = time.time_ns()
 
@@ -99,7 +99,7 @@ class Operations(FixedNames):
             self.shares.give_back(share, 0)
             raise
         number = next(self._numbers)
-        self._listings[number] = listing.entries, share
+        self._listings[number] = where, listing.entries, share
         return pyfuse3.FileHandleT(number)
 
     def _listing(self, where: Inode, directory: Dir) -> Listing:
@@ -111,7 +111,7 @@ class Operations(FixedNames):
 
     @answered
     async def readdir(self, fh: int, start_id: int, token: Any) -> None:
-        entries = self._listings[fh][0]
+        entries = self._listings[fh][1]
         attributes, hold, reply = self._attributes, self.inodes.hold, pyfuse3.readdir_reply
         alike = not self.rights.by_path
         entry: pyfuse3.EntryAttributes | None = None
@@ -129,8 +129,9 @@ class Operations(FixedNames):
 
     @answered
     async def releasedir(self, fh: int) -> None:
-        _, share = self._listings.pop(fh)
+        where, _, share = self._listings.pop(fh)
         self.shares.give_back(share, 0)
+        self.departed.closed(where)
 
     @answered
     async def mkdir(self, parent_inode: int, name: bytes, mode: int, ctx: Any) -> pyfuse3.EntryAttributes:
@@ -276,6 +277,7 @@ class Operations(FixedNames):
         handle = self.handles.pop(fh, None)
         if handle is not None:
             self.shares.give_back(handle.share, handle.weighed)
+            self.departed.closed(handle.inode)
         if isinstance(handle, Follower):
             self.waiting.released(fh, handle)
 
