@@ -15,6 +15,7 @@ arch=$1 suite=$2 archive=$3 out=$4 pip_settings=${5:-/dev/null}
 packages=(
     python3 python3-cffi fuse3 xenstore-utils busybox-static
     kmod procps iproute2 util-linux mount jq strace time psmisc cpio
+    systemd # not its init; for scripts/under-systemd
 )
 case $suite in
     bookworm)
