@@ -158,7 +158,7 @@ def test_a_process_that_waits_can_be_killed(mount: Mount) -> None:
     assert process.stdout.readline()
     time.sleep(0.1)
     process.kill()
-    assert process.wait(5) == -signal.SIGKILL
+    assert process.wait(30) == -signal.SIGKILL
     process.stdout.close()
 
 

@@ -18,7 +18,7 @@ GONE = "gone"
 _CHUNK = 1 << 16
 _MOST_CHUNKS = 64  # whoever fills a file without end leaves us time for signals and the others
 # What the kernel says of a file whose filesystem does not know poll(2), and of one that cannot be polled any more.
-_USELESS = select.POLLOUT | select.POLLERR | select.POLLHUP
+_USELESS = select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP
 
 Fields = Callable[[str], dict[str, Any]]
 
@@ -62,7 +62,7 @@ class Followed:
         raise NotImplementedError
 
     def rung(self, events: int) -> None:
-        """poll(2) has said this of the descriptor."""
+        """epoll(7) has said this of the descriptor."""
 
 
 class Lines(Followed):
@@ -100,7 +100,7 @@ class Lines(Followed):
             return _line(text)
 
     def rung(self, events: int) -> None:
-        """Where poll(2) says nothing, the clock has to do."""
+        """Where epoll(7) says nothing, the clock has to do."""
         self.interval |= bool(events & _USELESS)
 
     def _chunks(self) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ import select
 import signal
 import stat
 import sys
+from contextlib import suppress
 from time import monotonic, sleep
 
 from xenfs.cli.followed import GONE, Events, Followed, Lines, Value, encoded
@@ -76,12 +77,15 @@ class _Watch:
         self._register()
 
     def _register(self) -> None:
-        self._poll = select.poll()
-        self._poll.register(sys.stdout.fileno(), 0)  # says when nobody reads any more
+        # Not poll(2): woken by a signal, or by a machine that wants to sleep, it asks each file once more before it
+        # returns, and would wait for a daemon that is stopped already. A machine with one such process cannot sleep.
+        self._epoll = select.epoll()
+        with suppress(PermissionError):  # a plain file, which has no reader to lose
+            self._epoll.register(sys.stdout.fileno(), 0)  # says when nobody reads any more
         everything = (*self._followed, *self._bells)
         self._polled = {each.fd: each for each in everything if isinstance(each, Lines) and each not in self._reached}
         for fd in self._polled:
-            self._poll.register(fd, select.POLLIN)
+            self._epoll.register(fd, select.EPOLLIN)
 
     def run(self, deadline: float | None) -> int:
         while True:
@@ -145,7 +149,7 @@ class _Watch:
         """Until there may be something new; False when nobody reads what is printed."""
         looks = any(each.interval and not each.over for each in (*self._followed, *self._bells))
         waits_s = [wait_s for wait_s in (left_s, self._args.interval if looks else None) if wait_s is not None]
-        for fd, events in self._poll.poll(min(waits_s) * 1000 if waits_s else None):
+        for fd, events in self._epoll.poll(min(waits_s) if waits_s else None):
             if fd not in self._polled:
                 return False
             each = self._polled[fd]
@@ -159,7 +163,7 @@ class _Watch:
 
     def _look_away(self, followed: Followed) -> None:
         if self._polled.pop(followed.fd, None):
-            self._poll.unregister(followed.fd)
+            self._epoll.unregister(followed.fd)
 
 
 def _followed(path: str, all_lines: bool) -> Followed:
