@@ -16,7 +16,8 @@ from collections.abc import Callable
 import pytest
 from mounting import REPOSITORY, Mount, Mounter
 
-SECONDS = 3.0
+SECONDS = float(os.environ.get("XENFS_TEST_FAULTS_S", "3"))
+pytestmark = pytest.mark.timeout(SECONDS + 120)
 
 
 def outcome(work: Callable[[], object]) -> int:
@@ -42,6 +43,7 @@ def at_work(*jobs: Callable[[], object], seconds: float = SECONDS) -> list[Count
     for thread in threads:
         thread.join(seconds + 60)
     assert not any(thread.is_alive() for thread in threads)
+    print(f"{seconds:g} s:", *map(dict, found), sep="\n")
     return found
 
 
