@@ -30,7 +30,7 @@ _EXPECTED = (
     b"SIGTERM: unmounting",
 )
 
-# Of each figure: its name, its unit, and by what share it may be more in the last third than in the middle one.
+# Of each figure: its name, its unit, and by what share it may be more in the last quarter than in the one before.
 # A leak of a kilobyte a second would be 20 MB in an hour; Python's arenas and the number of domains move by less.
 _JUDGED: dict[str, tuple[str, int, float | None]] = {
     "resident_kb": ("resident, MiB", 1024, 0.05),
@@ -187,20 +187,20 @@ def _gather(client: subprocess.Popen[bytes], found: Findings) -> None:
 def _judge(args: argparse.Namespace, found: Findings) -> int:
     """Print the table and what is wrong; 1 if anything is."""
     looks, wrong = found.looks, Counter(found.wrong)
-    third = len(looks) // 3
-    if third < 3:
+    quarter = len(looks) // 4
+    if quarter < 3:
         print("scripts/soak: too short to say anything", file=sys.stderr)
         return 1
-    middle, last = looks[third : 2 * third], looks[2 * third :]
+    earlier, last = looks[-2 * quarter : -quarter], looks[-quarter:]
     print(f"{found.seconds / 60:.1f} minutes, {args.clients} clients, {found.alive} domains at the end")
     acts = sum(found.outcomes.values())
     print(f"{acts} acts, {found.hypercalls} hypercalls, {found.failed} of them failed; {found.cpu_s:.0f} s of CPU time")
-    print("| | middle third | last third | most | |")
+    print("| | third quarter | last quarter | most | |")
     print("|---|---|---|---|---|")
     for what, (label, scale, slack) in _JUDGED.items():
-        before, after = (median(getattr(look, what) for look in part) for part in (middle, last))
-        # In minutes no heap has settled yet: a short run is there to find what grows fast.
-        spare = 2048 + 16384 * 60 / found.seconds if what.endswith("_kb") else 4
+        before, after = (median(getattr(look, what) for look in part) for part in (earlier, last))
+        # In minutes no heap has settled yet: a short run is there to find what grows fast. The pool grows by chunks.
+        spare = 2048 + 16384 * 60 / found.seconds if what.endswith("_kb") else {"mapped": 1 << 19}.get(what, 4)
         grows = slack is not None and after > before * (1 + slack) + spare
         figures = (before, after, max(getattr(look, what) for look in looks))
         print(f"| {label} | {' | '.join(f'{figure / scale:.5g}' for figure in figures)} | {'GROWS' if grows else ''} |")
