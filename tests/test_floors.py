@@ -1,4 +1,4 @@
-"""The floors: what each module imports, held against the order that keeps bytes on one side and files on the other."""
+"""The house: what each file imports, held against the floors, and no circle of files anywhere."""
 
 from __future__ import annotations
 
@@ -11,61 +11,101 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "xenfs"
-FLOORS = ("errors", "options", "abi", "pool", "hypervisor", "nodes", "filesystem", "cli")
-UNRELATED = {("pool", "abi"), ("abi", "options"), ("pool", "options"), ("hypervisor", "options")}
-THIRD_PARTY = {
-    "errors": set(), "options": set(), "abi": {"cffi"}, "pool": {"cffi"}, "hypervisor": set(), "nodes": set(),
-    "filesystem": {"pyfuse3", "trio"},
-}  # fmt: skip
-MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+# From the ground up. A room imports from floors below its own, never from the room next door.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("errors",),
+    ("options", "abi", "pool"),
+    ("xenstore",),
+    ("hypervisor",),
+    ("calls", "simulator", "recording", "faults"),
+    ("connect",),
+    ("nodes",),
+    ("filesystem",),
+    ("cli",),
+)
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+# What is below and still none of a room's business: xenstore knows of no hypercall, the seam of no mount option.
+STRANGERS = {("xenstore", "options"), ("xenstore", "abi"), ("xenstore", "pool"), ("hypervisor", "options")}
+THIRD_PARTY = {"abi": {"cffi"}, "pool": {"cffi"}, "filesystem": {"pyfuse3", "trio"}}
+ANYTHING = {"cli"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
-def floor_of(dotted: str) -> str:
-    """The floor that xenfs.a.b belongs to; the package itself and its __main__ belong to none."""
-    words = dotted.split(".")
-    return words[1] if len(words) > 1 else ""
+def dotted(path: Path) -> str:
+    """The name that a file is imported by."""
+    words = ("xenfs", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(words[:-1] if words[-1] == "__init__" else words)
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, dotted name) of all that a module imports, wherever in it; relative imports made absolute."""
-    parts = ("xenfs", *path.relative_to(PACKAGE).with_suffix("").parts)
-    package = parts[:-1]
+def room_of(name: str) -> str:
+    """The room that xenfs.a.b belongs to; the package itself belongs to none, and __main__ is the command."""
+    words = name.split(".")
+    return "" if len(words) == 1 else "cli" if words[1] == "__main__" else words[1]
+
+
+def imports(path: Path) -> Iterator[tuple[int, str, str]]:
+    """(line, module, name taken of it) of all that a file imports, wherever in it; relative imports made absolute."""
+    package = ("xenfs", *path.relative_to(PACKAGE).parts[:-1])
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            yield from ((node.lineno, alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
             module = ".".join(filter(None, (base, node.module)))
-            if module == "xenfs":
-                yield from ((node.lineno, f"xenfs.{alias.name}") for alias in node.names)
-            else:
-                yield node.lineno, module
-
-
-def home(path: Path) -> str:
-    words = path.relative_to(PACKAGE).parts
-    return words[0].removesuffix(".py")
+            yield from ((node.lineno, module, alias.name) for alias in node.names)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_up(path: Path) -> None:
-    floor = home(path)
-    if floor == "__main__":
-        floor = "cli"
-    for line, name in imports(path):
-        where = f"{path.relative_to(PACKAGE.parent)}:{line} imports {name}"
-        top = name.split(".")[0]
+def test_imports_point_down(path: Path) -> None:
+    room = room_of(dotted(path))
+    for line, module, name in imports(path):
+        where = f"{path.relative_to(PACKAGE.parent)}:{line} imports {module} {name}".rstrip()
+        top = module.split(".")[0]
         if top == "xenfs":
-            target = floor_of(name)
-            if target in ("", "__version__"):
+            target = room_of(module if module != "xenfs" else f"xenfs.{name}")
+            if target in ("", "__version__") or target == room:
                 continue
-            assert floor in FLOORS, where
-            assert target in FLOORS, where
-            assert FLOORS.index(target) <= FLOORS.index(floor), f"{where}: {target} is a floor below {floor}"
-            assert (floor, target) not in UNRELATED, f"{where}: {floor} may know nothing of {target}"
-        elif top not in sys.stdlib_module_names:
-            allowed = THIRD_PARTY.get(floor)
-            assert allowed is None or top in allowed, f"{where}: not on the floor {floor}"
+            assert room in FLOOR_OF, f"{where}: {room} is on no floor"
+            assert target in FLOOR_OF, f"{where}: {target} is on no floor"
+            assert FLOOR_OF[target] < FLOOR_OF[room], f"{where}: {target} is not below {room}"
+            assert (room, target) not in STRANGERS, f"{where}: {room} may know nothing of {target}"
+        elif top not in sys.stdlib_module_names and room not in ANYTHING:
+            assert top in THIRD_PARTY.get(room, ()), f"{where}: not on the floor of {room}"
+
+
+def circles(modules: list[Path]) -> list[list[str]]:
+    """Files that import each other, directly or by way of others; an import for types alone counts too."""
+    files = {dotted(path): path for path in modules}
+    wants = {name: set(_files_of(path, files)) for name, path in files.items()}
+    reached = {name: _reached(name, wants) for name in wants}
+    found = {frozenset(other for other in reached[name] if name in reached[other]) for name in wants}
+    return sorted(sorted(circle) for circle in found if circle)
+
+
+def _files_of(path: Path, files: dict[str, Path]) -> Iterator[str]:
+    for _, module, taken in imports(path):
+        if f"{module}.{taken}" in files:
+            yield f"{module}.{taken}"
+        elif module in files:
+            yield module
+
+
+def _reached(name: str, wants: dict[str, set[str]]) -> set[str]:
+    """All that a file needs, itself only where it comes round to itself."""
+    seen: set[str] = set()
+    next_ones = wants[name] - {name}
+    while next_ones:
+        seen |= next_ones
+        next_ones = {further for one in next_ones for further in wants[one] if further != one} - seen
+    return seen
+
+
+def _write(root: Path, files: dict[str, str]) -> list[Path]:
+    for name, text in files.items():
+        path = root / "xenfs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return sorted((root / "xenfs").rglob("*.py"))
 
 
 @pytest.mark.parametrize(
@@ -73,20 +113,47 @@ def test_imports_point_up(path: Path) -> None:
     [
         ("abi/x.py", "from xenfs.nodes import base"),
         ("abi/x.py", "from ..nodes import base"),
-        ("hypervisor/calls/x.py", "def f():\n    import xenfs.filesystem.serve"),
+        ("calls/x.py", "def f():\n    import xenfs.filesystem.serve"),
         ("nodes/x.py", "import trio"),
         ("hypervisor/x.py", "from cffi import FFI"),
         ("pool/x.py", "from xenfs import abi"),
+        ("calls/x.py", "from xenfs.simulator import Simulator"),
+        ("faults/x.py", "from xenfs.recording.replay import Replay"),
+        ("simulator/x.py", "from xenfs.calls import sysctl"),
+        ("xenstore/x.py", "from xenfs.pool import Pool"),
+        ("hypervisor/x.py", "from xenfs.connect.probing import probe"),
+        ("hypervisor/x.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from xenfs.nodes import tree"),
         ("errors.py", "from xenfs.options import Options"),
+        ("cellar/x.py", "from xenfs import errors"),
     ],
 )
 def test_a_wrong_arrow_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, text: str) -> None:
-    wrong = tmp_path / "xenfs" / path
-    wrong.parent.mkdir(parents=True)
-    wrong.write_text(text)
+    (wrong,) = _write(tmp_path, {path: text})
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path / "xenfs")
     with pytest.raises(AssertionError, match="imports"):
-        test_imports_point_up(wrong)
+        test_imports_point_down(wrong)
+
+
+@pytest.mark.parametrize(
+    ("files", "circle"),
+    [
+        ({"abi/a.py": "from xenfs.abi import b", "abi/b.py": "import xenfs.abi.a"}, ["a", "b"]),
+        (
+            {"abi/a.py": "from .b import x", "abi/b.py": "from .c import x", "abi/c.py": "from . import a"},
+            ["a", "b", "c"],
+        ),
+        ({"abi/a.py": "def f():\n    from xenfs.abi.b import x", "abi/b.py": "from xenfs.abi.a import x"}, ["a", "b"]),
+        (
+            {"abi/a.py": "if TYPE_CHECKING:\n    from xenfs.abi import b", "abi/b.py": "from xenfs.abi.a import x"},
+            ["a", "b"],
+        ),
+    ],
+)
+def test_a_circle_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], circle: list[str]
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path / "xenfs")
+    assert circles(_write(tmp_path, files)) == [[f"xenfs.abi.{name}" for name in circle]]
 
 
 def test_every_directory_is_a_package() -> None:

@@ -59,7 +59,7 @@ def xen(monkeypatch: pytest.MonkeyPatch) -> Answering:
     """What `open_hypervisor` finds; and no xenstore."""
     found = Answering()
     monkeypatch.setattr("xenfs.hypervisor.connect.open_hypervisor", lambda name: found)
-    monkeypatch.setattr("xenfs.hypervisor.xenstore.connect", lambda **_: None)
+    monkeypatch.setattr("xenfs.xenstore.connect", lambda **_: None)
     return found
 
 

@@ -17,7 +17,7 @@ from programs import Started, free_port, needs, run, until
 from prom import Family, families
 from worlds import COMBINATIONS, Host
 
-from xenfs.hypervisor.xenstore.fake import FakeXenstore
+from xenfs.xenstore.fake import FakeXenstore
 
 CONTRIB = Path(__file__).parents[2] / "contrib" / "prometheus"
 RULES = CONTRIB / "xenfs.rules.yml"

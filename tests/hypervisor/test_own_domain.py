@@ -8,8 +8,8 @@ import pytest
 from worlds import Host
 
 from xenfs.errors import BadInput, XenfsError
-from xenfs.hypervisor.xenstore import FakeXenstore
 from xenfs.nodes import names
+from xenfs.xenstore import FakeXenstore
 
 
 class Away(FakeXenstore):

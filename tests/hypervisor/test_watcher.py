@@ -14,7 +14,7 @@ from xenfs.errors import XenfsError
 from xenfs.hypervisor import watcher as module
 from xenfs.hypervisor.calls.happenings import look
 from xenfs.hypervisor.watcher import CALLS, CONSOLE, DOMAINS, Watcher
-from xenfs.hypervisor.xenstore import FakeXenstore, Watches
+from xenfs.xenstore import FakeXenstore, Watches
 
 SOON_S = 5.0  # nothing below takes as long where it works
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from mounting import REPOSITORY, Mounter
 
-sys.path.append(str(REPOSITORY / "tests" / "hypervisor"))
+sys.path.append(str(REPOSITORY / "tests"))
 from scripted_xenstored import Store
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount and to make namespaces")

@@ -15,7 +15,7 @@ import pytest
 from xen_guests import Guest, created_by_xl, eventually
 from xen_mount import XENFS, Mount, environment
 
-from xenfs.hypervisor.xenstore.watches import WatchConnection
+from xenfs.xenstore.watches import WatchConnection
 
 Doomed = Callable[..., Guest]
 SOON_S, BOOT_S = 150.0, 400.0  # an emulated machine beside other work starts a Python in a minute

@@ -221,7 +221,7 @@ def _answers(found: Any) -> Iterator[Check]:
 def xenstore_answers() -> Check:
     """Where domains' names come from."""
     try:
-        from xenfs.hypervisor import xenstore
+        from xenfs import xenstore
     except ImportError as problem:
         return Check("warn", "xenstore", f"not asked: {problem}")
     store = xenstore.connect(timeout_s=2.0)

@@ -19,9 +19,9 @@ from xenfs.hypervisor.glances import Glances
 from xenfs.hypervisor.ledger import Ledger
 from xenfs.hypervisor.lives import Domain, Lives
 from xenfs.hypervisor.operation import Operation
-from xenfs.hypervisor.store_names import StoreNames
-from xenfs.hypervisor.xenstore import Xenstore
 from xenfs.pool import Buffer, Pages, Pool
+from xenfs.xenstore import Xenstore
+from xenfs.xenstore.names import StoreNames
 
 FAULT_RETRIES = 2  # a page that faulted once is there, and touched, by the time of the second try
 

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from fcntl import ioctl
 from pathlib import Path
 
-from xenfs import pool
+from xenfs import pool, xenstore
 from xenfs.errors import StartError
-from xenfs.hypervisor import xenstore
 from xenfs.hypervisor.base import Backend
 
 _IOCTL_HYPERCALL = 0x305000  # 'P', 0, with { u64 op; u64 arg[5]; }

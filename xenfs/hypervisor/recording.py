@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Backend
-from xenfs.hypervisor.xenstore import Xenstore
 from xenfs.pool import Buffer, Pool
+from xenfs.xenstore import Xenstore
 
 FORMAT = 1
 _HANDLE_BYTES = 8

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from xenfs.abi.numbers import Hypercall
 from xenfs.hypervisor.base import Backend
 from xenfs.hypervisor.recording import Answer, Question, Recording, question, reached
-from xenfs.hypervisor.xenstore import Xenstore
 from xenfs.pool import Pool, SimulatedPages
+from xenfs.xenstore import Xenstore
 
 
 class Mismatch(Exception):

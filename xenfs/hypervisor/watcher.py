@@ -19,7 +19,7 @@ from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import sysctl
 from xenfs.hypervisor.calls.happenings import look
-from xenfs.hypervisor.store_watch import StoreWatch
+from xenfs.xenstore.watch import StoreWatch
 
 log = logging.getLogger(__name__)
 

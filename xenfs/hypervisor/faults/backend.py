@@ -16,8 +16,8 @@ from xenfs.errors import BadAddress, PoolError, errno_name
 from xenfs.hypervisor.base import Backend
 from xenfs.hypervisor.faults.naming import MEMORY, asked
 from xenfs.hypervisor.faults.rules import Plan, Rule
-from xenfs.hypervisor.xenstore import Xenstore
 from xenfs.pool import Buffer, Pool
+from xenfs.xenstore import Xenstore
 
 log = logging.getLogger(__name__)
 

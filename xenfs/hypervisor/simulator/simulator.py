@@ -19,8 +19,8 @@ from xenfs.hypervisor.simulator.refused import Refused
 from xenfs.hypervisor.simulator.settings import Settings, parse
 from xenfs.hypervisor.simulator.store import DomainNames
 from xenfs.hypervisor.simulator.world import World
-from xenfs.hypervisor.xenstore import FakeXenstore, Xenstore
 from xenfs.pool import Pool, SimulatedPages
+from xenfs.xenstore import FakeXenstore, Xenstore
 
 if TYPE_CHECKING:
     from xenfs.hypervisor.simulator.machine import Memory

@@ -10,8 +10,8 @@ from contextlib import suppress
 from time import monotonic
 
 from xenfs.errors import XenfsError
-from xenfs.hypervisor.store_names import StoreNames, name_path
-from xenfs.hypervisor.xenstore import Watches, Xenstore
+from xenfs.xenstore import Watches, Xenstore
+from xenfs.xenstore.names import StoreNames, name_path
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from xenfs.hypervisor.xenstore import Xenstore
+from xenfs.xenstore import Xenstore
 
 
 def name_path(domid: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 
 from xenfs.errors import XenfsError
-from xenfs.hypervisor.xenstore.base import Event, Path, Watches, Xenstore
+from xenfs.xenstore.base import Event, Path, Watches, Xenstore
 
 
 class FakeXenstore(Xenstore):

@@ -14,8 +14,8 @@ from scripted_xenstored import Store, Xenstored, event
 from worlds import Host
 
 from xenfs.errors import XenfsError
-from xenfs.hypervisor.xenstore import Event, FakeXenstore, Watches, XenstoreClient
-from xenfs.hypervisor.xenstore.watches import WatchConnection
+from xenfs.xenstore import Event, FakeXenstore, Watches, XenstoreClient
+from xenfs.xenstore.watches import WatchConnection
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_connection_that_is_gone_says_so(store: Store, watches: Watches) -> No
 def test_a_reply_to_nothing_is_an_error(tmp_path: Path) -> None:
     store = Store(tmp_path / "socket")
     watches = XenstoreClient([store.server.path]).watches()
-    from xenfs.hypervisor.xenstore.wire import Message, Op, pack
+    from xenfs.xenstore.wire import Message, Op, pack
 
     store.server.clients[-1].sendall(pack(Message(Op.WATCH, 99, 0, b"OK\0")))
     select.select([watches], [], [], 5)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from xenfs.hypervisor.xenstore.wire import Decoder, Message, Op, pack, strings
+from xenfs.xenstore.wire import Decoder, Message, Op, pack, strings
 
 Handler = Callable[[Message], list[bytes] | None]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from xenfs.hypervisor.xenstore.base import Event, Path, Watches, Xenstore
-from xenfs.hypervisor.xenstore.client import XenstoreClient
-from xenfs.hypervisor.xenstore.fake import FakeXenstore
-from xenfs.hypervisor.xenstore.transport import candidates
+from xenfs.xenstore.base import Event, Path, Watches, Xenstore
+from xenfs.xenstore.client import XenstoreClient
+from xenfs.xenstore.fake import FakeXenstore
+from xenfs.xenstore.transport import candidates
 
 __all__ = ["Event", "FakeXenstore", "Path", "Watches", "Xenstore", "XenstoreClient", "connect"]
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from scripted_xenstored import Handler, Xenstored, error, reply
 
 from xenfs.errors import XenfsError
-from xenfs.hypervisor.xenstore import FakeXenstore, XenstoreClient, connect
-from xenfs.hypervisor.xenstore.wire import PAYLOAD_MAX, Decoder, Message, Op, pack, strings
+from xenfs.xenstore import FakeXenstore, XenstoreClient, connect
+from xenfs.xenstore.wire import PAYLOAD_MAX, Decoder, Message, Op, pack, strings
 
 messages = st.builds(
     Message, st.integers(0, 0xFFFF), st.integers(0, 2**32 - 1), st.just(0), st.binary(max_size=PAYLOAD_MAX)

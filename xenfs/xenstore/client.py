@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from xenfs.errors import XenfsError
-from xenfs.hypervisor.xenstore.base import Path, Watches, Xenstore
-from xenfs.hypervisor.xenstore.transport import Transport, candidates, open_transport
-from xenfs.hypervisor.xenstore.watches import WatchConnection
-from xenfs.hypervisor.xenstore.wire import (
+from xenfs.xenstore.base import Path, Watches, Xenstore
+from xenfs.xenstore.transport import Transport, candidates, open_transport
+from xenfs.xenstore.watches import WatchConnection
+from xenfs.xenstore.wire import (
     Decoder,
     Message,
     Op,

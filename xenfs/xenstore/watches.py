@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Sequence
 
 from xenfs.errors import XenfsError
-from xenfs.hypervisor.xenstore.base import Event, Path, Watches
-from xenfs.hypervisor.xenstore.transport import open_transport
-from xenfs.hypervisor.xenstore.wire import Decoder, Message, Op, Refused, answer, pack, strings, text
+from xenfs.xenstore.base import Event, Path, Watches
+from xenfs.xenstore.transport import open_transport
+from xenfs.xenstore.wire import Decoder, Message, Op, Refused, answer, pack, strings, text
 
 log = logging.getLogger(__name__)
 
