@@ -11,8 +11,8 @@ from typing import Any
 
 from worlds import EVERYTHING
 
+from xenfs.connect.opening import open_hypervisor
 from xenfs.errors import HypercallError
-from xenfs.hypervisor.connect import open_hypervisor
 from xenfs.hypervisor.recording import Recording
 from xenfs.hypervisor.replay import Replay
 from xenfs.nodes import tree

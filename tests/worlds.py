@@ -9,7 +9,7 @@ from types import SimpleNamespace, TracebackType
 from typing import NamedTuple
 
 from xenfs import abi
-from xenfs.hypervisor import connect
+from xenfs.connect import opening
 from xenfs.hypervisor.base import Backend
 from xenfs.hypervisor.simulator import Simulator
 from xenfs.hypervisor.simulator.world import World
@@ -21,7 +21,7 @@ from xenfs.pool import Pool, SimulatedPages
 from xenfs.xenstore import Xenstore
 
 # Declarations are parsed once for each release and not for each host: most of the time of these tests goes there.
-connect.abi = SimpleNamespace(load=functools.cache(abi.load))  # type: ignore[assignment]
+opening.abi = SimpleNamespace(load=functools.cache(abi.load))  # type: ignore[assignment]
 
 RELEASES = tuple(f"4.{minor}" for minor in range(14, 23))
 ARCHES = ("x86_64", "arm64")
@@ -108,7 +108,7 @@ class Host:
         self.sim: Simulator = sim if backend is None else getattr(backend, "sim", backend)
         self.world: World = self.sim.world
         self.counts: Counter[str] = self.sim.counts
-        self.xen = connect.open_hypervisor(found, pool_check=True)
+        self.xen = opening.open_hypervisor(found, pool_check=True)
         self.refusals = Refusals()
         self.options = options
         self.root = tree.build(self.xen, options, self.refusals)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from xenfs import abi
-from xenfs.hypervisor import connect
+from xenfs.connect import opening
 from xenfs.hypervisor.simulator import Simulator
 from xenfs.nodes import tree
 from xenfs.nodes.base import Dir, Each, Ids, Node
@@ -17,7 +17,7 @@ from xenfs.nodes.refusals import Refusals
 from xenfs.options import Options
 
 # Declarations are parsed once for each release: most of the time goes there.
-connect.abi = SimpleNamespace(load=cache(abi.load))  # type: ignore[assignment]
+opening.abi = SimpleNamespace(load=cache(abi.load))  # type: ignore[assignment]
 
 RELEASES = tuple(f"4.{minor}" for minor in range(14, 23))
 RTDS = 8
@@ -47,7 +47,7 @@ def _of(settings: str) -> set[str]:
         _schedule_with_rtds(sim)
     if frequency := sim.world.power.frequency(sim.world.host.cpus[1]):
         frequency.set_governor("userspace")  # which has a file of its own
-    xen = connect.open_hypervisor(sim)
+    xen = opening.open_hypervisor(sim)
     try:
         return set(_walk(xen, tree.build(xen, _EVERYTHING, Refusals()), (), ""))
     finally:

@@ -58,7 +58,7 @@ class Answering:
 def xen(monkeypatch: pytest.MonkeyPatch) -> Answering:
     """What `open_hypervisor` finds; and no xenstore."""
     found = Answering()
-    monkeypatch.setattr("xenfs.hypervisor.connect.open_hypervisor", lambda name: found)
+    monkeypatch.setattr("xenfs.connect.opening.open_hypervisor", lambda name: found)
     monkeypatch.setattr("xenfs.xenstore.connect", lambda **_: None)
     return found
 
@@ -115,7 +115,7 @@ def test_xen_that_refuses(machine: Machine, monkeypatch: pytest.MonkeyPatch, xen
     def refuse(name: str) -> None:
         raise StartError("Xen refused every sysctl version")
 
-    monkeypatch.setattr("xenfs.hypervisor.connect.open_hypervisor", refuse)
+    monkeypatch.setattr("xenfs.connect.opening.open_hypervisor", refuse)
     host = machine(DOM0)
     found = checks.examine(host)
     assert one(found, "Xen answers") == ("FAIL", "Xen answers", "Xen refused every sysctl version")

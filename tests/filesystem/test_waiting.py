@@ -14,9 +14,9 @@ import pytest
 import trio
 from worlds import Host
 
+from xenfs.connect import watcher
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.waiting import ALWAYS, NEWS
-from xenfs.hypervisor import watcher
 
 CTX: Any = SimpleNamespace(uid=0, gid=0, pid=1, umask=0)
 EVENTS, CONSOLE, CALLS = "domains/events", "host/console/log", "xenfs/calls/log"

@@ -12,8 +12,8 @@ import pytest
 from worlds import Host
 
 from xenfs.abi.numbers import Hypercall
+from xenfs.connect import opening
 from xenfs.errors import PoolError, StartError, XenfsError
-from xenfs.hypervisor import connect
 from xenfs.hypervisor.calls import domains, domctl, many, memory, sysctl, version
 from xenfs.hypervisor.faults import Faulty, Plan, parse
 from xenfs.hypervisor.faults.naming import MEMORY, Asked, asked, names
@@ -178,7 +178,7 @@ def test_nothing_fails_before_the_mount_is_there() -> None:
 @pytest.mark.logs("sysctl interface version", "does not accept the interface versions")
 def test_from_the_start_a_version_that_is_not_spoken() -> None:
     plan = parse("sysctl version; at-start")
-    xen = connect.open_hypervisor(Faulty(Simulator.from_settings("domains=2"), plan))
+    xen = opening.open_hypervisor(Faulty(Simulator.from_settings("domains=2"), plan))
     assert "sysctl" in xen.unusable
     assert xen.abi.domctl
     xen.close()
@@ -291,8 +291,8 @@ def test_whatever_xen_answers_costs_no_more_than_that_read(kind: str, release: s
 
 def test_never_by_accident() -> None:
     with pytest.raises(StartError) as caught:
-        connect.faulty("auto", "* EIO")
+        opening.faulty("auto", "* EIO")
     assert "simulator" in str(caught.value)
-    made = connect.faulty("simulator:domains=3", "* EIO")
+    made = opening.faulty("simulator:domains=3", "* EIO")
     assert isinstance(made, Faulty)
     made.close()

@@ -10,8 +10,8 @@ import pytest
 from worlds import COMBINATIONS, RELEASES, Between, Host
 
 from xenfs.abi.numbers import Hypercall
+from xenfs.connect import opening
 from xenfs.errors import HypercallError
-from xenfs.hypervisor import connect
 from xenfs.hypervisor.calls import domains, version
 from xenfs.hypervisor.calls.sysctl import physinfo
 from xenfs.hypervisor.simulator import Simulator
@@ -83,7 +83,7 @@ def test_its_refusal_is_not_taken_for_a_wrong_version() -> None:
     def answer(number: int, args: tuple[int, ...]) -> int | None:
         return -errno.EACCES if refusing and number == Hypercall.domctl else None
 
-    xen = connect.open_hypervisor(Between(Simulator.from_settings("xen=4.22,domains=2"), answer))
+    xen = opening.open_hypervisor(Between(Simulator.from_settings("xen=4.22,domains=2"), answer))
     refusing = True
     with pytest.raises(HypercallError, match="outside the versions") as caught:
         domains.unique_id(xen, 1)

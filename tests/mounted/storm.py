@@ -23,9 +23,9 @@ from uuid import UUID
 
 import trio
 
+from xenfs.connect.opening import open_hypervisor
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.serve import serve
-from xenfs.hypervisor.connect import open_hypervisor
 from xenfs.hypervisor.simulator import Simulator
 from xenfs.hypervisor.simulator.domains import Domain
 from xenfs.nodes import tree

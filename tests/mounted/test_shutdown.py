@@ -17,7 +17,7 @@ SERVER = """
 import sys, threading, trio
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.serve import serve
-from xenfs.hypervisor.connect import open_hypervisor
+from xenfs.connect.opening import open_hypervisor
 from xenfs.nodes.base import Dir, File
 from xenfs.nodes.refusals import Refusals
 from xenfs.options import Options

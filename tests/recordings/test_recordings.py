@@ -15,11 +15,11 @@ import pytest
 from replayed import FILES, is_pending, pattern, pending, recorded, replay
 from worlds import Host
 
+from xenfs.connect.opening import open_hypervisor
+from xenfs.connect.sanity import doubts
 from xenfs.errors import errno_name
-from xenfs.hypervisor.connect import open_hypervisor
 from xenfs.hypervisor.recording import Question, Recording
 from xenfs.hypervisor.replay import Replay
-from xenfs.hypervisor.sanity import doubts
 from xenfs.nodes.base import Dir, File, Stream
 from xenfs.nodes.contents import about_xen
 from xenfs.pool import Buffer, Pool

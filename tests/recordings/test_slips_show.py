@@ -14,7 +14,6 @@ from worlds import Host
 
 import xenfs.abi
 from xenfs.errors import XenfsError
-from xenfs.hypervisor import connect
 from xenfs.hypervisor.recording import Recording
 from xenfs.hypervisor.replay import Mismatch
 from xenfs.nodes.base import File
@@ -49,7 +48,7 @@ def slipped(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Slip], None]:
 
     def make(header: str, slip: Slip) -> None:
         assert slip(right(header)) != right(header), "the slip changes nothing"
-        monkeypatch.setattr(connect, "abi", xenfs.abi)  # worlds.py keeps what was loaded before
+        monkeypatch.setattr(opening, "abi", xenfs.abi)  # worlds.py keeps what was loaded before
         monkeypatch.setattr(xenfs.abi, "_read", lambda name: slip(right(name)) if name == header else right(name))
 
     return make

@@ -16,8 +16,8 @@ import xen_seen
 from xen_guests import Guest, bare, created_by_xl
 from xen_mount import CHECKOUT, Mount, mounted
 
+from xenfs.connect.opening import open_hypervisor
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.connect import open_hypervisor
 from xenfs.hypervisor.privcmd import under_xen
 
 HYPERVISOR = os.environ.get("XENFS_TEST_HYPERVISOR") or ("privcmd" if under_xen() else "simulator")

@@ -15,7 +15,7 @@ from pathlib import Path
 from xen_guests import Guest, bare, eventually
 from xen_mount import XENFS, Mount, environment, failure, mounted, write
 
-from xenfs.hypervisor.connect import open_hypervisor
+from xenfs.connect.opening import open_hypervisor
 
 SLEEP_S, PAUSE_S, TRIES = 8, 0.5, 6
 ENDLESS = ("domains/events", "console/log", "xenfs/calls/log")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(SECONDS + 120)
 _END = """
 import sys
 from xenfs.hypervisor.calls import domctl
-from xenfs.hypervisor.connect import open_hypervisor
+from xenfs.connect.opening import open_hypervisor
 domctl.destroy(open_hypervisor("privcmd"), int(sys.argv[1]))
 """
 _doomed: list[int] = []

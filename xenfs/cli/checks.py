@@ -193,7 +193,7 @@ def xen() -> Iterator[Check]:
     """What Xen itself answers: its version, the interfaces, and which pages carry the arguments."""
     try:
         # imported here, since it needs cffi, which may be what is missing
-        from xenfs.hypervisor.connect import open_hypervisor
+        from xenfs.connect.opening import open_hypervisor
 
         found = open_hypervisor("privcmd")
     except (XenfsError, OSError, ImportError) as problem:

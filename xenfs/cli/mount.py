@@ -14,6 +14,7 @@ import trio
 
 from xenfs import options
 from xenfs.cli.mountpoint import Claim
+from xenfs.connect.opening import faulty, open_hypervisor
 from xenfs.errors import StartError
 from xenfs.filesystem.confine import Unmounter, forget_inheritance, give_up_rights
 from xenfs.filesystem.operations import Operations
@@ -23,7 +24,6 @@ from xenfs.filesystem.serve import GRACE_S, serve
 from xenfs.filesystem.sinks import sinks
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import version
-from xenfs.hypervisor.connect import faulty, open_hypervisor
 from xenfs.nodes import policy, tree
 from xenfs.nodes.refusals import Refusals
 

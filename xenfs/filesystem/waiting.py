@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 import trio
 
+from xenfs.connect.watcher import Watcher
 from xenfs.errors import XenfsError
 from xenfs.filesystem.handles import Follower
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.watcher import Watcher
 
 log = logging.getLogger(__name__)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from xenfs.connect.watcher import DOMAINS
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls.domains import GETDOMAININFOLIST
 from xenfs.hypervisor.calls.happenings import look
-from xenfs.hypervisor.watcher import DOMAINS
 from xenfs.nodes import show
 from xenfs.nodes.base import Stream
 

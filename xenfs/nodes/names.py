@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from xenfs.connect import sanity
 from xenfs.errors import XenfsError
-from xenfs.hypervisor import sanity
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domains
 from xenfs.hypervisor.lives import Domain

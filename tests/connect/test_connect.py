@@ -11,15 +11,16 @@ import pytest
 from worlds import ARCHES, RELEASES, Between, Host
 
 from xenfs.abi.numbers import Hypercall
+from xenfs.connect import opening
 from xenfs.errors import StartError
-from xenfs.hypervisor import connect, privcmd
+from xenfs.hypervisor import privcmd
 from xenfs.hypervisor.simulator import Simulator
 
 Answer = Callable[[int, tuple[int, ...]], int | None]
 
 
-def opened(settings: str, answer: Answer = lambda number, args: None) -> connect.Hypervisor:
-    return connect.open_hypervisor(Between(Simulator.from_settings(settings), answer))
+def opened(settings: str, answer: Answer = lambda number, args: None) -> opening.Hypervisor:
+    return opening.open_hypervisor(Between(Simulator.from_settings(settings), answer))
 
 
 def refusing(code: int, *hypercalls: Hypercall) -> Answer:
@@ -87,7 +88,7 @@ def test_a_xen_without_sysctl_still_has_domains() -> None:
 def test_a_domain_without_privilege_is_told_so() -> None:
     backend = Between(Simulator.from_settings("domains=1"), refusing(errno.EPERM, Hypercall.sysctl, Hypercall.domctl))
     with pytest.raises(StartError, match="xenfs must run in the control domain") as caught:
-        connect.open_hypervisor(backend)
+        opening.open_hypervisor(backend)
     assert caught.value.errno == errno.EPERM
     assert backend.closed == 1
 
@@ -95,14 +96,14 @@ def test_a_domain_without_privilege_is_told_so() -> None:
 def test_a_hypervisor_that_does_not_answer() -> None:
     backend = Between(Simulator.from_settings("domains=1"), lambda number, args: -errno.ENOSYS)
     with pytest.raises(StartError, match="does not answer: xen_version version: ENOSYS"):
-        connect.open_hypervisor(backend)
+        opening.open_hypervisor(backend)
     assert backend.closed == 1
 
 
 def test_versions_are_asked_for_harmlessly() -> None:
     """Nothing but xen_version, sched_id and getdomaininfo is made before the versions are known."""
     sim = Simulator.from_settings("xen=4.15,domains=1")
-    xen = connect.open_hypervisor(Between(sim, lambda number, args: None))
+    xen = opening.open_hypervisor(Between(sim, lambda number, args: None))
     assert set(sim.counts) <= {"xen_version version", "sysctl sched_id", "domctl getdomaininfo"}
     xen.close()
 
@@ -110,16 +111,16 @@ def test_versions_are_asked_for_harmlessly() -> None:
 @pytest.mark.parametrize("spec", ["xen", "simulator2", "privcmd:x", "", ":"])
 def test_unknown_hypervisors(spec: str) -> None:
     with pytest.raises(StartError, match="say auto, privcmd, simulator") as caught:
-        connect.backend(spec)
+        opening.backend(spec)
     assert caught.value.errno == errno.EINVAL
 
 
 def test_auto_is_the_simulator_where_there_is_no_xen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect, "under_xen", lambda: False)
-    found = connect.backend("auto")
+    monkeypatch.setattr(opening, "under_xen", lambda: False)
+    found = opening.backend("auto")
     assert isinstance(found, Simulator)
     found.close()
-    named = connect.backend("simulator:xen=4.20,domains=3")
+    named = opening.backend("simulator:xen=4.20,domains=3")
     assert isinstance(named, Simulator)
     assert named.settings.xen == "4.20"
 
@@ -130,7 +131,7 @@ class TestPrivcmd:
     def test_no_device(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(privcmd, "_DEVICES", ("/nowhere/privcmd",))
         with pytest.raises(StartError, match=r"there is no /dev/xen/privcmd.*--hypervisor simulator"):
-            connect.backend("privcmd")
+            opening.backend("privcmd")
 
     def test_no_permission(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(path: str, flags: int) -> int:
@@ -138,7 +139,7 @@ class TestPrivcmd:
 
         monkeypatch.setattr(privcmd.os, "open", refuse)
         with pytest.raises(StartError, match="run xenfs as root") as caught:
-            connect.backend("privcmd")
+            opening.backend("privcmd")
         assert caught.value.errno == errno.EACCES
 
     def test_a_device_without_a_hypervisor(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,17 +148,17 @@ class TestPrivcmd:
 
         monkeypatch.setattr(privcmd.os, "open", refuse)
         with pytest.raises(StartError, match="is this booted under Xen"):
-            connect.backend("privcmd")
+            opening.backend("privcmd")
 
     def test_the_second_path_is_tried(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (tmp_path / "privcmd").touch()
         monkeypatch.setattr(privcmd, "_DEVICES", (str(tmp_path / "none"), str(tmp_path / "privcmd")))
-        connect.backend("privcmd", hypercall_device=False).close()
+        opening.backend("privcmd", hypercall_device=False).close()
 
     def test_unknown_machines(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(privcmd.platform, "machine", lambda: "riscv64")
         with pytest.raises(StartError, match="does not know Xen on riscv64"):
-            connect.backend("privcmd")
+            opening.backend("privcmd")
 
     def test_the_ioctl(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (tmp_path / "privcmd").touch()
@@ -171,7 +172,7 @@ class TestPrivcmd:
             return 5
 
         monkeypatch.setattr(privcmd, "ioctl", answer)
-        backend = connect.backend("privcmd", hypercall_device=False)
+        backend = opening.backend("privcmd", hypercall_device=False)
         assert backend.hypercall(35, (2**64 - 1, -1, 3)) == 5
         assert backend.hypercall(17, ()) == -errno.EACCES
         assert seen == [(0x305000, (35, 2**64 - 1, 2**64 - 1, 3, 0, 0)), (0x305000, (17, 0, 0, 0, 0, 0))]

@@ -11,8 +11,8 @@ from worlds import ARCHES, EVERYTHING, Between, Host
 
 from xenfs import options
 from xenfs.abi.numbers import Domctl, Hypercall, Sysctl
+from xenfs.connect import opening
 from xenfs.errors import HypercallError, StartError
-from xenfs.hypervisor import connect
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.calls import domctl, platform, sysctl
 from xenfs.hypervisor.calls.sysctl import physinfo
@@ -25,7 +25,7 @@ TAKEN_OUT = pytest.mark.logs("; everything that needs it is left out")
 
 def opened(settings: str, answer: Callable[[Simulator, int, tuple[int, ...]], int | None]) -> Hypervisor:
     sim = Simulator.from_settings(settings)
-    return connect.open_hypervisor(Between(sim, lambda number, args: answer(sim, number, args)))
+    return opening.open_hypervisor(Between(sim, lambda number, args: answer(sim, number, args)))
 
 
 def header(sim: Simulator, address: int) -> tuple[int, int]:
@@ -194,7 +194,7 @@ def test_a_policy_that_denies_one_thing_later() -> None:
     backend = Between(
         Simulator.from_settings("domains=1"), lambda number, args: -errno.EACCES if number in refused else None
     )
-    xen = connect.open_hypervisor(backend)
+    xen = opening.open_hypervisor(backend)
     refused |= {Hypercall.sysctl, Hypercall.platform_op}
     asked = [(lambda: sysctl.sched_id(xen), "0x15"), (lambda: platform.pcpu_info(xen, 0), "0x3000001")]
     for ask, version in asked:
@@ -212,7 +212,7 @@ def test_lack_of_privilege_is_said() -> None:
         return -errno.EPERM if strict and number == Hypercall.sysctl else None
 
     strict = False
-    xen = connect.open_hypervisor(Between(Simulator.from_settings("domains=1"), refuse))
+    xen = opening.open_hypervisor(Between(Simulator.from_settings("domains=1"), refuse))
     strict = True
     with pytest.raises(HypercallError, match=r"EPERM .*this domain lacks the privilege, or the XSM policy forbids it"):
         physinfo(xen)
@@ -224,7 +224,7 @@ def test_lack_of_privilege_is_no_doubt_about_a_release(release: str) -> None:
     sim = Simulator.from_settings(f"xen={release},domains=1")
     refusing = (Hypercall.sysctl, Hypercall.domctl)
     with pytest.raises(StartError, match="must run in the control domain"):
-        connect.open_hypervisor(Between(sim, lambda number, args: -errno.EPERM if number in refusing else None))
+        opening.open_hypervisor(Between(sim, lambda number, args: -errno.EPERM if number in refusing else None))
 
 
 def test_known_releases_are_not_examined() -> None:
