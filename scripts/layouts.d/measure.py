@@ -22,7 +22,7 @@ from xenfs.abi import Abi, load  # noqa: E402
 from xenfs.abi.layout import Layout, differences, layout, measured_constants, measured_layouts, version  # noqa: E402
 from xenfs.abi.releases import RELEASES, releases_speaking  # noqa: E402
 
-GOLDEN = CHECKOUT / "xenfs" / "hypervisor" / "simulator" / "golden"
+GOLDEN = CHECKOUT / "xenfs" / "simulator" / "golden"
 TRIPLETS = {"x86_64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 

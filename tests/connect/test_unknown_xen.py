@@ -11,11 +11,11 @@ from worlds import ARCHES, EVERYTHING, Between, Host
 
 from xenfs import options
 from xenfs.abi.numbers import Domctl, Hypercall, Sysctl
+from xenfs.calls import domctl, platform, sysctl
+from xenfs.calls.sysctl import physinfo
 from xenfs.connect import opening
 from xenfs.errors import HypercallError, StartError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domctl, platform, sysctl
-from xenfs.hypervisor.calls.sysctl import physinfo
 from xenfs.hypervisor.simulator import Simulator
 from xenfs.nodes.base import Dir, File
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from worlds import Host
 
+from xenfs.calls.happenings import look
 from xenfs.connect import watcher as module
 from xenfs.connect.watcher import CALLS, CONSOLE, DOMAINS, Watcher
 from xenfs.errors import XenfsError
-from xenfs.hypervisor.calls.happenings import look
 from xenfs.xenstore import FakeXenstore, Watches
 
 SOON_S = 5.0  # nothing below takes as long where it works

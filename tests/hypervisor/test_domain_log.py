@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from worlds import Host
 
 from xenfs.abi.numbers import DomInf
-from xenfs.hypervisor.calls.happenings import look
+from xenfs.calls.happenings import look
 from xenfs.hypervisor.domain_log import Census, DomainLog, Happening
 from xenfs.hypervisor.lives import Domain
 

@@ -12,9 +12,9 @@ import pytest
 from worlds import Host
 
 from xenfs.abi.numbers import Hypercall
+from xenfs.calls import domains, domctl, many, memory, sysctl, version
 from xenfs.connect import opening
 from xenfs.errors import PoolError, StartError, XenfsError
-from xenfs.hypervisor.calls import domains, domctl, many, memory, sysctl, version
 from xenfs.hypervisor.faults import Faulty, Plan, parse
 from xenfs.hypervisor.faults.naming import MEMORY, Asked, asked, names
 from xenfs.hypervisor.simulator import Simulator

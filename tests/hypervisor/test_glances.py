@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from worlds import Host
 
+from xenfs.calls import domains, neighbours
 from xenfs.errors import Stale
-from xenfs.hypervisor.calls import domains, neighbours
 from xenfs.hypervisor.glances import KEPT_S, Glances
 
 

@@ -13,8 +13,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from worlds import Between, Host, Place
 
 from xenfs.abi.numbers import Domctl, DomInf, Hypercall
+from xenfs.calls import domains
 from xenfs.errors import XenfsError
-from xenfs.hypervisor.calls import domains
 from xenfs.hypervisor.lives import Domain, Lives, Sight
 from xenfs.hypervisor.simulator import Simulator
 from xenfs.hypervisor.simulator.domains import Domain as Truth

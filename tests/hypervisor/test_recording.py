@@ -14,10 +14,10 @@ import pytest
 from replayed import recorded, replay
 from worlds import EVERYTHING, Clock
 
+from xenfs.calls import sysctl
 from xenfs.connect.opening import open_hypervisor
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import sysctl
 from xenfs.hypervisor.recording import Answer, Memory, Question, Recorder, Recording, Section
 from xenfs.hypervisor.replay import Mismatch, Replay
 from xenfs.hypervisor.scrub import scrub

@@ -9,9 +9,9 @@ import cffi
 import pytest
 
 from xenfs import abi
+from xenfs.calls import domains
 from xenfs.connect.opening import open_hypervisor
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains
 from xenfs.hypervisor.simulator import Simulator
 from xenfs.nodes import tree
 from xenfs.nodes.base import Dir, File

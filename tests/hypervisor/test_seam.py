@@ -12,11 +12,11 @@ from worlds import Between, Host
 
 from xenfs import abi
 from xenfs.abi.numbers import Domctl, Hypercall, Xenver
+from xenfs.calls import domctl, hypfs, sysctl
+from xenfs.calls.control import domctl_op
+from xenfs.calls.multicall import MULTICALL, in_a_row, multicall
 from xenfs.errors import HypercallError, PoolError
 from xenfs.hypervisor.base import Backend, Hypervisor
-from xenfs.hypervisor.calls import domctl, hypfs, sysctl
-from xenfs.hypervisor.calls.control import domctl_op
-from xenfs.hypervisor.calls.multicall import MULTICALL, in_a_row, multicall
 from xenfs.hypervisor.ledger import Ledger
 from xenfs.hypervisor.operation import Operation, operation
 from xenfs.hypervisor.simulator import Simulator

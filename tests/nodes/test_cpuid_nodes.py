@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import RELEASES, Host
 
+from xenfs.calls import mca, msr
+from xenfs.calls.cpuid import Leaf, Msr, Policy
 from xenfs.errors import BadInput, HypercallError, XenfsError
-from xenfs.hypervisor.calls import mca, msr
-from xenfs.hypervisor.calls.cpuid import Leaf, Msr, Policy
 from xenfs.hypervisor.simulator import hotplug, mca_op, policies, policy_op
 from xenfs.hypervisor.simulator.machine import Machine
 from xenfs.nodes.cpuid import parse_policy, policy_text

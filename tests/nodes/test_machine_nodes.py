@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from test_nonsense import refuse
 from worlds import COMBINATIONS, Between, Host
 
+from xenfs.calls import livepatch, pci, symbols, vnuma
+from xenfs.calls.pci import Address
 from xenfs.errors import HypercallError, NotThere, XenfsError
-from xenfs.hypervisor.calls import livepatch, pci, symbols, vnuma
-from xenfs.hypervisor.calls.pci import Address
 from xenfs.hypervisor.simulator import Simulator
 from xenfs.hypervisor.simulator.livepatches import Livepatch
 from xenfs.options import Options

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import EVERYTHING, Between, Clock, Host
 
+from xenfs.calls import cpufreq, pmstat
 from xenfs.errors import BadInput, HypercallError, XenfsError
 from xenfs.filesystem.handles import open_file
 from xenfs.filesystem.inodes import Inodes
-from xenfs.hypervisor.calls import cpufreq, pmstat
 from xenfs.hypervisor.simulator import Simulator
 from xenfs.nodes.cpufreq import window, window_us
 from xenfs.options import Options

@@ -13,6 +13,7 @@ from replayed import FOLDER, recorded, replay
 from worlds import Host
 
 import xenfs.abi
+from xenfs.connect import opening
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.recording import Recording
 from xenfs.hypervisor.replay import Mismatch

@@ -14,8 +14,8 @@ import xen_livepatch
 from xen_mount import Mount, failure
 from xen_peers import Comparison, in_short, said
 
+from xenfs.calls import version
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import version
 
 PATCH, OTHER = "xenfs-test", "xenfs-other"
 

@@ -21,8 +21,8 @@ import pytest
 from memory_facts import smaps
 
 from xenfs.abi.numbers import Hypercall, Sysctl, Xenver
+from xenfs.calls.control import sysctl_op
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls.control import sysctl_op
 from xenfs.hypervisor.privcmd import Privcmd, under_xen
 from xenfs.pool import Buffer, Pool, Violation
 from xenfs.pool.pages import DEVICE, PAGE

@@ -16,8 +16,8 @@ import pytest
 from xen_mount import Mount, failure
 from xen_peers import TIMEOUT_S, Comparison, colon, in_short, said, settled
 
+from xenfs.calls import power
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import power
 
 CPU = "1"  # CPU 0 cannot go down, and scripts/on-xen's machine has two
 

@@ -14,8 +14,8 @@ from collections import Counter
 from xen_guests import bare
 from xen_mount import Mount
 
+from xenfs.calls.domctl import unpause
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls.domctl import unpause
 
 GONE = {errno.ESTALE, errno.ENOENT, errno.ESRCH}
 LIVES, CLIENTS = 30, 20

@@ -9,15 +9,15 @@ import pytest
 import under_systemd
 from xen_guests import bare
 
+from xenfs.calls.domctl import unpause
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls.domctl import unpause
 
 SECONDS = 420  # it starts Python a dozen times, under emulation
 pytestmark = pytest.mark.timeout(SECONDS + 120)
 
 _END = """
 import sys
-from xenfs.hypervisor.calls import domctl
+from xenfs.calls import domctl
 from xenfs.connect.opening import open_hypervisor
 domctl.destroy(open_hypervisor("privcmd"), int(sys.argv[1]))
 """

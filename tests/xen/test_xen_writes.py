@@ -13,8 +13,8 @@ from xen_guests import Guest, eventually
 from xen_mount import Mount, failure
 
 from xenfs.abi.numbers import Domctl
+from xenfs.calls.control import domctl, domctl_op
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls.control import domctl, domctl_op
 
 Doomed = Callable[..., Guest]
 SETVNUMAINFO = domctl_op(Domctl.setvnumainfo)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xenfs.abi.numbers import CreateFlag, Domctl
+from xenfs.calls import domctl as calls
+from xenfs.calls.control import domctl, domctl_op
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domctl as calls
-from xenfs.hypervisor.calls.control import domctl, domctl_op
 
 CREATE = domctl_op(Domctl.createdomain)
 MAX_VCPUS = domctl_op(Domctl.max_vcpus)

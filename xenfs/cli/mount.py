@@ -13,6 +13,7 @@ import sys
 import trio
 
 from xenfs import options
+from xenfs.calls import version
 from xenfs.cli.mountpoint import Claim
 from xenfs.connect.opening import faulty, open_hypervisor
 from xenfs.errors import StartError
@@ -23,7 +24,6 @@ from xenfs.filesystem.rights import PolicyRights, Rights
 from xenfs.filesystem.serve import GRACE_S, serve
 from xenfs.filesystem.sinks import sinks
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import version
 from xenfs.nodes import policy, tree
 from xenfs.nodes.refusals import Refusals
 

@@ -10,11 +10,11 @@ from xenfs import abi, pool
 from xenfs.abi.numbers import Hypercall
 from xenfs.abi.releases import DOMCTLS, INTERFACES, RELEASES, SYSCTLS, releases_speaking
 from xenfs.abi.select import Version
+from xenfs.calls import sysctl, version
 from xenfs.connect.probing import spoken
 from xenfs.connect.sanity import doubts
 from xenfs.errors import HypercallError, StartError
 from xenfs.hypervisor.base import Backend, Hypervisor
-from xenfs.hypervisor.calls import sysctl, version
 from xenfs.hypervisor.privcmd import Privcmd, under_xen
 
 log = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from xenfs.abi.numbers import Domctl, Hypercall, Sysctl
+from xenfs.calls.control import domctl_op, sysctl_op
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls.control import domctl_op, sysctl_op
 from xenfs.hypervisor.operation import Operation
 
 _TRY = {

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from xenfs.abi.numbers import DomInf, Hypercall, Xenver
+from xenfs.calls import domains, memory, sysctl
+from xenfs.calls.domains import DomainInfo
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains, memory, sysctl
-from xenfs.hypervisor.calls.domains import DomainInfo
 from xenfs.hypervisor.operation import operation
 
 _GUEST_HANDLE = operation(Hypercall.xen_version, Xenver.guest_handle, repeatable=True)

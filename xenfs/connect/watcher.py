@@ -15,10 +15,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 
+from xenfs.calls import sysctl
+from xenfs.calls.happenings import look
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import sysctl
-from xenfs.hypervisor.calls.happenings import look
 from xenfs.xenstore.watch import StoreWatch
 
 log = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import xenfs
+from xenfs.calls import hypfs, version
 from xenfs.connect.watcher import CALLS
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import hypfs, version
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, File, Stream
 from xenfs.nodes.conditions import answers

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from xenfs.calls import domctl
+from xenfs.calls.sysctl import numa, physinfo
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domctl
-from xenfs.hypervisor.calls.sysctl import numa, physinfo
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import File

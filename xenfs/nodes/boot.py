@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from xenfs.abi.numbers import FirmwareEfi, KexecRange, KexecType
+from xenfs.calls import firmware, kexec
+from xenfs.calls.sysctl import physinfo
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import firmware, kexec
-from xenfs.hypervisor.calls.sysctl import physinfo
 from xenfs.nodes import show
 from xenfs.nodes.base import Dir, File
 from xenfs.nodes.conditions import answers, every, x86

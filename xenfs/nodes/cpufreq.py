@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from xenfs.abi.numbers import CppcPreset, CppcSet, FreqPara
+from xenfs.calls import cpufreq
+from xenfs.calls.cpufreq import Cppc, Governed, Para, para
 from xenfs.errors import BadInput, NotThere
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import cpufreq
-from xenfs.hypervisor.calls.cpufreq import Cppc, Governed, Para, para
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, File, consuming, field
 from xenfs.nodes.conditions import answers, lately, of_cpus, since

@@ -6,10 +6,10 @@ import errno
 import re
 
 from xenfs.abi.numbers import Featureset, HostPolicy
+from xenfs.calls import cpuid
+from xenfs.calls.cpuid import Leaf, Msr, Policy
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import cpuid
-from xenfs.hypervisor.calls.cpuid import Leaf, Msr, Policy
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import show
 from xenfs.nodes.base import Dir, File

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xenfs.abi.numbers import SchedId
+from xenfs.calls import domains, pools, sysctl
+from xenfs.calls.sysctl import cpupool, physinfo
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains, pools, sysctl
-from xenfs.hypervisor.calls.sysctl import cpupool, physinfo
 from xenfs.nodes import show
 from xenfs.nodes.base import Dir, Each, File, field
 from xenfs.nodes.conditions import answers

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from xenfs.calls import sysctl
+from xenfs.calls.platform import is_online, pcpu_info, pcpu_version
+from xenfs.calls.sysctl import Topology, cpu_topology, physinfo
 from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import sysctl
-from xenfs.hypervisor.calls.platform import is_online, pcpu_info, pcpu_version
-from xenfs.hypervisor.calls.sysctl import Topology, cpu_topology, physinfo
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, File, field
 from xenfs.nodes.conditions import answers, lately

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
+from xenfs.calls import domain_memory as memory
+from xenfs.calls import domains
+from xenfs.calls.domain_memory import MIB
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domain_memory as memory
-from xenfs.hypervisor.calls import domains
-from xenfs.hypervisor.calls.domain_memory import MIB
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import names, parse, show
 from xenfs.nodes.base import Dir, File, field

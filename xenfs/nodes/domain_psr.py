@@ -12,13 +12,13 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from xenfs.abi.numbers import PsrAlloc, PsrCmt, PsrDomainOp, ResourceOp
+from xenfs.calls import msr, psr
+from xenfs.calls.domains import DomainInfo
+from xenfs.calls.msr import Msr, Step
+from xenfs.calls.neighbours import together
+from xenfs.calls.psr import Allocation
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import msr, psr
-from xenfs.hypervisor.calls.domains import DomainInfo
-from xenfs.hypervisor.calls.msr import Msr, Step
-from xenfs.hypervisor.calls.neighbours import together
-from xenfs.hypervisor.calls.psr import Allocation
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, File

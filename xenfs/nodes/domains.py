@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from xenfs.abi.numbers import DomInf
+from xenfs.calls import domains, domctl, neighbours
+from xenfs.calls.domains import DomainInfo, info
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains, domctl, neighbours
-from xenfs.hypervisor.calls.domains import DomainInfo, info
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import facts, names, parse, show
 from xenfs.nodes.affinity import NODE_AFFINITY

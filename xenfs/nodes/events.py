@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from xenfs.calls.domains import GETDOMAININFOLIST
+from xenfs.calls.happenings import look
 from xenfs.connect.watcher import DOMAINS
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls.domains import GETDOMAININFOLIST
-from xenfs.hypervisor.calls.happenings import look
 from xenfs.nodes import show
 from xenfs.nodes.base import Stream
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import DomInf, ShutdownReason, X86Emulation
+from xenfs.calls.domains import DomainInfo
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls.domains import DomainInfo
 from xenfs.nodes import show
 
 NO_LIMIT_PAGES = 0xFFFFFFFF  # what Xen keeps for "as much as it likes"

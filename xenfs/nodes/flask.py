@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import re
 
+from xenfs.calls import domains, flask
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains, flask
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, Exchange, File

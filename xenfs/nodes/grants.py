@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import Domid, EventStatus
+from xenfs.calls import evtchn, grants
+from xenfs.calls.evtchn import Port
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import evtchn, grants
-from xenfs.hypervisor.calls.evtchn import Port
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import show
 from xenfs.nodes.base import Dir, File, field

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from xenfs.calls import guest_type
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import guest_type
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import show
 from xenfs.nodes.base import Dir, File, field

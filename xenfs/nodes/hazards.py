@@ -6,10 +6,10 @@ import errno
 from collections.abc import Collection
 
 from xenfs.abi.numbers import SchedId
+from xenfs.calls import version
+from xenfs.calls.sysctl import Cpupool, cpupools
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import version
-from xenfs.hypervisor.calls.sysctl import Cpupool, cpupools
 
 _RTDS_MENDED = (4, 23)  # before, a pool forgets its CPU's pool first and then asks the CPU for it: seen on a real 4.14
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from xenfs.abi.numbers import PhysCap, SchedId
+from xenfs.calls import sysctl, tty
+from xenfs.calls.sysctl import physinfo
 from xenfs.connect.watcher import CONSOLE as CONSOLE_TOPIC
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import sysctl, tty
-from xenfs.hypervisor.calls.sysctl import physinfo
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, File, Stream, field
 from xenfs.nodes.boot import EFI, FIRMWARE, KEXEC, MTRR

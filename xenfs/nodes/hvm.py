@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from xenfs.abi.numbers import HvmParam, HvmRecord
+from xenfs.calls import domains, hvm
+from xenfs.calls.domains import DomainInfo
+from xenfs.calls.hvm import Record
+from xenfs.calls.neighbours import together
 from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains, hvm
-from xenfs.hypervisor.calls.domains import DomainInfo
-from xenfs.hypervisor.calls.hvm import Record
-from xenfs.hypervisor.calls.neighbours import together
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, File

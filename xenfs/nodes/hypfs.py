@@ -6,10 +6,10 @@ import errno
 from typing import Any
 
 from xenfs.abi.numbers import HypfsType
+from xenfs.calls import hypfs
+from xenfs.calls.hypfs import Entry
 from xenfs.errors import BadInput, HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import hypfs
-from xenfs.hypervisor.calls.hypfs import Entry
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Each, File, Node
 from xenfs.nodes.conditions import answers

@@ -7,9 +7,9 @@ import zlib
 from weakref import WeakKeyDictionary
 
 from xenfs.abi.numbers import PmuFeature, PmuMode
+from xenfs.calls import host_time, pmu, symbols, vm_event
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import host_time, pmu, symbols, vm_event
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, File
 from xenfs.nodes.conditions import answers, every, x86

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 
 from xenfs.abi.numbers import DomainCap, DomainState, Domid, DomInf, ShutdownReason, Trigger
+from xenfs.calls import dm, domains, lifecycle
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import dm, domains, lifecycle
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import facts, parse, show
 from xenfs.nodes.base import File, field

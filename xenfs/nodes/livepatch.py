@@ -6,9 +6,9 @@ import errno
 from typing import Any
 
 from xenfs.abi.numbers import LivepatchState
+from xenfs.calls import livepatch
 from xenfs.errors import HypercallError, NotThere, errno_name
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import livepatch
 from xenfs.nodes import names, show
 from xenfs.nodes.base import Dir, Each, File
 from xenfs.nodes.conditions import answers

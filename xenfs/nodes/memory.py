@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from xenfs.abi.numbers import PageOffline, PageQuery, PageStatus
+from xenfs.calls import memory, sysctl
+from xenfs.calls.sysctl import physinfo
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import memory, sysctl
-from xenfs.hypervisor.calls.sysctl import physinfo
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, Exchange, File, Writer, field
 from xenfs.nodes.conditions import answers, every, x86

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 
+from xenfs.calls import domains, pools, sysctl
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains, pools, sysctl
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import File

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from xenfs.calls import domains
 from xenfs.connect import sanity
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import show
 

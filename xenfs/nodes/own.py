@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 
 from xenfs.abi.numbers import DomInf
+from xenfs.calls.domains import DomainInfo
+from xenfs.calls.neighbours import glance
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls.domains import DomainInfo
-from xenfs.hypervisor.calls.neighbours import glance
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import facts, names
 

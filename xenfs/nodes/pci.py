@@ -6,13 +6,13 @@ import errno
 from collections.abc import Sequence
 
 from xenfs.abi.numbers import PhysCap
+from xenfs.calls import memory, pci
+from xenfs.calls.domains import DomainInfo
+from xenfs.calls.neighbours import together
+from xenfs.calls.pci import Address
+from xenfs.calls.sysctl import physinfo
 from xenfs.errors import BadInput, NotThere
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import memory, pci
-from xenfs.hypervisor.calls.domains import DomainInfo
-from xenfs.hypervisor.calls.neighbours import together
-from xenfs.hypervisor.calls.pci import Address
-from xenfs.hypervisor.calls.sysctl import physinfo
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import names, show
 from xenfs.nodes.base import Dir, Each, Exchange, File

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 
+from xenfs.calls import hypfs, pools, sysctl
+from xenfs.calls.sysctl import cpu_topology, cpupool
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import hypfs, pools, sysctl
-from xenfs.hypervisor.calls.sysctl import cpu_topology, cpupool
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import File
 from xenfs.nodes.conditions import answers, every, since

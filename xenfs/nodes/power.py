@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 from collections import Counter
 
+from xenfs.calls import power
+from xenfs.calls.platform import is_online, pcpu_info
+from xenfs.calls.sysctl import cpu_topology, physinfo
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import power
-from xenfs.hypervisor.calls.platform import is_online, pcpu_info
-from xenfs.hypervisor.calls.sysctl import cpu_topology, physinfo
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, File
 from xenfs.nodes.conditions import answers, every

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from xenfs.calls import mca, msr
+from xenfs.calls.msr import Msr
+from xenfs.calls.platform import is_online, ucode_revision
 from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import mca, msr
-from xenfs.hypervisor.calls.msr import Msr
-from xenfs.hypervisor.calls.platform import is_online, ucode_revision
 from xenfs.nodes import show
 from xenfs.nodes.base import Dir, File, field
 from xenfs.nodes.conditions import answers, every, since, x86

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from xenfs.abi.numbers import PsrAlloc, PsrCmt
+from xenfs.calls import psr
+from xenfs.calls.psr import Allocation
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import psr
-from xenfs.hypervisor.calls.psr import Allocation
 from xenfs.nodes import show
 from xenfs.nodes.base import Dir, Each, File, field
 from xenfs.nodes.conditions import ABSENT, Condition, answers, every, known, x86

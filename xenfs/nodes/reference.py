@@ -16,8 +16,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from xenfs import calls
 from xenfs.abi.releases import RELEASES
-from xenfs.hypervisor import calls
 from xenfs.hypervisor.operation import Operation
 from xenfs.nodes.base import Dir, Exchange, File, Link, Node, Stream
 from xenfs.nodes.forms import form

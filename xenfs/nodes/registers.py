@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from xenfs.abi.numbers import DomInf
+from xenfs.calls import guest_type, registers
+from xenfs.calls.domains import DomainInfo
+from xenfs.calls.many import vcpu_times
+from xenfs.calls.neighbours import glance, together
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import guest_type, registers
-from xenfs.hypervisor.calls.domains import DomainInfo
-from xenfs.hypervisor.calls.many import vcpu_times
-from xenfs.hypervisor.calls.neighbours import glance, together
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import facts, show
 from xenfs.nodes.base import File

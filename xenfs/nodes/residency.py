@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+from xenfs.calls import pmstat
+from xenfs.calls.pmstat import CStates, PStates
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import pmstat
-from xenfs.hypervisor.calls.pmstat import CStates, PStates
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, File
 from xenfs.nodes.conditions import answers, of_cpus

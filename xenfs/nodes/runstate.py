@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import RunState
+from xenfs.calls import runstate
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import runstate
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import names, show
 from xenfs.nodes.base import File

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from xenfs.abi.numbers import SchedId
+from xenfs.calls import domains, scheduler
+from xenfs.calls.neighbours import glance
+from xenfs.calls.sysctl import cpupool
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains, scheduler
-from xenfs.hypervisor.calls.neighbours import glance
-from xenfs.hypervisor.calls.sysctl import cpupool
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, File

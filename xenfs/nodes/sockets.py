@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 
+from xenfs.calls import msr
+from xenfs.calls.msr import Msr
+from xenfs.calls.platform import is_online
+from xenfs.calls.sysctl import cpu_topology
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import msr
-from xenfs.hypervisor.calls.msr import Msr
-from xenfs.hypervisor.calls.platform import is_online
-from xenfs.hypervisor.calls.sysctl import cpu_topology
 from xenfs.nodes import show
 from xenfs.nodes.base import Dir, Each, File
 from xenfs.nodes.conditions import allowed, every, x86

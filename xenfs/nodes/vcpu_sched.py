@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xenfs.abi.numbers import RtdsFlag, SchedId
+from xenfs.calls import scheduler
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import scheduler
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, File

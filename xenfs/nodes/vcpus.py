@@ -6,11 +6,11 @@ import errno
 from typing import Any
 
 from xenfs.abi.numbers import Affinity
+from xenfs.calls import domains, domctl
+from xenfs.calls.neighbours import glance
+from xenfs.calls.sysctl import cpu_topology, cpupool, physinfo
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains, domctl
-from xenfs.hypervisor.calls.neighbours import glance
-from xenfs.hypervisor.calls.sysctl import cpu_topology, cpupool, physinfo
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import facts, parse, show
 from xenfs.nodes.base import Dir, Each, File, field

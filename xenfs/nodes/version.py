@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import Feature
+from xenfs.calls import hypfs, version
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import hypfs, version
 from xenfs.nodes import show
 from xenfs.nodes.base import Dir, File
 from xenfs.nodes.conditions import answers

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xenfs.calls import vnuma
+from xenfs.calls.domains import DomainInfo
+from xenfs.calls.neighbours import together
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import vnuma
-from xenfs.hypervisor.calls.domains import DomainInfo
-from xenfs.hypervisor.calls.neighbours import together
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import show
 from xenfs.nodes.base import File

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any, NamedTuple, TypeVar
 
+from xenfs.calls import domains, many, pmstat, sysctl, version
+from xenfs.calls.domains import DomainInfo
+from xenfs.calls.pmstat import CStates
+from xenfs.calls.scheduler import PARAMETERS
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls import domains, many, pmstat, sysctl, version
-from xenfs.hypervisor.calls.domains import DomainInfo
-from xenfs.hypervisor.calls.pmstat import CStates
-from xenfs.hypervisor.calls.scheduler import PARAMETERS
 from xenfs.nodes import facts, names, show
 from xenfs.nodes.conditions import ABSENT
 from xenfs.nodes.metrics.text import Item, escaped

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import xenfs
 from xenfs.abi.numbers import DomInf
+from xenfs.calls.sysctl import Node
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.calls.sysctl import Node
 from xenfs.nodes import facts
 from xenfs.nodes.host import scheduler_name
 from xenfs.nodes.metrics.snapshot import Guest, Snapshot

@@ -1,0 +1,96 @@
+"""How every sysctl, domctl and platform operation is made: one struct with a command, a version and a union."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xenfs.abi.numbers import Domctl, Hypercall, Platform, Sysctl
+from xenfs.calls.lengths import LENGTHS
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.operation import PLATFORM_VERSION, Operation, operation
+from xenfs.pool import Buffer
+from xenfs.pool.handles import struct_name
+
+
+def sysctl_op(cmd: Sysctl, **behaviour: bool) -> Operation:
+    """The operation of a sysctl command."""
+    return operation(Hypercall.sysctl, cmd, **behaviour)
+
+
+def domctl_op(cmd: Domctl, **behaviour: bool) -> Operation:
+    """The operation of a domctl command."""
+    return operation(Hypercall.domctl, cmd, **behaviour)
+
+
+def platform_op(cmd: Platform, **behaviour: bool) -> Operation:
+    """The operation of a platform command."""
+    return operation(Hypercall.platform_op, cmd, **behaviour)
+
+
+def sysctl(xen: Hypervisor, op: Operation, arm: str = "", /, **given: Any) -> Any:
+    """Run one sysctl with the members of a union arm set as given, and return a copy of that arm."""
+    with xen.pool.take(xen.abi.sizeof("struct xen_sysctl")) as buf:
+        view = xen.abi.view("struct xen_sysctl", buf)
+        view.cmd, view.interface_version = op.cmd, xen.abi.sysctl
+        return _run(xen, op, buf, view, arm, given)
+
+
+def domctl(
+    xen: Hypervisor, op: Operation, domid: int, arm: str = "", /, *, version: int | None = None, **given: Any
+) -> Any:
+    """Run one domctl on a domain, likewise; `version` is 0 for the operations that are outside the versioning."""
+    with xen.pool.take(xen.abi.sizeof("struct xen_domctl")) as buf:
+        view = xen.abi.view("struct xen_domctl", buf)
+        view.cmd, view.interface_version = op.cmd, xen.abi.domctl if version is None else version
+        view.domain = domid
+        return _run(xen, op, buf, view, arm, given, domid)
+
+
+def platform(xen: Hypervisor, op: Operation, arm: str, /, **given: Any) -> Any:
+    """Run one platform operation, likewise."""
+    with xen.pool.take(xen.abi.sizeof("struct xen_platform_op")) as buf:
+        view = xen.abi.view("struct xen_platform_op", buf)
+        view.cmd, view.interface_version = op.cmd, PLATFORM_VERSION
+        return _run(xen, op, buf, view, arm, given)
+
+
+def _run(
+    xen: Hypervisor,
+    op: Operation,
+    buf: Buffer,
+    view: Any,
+    arm: str,
+    given: dict[str, Any],
+    domid: int | None = None,
+) -> Any:
+    if not arm:
+        return xen.hypercall(op, buf, domid=domid)
+    body = getattr(view.u, arm)
+    if given:
+        fill(buf, body, given)
+    xen.hypercall(op, buf, domid=domid)
+    return xen.abi.copy(body)
+
+
+def fill(buf: Buffer, body: Any, given: dict[str, Any]) -> None:
+    """Set members of a struct that lies in `buf`: a buffer becomes a guest handle, a dict fills a nested member.
+
+    A buffer may come with the bytes that are needed: (buffer, needs). Else LENGTHS knows, by the other members.
+    """
+    handles: dict[str, Any] = {}
+    for name, value in given.items():
+        if isinstance(value, (Buffer, tuple)):
+            handles[name] = value
+        elif isinstance(value, dict):
+            fill(buf, getattr(body, name), value)
+        else:
+            setattr(body, name, value)
+    for name, value in handles.items():  # last: how long each must be stands in the members above
+        other, needs = value if isinstance(value, tuple) else (value, needed(body, name))
+        buf.attach(body, name, other, needs)
+
+
+def needed(body: Any, handle: str) -> int:
+    """The bytes that a struct promises behind one of its handles; 0 where LENGTHS does not know."""
+    length = LENGTHS.get((struct_name(body), handle))
+    return 0 if length is None else int(length(body))

@@ -1,0 +1,77 @@
+"""Memory of one domain: its claim, the pool for its page tables, how far it reaches, and populate-on-demand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xenfs.abi.numbers import Domctl, Hypercall, Memory, ShadowOp
+from xenfs.calls.control import domctl, domctl_op
+from xenfs.calls.multicall import wide
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.operation import Operation, operation
+
+CLAIM_PAGES = operation(Hypercall.memory_op, Memory.claim_pages)
+MAXIMUM_GPFN = operation(Hypercall.memory_op, Memory.maximum_gpfn, repeatable=True)
+GET_POD_TARGET = operation(Hypercall.memory_op, Memory.get_pod_target, repeatable=True)
+SET_POD_TARGET = operation(Hypercall.memory_op, Memory.set_pod_target, slow=True, repeatable=True)
+GET_POOL = domctl_op(Domctl.get_paging_mempool_size, repeatable=True)
+SET_POOL = domctl_op(Domctl.set_paging_mempool_size, slow=True, repeatable=True)
+SHADOW_OP = domctl_op(Domctl.shadow_op, slow=True, repeatable=True)
+
+MIB = 1 << 20
+
+
+def claim(xen: Hypervisor, domid: int, pages: int) -> None:
+    """Promise a domain memory up to so many pages in all, those it has included; 0 ends the promise. claim_pages.
+
+    EINVAL while another promise holds, or above its limit; ENOMEM where there is not so much.
+    """
+    with xen.pool.take(xen.abi.sizeof("struct xen_memory_reservation")) as buf:
+        view = xen.abi.view("struct xen_memory_reservation", buf)
+        view.domid, view.nr_extents = domid, pages
+        xen.hypercall(CLAIM_PAGES, Memory.claim_pages, buf, domid=domid)
+
+
+def maximum_gpfn(xen: Hypervisor, domid: int) -> int:
+    """The highest guest frame number that a domain uses; memory_op maximum_gpfn."""
+    with xen.pool.take(8) as buf:  # a bare domid before Xen 4.16, a struct of nothing else since
+        buf.fill(domid.to_bytes(2, "little"))
+        return wide(xen, MAXIMUM_GPFN, Memory.maximum_gpfn, buf)
+
+
+def pod(xen: Hypervisor, domid: int) -> Any:
+    """struct xen_pod_target: tot_pages, pod_cache_pages, pod_entries; get_pod_target (x86, HVM)."""
+    return _pod(xen, GET_POD_TARGET, domid, 0)
+
+
+def set_pod_target(xen: Hypervisor, domid: int, pages: int) -> None:
+    """Set how much memory a guest that is not all there yet shall have; set_pod_target (x86, HVM)."""
+    _pod(xen, SET_POD_TARGET, domid, pages)
+
+
+def _pod(xen: Hypervisor, op: Operation, domid: int, pages: int) -> Any:
+    with xen.pool.take(xen.abi.sizeof("struct xen_pod_target")) as buf:
+        view = xen.abi.view("struct xen_pod_target", buf)
+        view.domid, view.target_pages = domid, pages
+        xen.hypercall(op, op.cmd, buf, domid=domid)
+        return xen.abi.copy(view)
+
+
+def paging_pool(xen: Hypervisor, domid: int) -> int:
+    """Bytes of memory for a domain's page tables; get_paging_mempool_size (Xen 4.17). EOPNOTSUPP for PV."""
+    return int(domctl(xen, GET_POOL, domid, "paging_mempool").size)
+
+
+def set_paging_pool(xen: Hypervisor, domid: int, nbytes: int) -> None:
+    """Set it, in whole pages; ENOMEM where there is not so much. set_paging_mempool_size (Xen 4.17)."""
+    domctl(xen, SET_POOL, domid, "paging_mempool", size=nbytes)
+
+
+def paging_pool_mib(xen: Hypervisor, domid: int) -> int:
+    """The same in MiB, rounded up, as Xen before 4.17 tells it; shadow_op GET_ALLOCATION. EINVAL for one's own."""
+    return int(domctl(xen, SHADOW_OP, domid, "shadow_op", op=ShadowOp.GET_ALLOCATION).mb)
+
+
+def set_paging_pool_mib(xen: Hypervisor, domid: int, mib: int) -> None:
+    """Set it in MiB; shadow_op SET_ALLOCATION."""
+    domctl(xen, SHADOW_OP, domid, "shadow_op", op=ShadowOp.SET_ALLOCATION, mb=mib)

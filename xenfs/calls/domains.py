@@ -1,0 +1,222 @@
+"""The list of domains and what getdomaininfo says of each: the calls that nearly every file of a domain begins with."""
+
+from __future__ import annotations
+
+import errno
+from functools import cache
+from struct import Struct
+from time import perf_counter_ns
+from typing import Any, NamedTuple
+
+from xenfs.abi import Abi
+from xenfs.abi.numbers import Domctl, DomInf, Sysctl
+from xenfs.calls.control import domctl, domctl_op, sysctl, sysctl_op
+from xenfs.calls.rows import Rows, packer
+from xenfs.errors import HypercallError, Stale, XenfsError
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.lives import Domain, Roll, Sight
+from xenfs.pool import Buffer
+
+GETDOMAININFO = domctl_op(Domctl.getdomaininfo, repeatable=True)
+GETDOMAININFOLIST = sysctl_op(Sysctl.getdomaininfolist, repeatable=True)
+GET_DOMAIN_STATE = domctl_op(Domctl.get_domain_state, repeatable=True)
+
+_BATCH = 512  # domains a call: Xen holds its domain list lock meanwhile
+_STRUCT = "struct xen_domctl_getdomaininfo"
+_BODY = 16  # where the union of struct xen_domctl begins, in every release
+
+
+class DomainInfo(NamedTuple):
+    """What every struct xen_domctl_getdomaininfo has, of any release; sizes in pages, cpu_time in ns."""
+
+    domain: int
+    flags: int
+    tot_pages: int
+    max_pages: int
+    outstanding_pages: int
+    shr_pages: int
+    paged_pages: int
+    shared_info_frame: int
+    cpu_time: int
+    nr_online_vcpus: int
+    max_vcpu_id: int
+    ssidref: int
+    handle: bytes
+    cpupool: int
+    gpaddr_bits: int
+    emulation_flags: int
+
+    @property
+    def dying(self) -> bool:
+        """True while Xen takes the domain apart."""
+        return bool(self.flags & DomInf.dying)
+
+    def sight(self, unique_id: int = 0) -> Sight:
+        """What of this tells one life of a domain from another."""
+        return Sight._make((self.handle, self.flags, self.cpu_time, self.shared_info_frame, unique_id))
+
+
+@cache
+def _rows(abi: Abi) -> Rows:
+    return Rows(abi, _STRUCT, (*DomainInfo._fields[:-1], "arch_config.emulation_flags"))
+
+
+@cache
+def _question(abi: Abi) -> tuple[int, Struct, Rows]:
+    """Bytes of a domctl, how its first members are packed, and how the answer is unpacked."""
+    header = packer(abi, "struct xen_domctl", "cmd", "interface_version", "domain")
+    return abi.sizeof("struct xen_domctl"), header, _rows(abi)
+
+
+def info_now(xen: Hypervisor, domid: int) -> DomainInfo | None:
+    """What getdomaininfo says of this id now, None where there is no such domain; domctl getdomaininfo."""
+    size, header, rows = _question(xen.abi)  # packed, not laid over: nearly every read of a domain's file begins here
+    with xen.pool.take(size) as buf:
+        buf.pack(header, GETDOMAININFO.cmd, xen.abi.domctl, domid)
+        try:
+            xen.hypercall(GETDOMAININFO, buf, domid=domid)
+        except HypercallError as problem:
+            if problem.errno in (errno.ESRCH, errno.EINVAL):  # EINVAL up to 4.17, for ids that no domain can have
+                return None
+            raise
+        info = DomainInfo._make(rows.one(buf, _BODY))
+    return info if info.domain == domid else None  # up to 4.17 Xen answers with the next domain that exists
+
+
+def unique_id(xen: Hypervisor, domid: int) -> int:
+    """Xen's own number for this life of a domain, 0 before Xen 4.21; domctl get_domain_state."""
+    if xen.abi.release < (4, 21):
+        return 0
+    return int(domctl(xen, GET_DOMAIN_STATE, domid, "get_domain_state", version=0).unique_id)
+
+
+def find(xen: Hypervisor, domid: int) -> Domain | None:
+    """The life that goes on under this id, None where there is none."""
+    asked = perf_counter_ns()
+    info = info_now(xen, domid)
+    if info is None:
+        xen.lives.over(domid, asked)
+        return None
+    return xen.lives.observe(domid, info.sight(_identity(xen, domid)), asked)
+
+
+def _identity(xen: Hypervisor, domid: int) -> int:
+    if xen.abi.release < (4, 21):
+        return 0
+    try:
+        return unique_id(xen, domid)
+    except HypercallError:
+        return 0
+
+
+def info(xen: Hypervisor, domain: Domain) -> DomainInfo:
+    """What getdomaininfo says of this life of a domain; Stale when it is over."""
+    asked = perf_counter_ns()
+    found = info_now(xen, domain.domid)
+    if found is None:
+        xen.lives.over(domain.domid, asked)
+        raise Stale(f"domain {domain.domid}")
+    if xen.lives.observe(domain.domid, found.sight(_identity(xen, domain.domid)), asked) != domain:
+        raise Stale(f"domain {domain.domid} (the id has another domain now)")
+    return found
+
+
+info.call = GETDOMAININFO.name  # type: ignore[attr-defined]
+info.checked = True  # type: ignore[attr-defined]
+
+
+def still(xen: Hypervisor, domain: Domain, *_: object) -> None:
+    """Raise Stale unless this life of a domain goes on."""
+    info(xen, domain)
+
+
+def replaced(xen: Hypervisor, domain: Domain, *_: object) -> None:
+    """Raise Stale where the id has another domain by now: what was done a moment ago may have been done to that one.
+
+    A domain that is gone is none: it may just have been ended. Nor is one that Xen says nothing of.
+    """
+    try:
+        found = find(xen, domain.domid)
+    except HypercallError:
+        return
+    if found is not None and found != domain:
+        raise Stale(f"domain {domain.domid} (the id has another domain, and may have had it when this was done)")
+
+
+def infos(xen: Hypervisor) -> list[DomainInfo]:
+    """Every domain in the order of ids; sysctl getdomaininfolist."""
+    return list(map(DomainInfo._make, _listed(xen, _rows(xen.abi))))
+
+
+def infos_from(xen: Hypervisor, first: int, most: int) -> list[DomainInfo]:
+    """The same of at most so many, from this id on; of one alone by domctl getdomaininfo."""
+    if most == 1 or GETDOMAININFOLIST.hypercall.name in xen.unusable:
+        found = info_now(xen, first)
+        return [found] if found else []
+    rows = _rows(xen.abi)
+    with xen.pool.take(rows.stride * most) as buf:
+        return list(map(DomainInfo._make, _some(xen, rows, buf, first, most)))
+
+
+def _listed(xen: Hypervisor, rows: Rows) -> list[tuple[Any, ...]]:
+    """A row for each domain, the id first, a batch a call."""
+    found: list[tuple[Any, ...]] = []
+    with xen.pool.take(rows.stride * _BATCH) as buf:
+        first = 0
+        while True:
+            batch = _some(xen, rows, buf, first, _BATCH)
+            found += batch
+            if len(batch) < _BATCH:
+                return found
+            if found[-1][0] < first:  # or an answer that makes no sense would be asked for for good
+                raise XenfsError(f"{GETDOMAININFOLIST.name}: domain {found[-1][0]} comes after {first}")
+            first = found[-1][0] + 1
+
+
+def _some(xen: Hypervisor, rows: Rows, buf: Buffer, first: int, most: int) -> list[tuple[Any, ...]]:
+    arm = sysctl(
+        xen, GETDOMAININFOLIST, "getdomaininfolist",
+        first_domain=first, max_domains=most, buffer=(buf, rows.stride * most),
+    )  # fmt: skip
+    return list(rows(buf.memory, arm.num_domains))
+
+
+def identities(xen: Hypervisor) -> list[tuple[int, bytes]]:
+    """(id, UUID) of every domain; sysctl getdomaininfolist."""
+    return [(domid, handle) for domid, handle in _listed(xen, _identities(xen.abi))]
+
+
+def living(xen: Hypervisor) -> list[tuple[Domain, DomainInfo]]:
+    """Every domain with the life that it is in."""
+    asked = perf_counter_ns()
+    found = infos(xen)
+    xen.lives.keep_only((info.domain for info in found), asked)
+    observe = xen.lives.observe
+    return [(observe(info.domain, info.sight(), asked), info) for info in found]
+
+
+def named(xen: Hypervisor) -> list[tuple[str, Domain]]:
+    """(id as text, life) of every domain: the same list again as long as neither ids nor UUIDs have changed.
+
+    What else tells lives apart is looked at when a file of the domain is used, and by every other call here.
+    """
+    now = _listed(xen, _identities(xen.abi))
+    roll = xen.lives.roll
+    if roll is None or roll.identities != now or roll.changes != xen.lives.changes:
+        names = [(str(domain.domid), domain) for domain, _ in living(xen)]
+        roll = xen.lives.roll = Roll(now, xen.lives.changes, names)
+    return roll.names
+
+
+@cache
+def _identities(abi: Abi) -> Rows:
+    return Rows(abi, _STRUCT, ("domain", "handle"))
+
+
+def whole_info(xen: Hypervisor, domain: Domain) -> Any:
+    """The whole struct xen_domctl_getdomaininfo of this life of a domain; Stale when it is over."""
+    info(xen, domain)
+    found = domctl(xen, GETDOMAININFO, domain.domid, "getdomaininfo")
+    if found.domain != domain.domid or bytes(found.handle) != info(xen, domain).handle:
+        raise Stale(f"domain {domain.domid}")
+    return found

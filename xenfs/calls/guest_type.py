@@ -1,0 +1,33 @@
+"""How wide a PV domain's addresses are, and what its time stamp counter shows; domctls of x86."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xenfs.abi.numbers import Domctl
+from xenfs.calls.control import domctl, domctl_op
+from xenfs.calls.many import asked_about
+from xenfs.hypervisor.base import Hypervisor
+
+GET_ADDRESS_SIZE = domctl_op(Domctl.get_address_size, repeatable=True)
+GETTSCINFO = domctl_op(Domctl.gettscinfo, repeatable=True)
+
+
+def address_size(xen: Hypervisor, domid: int) -> int:
+    """32 or 64; EOPNOTSUPP for a domain that is not PV. domctl get_address_size."""
+    return int(domctl(xen, GET_ADDRESS_SIZE, domid, "address_size").size)
+
+
+def address_sizes(xen: Hypervisor, domids: Sequence[int]) -> list[int]:
+    """The same of each domain, 0 for one that is not PV, or is gone."""
+    rows = asked_about(xen, GET_ADDRESS_SIZE, domids, "address_size", "u.address_size.size")
+    return [row[0] if result >= 0 else 0 for result, row in rows]
+
+
+def tsc_info(xen: Hypervisor, domid: int) -> Any:
+    """struct xen_domctl_tsc_info: tsc_mode, gtsc_khz, incarnation, elapsed_nsec; EINVAL for one's own domain.
+
+    Xen pauses the domain for the moment. domctl gettscinfo.
+    """
+    return domctl(xen, GETTSCINFO, domid, "tsc_info")

@@ -1,0 +1,14 @@
+"""Looking what has become of the domains, for the log that everybody reads."""
+
+from __future__ import annotations
+
+from xenfs.calls import domains
+from xenfs.hypervisor.base import Hypervisor
+
+
+def look(xen: Hypervisor, *, not_older_s: float = 0.0) -> bool:
+    """Whether anything has happened to any domain since the last look; sysctl getdomaininfolist.
+
+    Without a call where the last look was begun less than `not_older_s` ago.
+    """
+    return xen.happenings.look(lambda: domains.living(xen), not_older_s=not_older_s)

@@ -1,0 +1,53 @@
+"""What ends, wakes, prods and names domains: sched_op remote_shutdown and the domctls beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xenfs.abi.numbers import Domctl, Hypercall, SchedOp, ShutdownReason, Trigger
+from xenfs.calls.control import domctl, domctl_op
+from xenfs.calls.domains import GET_DOMAIN_STATE
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.operation import operation
+
+SENDTRIGGER = domctl_op(Domctl.sendtrigger)
+SETDOMAINHANDLE = domctl_op(Domctl.setdomainhandle, repeatable=True)
+RESUMEDOMAIN = domctl_op(Domctl.resumedomain)
+REMOTE_SHUTDOWN = operation(Hypercall.sched_op, SchedOp.remote_shutdown)
+
+
+def state(xen: Hypervisor, domid: int) -> Any:
+    """struct xen_domctl_get_domain_state: state, caps, unique_id; domctl get_domain_state (Xen 4.21)."""
+    return domctl(xen, GET_DOMAIN_STATE, domid, "get_domain_state", version=0)
+
+
+state.call = GET_DOMAIN_STATE.name  # type: ignore[attr-defined]
+
+
+def trigger(xen: Hypervisor, domid: int, what: Trigger, vcpu: int = 0) -> None:
+    """Send an NMI to a vCPU, or press the power or sleep button; sendtrigger (x86).
+
+    ESRCH for a vCPU that does not exist, EINVAL for a button of a PV domain.
+    """
+    domctl(xen, SENDTRIGGER, domid, "sendtrigger", trigger=what, vcpu=vcpu)
+
+
+def rename(xen: Hypervisor, domid: int, handle: bytes) -> None:
+    """Give a domain another UUID, sixteen bytes; domctl setdomainhandle."""
+    domctl(xen, SETDOMAINHANDLE, domid, "setdomainhandle", handle=list(handle))
+
+
+def shut_down(xen: Hypervisor, domid: int, reason: ShutdownReason) -> None:
+    """Declare a domain shut down; the first reason stays. sched_op remote_shutdown.
+
+    The guest is not asked, and of the hardware domain this is the shutdown of the host.
+    """
+    with xen.pool.take(xen.abi.sizeof("struct sched_remote_shutdown")) as buf:
+        view = xen.abi.view("struct sched_remote_shutdown", buf)
+        view.domain_id, view.reason = domid, reason
+        xen.hypercall(REMOTE_SHUTDOWN, SchedOp.remote_shutdown, buf, domid=domid)
+
+
+def resume(xen: Hypervisor, domid: int) -> None:
+    """Let a domain that has shut down go on; EINVAL for one's own. domctl resumedomain."""
+    domctl(xen, RESUMEDOMAIN, domid)

@@ -1,0 +1,112 @@
+"""Live patches: which there are and what has become of them; sysctl livepatch_op. Absent from a Xen built without."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+from xenfs.abi.numbers import LivepatchOp, Sysctl
+from xenfs.calls.control import sysctl, sysctl_op
+from xenfs.errors import HypercallError
+from xenfs.hypervisor.base import Hypervisor
+
+LIVEPATCH_OP = sysctl_op(Sysctl.livepatch_op, repeatable=True)
+
+_NAME_BYTES = 128  # XEN_LIVEPATCH_NAME_SIZE, the NUL included
+_MOST = 1024  # entries that Xen gives in one call; E2BIG for more
+_SPARE = 1 << 16  # bytes: before 4.21 Xen does not look at the size of the buffer that metadata go to
+_TRIES = 8
+_CHANGED = frozenset({errno.ENOBUFS, errno.EINVAL})
+
+
+class Patch(NamedTuple):
+    """A live patch: its name, its LivepatchState, 0 or the errno of the last action on it, and its metadata."""
+
+    name: bytes
+    state: int
+    rc: int
+    metadata: bytes
+
+
+class _Changed(Exception):
+    """The list is not what it was when it was begun: it must be read again."""
+
+
+def patches(xen: Hypervisor) -> list[Patch]:
+    """Every live patch, in the order of their coming; livepatch_op LIST, read again where it changes meanwhile."""
+    for _ in range(_TRIES):
+        try:
+            return _listed(xen)
+        except _Changed:
+            continue
+    raise HypercallError(LIVEPATCH_OP.name, errno.EAGAIN, "the list of live patches never came to rest")
+
+
+def count(xen: Hypervisor) -> int:
+    """How many live patches there are; livepatch_op LIST without room for any."""
+    return _whole(xen).nr
+
+
+def status(xen: Hypervisor, name: bytes) -> tuple[int, int]:
+    """(LivepatchState, rc) of one live patch; rc is 0 or an errno, EAGAIN while Xen is at it. livepatch_op GET.
+
+    ENOENT where there is none of that name.
+    """
+    with xen.pool.take(len(name) + 1) as text:
+        text.fill(name + b"\0")
+        wanted: dict[str, Any] = {"get": {"name": {"name": text, "size": len(name) + 1}}}
+        arm = sysctl(xen, LIVEPATCH_OP, "livepatch", cmd=LivepatchOp.GET, u=wanted)
+        return int(arm.u.get.status.state), -int(arm.u.get.status.rc)
+
+
+class _Whole(NamedTuple):
+    """The list as it was when it was begun: its version, how many entries, and how many bytes of metadata."""
+
+    version: int
+    nr: int
+    metadata_bytes: int
+
+
+def _whole(xen: Hypervisor) -> _Whole:
+    arm = sysctl(xen, LIVEPATCH_OP, "livepatch", cmd=LivepatchOp.LIST)
+    return _Whole(arm.u.list.version, arm.u.list.nr, arm.u.list.metadata_total_size)
+
+
+def _listed(xen: Hypervisor) -> list[Patch]:
+    whole = _whole(xen)
+    found: list[Patch] = []
+    while len(found) < whole.nr:
+        found += _some(xen, whole, len(found))
+    return found
+
+
+def _some(xen: Hypervisor, whole: _Whole, first: int) -> list[Patch]:
+    """As many as Xen gives in one call, from the number `first` on; it stops where something else wants to run."""
+    room = min(whole.nr - first, _MOST)
+    sizes = {"name": _NAME_BYTES * room, "metadata": whole.metadata_bytes + _SPARE}
+    with ExitStack() as loans:
+        words = {"status": 8 * room, "len": 4 * room, "metadata_len": 4 * room}
+        bufs = {name: loans.enter_context(xen.pool.take(size)) for name, size in (sizes | words).items()}
+        asked = {"idx": first, "nr": room, **{f"{name}_total_size": size for name, size in sizes.items()}, **bufs}
+        try:
+            arm = sysctl(xen, LIVEPATCH_OP, "livepatch", cmd=LivepatchOp.LIST, u={"list": asked})
+        except HypercallError as problem:
+            if problem.errno in _CHANGED:  # it grew beyond the room, or shrank below the number
+                raise _Changed from None
+            raise
+        given = whole.nr - first - arm.u.list.nr
+        if arm.u.list.version != whole.version or not 0 < given <= room:
+            raise _Changed
+        return _parted({name: bytes(buf.memory) for name, buf in bufs.items()}, given)
+
+
+def _parted(data: dict[str, bytes], count: int) -> list[Patch]:
+    states = memoryview(data["status"])[: 8 * count].cast("i").tolist()
+    names, metadata = (memoryview(data[name])[: 4 * count].cast("I").tolist() for name in ("len", "metadata_len"))
+    found, at, beyond = [], 0, 0
+    for index, (length, more) in enumerate(zip(names, metadata, strict=True)):
+        name = data["name"][at : at + length].rstrip(b"\0")
+        found.append(Patch(name, states[2 * index], -states[2 * index + 1], data["metadata"][beyond : beyond + more]))
+        at, beyond = at + length, beyond + more
+    return found

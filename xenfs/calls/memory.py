@@ -1,0 +1,108 @@
+"""memory_op: maps and counts of the machine's memory."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from xenfs.abi.numbers import Hypercall, Memory, RdmFlag
+from xenfs.calls.control import fill
+from xenfs.calls.multicall import wide
+from xenfs.errors import HypercallError
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.operation import operation
+
+MAXIMUM_RAM_PAGE = operation(Hypercall.memory_op, Memory.maximum_ram_page, repeatable=True)
+MACHINE_MEMORY_MAP = operation(Hypercall.memory_op, Memory.machine_memory_map, repeatable=True)
+RESERVED_DEVICE_MEMORY_MAP = operation(Hypercall.memory_op, Memory.reserved_device_memory_map, repeatable=True)
+SHARING_FREED = operation(Hypercall.memory_op, Memory.get_sharing_freed_pages, repeatable=True)
+SHARING_SHARED = operation(Hypercall.memory_op, Memory.get_sharing_shared_pages, repeatable=True)
+SHARING_OP = operation(Hypercall.memory_op, Memory.sharing_op, repeatable=True)
+
+_E820_ENTRY = 20  # packed: u64 start, u64 size, u32 type
+_MOST_E820 = 1024
+_SELF = 0x7FF0
+_AUDIT = 7  # XENMEM_sharing_op_audit
+
+
+def maximum_ram_page(xen: Hypervisor) -> int:
+    """The highest machine frame number of RAM; memory_op maximum_ram_page, through a multicall for its width.
+
+    Xen answers with the number after it, whatever its header says; physinfo's max_mfn is the last one itself.
+    """
+    return wide(xen, MAXIMUM_RAM_PAGE, Memory.maximum_ram_page, 0) - 1
+
+
+class Range(NamedTuple):
+    """A piece of the machine's address space and its E820 type; the end is exclusive."""
+
+    start: int
+    end: int
+    type: int
+
+
+def machine_memory_map(xen: Hypervisor) -> list[Range]:
+    """The firmware's memory map as Xen keeps it; memory_op machine_memory_map (x86)."""
+    with xen.pool.take(_E820_ENTRY * _MOST_E820) as entries:
+        count = _memory_op(
+            xen, MACHINE_MEMORY_MAP, "struct xen_memory_map",
+            lambda arg: arg.nr_entries, nr_entries=_MOST_E820, buffer=entries,
+        )  # fmt: skip
+        data = bytes(entries.memory[: _E820_ENTRY * count])
+    found = []
+    for at in range(0, len(data), _E820_ENTRY):
+        start, size = (int.from_bytes(data[at + k : at + k + 8], "little") for k in (0, 8))
+        found.append(Range(start, start + size, int.from_bytes(data[at + 16 : at + 20], "little")))
+    return found
+
+
+def reserved_device_memory(xen: Hypervisor, device: tuple[int, int, int] | None = None) -> list[tuple[int, int]]:
+    """(first frame, number of frames) of every range that a device claims; reserved_device_memory_map (x86).
+
+    With a device, as (segment, bus, devfn), only of its own.
+    """
+    wanted: dict[str, Any] = {"flags": RdmFlag.ALL}
+    if device is not None:
+        wanted = {"flags": 0, "dev": {"pci": dict(zip(("seg", "bus", "devfn"), device, strict=True))}}
+    count = 64
+    while True:
+        with xen.pool.take(16 * count) as entries:
+            try:
+                filled = _memory_op(
+                    xen, RESERVED_DEVICE_MEMORY_MAP, "struct xen_reserved_device_memory_map",
+                    lambda arg: arg.nr_entries, nr_entries=count, buffer=entries, **wanted,
+                )  # fmt: skip
+            except HypercallError as problem:
+                if problem.errno != errno.ENOBUFS or count > 4096:
+                    raise
+                count *= 4
+                continue
+            words = entries.memory[: 16 * filled].cast("Q").tolist()
+            return list(zip(words[::2], words[1::2], strict=True))
+
+
+def sharing_freed_pages(xen: Hypervisor) -> int:
+    """Pages that sharing has saved; memory_op get_sharing_freed_pages (x86)."""
+    return wide(xen, SHARING_FREED, Memory.get_sharing_freed_pages, 0)
+
+
+def sharing_shared_pages(xen: Hypervisor) -> int:
+    """Pages that are shared; memory_op get_sharing_shared_pages (x86)."""
+    return wide(xen, SHARING_SHARED, Memory.get_sharing_shared_pages, 0)
+
+
+def sharing_audit(xen: Hypervisor) -> int:
+    """How many errors an audit of page sharing finds; memory_op sharing_op audit (x86, MEM_SHARING builds)."""
+    with xen.pool.take(xen.abi.sizeof("struct xen_mem_sharing_op")) as buf:
+        view = xen.abi.view("struct xen_mem_sharing_op", buf)
+        view.op, view.domain = _AUDIT, _SELF
+        return xen.hypercall(SHARING_OP, Memory.sharing_op, buf)
+
+
+def _memory_op(xen: Hypervisor, op: Any, struct: str, answer: Callable[[Any], int], **given: Any) -> int:
+    with xen.pool.take(xen.abi.sizeof(struct)) as buf:
+        view = xen.abi.view(struct, buf)
+        fill(buf, view, given)
+        xen.hypercall(op, op.cmd, buf)
+        return answer(view)

@@ -1,0 +1,107 @@
+"""multicall: several hypercalls in one. Also the only way to a result that is wider than 31 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from errno import EFAULT
+from functools import cache
+from typing import TypeAlias
+
+from xenfs.abi import Abi
+from xenfs.abi.numbers import Hypercall
+from xenfs.calls.rows import Rows
+from xenfs.errors import HypercallError
+from xenfs.hypervisor.base import FAULT_RETRIES, Hypervisor
+from xenfs.hypervisor.operation import Operation
+from xenfs.pool import Buffer
+
+Call: TypeAlias = tuple[Operation, Sequence[int | Buffer]]
+
+MULTICALL = Operation(Hypercall.multicall, 0, "batch")
+_OF_REPEATABLE = Operation(Hypercall.multicall, 0, "batch", repeatable=True)
+
+
+def multicall(xen: Hypervisor, calls: Sequence[Call], domid: int | None = None) -> list[int]:
+    """The 64-bit result of each call, negative for an errno; the calls are made in order. multicall.
+
+    Members that faulted are made again, as each would be on its own.
+    """
+    results = _batch(xen, calls, domid)
+    for _ in range(FAULT_RETRIES if xen.backend.pages.faults else 0):
+        again = [at for at, (op, _) in enumerate(calls) if results[at] == -EFAULT and op.repeatable]
+        if not again:
+            break
+        for at in again:
+            xen.pool.count_retry(calls[at][1])
+        for at, result in zip(again, _batch(xen, [calls[at] for at in again], domid), strict=True):
+            results[at] = result
+    return results
+
+
+def _batch(xen: Hypervisor, calls: Sequence[Call], domid: int | None) -> list[int]:
+    stride = xen.abi.sizeof("struct multicall_entry")
+    with xen.pool.take(stride * len(calls)) as buf:
+        entries = xen.abi.array("struct multicall_entry", len(calls), buf)
+        for entry, (op, args) in zip(entries, calls, strict=True):
+            entry.op = op.hypercall
+            for index, arg in enumerate(args):
+                if isinstance(arg, Buffer):
+                    buf.attach(entry, ("args", index), arg)
+                else:
+                    entry.args[index] = arg
+        batch = _OF_REPEATABLE if all(op.repeatable for op, _ in calls) else MULTICALL
+        xen.hypercall(batch, buf, len(calls), domid=domid)
+        return [_signed(entry.result) for entry in entries]
+
+
+def in_a_row(xen: Hypervisor, op: Operation, structs: Buffer, stride: int, count: int, *before: int) -> list[int]:
+    """The result of one operation on each of `count` structs that lie in one buffer, `stride` bytes apart. multicall.
+
+    `before` are the arguments that come before the struct. Where one faulted, and the operation may be made again, all
+    are. One struct alone takes no multicall.
+    """
+    results = _row(xen, op, structs, stride, count, before)
+    for _ in range(FAULT_RETRIES if xen.backend.pages.faults and op.repeatable else 0):
+        if -EFAULT not in results:
+            break
+        xen.pool.count_retry((structs,))
+        results = _row(xen, op, structs, stride, count, before)
+    return results
+
+
+def _row(
+    xen: Hypervisor, op: Operation, structs: Buffer, stride: int, count: int, before: tuple[int, ...]
+) -> list[int]:
+    if count == 1:
+        return [_alone(xen, op, *before, structs)]
+    step, first = xen.abi.sizeof("struct multicall_entry"), xen.abi.offsetof("struct multicall_entry", "args")
+    entry = int(op.hypercall).to_bytes(first, "little") + b"".join(word.to_bytes(8, "little") for word in before)
+    with xen.pool.take(step * count) as buf:
+        buf.fill(entry.ljust(step, b"\0") * count)
+        buf.attach_each(len(entry), step, structs, stride, count)
+        xen.hypercall(_OF_REPEATABLE if op.repeatable else MULTICALL, buf, count)
+        return [_signed(word) for (word,) in _results(xen.abi)(bytes(buf), count)]
+
+
+def _alone(xen: Hypervisor, op: Operation, *args: int | Buffer) -> int:
+    try:
+        return xen.hypercall(op, *args)
+    except HypercallError as problem:
+        return -problem.errno
+
+
+@cache
+def _results(abi: Abi) -> Rows:
+    return Rows(abi, "struct multicall_entry", ("result",))
+
+
+def wide(xen: Hypervisor, op: Operation, *args: int | Buffer) -> int:
+    """The result of one hypercall in full width; HypercallError when it is an errno."""
+    (result,) = multicall(xen, [(op, args)])
+    if -4096 < result < 0:
+        raise HypercallError(op.name, -result, op.hint(-result, xen.abi))
+    return result
+
+
+def _signed(word: int) -> int:
+    return word - 2**64 if word >> 63 else word

@@ -1,0 +1,53 @@
+"""What changes cpupools: sysctl cpupool_op, and the parameters of their schedulers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xenfs.abi.numbers import CpupoolOp, SchedId, Sysctl, SysctlSched
+from xenfs.calls.control import sysctl, sysctl_op
+from xenfs.calls.sysctl import Cpupool, pool_parameters
+from xenfs.hypervisor.base import Hypervisor
+
+CHANGE = sysctl_op(Sysctl.cpupool_op, slow=True)
+SET_PARAMETERS = sysctl_op(Sysctl.scheduler_op, repeatable=True)
+
+
+def _change(xen: Hypervisor, action: CpupoolOp, **given: int) -> None:
+    sysctl(xen, CHANGE, "cpupool_op", op=action, **given)
+
+
+def create(xen: Hypervisor, pool: int, sched_id: int) -> None:
+    """A new pool with this id, without CPUs; EEXIST, ENOENT for a scheduler that Xen lacks. cpupool_op CREATE."""
+    _change(xen, CpupoolOp.CREATE, cpupool_id=pool, sched_id=sched_id)
+
+
+def destroy(xen: Hypervisor, pool: int) -> None:
+    """Remove a pool; EBUSY while it has domains or CPUs. cpupool_op DESTROY."""
+    _change(xen, CpupoolOp.DESTROY, cpupool_id=pool)
+
+
+def add_cpu(xen: Hypervisor, pool: int, cpu: int) -> None:
+    """Give a free CPU to a pool; ENODEV where it is not free or offline. cpupool_op ADDCPU."""
+    _change(xen, CpupoolOp.ADDCPU, cpupool_id=pool, cpu=cpu)
+
+
+def remove_cpu(xen: Hypervisor, pool: int, cpu: int) -> None:
+    """Take a CPU from a pool; EBUSY for the last one of a pool with domains. cpupool_op RMCPU."""
+    _change(xen, CpupoolOp.RMCPU, cpupool_id=pool, cpu=cpu)
+
+
+def move_domain(xen: Hypervisor, domid: int, pool: int) -> None:
+    """Move a domain to another pool; EPERM for one's own, ENOENT for a pool without CPUs. cpupool_op MOVEDOMAIN."""
+    _change(xen, CpupoolOp.MOVEDOMAIN, cpupool_id=pool, domid=domid)
+
+
+def set_parameters(xen: Hypervisor, pool: Cpupool, **values: int) -> None:
+    """Set some of a pool's scheduler parameters, the others keep theirs; EINVAL out of range. scheduler_op putinfo."""
+    arm = "sched_credit2" if pool.sched_id == SchedId.CREDIT2 else "sched_credit"
+    now = pool_parameters(xen, pool)
+    full: dict[str, Any] = {name: int(getattr(now, name)) for name, _ in xen.abi.ffi.typeof(now).item.fields} | values
+    sysctl(
+        xen, SET_PARAMETERS, "scheduler_op",
+        cpupool_id=pool.id, sched_id=pool.sched_id, cmd=SysctlSched.putinfo, u={arm: full},
+    )  # fmt: skip

@@ -1,0 +1,76 @@
+"""How CPUs save power as a whole: limits of their idle states, SMT, parked CPUs. On Arm ENOSYS, all of it."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+from xenfs.abi.numbers import CoreParking, CpuHotplug, Hypercall, Platform, PmSetting, Sysctl
+from xenfs.calls.control import platform, sysctl
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.operation import Operation
+
+UNLIMITED = 0xFFFFFFFF  # XEN_SYSCTL_CX_UNLIMITED
+
+
+def pm_op(sub: IntEnum, name: str = "", *, repeatable: bool = True) -> Operation:
+    """The operation of a pm_op sub-operation, which all have the sysctl's number in common."""
+    return Operation(Hypercall.sysctl, Sysctl.pm_op, f"pm_op {name or sub.name}", repeatable=repeatable)
+
+
+def parking_op(sub: CoreParking, **behaviour: bool) -> Operation:
+    """The operation of a core_parking sub-operation."""
+    return Operation(Hypercall.platform_op, Platform.core_parking, f"core_parking {sub.name}", **behaviour)
+
+
+GET_MAX_CSTATE = pm_op(PmSetting.get_max_cstate)
+SET_MAX_CSTATE = pm_op(PmSetting.set_max_cstate)
+SET_SCHED_SMT = pm_op(PmSetting.set_sched_opt_smt)
+GET_PARKED = parking_op(CoreParking.GET, repeatable=True)
+SET_PARKED = parking_op(CoreParking.SET, slow=True)
+SMT = {
+    on: Operation(Hypercall.sysctl, Sysctl.cpu_hotplug, f"cpu_hotplug {what.name}", slow=True)
+    for on, what in ((True, CpuHotplug.SMT_ENABLE), (False, CpuHotplug.SMT_DISABLE))
+}
+
+
+def max_cstate(xen: Hypervisor, sub_state: bool) -> int:
+    """The deepest C-state that idle CPUs may enter, or its sub-state; UNLIMITED for no limit. pm_op get_max_cstate."""
+    arm: Any = sysctl(xen, GET_MAX_CSTATE, "pm_op", cmd=PmSetting.get_max_cstate, cpuid=int(sub_state))
+    return int(arm.u.get_max_cstate)
+
+
+def set_max_cstate(xen: Hypervisor, sub_state: bool, limit: int) -> None:
+    """Limit the C-states of all CPUs, or the sub-states of the deepest one that is allowed. pm_op set_max_cstate."""
+    sysctl(
+        xen, SET_MAX_CSTATE, "pm_op",
+        cmd=PmSetting.set_max_cstate, cpuid=int(sub_state), u={"set_max_cstate": limit},
+    )  # fmt: skip
+
+
+def set_sched_smt(xen: Hypervisor, on: bool) -> bool:
+    """Whether schedulers fill a core's threads before the next core; what it was before. pm_op set_sched_opt_smt."""
+    arm: Any = sysctl(
+        xen, SET_SCHED_SMT, "pm_op",
+        cmd=PmSetting.set_sched_opt_smt, u={"set_sched_opt_smt": int(on)},
+    )  # fmt: skip
+    return bool(arm.u.set_sched_opt_smt)
+
+
+def set_smt(xen: Hypervisor, on: bool) -> None:
+    """Bring every core's further threads up or down; EOPNOTSUPP without SMT, EBUSY where scheduling needs it as it is.
+
+    Stops at the first CPU that does not move: ENODEV for one in a pool other than Pool-0. sysctl cpu_hotplug.
+    """
+    what = CpuHotplug.SMT_ENABLE if on else CpuHotplug.SMT_DISABLE
+    sysctl(xen, SMT[on], "cpu_hotplug", op=what)
+
+
+def parked_cpus(xen: Hypervisor) -> int:
+    """How many CPUs Xen has taken out of use for the control domain's sake; platform_op core_parking GET."""
+    return int(platform(xen, GET_PARKED, "core_parking", type=CoreParking.GET).idle_nums)
+
+
+def park_cpus(xen: Hypervisor, count: int) -> None:
+    """Have Xen park so many CPUs, of its choosing; more than all but one means all but one. core_parking SET."""
+    platform(xen, SET_PARKED, "core_parking", type=CoreParking.SET, idle_nums=count)

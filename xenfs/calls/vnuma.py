@@ -1,0 +1,92 @@
+"""The NUMA nodes that a domain believes to have; memory_op get_vnumainfo."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+from xenfs.abi.numbers import Hypercall, Memory
+from xenfs.calls.control import fill
+from xenfs.calls.multicall import in_a_row
+from xenfs.errors import HypercallError
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.operation import operation
+
+GET_VNUMAINFO = operation(Hypercall.memory_op, Memory.get_vnumainfo, repeatable=True)
+
+_STRUCT = "struct xen_vnuma_topology_info"
+_TRIES = 4
+
+
+class Range(NamedTuple):
+    """Guest memory of a virtual node, in bytes; the end is exclusive."""
+
+    start: int
+    end: int
+    flags: int
+    node: int
+
+
+class Topology(NamedTuple):
+    """Distances of each virtual node to all, the node of each vCPU, and where their memory is."""
+
+    distances: list[list[int]]
+    vcpu_nodes: list[int]
+    ranges: list[Range]
+
+
+def have_vnuma(xen: Hypervisor, domids: Sequence[int]) -> list[bool]:
+    """Whether each domain was given virtual nodes: get_vnumainfo without room says ENOBUFS, else EOPNOTSUPP."""
+    stride = xen.abi.sizeof(_STRUCT)
+    with xen.pool.take(stride * len(domids)) as structs:
+        for view, domid in zip(xen.abi.array(_STRUCT, len(domids), structs), domids, strict=True):
+            view.domid = domid
+        results = in_a_row(xen, GET_VNUMAINFO, structs, stride, len(domids), GET_VNUMAINFO.cmd)
+    return [result == -errno.ENOBUFS for result in results]
+
+
+def topology(xen: Hypervisor, domid: int) -> Topology:
+    """The whole of it; memory_op get_vnumainfo, which says ENOBUFS and how much there is until there is room."""
+    for _ in range(_TRIES):
+        counts = _counts(xen, domid)
+        try:
+            return _filled(xen, domid, *counts)
+        except HypercallError as problem:
+            if problem.errno not in (errno.ENOBUFS, errno.EAGAIN):
+                raise
+    raise HypercallError(GET_VNUMAINFO.name, errno.EAGAIN, "the virtual nodes keep changing")
+
+
+def _counts(xen: Hypervisor, domid: int) -> tuple[int, int, int]:
+    """How many virtual nodes, vCPUs and ranges there are."""
+    with xen.pool.take(xen.abi.sizeof(_STRUCT)) as buf:
+        view = xen.abi.view(_STRUCT, buf)
+        view.domid = domid
+        try:
+            xen.hypercall(GET_VNUMAINFO, GET_VNUMAINFO.cmd, buf, domid=domid)
+        except HypercallError as problem:
+            if problem.errno != errno.ENOBUFS:
+                raise
+        return view.nr_vnodes, view.nr_vcpus, view.nr_vmemranges
+
+
+def _filled(xen: Hypervisor, domid: int, nodes: int, vcpus: int, ranges: int) -> Topology:
+    stride = xen.abi.sizeof("struct xen_vmemrange")
+    sizes = {"vdistance": 4 * nodes * nodes, "vcpu_to_vnode": 4 * vcpus, "vmemrange": stride * ranges}
+    with ExitStack() as loans:
+        buf = loans.enter_context(xen.pool.take(xen.abi.sizeof(_STRUCT)))
+        bufs = {name: loans.enter_context(xen.pool.take(max(1, size))) for name, size in sizes.items()}
+        view = xen.abi.view(_STRUCT, buf)
+        handles: dict[str, Any] = {name: {"h": (each, sizes[name])} for name, each in bufs.items()}
+        fill(buf, view, {"domid": domid, "nr_vnodes": nodes, "nr_vcpus": vcpus, "nr_vmemranges": ranges, **handles})
+        xen.hypercall(GET_VNUMAINFO, GET_VNUMAINFO.cmd, buf, domid=domid)
+        nodes, vcpus, ranges = view.nr_vnodes, view.nr_vcpus, view.nr_vmemranges
+        steps = bufs["vdistance"].memory[: 4 * nodes * nodes].cast("I").tolist()
+        memory = xen.abi.array("struct xen_vmemrange", ranges, bufs["vmemrange"])
+        return Topology(
+            [steps[nodes * node : nodes * (node + 1)] for node in range(nodes)],
+            bufs["vcpu_to_vnode"].memory[: 4 * vcpus].cast("I").tolist(),
+            [Range(int(r.start), int(r.end), int(r.flags), int(r.nid)) for r in memory],
+        )
