@@ -13,12 +13,12 @@ from worlds import EVERYTHING
 
 from xenfs.connect.opening import open_hypervisor
 from xenfs.errors import HypercallError
-from xenfs.hypervisor.recording import Recording
-from xenfs.hypervisor.replay import Replay
 from xenfs.nodes import tree
 from xenfs.nodes.base import Dir, Each, Node
 from xenfs.nodes.contents import Shown, about_xen, contents
 from xenfs.nodes.refusals import Refusals
+from xenfs.recording.recorder import Recording
+from xenfs.recording.replay import Replay
 
 FOLDER = Path(__file__).parent / "recordings"
 FILES = sorted(FOLDER.glob("*.json.gz"))

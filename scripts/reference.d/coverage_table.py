@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import simulated
 
-from xenfs.hypervisor.recording import Recording
 from xenfs.nodes import reference, tree
 from xenfs.nodes.base import Node
 from xenfs.nodes.reference import ARCHES
+from xenfs.recording.recorder import Recording
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 _INTRO = """\

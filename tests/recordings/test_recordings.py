@@ -18,11 +18,11 @@ from worlds import Host
 from xenfs.connect.opening import open_hypervisor
 from xenfs.connect.sanity import doubts
 from xenfs.errors import errno_name
-from xenfs.hypervisor.recording import Question, Recording
-from xenfs.hypervisor.replay import Replay
 from xenfs.nodes.base import Dir, File, Stream
 from xenfs.nodes.contents import about_xen
 from xenfs.pool import Buffer, Pool
+from xenfs.recording.recorder import Question, Recording
+from xenfs.recording.replay import Replay
 
 # What the simulator has beyond Debian's Xen, on purpose.
 SIMULATOR_ONLY = re.compile(

@@ -15,10 +15,10 @@ from worlds import Host
 import xenfs.abi
 from xenfs.connect import opening
 from xenfs.errors import XenfsError
-from xenfs.hypervisor.recording import Recording
-from xenfs.hypervisor.replay import Mismatch
 from xenfs.nodes.base import File
 from xenfs.nodes.contents import about_xen
+from xenfs.recording.recorder import Recording
+from xenfs.recording.replay import Mismatch
 
 Slip = Callable[[str], str]
 

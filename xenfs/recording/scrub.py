@@ -6,7 +6,7 @@ import re
 import uuid
 from collections.abc import Callable
 
-from xenfs.hypervisor.recording import Answer, Exchange, Memory, Question, Recording, Section
+from xenfs.recording.recorder import Answer, Exchange, Memory, Question, Recording, Section
 
 _BY_UUID = "domains/by-uuid/"
 _SECRET = re.compile(r"(^|/)(ppin|serial)$")

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from xenfs.abi.numbers import Hypercall
 from xenfs.hypervisor.base import Backend
-from xenfs.hypervisor.recording import Answer, Question, Recording, question, reached
 from xenfs.pool import Pool, SimulatedPages
+from xenfs.recording.recorder import Answer, Question, Recording, question, reached
 from xenfs.xenstore import Xenstore
 
 
