@@ -10,7 +10,7 @@ from itertools import groupby
 import tree_page
 
 from xenfs import cli
-from xenfs.hypervisor.faults import HELP as FAULTS
+from xenfs.faults import HELP as FAULTS
 from xenfs.hypervisor.simulator.settings import HELP as SETTINGS
 from xenfs.nodes import reference
 from xenfs.nodes.tree import Row

@@ -41,7 +41,7 @@ def faulty(spec: str, rules: str, *, hypercall_device: bool = True) -> Backend:
 
     Nobody is to try this on a real Xen because there happens to be one.
     """
-    from xenfs.hypervisor import faults  # for those who ask for it
+    from xenfs import faults  # for those who ask for it
 
     plan = faults.parse(rules)
     if spec.partition(":")[0] not in ("privcmd", "simulator"):

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from random import Random
 
 from xenfs.errors import StartError
-from xenfs.hypervisor.faults.naming import MEMORY, Asked, names
+from xenfs.faults.naming import MEMORY, Asked, names
 
 HELP = """\
 rules, with ; or line ends between:  OPERATION FAULT [N%] [xN] [after=N] [domain=N]

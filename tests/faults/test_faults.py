@@ -15,8 +15,8 @@ from xenfs.abi.numbers import Hypercall
 from xenfs.calls import domains, domctl, many, memory, sysctl, version
 from xenfs.connect import opening
 from xenfs.errors import PoolError, StartError, XenfsError
-from xenfs.hypervisor.faults import Faulty, Plan, parse
-from xenfs.hypervisor.faults.naming import MEMORY, Asked, asked, names
+from xenfs.faults import Faulty, Plan, parse
+from xenfs.faults.naming import MEMORY, Asked, asked, names
 from xenfs.hypervisor.simulator import Simulator
 from xenfs.pool import Pool, SimulatedPages
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from xenfs.abi.numbers import Hypercall
 from xenfs.errors import BadAddress, PoolError, errno_name
+from xenfs.faults.naming import MEMORY, asked
+from xenfs.faults.rules import Plan, Rule
 from xenfs.hypervisor.base import Backend
-from xenfs.hypervisor.faults.naming import MEMORY, asked
-from xenfs.hypervisor.faults.rules import Plan, Rule
 from xenfs.pool import Buffer, Pool
 from xenfs.xenstore import Xenstore
 
