@@ -23,10 +23,10 @@ from xenfs.errors import StartError, XenfsError
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record
 from xenfs.filesystem.sinks import Sink
-from xenfs.hypervisor.simulator import settings
 from xenfs.nodes import policy, tree
 from xenfs.nodes.base import Exchange, File
 from xenfs.options import parse
+from xenfs.simulator import settings
 from xenfs.xenstore.wire import Decoder, Message, Op, Parts, answer, strings
 
 Target = Callable[[bytes], None]

@@ -11,13 +11,13 @@ from typing import NamedTuple
 from xenfs import abi
 from xenfs.connect import opening
 from xenfs.hypervisor.base import Backend
-from xenfs.hypervisor.simulator import Simulator
-from xenfs.hypervisor.simulator.world import World
 from xenfs.nodes import tree
 from xenfs.nodes.base import Dir, Exchange, File, Ids, Node
 from xenfs.nodes.refusals import Refusals
 from xenfs.options import Options
 from xenfs.pool import Pool, SimulatedPages
+from xenfs.simulator import Simulator
+from xenfs.simulator.world import World
 from xenfs.xenstore import Xenstore
 
 # Declarations are parsed once for each release and not for each host: most of the time of these tests goes there.

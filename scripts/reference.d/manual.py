@@ -11,9 +11,9 @@ import tree_page
 
 from xenfs import cli
 from xenfs.faults import HELP as FAULTS
-from xenfs.hypervisor.simulator.settings import HELP as SETTINGS
 from xenfs.nodes import reference
 from xenfs.nodes.tree import Row
+from xenfs.simulator.settings import HELP as SETTINGS
 
 _ABOUT_5 = (
     "The tree that xenfs mounts: each file is an operation of Xen's, or several that belong together. This page "

@@ -9,12 +9,12 @@ from typing import Any
 
 from xenfs import abi
 from xenfs.connect import opening
-from xenfs.hypervisor.simulator import Simulator
 from xenfs.nodes import tree
 from xenfs.nodes.base import Dir, Each, Ids, Node
 from xenfs.nodes.reference import ARCHES
 from xenfs.nodes.refusals import Refusals
 from xenfs.options import Options
+from xenfs.simulator import Simulator
 
 # Declarations are parsed once for each release: most of the time goes there.
 opening.abi = SimpleNamespace(load=cache(abi.load))  # type: ignore[assignment]

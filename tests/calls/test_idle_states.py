@@ -11,7 +11,7 @@ from worlds import COMBINATIONS, Between, Host
 from xenfs.abi.numbers import Hypercall
 from xenfs.calls import pmstat
 from xenfs.errors import HypercallError
-from xenfs.hypervisor.simulator import Simulator
+from xenfs.simulator import Simulator
 
 
 @pytest.fixture(params=[each for each in COMBINATIONS if each[1] == "x86_64"], ids="-".join)

@@ -14,7 +14,7 @@ from xenfs.calls import domains, version
 from xenfs.calls.sysctl import physinfo
 from xenfs.connect import opening
 from xenfs.errors import HypercallError
-from xenfs.hypervisor.simulator import Simulator
+from xenfs.simulator import Simulator
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids="-".join)

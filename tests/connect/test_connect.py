@@ -14,7 +14,7 @@ from xenfs.abi.numbers import Hypercall
 from xenfs.connect import opening
 from xenfs.errors import StartError
 from xenfs.hypervisor import privcmd
-from xenfs.hypervisor.simulator import Simulator
+from xenfs.simulator import Simulator
 
 Answer = Callable[[int, tuple[int, ...]], int | None]
 

@@ -16,8 +16,8 @@ from xenfs.calls.sysctl import physinfo
 from xenfs.connect import opening
 from xenfs.errors import HypercallError, StartError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.simulator import Simulator
 from xenfs.nodes.base import Dir, File
+from xenfs.simulator import Simulator
 
 UNKNOWN = pytest.mark.logs("does not know Xen 4.23")
 TAKEN_OUT = pytest.mark.logs("; everything that needs it is left out")

@@ -17,8 +17,8 @@ from xenfs.connect import opening
 from xenfs.errors import PoolError, StartError, XenfsError
 from xenfs.faults import Faulty, Plan, parse
 from xenfs.faults.naming import MEMORY, Asked, asked, names
-from xenfs.hypervisor.simulator import Simulator
 from xenfs.pool import Pool, SimulatedPages
+from xenfs.simulator import Simulator
 
 
 class FaultyHost(Host):

@@ -16,9 +16,9 @@ from xenfs.abi.numbers import Domctl, DomInf, Hypercall
 from xenfs.calls import domains
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.lives import Domain, Lives, Sight
-from xenfs.hypervisor.simulator import Simulator
-from xenfs.hypervisor.simulator.domains import Domain as Truth
 from xenfs.nodes.base import File
+from xenfs.simulator import Simulator
+from xenfs.simulator.domains import Domain as Truth
 
 DOMIDS = st.integers(1, 4)
 KINDS = st.sampled_from(["pv", "pvh", "hvm"])

@@ -12,11 +12,11 @@ from xenfs import abi
 from xenfs.calls import domains
 from xenfs.connect.opening import open_hypervisor
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.simulator import Simulator
 from xenfs.nodes import tree
 from xenfs.nodes.base import Dir, File
 from xenfs.nodes.refusals import Refusals
 from xenfs.options import Options
+from xenfs.simulator import Simulator
 
 FFI = cffi.FFI()
 ROW = "struct xen_domctl_getdomaininfo"

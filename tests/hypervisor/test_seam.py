@@ -19,8 +19,8 @@ from xenfs.errors import HypercallError, PoolError
 from xenfs.hypervisor.base import Backend, Hypervisor
 from xenfs.hypervisor.ledger import Ledger
 from xenfs.hypervisor.operation import Operation, operation
-from xenfs.hypervisor.simulator import Simulator
 from xenfs.pool import Pool, SimulatedPages
+from xenfs.simulator import Simulator
 
 VERSION = operation(Hypercall.xen_version, Xenver.version)
 PHYSINFO = sysctl.PHYSINFO

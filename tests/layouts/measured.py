@@ -10,7 +10,7 @@ from typing import Any
 import xenfs
 from xenfs.abi.layout import Layout, measured_constants, measured_layouts
 
-GOLDEN = Path(xenfs.__file__).parent / "hypervisor" / "simulator" / "golden"
+GOLDEN = Path(xenfs.__file__).parent / "simulator" / "golden"
 
 
 @cache

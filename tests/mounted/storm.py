@@ -26,12 +26,12 @@ import trio
 from xenfs.connect.opening import open_hypervisor
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.serve import serve
-from xenfs.hypervisor.simulator import Simulator
-from xenfs.hypervisor.simulator.domains import Domain
 from xenfs.nodes import tree
 from xenfs.nodes.base import File
 from xenfs.nodes.refusals import Refusals
 from xenfs.options import Options
+from xenfs.simulator import Simulator
+from xenfs.simulator.domains import Domain
 
 IDS = (1, 2, 3, 4)
 WEIGHT, MAX_KB = 256, 8192  # what a life begins with

@@ -18,7 +18,7 @@ from mounting import REPOSITORY, Mount, Mounter, refused
 # A destroydomain that no Xen ever ends: from the slow lane, as that of a domain with much memory may seem to be.
 HANGING = """
 import sys, threading
-from xenfs.hypervisor.simulator.simulator import Simulator
+from xenfs.simulator.simulator import Simulator
 ordinary = Simulator.hypercall
 def hypercall(self, number, args):
     if threading.current_thread().name not in ("MainThread", "watcher"):

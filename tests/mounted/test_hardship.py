@@ -27,7 +27,7 @@ ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount and to
 WITH_A_XENSTORED = """
 import os, sys
 from xenfs.hypervisor import xenstore
-from xenfs.hypervisor.simulator.simulator import Simulator
+from xenfs.simulator.simulator import Simulator
 store = xenstore.connect([os.environ["XENSTORED_PATH"]], timeout_s=1.0)
 Simulator.xenstore = lambda self: store
 from xenfs.cli import main

@@ -9,9 +9,9 @@ import pytest
 from worlds import COMBINATIONS, Host
 
 from xenfs.errors import XenfsError
-from xenfs.hypervisor.simulator.cpupools import RTDS
 from xenfs.nodes.base import Dir
 from xenfs.options import Options
+from xenfs.simulator.cpupools import RTDS
 
 
 def refused(host: Host, path: str, text: str) -> XenfsError:

@@ -15,9 +15,9 @@ from worlds import COMBINATIONS, Between, Host
 from xenfs.calls import livepatch, pci, symbols, vnuma
 from xenfs.calls.pci import Address
 from xenfs.errors import HypercallError, NotThere, XenfsError
-from xenfs.hypervisor.simulator import Simulator
-from xenfs.hypervisor.simulator.livepatches import Livepatch
 from xenfs.options import Options
+from xenfs.simulator import Simulator
+from xenfs.simulator.livepatches import Livepatch
 
 SYSCTL = 35
 

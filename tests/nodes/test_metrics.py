@@ -15,8 +15,8 @@ from worlds import COMBINATIONS, Between, Host
 
 from xenfs.abi.numbers import Hypercall
 from xenfs.errors import XenfsError
-from xenfs.hypervisor.simulator import Simulator
 from xenfs.nodes.metrics.text import Item, escaped, family, gauge, micro, seconds
+from xenfs.simulator import Simulator
 from xenfs.xenstore.fake import FakeXenstore
 
 FILE = "metrics/xen.prom"

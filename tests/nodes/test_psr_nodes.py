@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from worlds import RELEASES, Host
 
 from xenfs.errors import BadInput, HypercallError, XenfsError
-from xenfs.hypervisor.simulator import hotplug
 from xenfs.nodes.domain_psr import parse_schemata
 from xenfs.options import Options
+from xenfs.simulator import hotplug
 
 
 @pytest.fixture

@@ -18,13 +18,13 @@ from xenfs.calls import sysctl
 from xenfs.connect.opening import open_hypervisor
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.simulator import Simulator
 from xenfs.nodes import tree
 from xenfs.nodes.contents import contents
 from xenfs.nodes.refusals import Refusals
 from xenfs.recording.recorder import Answer, Memory, Question, Recorder, Recording, Section
 from xenfs.recording.replay import Mismatch, Replay
 from xenfs.recording.scrub import scrub
+from xenfs.simulator import Simulator
 
 
 def record(settings: str = "domains=3,cpus=2") -> Recording:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from xenfs.errors import BadAddress
-from xenfs.hypervisor.simulator import Simulator
-from xenfs.hypervisor.simulator.layouts import ARCHES, releases
+from xenfs.simulator import Simulator
+from xenfs.simulator.layouts import ARCHES, releases
 
 COMBINATIONS = [(release, arch) for arch in ARCHES for release in releases(arch)]
 SECOND = 10**9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xenfs.hypervisor.simulator.layouts import Layouts
+from xenfs.simulator.layouts import Layouts
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from caller import COMBINATIONS, Caller
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from xenfs.hypervisor.simulator import Simulator
 from xenfs.pool import Pool
+from xenfs.simulator import Simulator
 
 OUTER = {"sysctl": "xen_sysctl", "domctl": "xen_domctl", "platform_op": "xen_platform_op"}
 words = st.one_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xenfs.errors import StartError
-from xenfs.hypervisor.simulator.settings import HELP, Settings, parse
+from xenfs.simulator.settings import HELP, Settings, parse
 
 
 def test_nothing_is_the_default_host() -> None:

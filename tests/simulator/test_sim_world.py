@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 from caller import Caller
 
-from xenfs.hypervisor.simulator import Simulator, hotplug
-from xenfs.hypervisor.simulator.refused import Refused
+from xenfs.simulator import Simulator, hotplug
+from xenfs.simulator.refused import Refused
 
 
 def test_the_dozen_is_in_every_state() -> None:

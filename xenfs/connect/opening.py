@@ -28,7 +28,7 @@ def backend(spec: str = "auto", *, hypercall_device: bool = True) -> Backend:
     if kind == "privcmd" and not settings:
         return Privcmd(hypercall_device=hypercall_device)
     if kind == "simulator":
-        from xenfs.hypervisor.simulator import Simulator  # not loaded on a host that has the real thing
+        from xenfs.simulator import Simulator  # not loaded on a host that has the real thing
 
         return Simulator.from_settings(settings)
     raise StartError(

@@ -1,0 +1,98 @@
+"""The simulator as a backend: a pretended Xen that takes the same numbers and pointers as the real one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from errno import EFAULT, ENOSYS
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from xenfs.errors import BadAddress
+from xenfs.hypervisor.base import Backend
+from xenfs.pool import Pool, SimulatedPages
+from xenfs.simulator import boot_log, hypercalls
+from xenfs.simulator.churn import Churn
+from xenfs.simulator.layouts import Layouts
+from xenfs.simulator.machine import Machine
+from xenfs.simulator.population import populate
+from xenfs.simulator.refused import Refused
+from xenfs.simulator.settings import Settings, parse
+from xenfs.simulator.store import DomainNames
+from xenfs.simulator.world import World
+from xenfs.xenstore import FakeXenstore, Xenstore
+
+if TYPE_CHECKING:
+    from xenfs.simulator.machine import Memory
+
+_NO_MORE = (0, 0, 0, 0, 0)
+
+
+class Simulator(Backend):
+    """A pretended host. `world` is what lives on it, `counts` how often each operation was asked for."""
+
+    name = "simulator"
+
+    def __init__(self, settings: Settings | None = None, clock: Callable[[], int] | None = None) -> None:
+        self.settings = settings or Settings()
+        self.arch = self.settings.arch
+        self.pages = SimulatedPages()
+        self.world = World(self.settings, clock)
+        self.machine = Machine(self.settings, self.world)
+        self.counts: Counter[str] = Counter()
+        self._lock = RLock()
+        self._calls = hypercalls.table(self.machine, self.counts)
+        self.machine.dispatch = self._dispatch
+        populate(self.world)
+        boot_log.write(self.machine)
+        self._store = FakeXenstore(DomainNames(self.world), self._lock) if self.settings.xenstore else None
+        if self._store is not None:
+            self.world.store_changed = self._store.fire
+        self._churn = Churn(self.world, self.settings.churn, self.settings.life, self._lock)
+
+    @classmethod
+    def from_settings(cls, text: str = "", clock: Callable[[], int] | None = None) -> Simulator:
+        """A host as described: "xen=4.17,arch=x86_64,domains=12,cpus=8,nodes=2"; StartError for what cannot be."""
+        return cls(parse(text), clock)
+
+    @property
+    def layouts(self) -> Layouts:
+        """The layouts that its bytes have."""
+        return self.machine.layouts
+
+    def attach(self, pool: Pool | Memory) -> None:
+        """Reach the caller's memory through this pool, and in no other way."""
+        self.machine.attach(pool)
+
+    def hypercall(self, number: int, args: tuple[int, ...]) -> int:
+        """The result, or -errno; -ENOSYS for what this Xen does not have, -EFAULT for a pointer into nowhere."""
+        with self._lock:
+            return self._dispatch(number, args)
+
+    def _dispatch(self, number: int, args: tuple[int, ...]) -> int:
+        call = self._calls.get(number)
+        if call is None:
+            self.counts[f"hypercall {number}"] += 1
+            return -ENOSYS
+        try:
+            return call(args + _NO_MORE)
+        except Refused as refused:
+            return -refused.code
+        except BadAddress:
+            return -EFAULT
+
+    def pci_devices(self) -> Sequence[str]:
+        """The pretended bus, as dom0 would see it."""
+        return self.world.bus.names() if self.machine.x86 else ()
+
+    def xenstore(self) -> Xenstore | None:
+        """A xenstore with the domains' names in it, as they are at the time of asking."""
+        return self._store
+
+    def begin(self) -> None:
+        """Let domains come and go, where the settings say so."""
+        self._churn.start()
+
+    def close(self) -> None:
+        """No more domains come and go."""
+        self._churn.stop()
