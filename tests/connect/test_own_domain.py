@@ -7,8 +7,8 @@ import errno
 import pytest
 from worlds import Host
 
+from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput, XenfsError
-from xenfs.nodes import names
 from xenfs.xenstore import FakeXenstore
 
 
@@ -26,7 +26,7 @@ class Away(FakeXenstore):
 def test_without_xenstore_xen_is_asked(settings: str) -> None:
     with Host(settings) as host:
         there, host.xen.store, host.xen.own_domid = host.xen.store, Away({}), None
-        assert names.own_domid(host.xen) == 0
+        assert own_domid(host.xen) == 0
         assert host.xen.own_domid is None, "asked again later"
         with pytest.raises(BadInput):
             host.write("domains/0/kill", "1")
@@ -34,5 +34,5 @@ def test_without_xenstore_xen_is_asked(settings: str) -> None:
         assert host.value("domains/1/freeze") == "1"
         assert "kill" in host.names("domains/1")
         host.xen.store = there
-        assert names.own_domid(host.xen) == 0
+        assert own_domid(host.xen) == 0
         assert host.xen.own_domid == 0

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from xenfs.calls import domain_memory as memory
 from xenfs.calls import domains
 from xenfs.calls.domain_memory import MIB
+from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import names, parse, show
+from xenfs.nodes import parse, show
 from xenfs.nodes.base import Dir, File, field
 from xenfs.nodes.conditions import answers, since, x86
 from xenfs.nodes.forms import formed
@@ -81,7 +82,7 @@ def _has_pool(xen: Hypervisor, domain: Domain) -> bool:
 
 def _pool_exists(xen: Hypervisor) -> bool:
     """Arm got the older operations only as a security fix; Xen refuses to ask them of one's own domain."""
-    asked = answers(lambda xen: memory.paging_pool_mib(xen, names.own_domid(xen)))
+    asked = answers(lambda xen: memory.paging_pool_mib(xen, own_domid(xen)))
     return _by_bytes(xen) or x86(xen) or asked(xen)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from xenfs.abi.numbers import DomInf
 from xenfs.calls import domains, domctl, neighbours
 from xenfs.calls.domains import DomainInfo, info
+from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
@@ -16,7 +17,7 @@ from xenfs.nodes import facts, names, parse, show
 from xenfs.nodes.affinity import NODE_AFFINITY
 from xenfs.nodes.base import Dir, Each, File, Guard, Link, Reader, field
 from xenfs.nodes.conditions import answers
-from xenfs.nodes.cpuid import DOMAIN_CPUID
+from xenfs.nodes.domain_cpuid import CPUID
 from xenfs.nodes.domain_memory import MORE_MEMORY
 from xenfs.nodes.domain_psr import DOMAIN_PSR
 from xenfs.nodes.events import EVENTS
@@ -27,7 +28,7 @@ from xenfs.nodes.hvm import HVM
 from xenfs.nodes.lifecycle import ENDS, NR_VCPUS, STATE, TRIGGER, rename
 from xenfs.nodes.members import members
 from xenfs.nodes.moves import CPUPOOL
-from xenfs.nodes.pci import PASSTHROUGH
+from xenfs.nodes.passthrough import PASSTHROUGH
 from xenfs.nodes.sched import SCHED
 from xenfs.nodes.vcpus import VCPUS, vcpu_stat
 
@@ -85,7 +86,7 @@ def _kill(xen: Hypervisor, domain: Domain, *_: object) -> None:
 
 def _refusing_self(xen: Hypervisor, domain: Domain, act: Callable[[Hypervisor, int], None]) -> None:
     """Xen says EINVAL of a domain's own id; say so in words, before."""
-    if domain.domid == names.own_domid(xen):
+    if domain.domid == own_domid(xen):
         raise BadInput("this is the domain that xenfs itself runs in", errno.EINVAL)
     act(xen, domain.domid)
 
@@ -159,7 +160,7 @@ DOMAIN = Dir(
         GRANTS,
         EVTCHN,
         DOMAIN_PSR,
-        DOMAIN_CPUID,
+        CPUID,
         TSC,
         HVM,
         PASSTHROUGH,
@@ -186,7 +187,7 @@ DOMAINS = Dir(
             format='"d name" lines', call="sysctl getdomaininfolist, (xenstore)",
         ),
         EVENTS,
-        Link("self", "The domain that xenfs runs in", target=lambda xen: str(names.own_domid(xen))),
+        Link("self", "The domain that xenfs runs in", target=lambda xen: str(own_domid(xen))),
         Dir(
             "by-name",
             "Domains by their names in xenstore",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_LONGEST_NAME = 255  # bytes
+
 
 def harmless(text: str | bytes) -> str:
     r"""The text with \n, \x1b, \u202e and the like for what is not printable, and \\ for a backslash.
@@ -16,3 +18,16 @@ def _escaped(char: str) -> str:
     if "\udc80" <= char <= "\udcff":  # a byte that is not UTF-8
         return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("unicode_escape").decode("ascii")
+
+
+def file_name(raw: bytes) -> str:
+    """A domain's name as the name of a file: "/" becomes %2F, and what would disturb who reads a listing likewise.
+
+    The two names that mean something are kept apart. Empty for what is longer than a file name can be.
+    """
+    text = raw.decode("utf-8", "surrogateescape").replace("/", "%2F")
+    if not text.isprintable():
+        text = "".join(f"%{ord(char):02X}" if char < " " or char == "\x7f" else char for char in text)
+    if text in (".", ".."):
+        text = text.replace(".", "%2E")
+    return text if len(text.encode("utf-8", "surrogateescape")) <= _LONGEST_NAME else ""

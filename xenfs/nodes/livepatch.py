@@ -9,9 +9,10 @@ from xenfs.abi.numbers import LivepatchState
 from xenfs.calls import livepatch
 from xenfs.errors import HypercallError, NotThere, errno_name
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import names, show
+from xenfs.nodes import show
 from xenfs.nodes.base import Dir, Each, File
 from xenfs.nodes.conditions import answers
+from xenfs.nodes.harmless import file_name
 
 _STATES = {int(state): str(state.name).lower() for state in LivepatchState}
 
@@ -20,7 +21,7 @@ def _listed(xen: Hypervisor) -> list[tuple[str, bytes]]:
     """(file name, name) of each; of names that come to the same file name the first."""
     found: dict[str, bytes] = {}
     for patch in livepatch.patches(xen):
-        found.setdefault(names.file_name(patch.name), patch.name)
+        found.setdefault(file_name(patch.name), patch.name)
     found.pop("", None)
     return list(found.items())
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from xenfs.calls import domains
-from xenfs.connect import sanity
-from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes import show
-
-_LONGEST = 255  # bytes of a file name
+from xenfs.nodes.harmless import file_name
 
 
 def name(xen: Hypervisor, domain: Domain) -> str:
@@ -37,19 +34,6 @@ def listing(xen: Hypervisor) -> str:
 
 def _one_line(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape").replace("\n", "\\n").replace("\r", "\\r")
-
-
-def file_name(raw: bytes) -> str:
-    """A domain's name as the name of a file: "/" becomes %2F, and what would disturb who reads a listing likewise.
-
-    The two names that mean something are kept apart. Empty for what is longer than a file name can be.
-    """
-    text = raw.decode("utf-8", "surrogateescape").replace("/", "%2F")
-    if not text.isprintable():
-        text = "".join(f"%{ord(char):02X}" if char < " " or char == "\x7f" else char for char in text)
-    if text in (".", ".."):
-        text = text.replace(".", "%2E")
-    return text if len(text.encode("utf-8", "surrogateescape")) <= _LONGEST else ""
 
 
 def by_name(xen: Hypervisor) -> list[tuple[str, Domain]]:
@@ -106,21 +90,3 @@ def _listed(xen: Hypervisor, listing: Callable[[Hypervisor], list[tuple[str, Dom
     if domain is not None and not xen.lives.ended(domain):
         return domain
     return dict(listing(xen)).get(wanted)
-
-
-def own_domid(xen: Hypervisor) -> int:
-    """The id of the domain that xenfs runs in, from xenstore; 0, the usual control domain, where it does not say."""
-    known = xen.own_domid
-    if known is None:
-        try:
-            raw = xen.store.read("domid") if xen.store is not None else None
-        except XenfsError:
-            return _own_by_uuid(xen)  # xenstore is away for now: it is asked again the next time
-        known = xen.own_domid = int(raw) if raw and raw.isdigit() else 0
-    return known
-
-
-def _own_by_uuid(xen: Hypervisor) -> int:
-    """The id of the domain with the UUID that Xen says the caller has; 0 where there is none."""
-    own = sanity.own(xen)
-    return int(own.domain) if own is not None else 0

@@ -7,21 +7,22 @@ import errno
 from xenfs.abi.numbers import DomInf
 from xenfs.calls.domains import DomainInfo
 from xenfs.calls.neighbours import glance
+from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import facts, names
+from xenfs.nodes import facts
 
 
 def refuse_own(xen: Hypervisor, domain: Domain, code: int = errno.EINVAL) -> None:
     """Xen says EINVAL or EPERM of a caller's own id; say so in words, before."""
-    if domain.domid == names.own_domid(xen):
+    if domain.domid == own_domid(xen):
         raise BadInput("this is the domain that xenfs itself runs in", code)
 
 
 def is_other(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     """Whether this is another domain than xenfs's own."""
-    return domain.domid != names.own_domid(xen)
+    return domain.domid != own_domid(xen)
 
 
 def is_hvm(xen: Hypervisor, domain: Domain, *_: object) -> bool:
@@ -52,6 +53,6 @@ def has_state(xen: Hypervisor, domain: Domain, *_: object) -> bool:
 
 def can_be_saved(xen: Hypervisor, info: DomainInfo) -> bool:
     """Whether Xen can save its state: another HVM or PVH domain, with vCPUs, that is not being taken apart."""
-    if info.domain == names.own_domid(xen):
+    if info.domain == own_domid(xen):
         return False
     return bool(info.flags & DomInf.hvm_guest) and not info.dying and info.max_vcpu_id != facts.NO_VCPU

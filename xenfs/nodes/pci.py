@@ -1,23 +1,17 @@
-"""host/pci/: the PCI devices that Xen knows, and domains/<d>/passthrough/, which of them a domain could be given."""
+"""host/pci/: the PCI devices that Xen knows."""
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Sequence
-
 from xenfs.abi.numbers import PhysCap
 from xenfs.calls import memory, pci
-from xenfs.calls.domains import DomainInfo
-from xenfs.calls.neighbours import together
 from xenfs.calls.pci import Address
 from xenfs.calls.sysctl import physinfo
-from xenfs.errors import BadInput, NotThere
+from xenfs.connect.own import own_domid
+from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import names, show
-from xenfs.nodes.base import Dir, Each, Exchange, File
+from xenfs.nodes import show
+from xenfs.nodes.base import Dir, Each, File
 from xenfs.nodes.conditions import answers, every, x86
-from xenfs.nodes.own import is_other
 
 
 def _listed(xen: Hypervisor) -> list[tuple[str, Address]]:
@@ -46,15 +40,16 @@ def _reserved(xen: Hypervisor, device: Address) -> str:
 
 
 def _group(xen: Hypervisor, device: Address) -> str:
-    return show.lines(sorted(map(str, pci.group(xen, device, names.own_domid(xen)))))
+    return show.lines(sorted(map(str, pci.group(xen, device, own_domid(xen)))))
 
 
-def _has_iommu(xen: Hypervisor) -> bool:
+def has_iommu(xen: Hypervisor) -> bool:
+    """Whether devices can be given to guests at all."""
     return bool(physinfo(xen).capabilities & PhysCap.directio)
 
 
 def _groups(xen: Hypervisor) -> None:
-    pci.group(xen, Address(0, 0, 0), names.own_domid(xen))
+    pci.group(xen, Address(0, 0, 0), own_domid(xen))
 
 
 PCI = Dir(
@@ -76,14 +71,14 @@ PCI = Dir(
                     File(
                         "assigned", "Whether a guest, or Xen itself, has it", read=_assigned, show=show.flag,
                         call=f"{pci.PCITOPOINFO.name}, {pci.TEST_ASSIGN_DEVICE.name}", tier="B",
-                        when=every(_has_iommu, pci.bears_no_domain),
+                        when=every(has_iommu, pci.bears_no_domain),
                         since="4.15",
                     ),
                     File(
                         "iommu_group", "Other devices of this domain that the IOMMU cannot tell from it", read=_group,
                         format="one a line",
                         call=pci.GET_DEVICE_GROUP.name, tier="C", option="debug",
-                        when=every(_has_iommu, answers(_groups)),
+                        when=every(has_iommu, answers(_groups)),
                     ),
                     File(
                         "reserved_memory", "Ranges that it claims: first frame, number of frames", read=_reserved,
@@ -97,43 +92,4 @@ PCI = Dir(
     ),
     when=answers(pci.knows_devices),
     volatile=True,
-)  # fmt: skip
-
-
-def device(text: str) -> Address:
-    """A device such as 0000:00:1f.2; the segment may be left out."""
-    word = text.strip(" \t")
-    found = Address.parse(word if word.count(":") > 1 else f"0000:{word}")
-    if found is None:
-        raise BadInput("not a PCI device such as 0000:00:1f.2", word=word or None, at=0)
-    return found
-
-
-@together
-def _have_iommu(xen: Hypervisor, infos: Sequence[DomainInfo]) -> list[bool]:
-    return pci.have_iommu(xen, [info.domain for info in infos])
-
-
-def _takes_devices(xen: Hypervisor, domain: Domain) -> bool:
-    return is_other(xen, domain) and _have_iommu(xen, domain)
-
-
-def _test(xen: Hypervisor, domain: Domain, asked: Address) -> bool:
-    if asked not in pci.nodes(xen, [asked]):
-        raise BadInput("Xen knows no such device", errno.ERANGE, at=0)
-    return pci.assignable(xen, asked, domain.domid)
-
-
-PASSTHROUGH = Dir(
-    "passthrough",
-    "Devices of the machine for this domain",
-    (
-        Exchange(
-            "test", "Write a PCI device, read whether it could be given to this domain: 0 where another has it",
-            write=_test, parse=device, show=show.flag, tier="B",
-            call=f"{pci.PCITOPOINFO.name}, {pci.TEST_ASSIGN_DEVICE.name}",
-        ),
-    ),
-    when=every(answers(pci.knows_devices), _has_iommu),
-    only=_takes_devices,
 )  # fmt: skip

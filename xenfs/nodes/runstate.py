@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from xenfs.abi.numbers import RunState
 from xenfs.calls import runstate
+from xenfs.connect.own import own_domid
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import names, show
+from xenfs.nodes import show
 from xenfs.nodes.base import File
 from xenfs.nodes.conditions import answers, every, x86
 
@@ -14,7 +15,7 @@ _NAMES = {int(state): str(state.name) for state in RunState}
 
 
 def _own(xen: Hypervisor, domain: Domain, vcpu: int) -> bool:
-    return domain.domid == names.own_domid(xen)
+    return domain.domid == own_domid(xen)
 
 
 def _runstate(xen: Hypervisor, domain: Domain, vcpu: int) -> str:
