@@ -24,7 +24,7 @@ from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record
 from xenfs.filesystem.sinks import Sink
 from xenfs.nodes import policy, tree
-from xenfs.nodes.base import Exchange, File
+from xenfs.nodes.tables.base import Exchange, File
 from xenfs.options import parse
 from xenfs.simulator import settings
 from xenfs.xenstore.wire import Decoder, Message, Op, Parts, answer, strings

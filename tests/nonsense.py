@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from xenfs.errors import BadInput
-from xenfs.nodes.base import File
-from xenfs.nodes.forms import form
+from xenfs.nodes.tables.base import File
+from xenfs.nodes.tables.forms import form
 
 POWERS = (31, 32, 63, 64)
 EMPTY = [b"", b"\n", b" ", b"\t", b"\n\n"]

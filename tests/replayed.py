@@ -14,9 +14,9 @@ from worlds import EVERYTHING
 from xenfs.connect.opening import open_hypervisor
 from xenfs.errors import HypercallError
 from xenfs.nodes import tree
-from xenfs.nodes.base import Dir, Each, Node
-from xenfs.nodes.contents import Shown, about_xen, contents
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.base import Dir, Each, Node
+from xenfs.nodes.tables.contents import Shown, about_xen, contents
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.recording.recorder import Recording
 from xenfs.recording.replay import Replay
 

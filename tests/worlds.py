@@ -12,8 +12,8 @@ from xenfs import abi
 from xenfs.connect import opening
 from xenfs.hypervisor.base import Backend
 from xenfs.nodes import tree
-from xenfs.nodes.base import Dir, Exchange, File, Ids, Node
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.base import Dir, Exchange, File, Ids, Node
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
 from xenfs.pool import Pool, SimulatedPages
 from xenfs.simulator import Simulator

@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import simulated
 
-from xenfs.nodes import reference, tree
-from xenfs.nodes.base import Node
-from xenfs.nodes.reference import ARCHES
+from xenfs.nodes import tree
+from xenfs.nodes.tables import reference
+from xenfs.nodes.tables.base import Node
+from xenfs.nodes.tables.reference import ARCHES
 from xenfs.recording.recorder import Recording
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ import manual  # noqa: E402
 import simulated  # noqa: E402
 import tree_page  # noqa: E402
 
-from xenfs.nodes import reference  # noqa: E402
+from xenfs.nodes.tables import reference  # noqa: E402
 
 
 def presence() -> str:
@@ -27,7 +27,7 @@ def presence() -> str:
 
 # In this order: the others show what the first one finds out.
 TEXTS: dict[str, Callable[[], str]] = {
-    "xenfs/nodes/presence.json": presence,
+    "xenfs/nodes/tables/presence.json": presence,
     "docs/tree.md": tree_page.text,
     "docs/coverage.md": coverage_table.text,
     "docs/xenfs.5": manual.section_5,

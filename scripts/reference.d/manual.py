@@ -11,7 +11,7 @@ import tree_page
 
 from xenfs import cli
 from xenfs.faults import HELP as FAULTS
-from xenfs.nodes import reference
+from xenfs.nodes.tables import reference
 from xenfs.nodes.tree import Row
 from xenfs.simulator.settings import HELP as SETTINGS
 

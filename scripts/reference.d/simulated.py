@@ -10,9 +10,9 @@ from typing import Any
 from xenfs import abi
 from xenfs.connect import opening
 from xenfs.nodes import tree
-from xenfs.nodes.base import Dir, Each, Ids, Node
-from xenfs.nodes.reference import ARCHES
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.base import Dir, Each, Ids, Node
+from xenfs.nodes.tables.reference import ARCHES
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
 from xenfs.simulator import Simulator
 

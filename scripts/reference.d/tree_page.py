@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from xenfs.nodes import reference, tree
+from xenfs.nodes import tree
+from xenfs.nodes.tables import reference
 from xenfs.nodes.tree import Row
 
 _INTRO = """\

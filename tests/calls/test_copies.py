@@ -8,8 +8,8 @@ import pytest
 from worlds import Host
 
 from xenfs.abi import Abi
-from xenfs.nodes.base import File
-from xenfs.nodes.contents import about_xen
+from xenfs.nodes.tables.base import File
+from xenfs.nodes.tables.contents import about_xen
 
 SETTINGS = ("", "xen=4.22", "arch=arm64", "profile=full")
 

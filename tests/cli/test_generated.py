@@ -12,8 +12,9 @@ from types import ModuleType
 import pytest
 
 from xenfs.cli import main
-from xenfs.nodes import reference, tree
-from xenfs.nodes.base import Dir, File
+from xenfs.nodes import tree
+from xenfs.nodes.tables import reference
+from xenfs.nodes.tables.base import Dir, File
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROWS = [*tree.directories(), *tree.reference()]
@@ -32,7 +33,7 @@ def generate() -> ModuleType:
 
 
 @pytest.mark.parametrize(
-    "name", ["xenfs/nodes/presence.json", "docs/tree.md", "docs/coverage.md", "docs/xenfs.5", "docs/xenfs.8"]
+    "name", ["xenfs/nodes/tables/presence.json", "docs/tree.md", "docs/coverage.md", "docs/xenfs.5", "docs/xenfs.8"]
 )
 def test_it_is_current(generate: ModuleType, name: str) -> None:
     assert (CHECKOUT / name).read_text() == generate.TEXTS[name](), "run scripts/reference"

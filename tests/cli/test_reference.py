@@ -8,8 +8,8 @@ import pytest
 
 from xenfs.cli import main, mounts, paths
 from xenfs.cli.mounts import Mount
-from xenfs.nodes.base import Dir, Each, File, Node
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.base import Dir, Each, File, Node
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tree import reference, whole
 from xenfs.options import Options
 

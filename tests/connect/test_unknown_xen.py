@@ -16,7 +16,7 @@ from xenfs.calls.sysctl import physinfo
 from xenfs.connect import opening
 from xenfs.errors import HypercallError, StartError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.base import Dir, File
+from xenfs.nodes.tables.base import Dir, File
 from xenfs.simulator import Simulator
 
 UNKNOWN = pytest.mark.logs("does not know Xen 4.23")

@@ -20,8 +20,8 @@ from worlds import EVERYTHING, Host
 from xenfs.errors import HypercallError, Stale, XenfsError
 from xenfs.filesystem.boundary import answer, answered
 from xenfs.filesystem.operations import Operations
-from xenfs.nodes.base import Dir, File
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
 
 ROOT = pyfuse3.ROOT_INODE

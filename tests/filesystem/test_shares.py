@@ -16,7 +16,7 @@ from worlds import Host
 from xenfs.errors import XenfsError
 from xenfs.filesystem import shares
 from xenfs.filesystem.shares import SMALL, Shares
-from xenfs.nodes.base import Exchange, File
+from xenfs.nodes.tables.base import Exchange, File
 from xenfs.options import Options
 
 __all__ = ["readdir_reply"]

@@ -16,7 +16,7 @@ from xenfs.abi.numbers import Domctl, DomInf, Hypercall
 from xenfs.calls import domains
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.lives import Domain, Lives, Sight
-from xenfs.nodes.base import File
+from xenfs.nodes.tables.base import File
 from xenfs.simulator import Simulator
 from xenfs.simulator.domains import Domain as Truth
 

@@ -13,8 +13,8 @@ from xenfs.calls import domains
 from xenfs.connect.opening import open_hypervisor
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes import tree
-from xenfs.nodes.base import Dir, File
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
 from xenfs.simulator import Simulator
 

@@ -27,8 +27,8 @@ from xenfs.connect.opening import open_hypervisor
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.serve import serve
 from xenfs.nodes import tree
-from xenfs.nodes.base import File
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.base import File
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
 from xenfs.simulator import Simulator
 from xenfs.simulator.domains import Domain

@@ -18,8 +18,8 @@ import sys, threading, trio
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.serve import serve
 from xenfs.connect.opening import open_hypervisor
-from xenfs.nodes.base import Dir, File
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
 
 def stuck(xen, *_):

@@ -16,8 +16,8 @@ from nonsense import accepted, corpus
 from worlds import HARMLESS, Host, Place
 
 from xenfs.errors import BadInput, Stale, XenfsError
-from xenfs.nodes.base import Dir, Exchange, File
-from xenfs.nodes.forms import form
+from xenfs.nodes.tables.base import Dir, Exchange, File
+from xenfs.nodes.tables.forms import form
 
 REFUSED = {errno.EINVAL, errno.ERANGE, errno.E2BIG}
 KEPT_BY_XEN = re.compile(r".*/sched-gran|.*/params/ept")  # see test_tree_walk

@@ -9,7 +9,7 @@ import pytest
 from worlds import COMBINATIONS, Host
 
 from xenfs.errors import XenfsError
-from xenfs.nodes.base import Dir
+from xenfs.nodes.tables.base import Dir
 from xenfs.options import Options
 from xenfs.simulator.cpupools import RTDS
 

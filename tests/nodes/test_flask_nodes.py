@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from worlds import COMBINATIONS, HARMLESS, Host
 
 from xenfs.errors import BadInput, XenfsError
-from xenfs.nodes.base import File
+from xenfs.nodes.tables.base import File
 from xenfs.options import Options
 
 

@@ -10,7 +10,7 @@ import pytest
 from worlds import COMBINATIONS, Host
 
 from xenfs.errors import XenfsError
-from xenfs.nodes.base import File
+from xenfs.nodes.tables.base import File
 
 RTDS = 8
 

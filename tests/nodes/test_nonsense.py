@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from worlds import COMBINATIONS, HARMLESS, Host, Place
 
 from xenfs.errors import BadInput, XenfsError
-from xenfs.nodes.base import Exchange, File
+from xenfs.nodes.tables.base import Exchange, File
 
 REFUSED = {errno.EINVAL, errno.ERANGE, errno.E2BIG}
 POWERS = [str(2**power).encode() for power in (31, 32, 63, 64)]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xenfs.errors import BadInput
-from xenfs.nodes import parse, show
+from xenfs.nodes.tables import parse, show
 
 NUMBERS = st.integers(-(2**65), 2**65)
 

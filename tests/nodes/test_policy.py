@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from xenfs.errors import StartError
 from xenfs.nodes import tree
-from xenfs.nodes.base import Dir, Each, Exchange, File, Link
 from xenfs.nodes.policy import Policy, Rule, Who, load, shown
 from xenfs.nodes.policy.globs import ANY, Glob, parts
+from xenfs.nodes.tables.base import Dir, Each, Exchange, File, Link
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "contrib" / "policy.example.toml"
 KNOWN = [row.path for row in tree.reference()]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from worlds import Host
 
 from xenfs.errors import BadInput, XenfsError
-from xenfs.nodes.base import File
-from xenfs.nodes.harmless import harmless
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.base import File
+from xenfs.nodes.tables.harmless import harmless
+from xenfs.nodes.tables.refusals import Refusals
 
 NASTY = st.text(st.characters() | st.sampled_from("\n\r\x1b\x00\\\u202e\u2028^ "), max_size=300).map(
     lambda text: text.encode("utf-8", "surrogatepass")

@@ -11,10 +11,10 @@ import pytest
 from worlds import Host
 
 from xenfs.errors import BadInput, HypercallError, Stale, XenfsError
-from xenfs.nodes import show
-from xenfs.nodes.base import Dir, Each, Exchange, File, Guard, Link, Stream, as_line, field
-from xenfs.nodes.conditions import answers, every, since, x86
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import Dir, Each, Exchange, File, Guard, Link, Stream, as_line, field
+from xenfs.nodes.tables.conditions import answers, every, since, x86
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tree import _Cut
 from xenfs.options import Options
 

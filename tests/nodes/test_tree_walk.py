@@ -14,7 +14,7 @@ from worlds import COMBINATIONS, EVERYTHING, MORE_COMBINATIONS, RELEASES, Host, 
 
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.nodes import tree
-from xenfs.nodes.base import Dir, Exchange, File, Link, Stream
+from xenfs.nodes.tables.base import Dir, Exchange, File, Link, Stream
 from xenfs.options import Options
 
 # Files of more than one line: every other file is a single value on a single line.

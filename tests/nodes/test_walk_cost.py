@@ -9,7 +9,7 @@ import pytest
 from worlds import Clock, Host
 
 from xenfs.hypervisor.glances import Glances
-from xenfs.nodes.base import Dir, Ids, Node
+from xenfs.nodes.tables.base import Dir, Ids, Node
 
 Order = Callable[[Iterable[tuple[str, Node, Ids]]], list[tuple[str, Node, Ids]]]
 

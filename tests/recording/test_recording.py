@@ -19,8 +19,8 @@ from xenfs.connect.opening import open_hypervisor
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes import tree
-from xenfs.nodes.contents import contents
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.contents import contents
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.recording.recorder import Answer, Memory, Question, Recorder, Recording, Section
 from xenfs.recording.replay import Mismatch, Replay
 from xenfs.recording.scrub import scrub

@@ -18,8 +18,8 @@ from worlds import Host
 from xenfs.connect.opening import open_hypervisor
 from xenfs.connect.sanity import doubts
 from xenfs.errors import errno_name
-from xenfs.nodes.base import Dir, File, Stream
-from xenfs.nodes.contents import about_xen
+from xenfs.nodes.tables.base import Dir, File, Stream
+from xenfs.nodes.tables.contents import about_xen
 from xenfs.pool import Buffer, Pool
 from xenfs.recording.recorder import Question, Recording
 from xenfs.recording.replay import Replay

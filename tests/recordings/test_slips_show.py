@@ -15,8 +15,8 @@ from worlds import Host
 import xenfs.abi
 from xenfs.connect import opening
 from xenfs.errors import XenfsError
-from xenfs.nodes.base import File
-from xenfs.nodes.contents import about_xen
+from xenfs.nodes.tables.base import File
+from xenfs.nodes.tables.contents import about_xen
 from xenfs.recording.recorder import Recording
 from xenfs.recording.replay import Mismatch
 

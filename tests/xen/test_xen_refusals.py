@@ -15,8 +15,8 @@ from xen_guests import Guest
 from xen_mount import Mount, called, failure, write
 
 from xenfs.cli.paths import find
-from xenfs.nodes.base import Exchange, File
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.base import Exchange, File
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tree import whole
 from xenfs.options import Options
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from xenfs.cli.paths import Match, find, inside, shapes
 from xenfs.errors import XenfsError
-from xenfs.nodes import reference
-from xenfs.nodes.base import Dir, Exchange, File, Stream
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables import reference
+from xenfs.nodes.tables.base import Dir, Exchange, File, Stream
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tree import whole
 from xenfs.options import Options
 

@@ -25,7 +25,7 @@ from xenfs.filesystem.serve import GRACE_S, serve
 from xenfs.filesystem.sinks import sinks
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes import policy, tree
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.refusals import Refusals
 
 _OPTIONS = """mount options, with commas between: ro (nothing can be written), lifecycle (domains can be ended),
 debug (dangerous and debugging nodes), raw (any hypercall), allow_other, uid=, gid=, umask=, unverified (write to a Xen

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from xenfs.cli.mounts import OUR_TYPE, mounts
-from xenfs.nodes.base import Dir, Each, Node
+from xenfs.nodes.tables.base import Dir, Each, Node
 
 USUAL_MOUNTPOINT = "/run/xenfs"
 

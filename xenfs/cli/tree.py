@@ -7,7 +7,7 @@ import errno
 
 from xenfs.cli.paths import find, inside
 from xenfs.errors import XenfsError
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tree import Row, reference, whole
 from xenfs.options import Options
 

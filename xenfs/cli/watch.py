@@ -16,8 +16,8 @@ from xenfs.cli.followed import GONE, Events, Followed, Lines, Value, encoded
 from xenfs.cli.lives import mount_of
 from xenfs.cli.paths import find
 from xenfs.errors import XenfsError
-from xenfs.nodes.base import Stream
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.base import Stream
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tree import whole
 from xenfs.options import Options
 

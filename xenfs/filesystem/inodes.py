@@ -13,7 +13,7 @@ from typing import Any
 import pyfuse3
 
 from xenfs.errors import Stale
-from xenfs.nodes.base import Dir, Ids, Node
+from xenfs.nodes.tables.base import Dir, Ids, Node
 
 ROOT = pyfuse3.ROOT_INODE
 

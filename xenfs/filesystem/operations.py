@@ -26,8 +26,8 @@ from xenfs.filesystem.shares import SMALL, Share, Shares
 from xenfs.filesystem.waiting import ALWAYS, Bell, Waiting
 from xenfs.filesystem.witness import Witness
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.base import Dir, Ids, Link, Node
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.base import Dir, Ids, Link, Node
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
 
 _LASTING_S = 300.0  # names that are fixed for the life of the mount

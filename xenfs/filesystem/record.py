@@ -19,7 +19,7 @@ from xenfs.errors import errno_name
 from xenfs.filesystem.callers import Caller
 from xenfs.filesystem.sinks import Sink
 from xenfs.hypervisor.ledger import Watch
-from xenfs.nodes.harmless import harmless
+from xenfs.nodes.tables.harmless import harmless
 
 log = logging.getLogger(__name__)
 

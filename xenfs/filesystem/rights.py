@@ -12,8 +12,8 @@ import os
 from xenfs.errors import XenfsError
 from xenfs.filesystem.callers import Caller, who
 from xenfs.filesystem.inodes import Inode
-from xenfs.nodes.base import Node
 from xenfs.nodes.policy import Policy, shown
+from xenfs.nodes.tables.base import Node
 from xenfs.options import Options
 
 

@@ -12,8 +12,8 @@ from xenfs.filesystem.boundary import answer
 from xenfs.filesystem.callers import Caller
 from xenfs.filesystem.record import UNKNOWN, Act, Record
 from xenfs.hypervisor.ledger import Watch, watch
-from xenfs.nodes.base import Node
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.base import Node
+from xenfs.nodes.tables.refusals import Refusals
 
 
 class Witness:

@@ -9,10 +9,10 @@ import xenfs
 from xenfs.calls import hypfs, version
 from xenfs.connect.watcher import CALLS
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import Dir, File, Stream
-from xenfs.nodes.conditions import answers
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import Dir, File, Stream
+from xenfs.nodes.tables.conditions import answers
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
 
 _PLATFORM = 0x03000001

@@ -7,8 +7,8 @@ from xenfs.calls.sysctl import numa, physinfo
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import File
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import File
 
 _EVERY_NODE = 64  # MAX_NUMNODES of nearly every build: so many bits let Xen follow the vCPUs again
 

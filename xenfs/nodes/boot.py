@@ -9,10 +9,10 @@ from xenfs.abi.numbers import FirmwareEfi, KexecRange, KexecType
 from xenfs.calls import firmware, kexec
 from xenfs.calls.sysctl import physinfo
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import show
-from xenfs.nodes.base import Dir, File
-from xenfs.nodes.conditions import answers, every, x86
-from xenfs.nodes.members import members
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables.conditions import answers, every, x86
+from xenfs.nodes.tables.members import members
 
 _TYPES = {0: "uncachable", 1: "write-combining", 4: "write-through", 5: "write-protect", 6: "write-back"}
 _PAGE_KIB = 4

@@ -11,9 +11,9 @@ from xenfs.calls import cpufreq
 from xenfs.calls.cpufreq import Cppc, Governed, Para, para
 from xenfs.errors import BadInput, NotThere
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import Dir, File, consuming, field
-from xenfs.nodes.conditions import answers, lately, of_cpus, since
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import Dir, File, consuming, field
+from xenfs.nodes.tables.conditions import answers, lately, of_cpus, since
 
 _U32 = 2**32 - 1
 _EPP_POLICIES = ("performance", "powersave", "ondemand")

@@ -7,9 +7,9 @@ import errno
 from xenfs.abi.numbers import Featureset, HostPolicy
 from xenfs.calls import cpuid
 from xenfs.calls.cpuid import Policy
-from xenfs.nodes import show
-from xenfs.nodes.base import Dir, File
-from xenfs.nodes.conditions import answers, every, known, x86
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables.conditions import answers, every, known, x86
 
 POLICY_FORM = "leaf:subleaf -> eax ebx ecx edx, then msr -> value, hexadecimal, one a line"
 

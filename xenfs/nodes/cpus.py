@@ -9,13 +9,13 @@ from xenfs.calls.platform import is_online, pcpu_info, pcpu_version
 from xenfs.calls.sysctl import Topology, cpu_topology, physinfo
 from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import Dir, Each, File, field
-from xenfs.nodes.conditions import answers, lately
 from xenfs.nodes.cpufreq import CPUFREQ
 from xenfs.nodes.hazards import refuse_offline
 from xenfs.nodes.processor import PROCESSOR
 from xenfs.nodes.residency import CSTATES, PSTATES
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import Dir, Each, File, field
+from xenfs.nodes.tables.conditions import answers, lately
 
 _places = lately(cpu_topology)
 

@@ -10,10 +10,10 @@ from xenfs.calls.cpuid import Leaf, Msr, Policy
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.base import Dir, File
-from xenfs.nodes.conditions import answers, every, x86
 from xenfs.nodes.cpuid import POLICY_FORM, policy_text
 from xenfs.nodes.own import is_other
+from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables.conditions import answers, every, x86
 
 _LEAF = re.compile(r"([0-9a-f]{8}):([0-9a-f]{8}) -> " + r"[ :]".join(["([0-9a-f]{8})"] * 4), re.IGNORECASE)
 _MSR = re.compile(r"([0-9a-f]{8}) -> ([0-9a-f]{1,16})", re.IGNORECASE)

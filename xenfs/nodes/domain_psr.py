@@ -20,11 +20,11 @@ from xenfs.calls.psr import Allocation
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import Dir, Each, File
-from xenfs.nodes.conditions import Condition, every, some, x86
 from xenfs.nodes.psr import ALLOCATES, EVENTS, features, has, mask, monitors, somewhere
 from xenfs.nodes.sockets import any_cpu, find_socket, online_cpus, sockets
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import Dir, Each, File
+from xenfs.nodes.tables.conditions import Condition, every, some, x86
 
 _ERROR, _UNAVAILABLE = 1 << 63, 1 << 62  # of the counter: no such RMID or event; nothing counted yet
 _EVENT_NUMBERS = {name: number for number, name in enumerate(EVENTS, 1)}

@@ -6,8 +6,8 @@ from xenfs.calls.domains import GETDOMAININFOLIST
 from xenfs.calls.happenings import look
 from xenfs.connect.watcher import DOMAINS
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import show
-from xenfs.nodes.base import Stream
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import Stream
 
 _FRESH_S = 0.02  # hundreds who were woken together do not need a listing each
 

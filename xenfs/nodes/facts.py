@@ -5,7 +5,7 @@ from __future__ import annotations
 from xenfs.abi.numbers import DomInf, ShutdownReason, X86Emulation
 from xenfs.calls.domains import DomainInfo
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import show
+from xenfs.nodes.tables import show
 
 NO_LIMIT_PAGES = 0xFFFFFFFF  # what Xen keeps for "as much as it likes"
 NO_VCPU = 0xFFFFFFFF  # max_vcpu_id of a domain without vCPUs

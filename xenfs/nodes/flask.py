@@ -9,10 +9,10 @@ from xenfs.calls import domains, flask
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import Dir, Each, Exchange, File
-from xenfs.nodes.conditions import answers
-from xenfs.nodes.forms import formed
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import Dir, Each, Exchange, File
+from xenfs.nodes.tables.conditions import answers
+from xenfs.nodes.tables.forms import formed
 
 _present = answers(flask.enforcing)
 _MOST_SIDS = 2**32 - 1

@@ -7,9 +7,9 @@ from xenfs.calls import evtchn, grants
 from xenfs.calls.evtchn import Port
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import show
-from xenfs.nodes.base import Dir, File, field
-from xenfs.nodes.conditions import answers
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import Dir, File, field
+from xenfs.nodes.tables.conditions import answers
 
 
 def _size(xen: Hypervisor, domain: Domain) -> object:

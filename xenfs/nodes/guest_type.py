@@ -5,10 +5,10 @@ from __future__ import annotations
 from xenfs.calls import guest_type
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import show
-from xenfs.nodes.base import Dir, File, field
-from xenfs.nodes.conditions import x86
 from xenfs.nodes.own import is_other, is_pv
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import Dir, File, field
+from xenfs.nodes.tables.conditions import x86
 
 _MODES = {0: "default", 1: "always_emulate", 2: "native", 3: "native_paravirt"}
 

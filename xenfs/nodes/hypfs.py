@@ -10,9 +10,9 @@ from xenfs.calls import hypfs
 from xenfs.calls.hypfs import Entry
 from xenfs.errors import BadInput, HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import Dir, Each, File, Node
-from xenfs.nodes.conditions import answers
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import Dir, Each, File, Node
+from xenfs.nodes.tables.conditions import answers
 
 _TYPED = "decimal number, 0 or 1, or text"
 _PARAMS = Entry("params", HypfsType.DIR, False, 0)

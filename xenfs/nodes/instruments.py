@@ -10,9 +10,9 @@ from xenfs.abi.numbers import PmuFeature, PmuMode
 from xenfs.calls import host_time, pmu, symbols, vm_event
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import Dir, File
-from xenfs.nodes.conditions import answers, every, x86
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables.conditions import answers, every, x86
 
 _MODES = {str(mode.name).lower(): int(mode) for mode in (PmuMode.OFF, PmuMode.SELF, PmuMode.HV, PmuMode.ALL)}
 _MODE_NAMES = {value: name for name, value in _MODES.items()}

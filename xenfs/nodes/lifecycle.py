@@ -9,11 +9,12 @@ from xenfs.calls import dm, domains, lifecycle
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import facts, parse, show
-from xenfs.nodes.base import File, field
-from xenfs.nodes.conditions import answers, every, since, x86
-from xenfs.nodes.forms import formed
+from xenfs.nodes import facts
 from xenfs.nodes.own import is_other_hvm, refuse_own
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import File, field
+from xenfs.nodes.tables.conditions import answers, every, since, x86
+from xenfs.nodes.tables.forms import formed
 
 _MOST_VCPUS = 8191
 _REASONS = {reason.name: reason for reason in ShutdownReason}

@@ -9,10 +9,10 @@ from xenfs.abi.numbers import LivepatchState
 from xenfs.calls import livepatch
 from xenfs.errors import HypercallError, NotThere, errno_name
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import show
-from xenfs.nodes.base import Dir, Each, File
-from xenfs.nodes.conditions import answers
-from xenfs.nodes.harmless import file_name
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import Dir, Each, File
+from xenfs.nodes.tables.conditions import answers
+from xenfs.nodes.tables.harmless import file_name
 
 _STATES = {int(state): str(state.name).lower() for state in LivepatchState}
 

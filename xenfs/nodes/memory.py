@@ -9,10 +9,10 @@ from xenfs.calls import memory, sysctl
 from xenfs.calls.sysctl import physinfo
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import Dir, Exchange, File, Writer, field
-from xenfs.nodes.conditions import answers, every, x86
-from xenfs.nodes.forms import formed
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import Dir, Exchange, File, Writer, field
+from xenfs.nodes.tables.conditions import answers, every, x86
+from xenfs.nodes.tables.forms import formed
 
 _E820 = {1: "ram", 2: "reserved", 3: "acpi_data", 4: "acpi_nvs", 5: "unusable", 6: "disabled", 7: "pmem"}
 _MOST_PAGES = 1024  # in one question: Xen keeps a word for each, and its sysctl lock, meanwhile

@@ -8,9 +8,9 @@ from xenfs.calls import domains, pools, sysctl
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import File
 from xenfs.nodes.own import refuse_own
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import File
 
 _MOST = 2**31 - 1
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from xenfs.calls import domains
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import show
-from xenfs.nodes.harmless import file_name
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.harmless import file_name
 
 
 def name(xen: Hypervisor, domain: Domain) -> str:

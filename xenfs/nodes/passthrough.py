@@ -12,11 +12,11 @@ from xenfs.calls.pci import Address
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import show
-from xenfs.nodes.base import Dir, Exchange
-from xenfs.nodes.conditions import answers, every
 from xenfs.nodes.own import is_other
 from xenfs.nodes.pci import has_iommu
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import Dir, Exchange
+from xenfs.nodes.tables.conditions import answers, every
 
 
 def device(text: str) -> Address:

@@ -9,9 +9,9 @@ from xenfs.calls.sysctl import physinfo
 from xenfs.connect.own import own_domid
 from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import show
-from xenfs.nodes.base import Dir, Each, File
-from xenfs.nodes.conditions import answers, every, x86
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import Dir, Each, File
+from xenfs.nodes.tables.conditions import answers, every, x86
 
 
 def _listed(xen: Hypervisor) -> list[tuple[str, Address]]:

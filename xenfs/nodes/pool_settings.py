@@ -9,10 +9,10 @@ from xenfs.calls import hypfs, pools, sysctl
 from xenfs.calls.sysctl import cpu_topology, cpupool
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import File
-from xenfs.nodes.conditions import answers, every, since
 from xenfs.nodes.hazards import refuse_loss
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import File
+from xenfs.nodes.tables.conditions import answers, every, since
 
 _MOST = 2**31 - 1
 _GRANULARITIES = ("cpu", "core", "socket")

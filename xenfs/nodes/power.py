@@ -10,10 +10,10 @@ from xenfs.calls.platform import is_online, pcpu_info
 from xenfs.calls.sysctl import cpu_topology, physinfo
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import Dir, File
-from xenfs.nodes.conditions import answers, every
 from xenfs.nodes.hazards import refuse_offline
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables.conditions import answers, every
 
 _limit = parse.or_word(parse.integer(0, power.UNLIMITED - 1, "C-state"), "unlimited", power.UNLIMITED)
 

@@ -9,11 +9,11 @@ from xenfs.calls.msr import Msr
 from xenfs.calls.platform import is_online, ucode_revision
 from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import show
-from xenfs.nodes.base import Dir, File, field
-from xenfs.nodes.conditions import answers, every, since, x86
-from xenfs.nodes.members import members
 from xenfs.nodes.sockets import has_sensor, temperature
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import Dir, File, field
+from xenfs.nodes.tables.conditions import answers, every, since, x86
+from xenfs.nodes.tables.members import members
 
 
 def _mca(xen: Hypervisor, cpu: int) -> str:

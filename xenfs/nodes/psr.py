@@ -11,10 +11,10 @@ from xenfs.calls import psr
 from xenfs.calls.psr import Allocation
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import show
-from xenfs.nodes.base import Dir, Each, File, field
-from xenfs.nodes.conditions import ABSENT, Condition, answers, every, known, x86
 from xenfs.nodes.sockets import find_socket, online_cpus, sockets
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import Dir, Each, File, field
+from xenfs.nodes.tables.conditions import ABSENT, Condition, answers, every, known, x86
 
 EVENTS = {"llc_occupancy": 0x1, "mbm_total_bytes": 0x2, "mbm_local_bytes": 0x4}
 """What can be counted of a domain, by its bit in Xen's mask of events."""

@@ -12,10 +12,11 @@ from xenfs.calls.many import vcpu_times
 from xenfs.calls.neighbours import glance, together
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import facts, show
-from xenfs.nodes.base import File
-from xenfs.nodes.conditions import x86
+from xenfs.nodes import facts
 from xenfs.nodes.own import is_other
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import File
+from xenfs.nodes.tables.conditions import x86
 
 _X86_USER = (
     "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from xenfs.calls import pmstat
 from xenfs.calls.pmstat import CStates, PStates
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import Dir, File
-from xenfs.nodes.conditions import answers, of_cpus
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables.conditions import answers, of_cpus
 
 _NOTHING_TOLD = (errno.EINVAL, errno.ENODATA)  # of a CPU that is offline, or whose states Xen was told nothing of
 

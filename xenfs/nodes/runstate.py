@@ -7,9 +7,9 @@ from xenfs.calls import runstate
 from xenfs.connect.own import own_domid
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import show
-from xenfs.nodes.base import File
-from xenfs.nodes.conditions import answers, every, x86
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import File
+from xenfs.nodes.tables.conditions import answers, every, x86
 
 _NAMES = {int(state): str(state.name) for state in RunState}
 

@@ -11,8 +11,8 @@ from xenfs.calls.sysctl import cpupool
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import Dir, File
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import Dir, File
 
 
 def _scheduler(xen: Hypervisor, domain: Domain) -> int:

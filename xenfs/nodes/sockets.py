@@ -10,9 +10,9 @@ from xenfs.calls.platform import is_online
 from xenfs.calls.sysctl import cpu_topology
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import show
-from xenfs.nodes.base import Dir, Each, File
-from xenfs.nodes.conditions import allowed, every, x86
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import Dir, Each, File
+from xenfs.nodes.tables.conditions import allowed, every, x86
 
 _VALID = 1 << 31  # of a thermal status: what it reads is a temperature
 _TJ_MAX = 100  # degrees C, of CPUs that do not say: all but some Atoms

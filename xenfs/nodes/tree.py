@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.about import About, about
-from xenfs.nodes.base import Dir, Each, File, Guard, Node
 from xenfs.nodes.cpupools import CPUPOOLS
 from xenfs.nodes.domains import DOMAINS
 from xenfs.nodes.flask import FLASK
 from xenfs.nodes.host import HOST
 from xenfs.nodes.hypfs import HYPFS
 from xenfs.nodes.metrics import METRICS
-from xenfs.nodes.refusals import Refusals
+from xenfs.nodes.tables.base import Dir, Each, File, Guard, Node
+from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.version import VERSION
 from xenfs.options import Options
 

@@ -8,9 +8,9 @@ from xenfs.abi.numbers import RtdsFlag, SchedId
 from xenfs.calls import scheduler
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import parse, show
-from xenfs.nodes.base import Dir, File
 from xenfs.nodes.sched import fits, scheduled_by
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import Dir, File
 
 _us = parse.integer(10, 2**32 - 1, "number of us")
 

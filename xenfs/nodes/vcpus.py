@@ -12,11 +12,12 @@ from xenfs.calls.sysctl import cpu_topology, cpupool, physinfo
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import facts, parse, show
-from xenfs.nodes.base import Dir, Each, File, field
-from xenfs.nodes.members import members
+from xenfs.nodes import facts
 from xenfs.nodes.registers import REGISTERS
 from xenfs.nodes.runstate import RUNSTATE
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import Dir, Each, File, field
+from xenfs.nodes.tables.members import members
 from xenfs.nodes.vcpu_sched import VCPU_SCHED
 
 

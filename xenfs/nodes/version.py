@@ -5,9 +5,9 @@ from __future__ import annotations
 from xenfs.abi.numbers import Feature
 from xenfs.calls import hypfs, version
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import show
-from xenfs.nodes.base import Dir, File
-from xenfs.nodes.conditions import answers
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables.conditions import answers
 
 
 def _full(xen: Hypervisor) -> str:

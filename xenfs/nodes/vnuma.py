@@ -9,8 +9,8 @@ from xenfs.calls.domains import DomainInfo
 from xenfs.calls.neighbours import together
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import show
-from xenfs.nodes.base import File
+from xenfs.nodes.tables import show
+from xenfs.nodes.tables.base import File
 
 
 @together

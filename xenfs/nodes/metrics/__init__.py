@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.base import Dir, File
 from xenfs.nodes.metrics.snapshot import take
 from xenfs.nodes.metrics.table import GROUPS
 from xenfs.nodes.metrics.text import family
+from xenfs.nodes.tables.base import Dir, File
 
 
 def prometheus(xen: Hypervisor) -> str:

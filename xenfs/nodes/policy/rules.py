@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from xenfs.nodes.base import Dir, File, Node
 from xenfs.nodes.policy.globs import ANY, Glob, parts
+from xenfs.nodes.tables.base import Dir, File, Node
 
 _REMEMBERED = 1 << 14
 

@@ -19,8 +19,8 @@ from typing import Any
 from xenfs import calls
 from xenfs.abi.releases import RELEASES
 from xenfs.hypervisor.operation import Operation
-from xenfs.nodes.base import Dir, Exchange, File, Link, Node, Stream
-from xenfs.nodes.forms import form
+from xenfs.nodes.tables.base import Dir, Exchange, File, Link, Node, Stream
+from xenfs.nodes.tables.forms import form
 
 PRESENCE = Path(__file__).with_name("presence.json")
 ARCHES = ("x86_64", "arm64")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from xenfs.errors import BadInput, XenfsError, errno_name
-from xenfs.nodes.harmless import harmless
+from xenfs.nodes.tables.harmless import harmless
 from xenfs.pool import Violation
 
 _KEPT = 64

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from xenfs.errors import XenfsError, errno_name
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.base import Dir, File, Ids, Link, Node
+from xenfs.nodes.tables.base import Dir, File, Ids, Link, Node
 
 Begin = Callable[[str], object]
 

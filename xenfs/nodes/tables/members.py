@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from xenfs.abi import Abi
-from xenfs.nodes import show
+from xenfs.nodes.tables import show
 
 
 def members(abi: Abi, view: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from xenfs.errors import BadInput, HypercallError, Stale, XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import parse as parsers
-from xenfs.nodes import show as shows
+from xenfs.nodes.tables import parse as parsers
+from xenfs.nodes.tables import show as shows
 
 Ids = tuple[Any, ...]
 Reader = Callable[..., Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from xenfs.nodes.forms import formed
+from xenfs.nodes.tables.forms import formed
 
 
 def text(value: Any) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from xenfs.errors import BadInput
-from xenfs.nodes.forms import form, formed
+from xenfs.nodes.tables.forms import form, formed
 
 Parser = Callable[[str], object]
 MAX = None  # what the word "max" means: no limit
