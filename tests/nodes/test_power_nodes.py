@@ -15,7 +15,7 @@ from xenfs.calls import cpufreq, pmstat
 from xenfs.errors import BadInput, HypercallError, XenfsError
 from xenfs.filesystem.handles import open_file
 from xenfs.filesystem.inodes import Inodes
-from xenfs.nodes.cpufreq import window, window_us
+from xenfs.nodes.host.cpufreq import window, window_us
 from xenfs.options import Options
 from xenfs.simulator import Simulator
 

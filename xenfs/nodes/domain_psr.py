@@ -20,8 +20,8 @@ from xenfs.calls.psr import Allocation
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.psr import ALLOCATES, EVENTS, features, has, mask, monitors, somewhere
-from xenfs.nodes.sockets import any_cpu, find_socket, online_cpus, sockets
+from xenfs.nodes.host.psr import ALLOCATES, EVENTS, features, has, mask, monitors, somewhere
+from xenfs.nodes.host.sockets import any_cpu, find_socket, online_cpus, sockets
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File
 from xenfs.nodes.tables.conditions import Condition, every, some, x86

@@ -9,7 +9,7 @@ from xenfs.calls import hypfs, pools, sysctl
 from xenfs.calls.sysctl import cpu_topology, cpupool
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.hazards import refuse_loss
+from xenfs.nodes.host.hazards import refuse_loss
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import File
 from xenfs.nodes.tables.conditions import answers, every, since

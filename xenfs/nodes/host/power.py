@@ -10,7 +10,7 @@ from xenfs.calls.platform import is_online, pcpu_info
 from xenfs.calls.sysctl import cpu_topology, physinfo
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.hazards import refuse_offline
+from xenfs.nodes.host.hazards import refuse_offline
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.conditions import answers, every

@@ -9,10 +9,10 @@ from xenfs.calls.platform import is_online, pcpu_info, pcpu_version
 from xenfs.calls.sysctl import Topology, cpu_topology, physinfo
 from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.cpufreq import CPUFREQ
-from xenfs.nodes.hazards import refuse_offline
-from xenfs.nodes.processor import PROCESSOR
-from xenfs.nodes.residency import CSTATES, PSTATES
+from xenfs.nodes.host.cpufreq import CPUFREQ
+from xenfs.nodes.host.hazards import refuse_offline
+from xenfs.nodes.host.processor import PROCESSOR
+from xenfs.nodes.host.residency import CSTATES, PSTATES
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File, field
 from xenfs.nodes.tables.conditions import answers, lately

@@ -11,7 +11,7 @@ from xenfs.calls import psr
 from xenfs.calls.psr import Allocation
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.sockets import find_socket, online_cpus, sockets
+from xenfs.nodes.host.sockets import find_socket, online_cpus, sockets
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, File, field
 from xenfs.nodes.tables.conditions import ABSENT, Condition, answers, every, known, x86

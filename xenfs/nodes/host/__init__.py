@@ -10,17 +10,17 @@ from xenfs.calls.sysctl import physinfo
 from xenfs.connect.watcher import CONSOLE as CONSOLE_TOPIC
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.boot import EFI, FIRMWARE, KEXEC, MTRR
-from xenfs.nodes.cpuid import CPUID
-from xenfs.nodes.cpus import CPUS
+from xenfs.nodes.host.boot import EFI, FIRMWARE, KEXEC, MTRR
+from xenfs.nodes.host.cpuid import CPUID
+from xenfs.nodes.host.cpus import CPUS
+from xenfs.nodes.host.instruments import PMU, TIME, VM_EVENT_VERSION, XENSYMS
+from xenfs.nodes.host.livepatch import LIVEPATCH
+from xenfs.nodes.host.memory import MEMORY
+from xenfs.nodes.host.pci import PCI
+from xenfs.nodes.host.power import POWER, SMT
+from xenfs.nodes.host.psr import PSR
+from xenfs.nodes.host.sockets import SOCKETS
 from xenfs.nodes.hypfs import PARAMS
-from xenfs.nodes.instruments import PMU, TIME, VM_EVENT_VERSION, XENSYMS
-from xenfs.nodes.livepatch import LIVEPATCH
-from xenfs.nodes.memory import MEMORY
-from xenfs.nodes.pci import PCI
-from xenfs.nodes.power import POWER, SMT
-from xenfs.nodes.psr import PSR
-from xenfs.nodes.sockets import SOCKETS
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File, Stream, field
 from xenfs.nodes.tables.conditions import answers

@@ -9,7 +9,7 @@ from xenfs.calls.msr import Msr
 from xenfs.calls.platform import is_online, ucode_revision
 from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.sockets import has_sensor, temperature
+from xenfs.nodes.host.sockets import has_sensor, temperature
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, File, field
 from xenfs.nodes.tables.conditions import answers, every, since, x86
