@@ -14,7 +14,7 @@ from worlds import RELEASES, Host
 from xenfs.calls import mca, msr
 from xenfs.calls.cpuid import Leaf, Msr, Policy
 from xenfs.errors import BadInput, HypercallError, XenfsError
-from xenfs.nodes.domain_cpuid import parse_policy
+from xenfs.nodes.domains.cpuid import parse_policy
 from xenfs.nodes.host.cpuid import policy_text
 from xenfs.options import Options
 from xenfs.simulator import hotplug, mca_op, policies, policy_op

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from worlds import RELEASES, Host
 
 from xenfs.errors import BadInput, HypercallError, XenfsError
-from xenfs.nodes.domain_psr import parse_schemata
+from xenfs.nodes.domains.psr import parse_schemata
 from xenfs.options import Options
 from xenfs.simulator import hotplug
 

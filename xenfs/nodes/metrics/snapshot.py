@@ -15,7 +15,7 @@ from xenfs.calls.pmstat import CStates
 from xenfs.calls.scheduler import PARAMETERS
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import facts, names
+from xenfs.nodes.domains import facts, names
 from xenfs.nodes.metrics.text import Item, escaped
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.conditions import ABSENT

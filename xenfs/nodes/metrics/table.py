@@ -10,7 +10,7 @@ import xenfs
 from xenfs.abi.numbers import DomInf
 from xenfs.calls.sysctl import Node
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes import facts
+from xenfs.nodes.domains import facts
 from xenfs.nodes.host import scheduler_name
 from xenfs.nodes.metrics.snapshot import Guest, Snapshot
 from xenfs.nodes.metrics.text import Item, Metric, Value, counter, gauge, info, labels, micro, seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xenfs.calls import guest_type
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.own import is_other, is_pv
+from xenfs.nodes.domains.own import is_other, is_pv
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, File, field
 from xenfs.nodes.tables.conditions import x86

@@ -8,7 +8,7 @@ from xenfs.calls import domains, pools, sysctl
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.own import refuse_own
+from xenfs.nodes.domains.own import refuse_own
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import File
 

@@ -12,12 +12,12 @@ from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.own import has_vcpus, is_hvm, is_other_hvm
+from xenfs.nodes.domains.own import has_vcpus, is_hvm, is_other_hvm
+from xenfs.nodes.domains.vnuma import VNUMA
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File, field
 from xenfs.nodes.tables.conditions import answers, since, x86
 from xenfs.nodes.tables.forms import formed
-from xenfs.nodes.vnuma import VNUMA
 
 _MOST_KIB = 2**44  # 16 PiB: what 52 bits of physical address can name
 _PAGE_KIB = 4

@@ -10,8 +10,8 @@ from xenfs.calls.cpuid import Leaf, Msr, Policy
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
+from xenfs.nodes.domains.own import is_other
 from xenfs.nodes.host.cpuid import POLICY_FORM, policy_text
-from xenfs.nodes.own import is_other
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.conditions import answers, every, x86
 

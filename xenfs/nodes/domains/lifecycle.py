@@ -9,8 +9,8 @@ from xenfs.calls import dm, domains, lifecycle
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import facts
-from xenfs.nodes.own import is_other_hvm, refuse_own
+from xenfs.nodes.domains import facts
+from xenfs.nodes.domains.own import is_other_hvm, refuse_own
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import File, field
 from xenfs.nodes.tables.conditions import answers, every, since, x86

@@ -13,25 +13,25 @@ from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import facts, names
-from xenfs.nodes.affinity import NODE_AFFINITY
-from xenfs.nodes.domain_cpuid import CPUID
-from xenfs.nodes.domain_memory import MORE_MEMORY
-from xenfs.nodes.domain_psr import DOMAIN_PSR
-from xenfs.nodes.events import EVENTS
+from xenfs.nodes.domains import facts, names
+from xenfs.nodes.domains.affinity import NODE_AFFINITY
+from xenfs.nodes.domains.cpuid import CPUID
+from xenfs.nodes.domains.events import EVENTS
+from xenfs.nodes.domains.grants import EVTCHN, GRANTS
+from xenfs.nodes.domains.guest_type import ADDRESS_SIZE, TSC
+from xenfs.nodes.domains.hvm import HVM
+from xenfs.nodes.domains.lifecycle import ENDS, NR_VCPUS, STATE, TRIGGER, rename
+from xenfs.nodes.domains.memory import MORE_MEMORY
+from xenfs.nodes.domains.moves import CPUPOOL
+from xenfs.nodes.domains.passthrough import PASSTHROUGH
+from xenfs.nodes.domains.psr import DOMAIN_PSR
+from xenfs.nodes.domains.sched import SCHED
+from xenfs.nodes.domains.vcpus import VCPUS, vcpu_stat
 from xenfs.nodes.flask import CONTEXT
-from xenfs.nodes.grants import EVTCHN, GRANTS
-from xenfs.nodes.guest_type import ADDRESS_SIZE, TSC
-from xenfs.nodes.hvm import HVM
-from xenfs.nodes.lifecycle import ENDS, NR_VCPUS, STATE, TRIGGER, rename
-from xenfs.nodes.moves import CPUPOOL
-from xenfs.nodes.passthrough import PASSTHROUGH
-from xenfs.nodes.sched import SCHED
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File, Guard, Link, Reader, field
 from xenfs.nodes.tables.conditions import answers
 from xenfs.nodes.tables.members import members
-from xenfs.nodes.vcpus import VCPUS, vcpu_stat
 
 _FIRST_RESERVED = 0x7FF0  # DOMID_FIRST_RESERVED: no domain that can be listed has this id or a higher one
 _MOST_KIB = 2**44  # 16 PiB: what 52 bits of physical address can name

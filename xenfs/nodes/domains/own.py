@@ -11,7 +11,7 @@ from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import facts
+from xenfs.nodes.domains import facts
 
 
 def refuse_own(xen: Hypervisor, domain: Domain, code: int = errno.EINVAL) -> None:

@@ -12,13 +12,13 @@ from xenfs.calls.sysctl import cpu_topology, cpupool, physinfo
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import facts
-from xenfs.nodes.registers import REGISTERS
-from xenfs.nodes.runstate import RUNSTATE
+from xenfs.nodes.domains import facts
+from xenfs.nodes.domains.registers import REGISTERS
+from xenfs.nodes.domains.runstate import RUNSTATE
+from xenfs.nodes.domains.vcpu_sched import VCPU_SCHED
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File, field
 from xenfs.nodes.tables.members import members
-from xenfs.nodes.vcpu_sched import VCPU_SCHED
 
 
 def _vcpus(xen: Hypervisor, domain: Domain) -> list[tuple[str, int]]:

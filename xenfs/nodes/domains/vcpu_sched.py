@@ -8,7 +8,7 @@ from xenfs.abi.numbers import RtdsFlag, SchedId
 from xenfs.calls import scheduler
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.sched import fits, scheduled_by
+from xenfs.nodes.domains.sched import fits, scheduled_by
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File
 

@@ -12,8 +12,8 @@ from xenfs.calls.pci import Address
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
+from xenfs.nodes.domains.own import is_other
 from xenfs.nodes.host.pci import has_iommu
-from xenfs.nodes.own import is_other
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Exchange
 from xenfs.nodes.tables.conditions import answers, every

@@ -12,8 +12,8 @@ from xenfs.calls.many import vcpu_times
 from xenfs.calls.neighbours import glance, together
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes import facts
-from xenfs.nodes.own import is_other
+from xenfs.nodes.domains import facts
+from xenfs.nodes.domains.own import is_other
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import File
 from xenfs.nodes.tables.conditions import x86
