@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.about import About, about
 from xenfs.nodes.cpupools import CPUPOOLS
 from xenfs.nodes.domains import DOMAINS
 from xenfs.nodes.flask import FLASK
@@ -18,6 +17,7 @@ from xenfs.nodes.metrics import METRICS
 from xenfs.nodes.tables.base import Dir, Each, File, Guard, Node
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.version import VERSION
+from xenfs.nodes.xenfs import About, about
 from xenfs.options import Options
 
 _EVERYTHING = Options(lifecycle=True, debug=True, raw=True)

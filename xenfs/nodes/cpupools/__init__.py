@@ -8,8 +8,8 @@ from xenfs.abi.numbers import SchedId
 from xenfs.calls import domains, pools, sysctl
 from xenfs.calls.sysctl import cpupool, physinfo
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.nodes.cpupools.settings import CPUS, SCHED_GRAN, make_pool, parameter
 from xenfs.nodes.host import scheduler_name
-from xenfs.nodes.pool_settings import CPUS, SCHED_GRAN, make_pool, parameter
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, File, field
 from xenfs.nodes.tables.conditions import answers
