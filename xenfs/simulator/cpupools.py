@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from errno import EADDRNOTAVAIL, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ESRCH
-from typing import TYPE_CHECKING
 
+from xenfs.simulator.clock import Clock
 from xenfs.simulator.domains import ALIVE, Domain
+from xenfs.simulator.host import Host
+from xenfs.simulator.placement import Placement
 from xenfs.simulator.refused import Refused
-
-if TYPE_CHECKING:
-    from xenfs.simulator.world import World
 
 CREDIT, CREDIT2, ARINC653, RTDS, NULL = 5, 6, 7, 8, 9
 SCHEDULERS = {CREDIT: "credit", CREDIT2: "credit2", RTDS: "rtds", NULL: "null"}
@@ -30,10 +29,10 @@ class Cpupool:
 class Cpupools:
     """All pools. Methods raise Refused with the errno of Xen's cpupool operations."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, host: Host, placement: Placement, clock: Clock) -> None:
+        self._host, self._placement, self._clock = host, placement, clock
         self.by_id: dict[int, Cpupool] = {}
-        self.free = world.host.present
+        self.free = host.present
 
     def at_least(self, number: int) -> Cpupool:
         """The pool with this id, or else the next higher one: ENOENT when there is none."""
@@ -50,7 +49,7 @@ class Cpupools:
 
     def create(self, scheduler: int, number: int | None = None) -> Cpupool:
         """A new pool without CPUs, of any id or of this one."""
-        if len(self.by_id) >= 2 * self.world.host.nr_cpus:
+        if len(self.by_id) >= 2 * self._host.nr_cpus:
             raise Refused(ENOSPC)
         if number is None:
             number = max(self.by_id, default=-1) + 1
@@ -70,7 +69,7 @@ class Cpupools:
 
     def add_cpu(self, number: int, cpu: int | None) -> None:
         """Give a free CPU to a pool: any one, or this one."""
-        pool, host = self.get(number), self.world.host
+        pool, host = self.get(number), self._host
         if cpu is None:
             if not self.free:
                 raise Refused(ENODEV)
@@ -85,7 +84,7 @@ class Cpupools:
 
     def remove_cpu(self, number: int, cpu: int | None) -> None:
         """Take a CPU from a pool: the last one, or this one. A pool with live domains keeps its last CPU."""
-        pool, host = self.get(number), self.world.host
+        pool, host = self.get(number), self._host
         if cpu is None:
             cpu = pool.cpus.bit_length() - 1 if pool.cpus else host.nr_cpus
         if cpu >= host.nr_cpus or (pool.id == 0 and cpu == 0) or not host.cpus[cpu].online:
@@ -130,13 +129,13 @@ class Cpupools:
         domain.pool = pool
         domain.reset_schedule()
         for vcpu in domain.existing():
-            vcpu.hard = vcpu.soft = self.world.host.present
-        self.world.placement.again(domain, self.world.clock.ticks())
+            vcpu.hard = vcpu.soft = self._host.present
+        self._placement.again(domain, self._clock.ticks())
 
     def rebalance(self, pool: Cpupool) -> None:
         """Place the domains of a pool anew, after its CPUs have changed."""
-        ticks = self.world.clock.ticks()
+        ticks = self._clock.ticks()
         for domain in pool.domains:
-            self.world.placement.stop(domain, ticks)
+            self._placement.stop(domain, ticks)
         for domain in pool.domains:
-            self.world.placement.again(domain, ticks)
+            self._placement.again(domain, ticks)

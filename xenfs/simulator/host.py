@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from xenfs.simulator.processor import PROCESSORS
 from xenfs.simulator.settings import Settings
-
-if TYPE_CHECKING:
-    from xenfs.simulator.domains import Vcpu
 
 PAGE = 4096
 FULL = 1024
@@ -16,16 +11,15 @@ FULL = 1024
 
 
 class Cpu:
-    """A physical CPU. `busy`: which part of it the vCPUs in its queue use, in 1024ths."""
+    """A physical CPU. `busy`: which part of it the vCPUs that are placed on it use, in 1024ths."""
 
-    __slots__ = ("busy", "core", "id", "idle_ns", "node", "online", "queue", "selected", "since", "socket")
+    __slots__ = ("busy", "core", "id", "idle_ns", "node", "online", "selected", "since", "socket")
 
     def __init__(self, number: int, socket: int, core: int, node: int) -> None:
         self.id, self.socket, self.core, self.node = number, socket, core, node
         self.online = True
         self.busy = self.since = self.idle_ns = 0
         self.selected = 0  # what its counter of cache use and bandwidth is to show
-        self.queue: list[Vcpu] = []
 
     def idle(self, ticks: int) -> int:
         """Nanoseconds without a vCPU, up to this tick."""

@@ -16,6 +16,7 @@ class Placement:
 
     def __init__(self, host: Host, seed: int) -> None:
         self.host, self.seed = host, seed
+        self._queues: dict[int, list[Vcpu]] = {cpu.id: [] for cpu in host.cpus}
         self._chosen_in = -1
         self._running: dict[int, set[int]] = {}
         self._lists: dict[int, list[int]] = {}
@@ -39,7 +40,7 @@ class Placement:
             if cpu is not None and vcpu.rate:
                 cpu.settle(ticks)
                 cpu.busy -= vcpu.rate
-                cpu.queue.remove(vcpu)
+                self._queues[cpu.id].remove(vcpu)
                 vcpu.rate = 0
         domain.rate = 0
         self._chosen_in = -1
@@ -61,12 +62,13 @@ class Placement:
     def _pick(self, slice_number: int) -> dict[int, set[int]]:
         running: dict[int, set[int]] = {}
         for cpu in self.host.cpus:
-            if not cpu.queue:
+            queue = self._queues[cpu.id]
+            if not queue:
                 continue
             dice = (slice_number * 1_000_003 + cpu.id * 7919 + self.seed) * _MIX & 0xFFFFFFFFFFFFFFFF
-            vcpu = cpu.queue[(dice >> 40) % len(cpu.queue)]
-            if cpu.queue[0].domain.domid == 0 and cpu.queue[0].id == 0:
-                vcpu = cpu.queue[0]  # somebody must make this hypercall
+            vcpu = queue[(dice >> 40) % len(queue)]
+            if queue[0].domain.domid == 0 and queue[0].id == 0:
+                vcpu = queue[0]  # somebody must make this hypercall
             elif (dice >> 20) % FULL >= cpu.busy:
                 continue
             running.setdefault(vcpu.domain.domid, set()).add(vcpu.id)
@@ -80,7 +82,7 @@ class Placement:
         vcpu.rate = max(0, min(vcpu.load, FULL - SPARE - cpu.busy))
         if vcpu.rate:
             cpu.busy += vcpu.rate
-            cpu.queue.append(vcpu)
+            self._queues[cpu.id].append(vcpu)
 
     def _choose(self, vcpu: Vcpu) -> Cpu:
         pool = vcpu.domain.pool.cpus

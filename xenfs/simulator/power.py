@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from xenfs.simulator.clock import Clock
 from xenfs.simulator.cppc import AmdCppc, Hwp
 from xenfs.simulator.drivers import COUNTED, CPPC, EPP, HWP, driver_of, traits_of
 from xenfs.simulator.frequency import Frequency, Ondemand
-from xenfs.simulator.host import Cpu
+from xenfs.simulator.host import Cpu, Host
 from xenfs.simulator.idle import Idle, Limits
 from xenfs.simulator.layouts import version
-
-if TYPE_CHECKING:
-    from xenfs.simulator.world import World
+from xenfs.simulator.settings import Settings
 
 _KINDS = {HWP: Hwp, CPPC: AmdCppc, EPP: AmdCppc}
 
@@ -20,13 +17,12 @@ _KINDS = {HWP: Hwp, CPPC: AmdCppc, EPP: AmdCppc}
 class Power:
     """Frequency and sleep, made for a CPU when somebody first looks at it; counting began with the host or the CPU."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        settings = world.settings
+    def __init__(self, settings: Settings, host: Host, clock: Clock) -> None:
+        self._host, self._clock = host, clock
         self.traits = traits_of(settings)
-        kind = world.host.processor
+        kind = host.processor
         self.counted = kind.family == 6 and kind.model in COUNTED  # whether Xen reads the counters of C-states
-        self.driver = driver_of(settings, version(settings.series)) if world.host.x86 else ""
+        self.driver = driver_of(settings, version(settings.series)) if host.x86 else ""
         self.emulated = settings.cpufreq == "emulated"
         self.limits, self.ondemand = Limits(), Ondemand()
         self.sched_smt = False
@@ -37,7 +33,7 @@ class Power:
         self._born: dict[int, tuple[int, int]] = {}  # (wall, idle) of when a CPU last came up
 
     def _now(self, cpu: Cpu) -> tuple[int, int]:
-        ticks = self._world.clock.ticks()
+        ticks = self._clock.ticks()
         return ticks << 10, cpu.idle(ticks)
 
     def frequency(self, cpu: Cpu) -> Frequency | None:
@@ -62,7 +58,7 @@ class Power:
 
     def settle(self) -> None:
         """Account for the time up to now everywhere, before what holds for all CPUs changes."""
-        for cpu in self._world.host.cpus:
+        for cpu in self._host.cpus:
             self.frequency(cpu)
             self.idle(cpu)
 

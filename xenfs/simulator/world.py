@@ -39,10 +39,10 @@ class World:
         self.settings = settings
         self.clock = Clock(clock, settings.speed)
         self.host = Host(settings)
-        self.power = Power(self)
+        self.power = Power(settings, self.host, self.clock)
         self.console = Console()
         self.placement = Placement(self.host, settings.seed)
-        self.pools = Cpupools(self)
+        self.pools = Cpupools(self.host, self.placement, self.clock)
         self.policy = Policy(version(settings.series) >= (4, 17)) if settings.flask else None
         self.livepatches = Livepatches(settings.livepatches)
         self.bus = Bus(settings.pci, self.host.nr_nodes)
