@@ -17,7 +17,7 @@ from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
 from xenfs.pool import Pool, SimulatedPages
 from xenfs.simulator import Simulator
-from xenfs.simulator.world import World
+from xenfs.simulator.world.world import World
 from xenfs.xenstore import Xenstore
 
 # Declarations are parsed once for each release and not for each host: most of the time of these tests goes there.

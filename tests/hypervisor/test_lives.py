@@ -18,7 +18,7 @@ from xenfs.errors import XenfsError
 from xenfs.hypervisor.lives import Domain, Lives, Sight
 from xenfs.nodes.tables.base import File
 from xenfs.simulator import Simulator
-from xenfs.simulator.domains import Domain as Truth
+from xenfs.simulator.world.domains import Domain as Truth
 
 DOMIDS = st.integers(1, 4)
 KINDS = st.sampled_from(["pv", "pvh", "hvm"])

@@ -31,7 +31,7 @@ from xenfs.nodes.tables.base import File
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
 from xenfs.simulator import Simulator
-from xenfs.simulator.domains import Domain
+from xenfs.simulator.world.domains import Domain
 
 IDS = (1, 2, 3, 4)
 WEIGHT, MAX_KB = 256, 8192  # what a life begins with

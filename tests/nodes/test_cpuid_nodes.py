@@ -17,8 +17,9 @@ from xenfs.errors import BadInput, HypercallError, XenfsError
 from xenfs.nodes.domains.cpuid import parse_policy
 from xenfs.nodes.host.cpuid import policy_text
 from xenfs.options import Options
-from xenfs.simulator import hotplug, mca_op, policies, policy_op
+from xenfs.simulator.answers import mca_op, policy_op
 from xenfs.simulator.machine import Machine
+from xenfs.simulator.world import hotplug, policies
 
 SETS = {
     "raw": "raw",

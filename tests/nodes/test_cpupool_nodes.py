@@ -11,7 +11,7 @@ from worlds import COMBINATIONS, Host
 from xenfs.errors import XenfsError
 from xenfs.nodes.tables.base import Dir
 from xenfs.options import Options
-from xenfs.simulator.cpupools import RTDS
+from xenfs.simulator.world.cpupools import RTDS
 
 
 def refused(host: Host, path: str, text: str) -> XenfsError:

@@ -17,7 +17,7 @@ from xenfs.calls.pci import Address
 from xenfs.errors import HypercallError, NotThere, XenfsError
 from xenfs.options import Options
 from xenfs.simulator import Simulator
-from xenfs.simulator.livepatches import Livepatch
+from xenfs.simulator.world.livepatches import Livepatch
 
 SYSCTL = 35
 

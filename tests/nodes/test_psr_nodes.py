@@ -13,7 +13,7 @@ from worlds import RELEASES, Host
 from xenfs.errors import BadInput, HypercallError, XenfsError
 from xenfs.nodes.domains.psr import parse_schemata
 from xenfs.options import Options
-from xenfs.simulator import hotplug
+from xenfs.simulator.world import hotplug
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from worlds import COMBINATIONS, EVERYTHING, Host
 
 from xenfs.errors import XenfsError
-from xenfs.simulator.domains import NOT_SHUT_DOWN, Domain
-from xenfs.simulator.host import cpus_in
+from xenfs.simulator.world.domains import NOT_SHUT_DOWN, Domain
+from xenfs.simulator.world.host import cpus_in
 
 PAGE_KB = 4
 SCHEDULERS = {5: "credit", 6: "credit2", 7: "arinc653", 8: "rtds", 9: "null"}
@@ -449,7 +449,7 @@ def test_console_is_read_from_the_first_byte_and_followed(host: Host) -> None:
 
 
 def test_console_positions_wrap(host: Host) -> None:
-    from xenfs.simulator.console import Console
+    from xenfs.simulator.world.console import Console
 
     host.world.console = Console(2**32 - 20)
     node = host.at("host/console/log").node

@@ -6,7 +6,7 @@ from caller import Caller
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xenfs.simulator.console import RING_BYTES, Console
+from xenfs.simulator.world.console import RING_BYTES, Console
 
 pieces = st.lists(st.binary(max_size=RING_BYTES + 100), max_size=6)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from caller import Caller
 
-from xenfs.simulator import hotplug
+from xenfs.simulator.world import hotplug
 
 LEAF = ("leaf", "subleaf", "a", "b", "c", "d")
 NONE = 0xFFFFFFFF

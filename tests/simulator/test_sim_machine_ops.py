@@ -7,8 +7,8 @@ from errno import E2BIG, EBUSY, EFAULT, EINVAL, ENOBUFS, ENODEV, ENOENT, ENOSYS,
 import pytest
 from caller import Caller
 
-from xenfs.simulator.livepatches import Livepatch
-from xenfs.simulator.pci_op import HostIsDown
+from xenfs.simulator.answers.pci_op import HostIsDown
+from xenfs.simulator.world.livepatches import Livepatch
 
 OP, LIST = "xen_sysctl_livepatch_op", "xen_sysctl_livepatch_list"
 INVALID = 0x7FF4

@@ -6,7 +6,7 @@ from errno import EACCES, EFAULT, EINVAL, ENOBUFS, ENOMEM, ENOSYS, EPERM, ESRCH
 
 from caller import Caller
 
-from xenfs.simulator import hotplug
+from xenfs.simulator.world import hotplug
 
 SELF = 0x7FF0
 PAGE = 4096

@@ -8,7 +8,7 @@ from errno import EEXIST, EFAULT, EINVAL, ENODEV, ENOENT, ENOSYS, EOPNOTSUPP, EO
 import pytest
 from caller import Caller
 
-from xenfs.simulator import hotplug
+from xenfs.simulator.world import hotplug
 
 CMT, ALLOC = "xen_sysctl_psr_cmt_op", "xen_sysctl_psr_alloc"
 EVTSEL, COUNTER = 0xC8D, 0xC8E

@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 from caller import Caller
 
-from xenfs.simulator import Simulator, hotplug
-from xenfs.simulator.refused import Refused
+from xenfs.simulator import Simulator
+from xenfs.simulator.world import hotplug
+from xenfs.simulator.world.refused import Refused
 
 
 def test_the_dozen_is_in_every_state() -> None:

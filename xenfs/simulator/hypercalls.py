@@ -8,7 +8,7 @@ from errno import EACCES, EINVAL, ENOSYS, EOPNOTSUPP, ESRCH
 from struct import Struct
 
 from xenfs.errors import BadAddress
-from xenfs.simulator import (
+from xenfs.simulator.answers import (
     cpupool_op,
     domctl,
     domctl_scheduler,

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from xenfs.errors import BadAddress
 from xenfs.simulator.layouts import layouts_of, version
 from xenfs.simulator.settings import Settings
-from xenfs.simulator.world import World
+from xenfs.simulator.world.world import World
 
 _NOTHING = memoryview(bytearray())
 

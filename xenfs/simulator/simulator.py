@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 from xenfs.errors import BadAddress
 from xenfs.hypervisor.base import Backend
 from xenfs.pool import Pool, SimulatedPages
-from xenfs.simulator import boot_log, hypercalls
-from xenfs.simulator.churn import Churn
+from xenfs.simulator import hypercalls
+from xenfs.simulator.answers import boot_log
 from xenfs.simulator.layouts import Layouts
 from xenfs.simulator.machine import Machine
-from xenfs.simulator.population import populate
-from xenfs.simulator.refused import Refused
 from xenfs.simulator.settings import Settings, parse
-from xenfs.simulator.store import DomainNames
-from xenfs.simulator.world import World
+from xenfs.simulator.world.churn import Churn
+from xenfs.simulator.world.population import populate
+from xenfs.simulator.world.refused import Refused
+from xenfs.simulator.world.store import DomainNames
+from xenfs.simulator.world.world import World
 from xenfs.xenstore import FakeXenstore, Xenstore
 
 if TYPE_CHECKING:

@@ -1,0 +1,46 @@
+"""Domctls that only x86 has: the time stamp counter, and the older way to ask for the paging pool."""
+
+from __future__ import annotations
+
+from errno import EINVAL
+
+from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.world.domains import ALIVE, Domain
+
+MIB = 1 << 20
+
+
+def gettscinfo(xen: Machine, domain: Domain, op: memoryview) -> int:
+    """As the host's, since the domain began; never the caller's own."""
+    if domain.domid == 0:
+        return -EINVAL
+    xen.put(
+        op,
+        "xen_domctl_tsc_info",
+        tsc_mode=0,
+        gtsc_khz=xen.world.host.cpu_khz,
+        incarnation=0,
+        elapsed_nsec=xen.world.clock.now(),
+    )
+    return 0
+
+
+def shadow_op(xen: Machine, domain: Domain, op: memoryview) -> int:
+    """The paging pool in MiB, rounded up; of the other operations only the one that ends logging."""
+    if domain.domid == 0:
+        return -EINVAL
+    wanted, mib = xen.get(op, "xen_domctl_shadow_op", "op", "mb")
+    off, get, put = (
+        xen.constant(f"XEN_DOMCTL_SHADOW_OP_{name}") for name in ("OFF", "GET_ALLOCATION", "SET_ALLOCATION")
+    )
+    if domain.dying != ALIVE or wanted == off:
+        return 0
+    if wanted not in (get, put):
+        return -EINVAL
+    if wanted == put and domain.hvm:
+        domain.mempool_bytes = mib * MIB
+    xen.put(op, "xen_domctl_shadow_op", mb=-(-domain.mempool_bytes // MIB))
+    return 0
+
+
+OPERATIONS: Operations = {"XEN_DOMCTL_gettscinfo": gettscinfo, "XEN_DOMCTL_shadow_op": shadow_op}

@@ -1,0 +1,138 @@
+"""memory_op: how much memory there is, how it is laid out, and how much of it a domain has."""
+
+from __future__ import annotations
+
+from errno import EINVAL, ENOBUFS, EPERM, ESRCH
+
+from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.world.domains import Domain
+from xenfs.simulator.world.refused import Refused
+
+DOMID_SELF = 0x7FF0
+E820_BYTES = 20  # a packed struct: start, bytes, type
+
+
+def maximum_ram_page(xen: Machine, address: int) -> int:
+    """The number of the frame after the last."""
+    return xen.world.host.max_mfn + 1
+
+
+def current_reservation(xen: Machine, address: int) -> int:
+    """Pages that a domain has."""
+    return _domain_at(xen, address).tot_pages
+
+
+def maximum_reservation(xen: Machine, address: int) -> int:
+    """Pages that a domain may have; cut as a signed long would be."""
+    return _domain_at(xen, address).max_pages
+
+
+def maximum_gpfn(xen: Machine, address: int) -> int:
+    """The highest guest frame; of a PV domain, the length of its own table less one."""
+    domain = _domain_at(xen, address)
+    above = 0x40000 if domain.hvm and domain.tot_pages > 0xC0000 else 0
+    return max(0, domain.tot_pages + above - 1)
+
+
+def _domain_at(xen: Machine, address: int) -> Domain:
+    # Older headers have no struct here, only a bare domid: the same two bytes.
+    domid = int.from_bytes(xen.at(address, 2), "little")
+    domain = xen.world.domain(0 if domid == DOMID_SELF else domid)
+    if domain is None:
+        raise Refused(ESRCH)
+    return domain
+
+
+def claim_pages(xen: Machine, address: int) -> int:
+    """Promise a domain memory that it does not have yet; zero pages end the promise."""
+    struct = "xen_memory_reservation"
+    extents, pages, order, flags, domid = xen.get(
+        xen.struct(address, struct),
+        struct,
+        "extent_start",
+        "nr_extents",
+        "extent_order",
+        "mem_flags",
+        "domid",
+    )
+    domain = xen.world.domain(domid)
+    if extents or order or flags or domain is None:
+        return -EINVAL
+    xen.world.claim(domain, pages)
+    return 0
+
+
+def machine_memory_map(xen: Machine, address: int) -> int:
+    """The firmware's map of memory; only the number of its entries without a buffer."""
+    op = xen.struct(address, "xen_memory_map")
+    room, buffer = xen.get(op, "xen_memory_map", "nr_entries", "buffer")
+    entries = xen.world.host.memory_map()
+    if buffer:
+        if room < len(entries) + 1:
+            return -EINVAL
+        packed = [_e820(*entry) for entry in entries]
+        xen.at(buffer, room * E820_BYTES)[: len(packed) * E820_BYTES] = b"".join(packed)
+    xen.put(op, "xen_memory_map", nr_entries=len(entries))
+    return 0
+
+
+def _e820(start: int, nbytes: int, kind: int) -> bytes:
+    return start.to_bytes(8, "little") + nbytes.to_bytes(8, "little") + kind.to_bytes(4, "little")
+
+
+def reserved_device_memory_map(xen: Machine, address: int) -> int:
+    """Regions that devices need mapped one to one: of all devices or of one. ENOBUFS says how many there are."""
+    struct = "xen_reserved_device_memory_map"
+    op = xen.struct(address, struct)
+    flags, room, buffer = xen.get(op, struct, "flags", "nr_entries", "buffer")
+    every = xen.constant("XENMEM_RDM_ALL")
+    if flags & ~every:
+        return -EINVAL
+    device = int.from_bytes(op[xen.layouts.offset(struct, "dev") :][:4], "little")
+    sbdf = (device & 0xFFFF) << 16 | (device >> 16 & 0xFF) << 8 | device >> 24  # struct {u16 seg; u8 bus; u8 devfn}
+    found = [
+        region
+        for number, regions in sorted(xen.world.host.device_memory().items())
+        for region in regions
+        if xen.settings.iommu and (flags & every or number == sbdf)
+    ]
+    packer = xen.layouts.array("xen_reserved_device_memory", "start_pfn", "nr_pages")
+    xen.copy_out(buffer, b"".join(packer.pack(*region) for region in found[:room]))
+    xen.put(op, struct, nr_entries=len(found))
+    return -ENOBUFS if room < len(found) else 0
+
+
+def get_sharing_freed_pages(xen: Machine, address: int) -> int:
+    """Pages that sharing saves; none where nothing is shared, or nothing can be."""
+    return xen.world.shared_pages if xen.x86 and xen.settings.sharing else 0
+
+
+def get_sharing_shared_pages(xen: Machine, address: int) -> int:
+    """Pages that stand for more than one."""
+    return get_sharing_freed_pages(xen, address) // 2
+
+
+def sharing_op(xen: Machine, address: int) -> int:
+    """Of memory sharing only the audit, which counts mistakes and finds none."""
+    op = xen.struct(address, "xen_mem_sharing_op")
+    wanted, domid = xen.get(op, "xen_mem_sharing_op", "op", "domain")
+    if wanted == xen.constant("XENMEM_sharing_op_audit"):
+        return 0
+    domain = xen.world.remote(domid)
+    return -EINVAL if domain.dying else -EPERM
+
+
+OPERATIONS: Operations = {
+    "XENMEM_maximum_ram_page": maximum_ram_page,
+    "XENMEM_current_reservation": current_reservation,
+    "XENMEM_maximum_reservation": maximum_reservation,
+    "XENMEM_maximum_gpfn": maximum_gpfn,
+    "XENMEM_claim_pages": claim_pages,
+    "XENMEM_get_sharing_freed_pages": get_sharing_freed_pages,
+    "XENMEM_get_sharing_shared_pages": get_sharing_shared_pages,
+}
+OPERATIONS_X86: Operations = {
+    "XENMEM_machine_memory_map": machine_memory_map,
+    "XENMEM_reserved_device_memory_map": reserved_device_memory_map,
+}
+OPERATIONS_SHARING: Operations = {"XENMEM_sharing_op": sharing_op}

@@ -1,0 +1,100 @@
+"""Domctls with the saved state of an HVM or PVH domain: the whole stream of records, or one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from errno import EINVAL, ENOBUFS, ENOENT, ENOSPC
+
+from xenfs.simulator.answers import registers
+from xenfs.simulator.layouts import measurements, version
+from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.world.domains import ALIVE, Domain
+
+MAGIC = 0x54381286
+OF_VCPUS = ("CPU", "LAPIC", "LAPIC_REGS", "MTRR", "VMCE_VCPU", "TSC_ADJUST")
+OF_DOMAINS = ("PCI_IRQ", "ISA_IRQ", "PCI_LINK")  # of a PVH domain, too, which has no such lines
+OF_BOARD = ("PIC", "PIC", "IOAPIC", "PIT", "RTC", "HPET", "PMTIMER")
+
+
+def gethvmcontext(xen: Machine, domain: Domain, op: memoryview) -> int:
+    """All of it; without a buffer its size. EINVAL for the caller's own domain, a PV one, a dying one."""
+    struct = "xen_domctl_hvmcontext"
+    if not _saves(domain):
+        return -EINVAL
+    size, address = xen.get(op, struct, "size", "buffer")
+    stream = b"".join(
+        b"".join(n.to_bytes(w, "little") for n, w in ((code, 2), (instance, 2), (len(data), 4))) + data
+        for code, instance, data in _records(xen, domain)
+    )
+    if not address:
+        xen.put(op, struct, size=len(stream) + 64)  # Xen counts for vCPUs that may be down, too
+        return 0
+    if size < len(stream):
+        return -ENOSPC
+    xen.put(op, struct, size=len(stream))
+    xen.copy_out(address, stream)
+    return 0
+
+
+def gethvmcontext_partial(xen: Machine, domain: Domain, op: memoryview) -> int:
+    """One record without descriptor; without a buffer its length. The first and the last are not for asking."""
+    struct = "xen_domctl_hvmcontext_partial"
+    kind, instance, room, address = xen.get(op, struct, "type", "instance", "bufsz", "buffer")
+    if not _saves(domain) or kind in (_code(xen, "HEADER"), _code(xen, "END")):
+        return -EINVAL
+    found = {(code, number): data for code, number, data in _records(xen, domain)}.get((kind, instance))
+    if found is None:
+        return -ENOENT
+    if address and room < len(found):
+        return -ENOBUFS
+    xen.put(op, struct, bufsz=len(found))
+    if address:
+        xen.copy_out(address, found)
+    return 0
+
+
+def _saves(domain: Domain) -> bool:
+    return domain.domid != 0 and domain.hvm and domain.dying == ALIVE
+
+
+def _records(xen: Machine, domain: Domain) -> Iterator[tuple[int, int, bytes]]:
+    """(type, instance, bytes) in the order of types, as Xen writes them."""
+    header = bytearray(_length(xen, "HEADER"))
+    xen.put(memoryview(header), "hvm_save_header", magic=MAGIC, version=1, changeset=(1 << 64) - 1)
+    yield _code(xen, "HEADER"), 0, bytes(header)
+    per_vcpu = [(name, vcpu.id) for name in OF_VCPUS for vcpu in domain.existing() if vcpu.online]
+    board = OF_DOMAINS + (OF_BOARD if domain.kind == "hvm" else ())
+    devices = [(name, board[:place].count(name)) for place, name in enumerate(board)]
+    for name, instance in sorted(per_vcpu + devices, key=lambda pair: (_code(xen, pair[0]), pair[1])):
+        yield _code(xen, name), instance, _record(xen, domain, name, instance)
+    yield _code(xen, "END"), 0, b""
+
+
+def _record(xen: Machine, domain: Domain, name: str, instance: int) -> bytes:
+    data = bytearray(_length(xen, name))
+    if name == "CPU":
+        word = registers.values(xen, domain, instance)
+        xen.put(memoryview(data), "hvm_hw_cpu", **{member: word[member] for member in ("rip", "rsp", "rflags", "cr3")})
+    return bytes(data)
+
+
+def _measured(xen: Machine, name: str) -> dict[str, int]:
+    for candidate in measurements("x86_64")["hvm_save_records"][name]:
+        if version(candidate["since"]) <= xen.release <= version(candidate["until"]):
+            found: dict[str, int] = candidate
+            return found
+    raise KeyError(name)
+
+
+def _code(xen: Machine, name: str) -> int:
+    return _measured(xen, name)["code"]
+
+
+def _length(xen: Machine, name: str) -> int:
+    return _measured(xen, name)["length"]
+
+
+OPERATIONS: Operations = {
+    "XEN_DOMCTL_gethvmcontext": gethvmcontext,
+    "XEN_DOMCTL_gethvmcontext_partial": gethvmcontext_partial,
+}

@@ -1,0 +1,160 @@
+"""Pretended domains and their vCPUs: what getdomaininfo and getvcpuinfo tell about them, and how time wears on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xenfs.simulator.world.host import FULL, Cpu
+
+ALIVE, DYING, DEAD = 0, 1, 2
+"""What has become of a domain; from DEAD on it only waits for the last reference to its memory."""
+
+NOT_SHUT_DOWN = -1  # Xen's own mark, which getdomaininfo shows in the bits of the shutdown code
+BUSY = FULL * 7 // 8  # a vCPU with at least that load never waits for an event
+
+RTDS_PERIOD_US, RTDS_BUDGET_US = 10_000, 4_000
+
+
+class Vcpu:
+    """A virtual CPU. `load` is what it would use if it could, `rate` what it gets now, in 1024ths of a CPU."""
+
+    __slots__ = (
+        "budget_us", "cpu", "domain", "extratime", "hard", "id", "load", "nmi_pending", "online", "period_us", "rate",
+        "soft", "used_ns",
+    )  # fmt: skip
+
+    def __init__(self, domain: Domain, number: int, everywhere: int, load: int = 0, online: bool = True) -> None:
+        self.domain, self.id, self.load, self.online = domain, number, load, online
+        self.hard = self.soft = everywhere
+        self.cpu: Cpu | None = None
+        self.rate = self.used_ns = 0
+        self.nmi_pending = False
+        self.reset_schedule()
+
+    def reset_schedule(self) -> None:
+        """Forget what the scheduler of another cpupool was told."""
+        self.period_us, self.budget_us, self.extratime = RTDS_PERIOD_US, RTDS_BUDGET_US, True
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it would wait for an event when it does not run."""
+        return self.load < BUSY
+
+
+class Domain:
+    """A domain. `info` keeps what getdomaininfo says of it besides time, until something changes it."""
+
+    __slots__ = (
+        "auto_node_affinity",
+        "cap",
+        "capabilities",
+        "dead_at",
+        "domid",
+        "dying",
+        "emulation_flags",
+        "finished",
+        "gone",
+        "handle",
+        "hap",
+        "hvm",
+        "info",
+        "introduced",
+        "kept",
+        "kind",
+        "max_pages",
+        "max_vcpus",
+        "mempool_bytes",
+        "name",
+        "node_affinity",
+        "outstanding_pages",
+        "paged_pages",
+        "pause_count",
+        "pool",
+        "rate",
+        "shared_info_frame",
+        "shared_pages",
+        "shutdown_code",
+        "shutdown_told",
+        "since",
+        "ssidref",
+        "tot_pages",
+        "unique_id",
+        "used_ns",
+        "vcpus",
+        "weight",
+        "xenstored",
+        "zombie",
+    )  # fmt: skip
+
+    def __init__(self, domid: int, handle: bytes, kind: str, hap: bool = True) -> None:
+        self.domid, self.handle, self.kind = domid, handle, kind
+        self.hvm = kind != "pv"
+        self.hap = hap and self.hvm
+        self.name: str | None = None
+        self.vcpus: list[Vcpu | None] = []
+        self.max_vcpus = 0
+        self.tot_pages = self.max_pages = self.outstanding_pages = self.shared_pages = self.paged_pages = 0
+        self.shared_info_frame = 0
+        self.emulation_flags = 0
+        self.mempool_bytes = 0
+        self.capabilities = 0
+        self.pause_count = 0
+        self.shutdown_code = NOT_SHUT_DOWN
+        self.dying = ALIVE
+        self.dead_at = 0
+        self.zombie = self.xenstored = self.gone = False
+        self.introduced = self.shutdown_told = False  # what xenstored knows of it
+        self.finished = False  # its builder has let it run, which fixes what it is
+        self.pool: Any = None
+        self.node_affinity = 0
+        self.auto_node_affinity = True
+        self.unique_id = 0
+        self.ssidref = 0
+        self.since = self.used_ns = self.rate = 0
+        self.info: tuple[Any, ...] | None = None
+        self.kept: dict[str, Any] = {}  # by the few operations that need more than this
+        self.reset_schedule()
+
+    def reset_schedule(self) -> None:
+        """The parameters that a scheduler gives to a domain that comes to it."""
+        self.weight, self.cap = 256, 0
+        for vcpu in self.existing():
+            vcpu.reset_schedule()
+
+    def existing(self) -> list[Vcpu]:
+        """The vCPUs that have been made."""
+        return [vcpu for vcpu in self.vcpus if vcpu is not None]
+
+    def vcpu(self, number: int) -> Vcpu | None:
+        """A vCPU by number; None where there is none, or none yet."""
+        return self.vcpus[number] if number < len(self.vcpus) else None
+
+    @property
+    def runs(self) -> bool:
+        """Whether its vCPUs are given time: not while it is paused, shut down or dying."""
+        return not (self.pause_count or self.dying or self.shutdown_code != NOT_SHUT_DOWN)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether all of it waits for events while none of it runs: what Xen calls blocked."""
+        if self.shutdown_code != NOT_SHUT_DOWN:
+            return False
+        for vcpu in self.vcpus:  # noqa: SIM110 - a generator costs three times as much, and each vCPU asks
+            if vcpu is not None and vcpu.online and not vcpu.waiting:
+                return False
+        return True
+
+    def cpu_time(self, ticks: int) -> int:
+        """Nanoseconds that its vCPUs have run, up to this tick."""
+        return self.used_ns + self.rate * (ticks - self.since)
+
+    def vcpu_time(self, vcpu: Vcpu, ticks: int) -> int:
+        """Nanoseconds that one vCPU has run; those of all add up to cpu_time."""
+        return vcpu.used_ns + vcpu.rate * (ticks - self.since)
+
+    def settle(self, ticks: int) -> None:
+        """Put what has passed on the accounts, before rates change."""
+        for vcpu in self.existing():
+            vcpu.used_ns = self.vcpu_time(vcpu, ticks)
+        self.used_ns, self.since = self.cpu_time(ticks), ticks
+        self.info = None
