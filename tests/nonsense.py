@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 
-from xenfs.errors import BadInput
+import pytest
+from worlds import HARMLESS, Host, Place
+
+from xenfs.errors import BadInput, XenfsError
 from xenfs.nodes.tables.base import File
 from xenfs.nodes.tables.forms import form
 
+REFUSED = {errno.EINVAL, errno.ERANGE, errno.E2BIG}
 POWERS = (31, 32, 63, 64)
 EMPTY = [b"", b"\n", b" ", b"\t", b"\n\n"]
 TOO_LONG = [b"x" * 4097, b"1" * 5000, b"0," * 2049]
@@ -79,3 +84,16 @@ def accepted(node: File, data: bytes) -> bool:
     except BadInput:
         return False
     return True
+
+
+def refuse(host: Host, place: Place, data: bytes, allowed: set[int] = REFUSED) -> XenfsError:
+    """Write, and see that it is refused before anything happens."""
+    before = host.counts.copy()
+    try:
+        host.put(place, data)
+    except XenfsError as problem:
+        assert problem.errno in allowed, (place.path, data, problem)  # noqa: PT017
+        asked = set(host.asked(before)) - HARMLESS
+        assert not asked, (place.path, data, asked)
+        return problem
+    pytest.fail(f"{place.path} took {data!r}")

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import COMBINATIONS, HARMLESS, Host, Place
+from nonsense import REFUSED, refuse
+from worlds import COMBINATIONS, Host, Place
 
 from xenfs.errors import BadInput, XenfsError
 from xenfs.nodes.tables.base import Exchange, File
 
-REFUSED = {errno.EINVAL, errno.ERANGE, errno.E2BIG}
 POWERS = [str(2**power).encode() for power in (31, 32, 63, 64)]
 # Wrong for everything that is not free text.
 NONSENSE = [
@@ -271,19 +271,6 @@ def each(request: pytest.FixtureRequest) -> Iterator[Host]:
     release, arch = request.param
     with Host(f"xen={release},arch={arch}") as host:
         yield host
-
-
-def refuse(host: Host, place: Place, data: bytes, allowed: set[int] = REFUSED) -> XenfsError:
-    """Write, and see that it is refused before anything happens."""
-    before = host.counts.copy()
-    try:
-        host.put(place, data)
-    except XenfsError as problem:
-        assert problem.errno in allowed, (place.path, data, problem)  # noqa: PT017
-        asked = set(host.asked(before)) - HARMLESS
-        assert not asked, (place.path, data, asked)
-        return problem
-    pytest.fail(f"{place.path} took {data!r}")
 
 
 def table_row(path: str) -> list[bytes] | None:

@@ -16,7 +16,7 @@ from xenfs.nodes.policy import Policy, Rule, Who, load, shown
 from xenfs.nodes.policy.globs import ANY, Glob, parts
 from xenfs.nodes.tables.base import Dir, Each, Exchange, File, Link
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "contrib" / "policy.example.toml"
+EXAMPLE = Path(__file__).resolve().parents[3] / "contrib" / "policy.example.toml"
 KNOWN = [row.path for row in tree.reference()]
 
 PLAIN = File("x", "A value", read=lambda xen: 1, write=lambda xen, value: None)

@@ -9,7 +9,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_nonsense import refuse
+from nonsense import refuse
 from worlds import COMBINATIONS, Between, Host
 
 from xenfs.calls import livepatch, pci, symbols, vnuma
