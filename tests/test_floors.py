@@ -100,6 +100,10 @@ def _reached(name: str, wants: dict[str, set[str]]) -> set[str]:
     return seen
 
 
+def test_no_circle_of_files() -> None:
+    assert circles(MODULES) == []
+
+
 def _write(root: Path, files: dict[str, str]) -> list[Path]:
     for name, text in files.items():
         path = root / "xenfs" / name

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import mmap
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cffi
 
 from xenfs.pool.pages import PAGE
-
-if TYPE_CHECKING:
-    from xenfs.pool.buffer import Buffer
 
 ffi = cffi.FFI()
 ffi.cdef("void *memset(void *start, int byte, size_t nbytes);")
@@ -56,13 +53,13 @@ class Block:
         self.zeros = zeros  # what clears it quickly on release; None: release takes more than that
         self.raw: Any = ffi.buffer(ffi.cast(BYTES, start), size)
         self.window: memoryview | None = None  # the same to cut from, for who looks at addresses
-        self.buffer: Buffer | None = None  # of the last use, which is over when it is not live
+        self.buffer: Any = None  # the Buffer of the last use, over when it is not live; its file stands on this one
         self.number = self.uses = self.bytes_in = self.bytes_out = 0
         self.last = self.operation = ""
 
     @property
-    def lent(self) -> Buffer | None:
-        """The buffer that the block serves now."""
+    def lent(self) -> Any:
+        """The Buffer that the block serves now; None where it is free."""
         buf = self.buffer
         return buf if buf is not None and buf._live else None
 

@@ -7,15 +7,11 @@ from contextlib import ExitStack
 from enum import Enum
 from errno import EINVAL
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from xenfs.errors import PoolError
 from xenfs.pool.blocks import BYTES, ffi
 from xenfs.pool.buffer import Buffer
-
-if TYPE_CHECKING:
-    from xenfs.pool.pool import Pool
-
 
 _pin: Any = ffi.from_buffer
 
@@ -32,6 +28,13 @@ class Way(Enum):
 _IN, _OUT, _BOTH = Way.IN, Way.OUT, Way.BOTH  # to look a member up takes longer than to zero a page
 
 
+class Lender(Protocol):
+    """What a bounce needs of a pool."""
+
+    def take(self, nbytes: int) -> Buffer:
+        """A zeroed buffer on loan."""
+
+
 class Bounce:
     """A context manager: a buffer as long as a part of `data`, copied from it and back to it as `way` says.
 
@@ -41,7 +44,7 @@ class Bounce:
     __slots__ = ("_buffer", "_even_failed", "_in", "_lent", "_nbytes", "_out", "_pin", "_pool", "_user")
 
     def __init__(
-        self, pool: Pool, data: Any, way: Way, at: int = 0, nbytes: int | None = None, even_failed: bool = False
+        self, pool: Lender, data: Any, way: Way, at: int = 0, nbytes: int | None = None, even_failed: bool = False
     ) -> None:
         self._pool, self._even_failed = pool, even_failed
         self._in = way is _IN or way is _BOTH

@@ -6,18 +6,27 @@ import errno
 import sys
 from struct import Struct
 from types import SimpleNamespace, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from xenfs.errors import PoolError
 from xenfs.pool.blocks import BYTES, WORDS, Block, ffi
 from xenfs.pool.handles import FieldPath, place_of, point, pointer_to
 from xenfs.pool.pages import PAGE
 
-if TYPE_CHECKING:
-    from xenfs.pool.pool import Pool
-
-
 _ALL = slice(None)
+
+
+class Keeper(Protocol):
+    """What a buffer knows of the pool that lent it: who is on loan, who is in flight, and where it goes back to."""
+
+    _live: set[Buffer]
+    _flying: set[Buffer]
+
+    def _refusal(self, thing: object, doing: str) -> PoolError:
+        """Why that cannot be done with a buffer that is not on loan."""
+
+    def _give_back(self, buf: Buffer) -> None:
+        """Take back a buffer that needs more than zeroing."""
 
 
 class Address:
@@ -44,7 +53,7 @@ class Buffer:
         "_use", "nbytes", "operation",
     )  # fmt: skip
 
-    def __init__(self, pool: Pool, block: Block) -> None:
+    def __init__(self, pool: Keeper, block: Block) -> None:
         self._pool, self._block, self._start = pool, block, block.start
         self._live = False
         self._use = self.nbytes = 0
@@ -79,7 +88,7 @@ class Buffer:
         return "in flight" if self in self._pool._flying else "live"
 
     @property
-    def pool(self) -> Pool:
+    def pool(self) -> Keeper:
         """The pool that lent it."""
         return self._pool
 

@@ -73,7 +73,7 @@ class Custody:
     def in_flight(self, address: int, *, inside: bool = False) -> Buffer | None:
         """The buffer that begins at this address (or has it anywhere inside), where a hypercall is using it."""
         block = self._stock.block_at(address)
-        buf = None if block is None else block.lent
+        buf: Buffer | None = None if block is None else block.lent
         return buf if buf is not None and buf in self._flying and (inside or buf._start == address) else None
 
     def _board(self, buf: Buffer, operation: str) -> None:
@@ -118,7 +118,8 @@ class Custody:
         if not isinstance(thing, Buffer):
             return PoolError(f"{thing!r} cannot be {doing}: only integers and live buffers can", errno.EINVAL)
         cannot = f"{thing.name} cannot be {doing}"
-        if thing._pool is not self:
+        owner: object = thing._pool
+        if owner is not self:
             return PoolError(f"{cannot}: it belongs to another pool", errno.EINVAL)
         if self._dead:
             return PoolError(f"{cannot}: {self._dead}", errno.EPERM)

@@ -51,7 +51,7 @@ class Pool(Custody):
             block = self._quick[nbytes + 63 >> 6].pop() if align == 8 else self._fetched(nbytes, align)
         except LookupError:
             block = self._fetched(nbytes, align)
-        buf = block.buffer
+        buf: Buffer | None = block.buffer
         if buf is None or getrefcount(buf) != ALONE:
             buf = self._fresh(block)
         block.uses += 1
@@ -77,7 +77,7 @@ class Pool(Custody):
     def locate(self, address: int, nbytes: int) -> memoryview:
         """The bytes at an address, all in one buffer on loan; else BadAddress. How a simulated Xen gets at them."""
         block = self._stock.block_at(address)
-        buf = None if block is None else block.lent
+        buf: Buffer | None = None if block is None else block.lent
         if buf is None or nbytes < 0 or not buf._start <= address <= buf._start + buf.nbytes - nbytes:
             raise BadAddress(address, nbytes)
         assert block is not None
@@ -157,7 +157,7 @@ class Pool(Custody):
 
     def _fresh(self, block: Block) -> Buffer:
         """A new object for a block: somebody still holds the one of its last use, which is to stay released."""
-        last = block.buffer
+        last: Buffer | None = block.buffer
         if last is not None:
             last._use = block.uses
         buf = block.buffer = Buffer(self, block)
