@@ -166,6 +166,15 @@ def test_every_directory_is_a_package() -> None:
     assert not without
 
 
+@pytest.mark.parametrize("room", sorted({path.parent for path in MODULES}), ids=lambda room: room.name)
+def test_every_room_says_in_five_lines_what_it_is_for_and_where_to_begin(room: Path) -> None:
+    said = ast.get_docstring(ast.parse((room / "__init__.py").read_text("utf-8"))) or ""
+    first = re.search(r"Open (this file|[\w./]+) first", said.replace("\n", " "))
+    assert first, f"{room}: which file is to be opened first?"
+    assert first[1] == "this file" or (room / first[1]).is_file(), f"{room}: there is no {first[1]}"
+    assert sum(map(bool, said.splitlines())) <= 5, f"{room}: in more than five lines"
+
+
 def test_only_privcmd_opens_privcmd() -> None:
     """Only one module opens the device; doctor may look whether it is there, and messages may name it."""
     opens = re.compile(r"""(?:^|[^\w])(?:os\.)?open\(.*privcmd|ioctl\(""")

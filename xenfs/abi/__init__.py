@@ -2,6 +2,7 @@
 
 Nothing is compiled. The declarations are the *.h files beside this one; marks say which of their lines exist
 for a release (see select.py). A header is parsed when the first of its types is asked for.
+Open sysctl.h first to see a declaration; numbers/ has the constants.
 """
 
 from __future__ import annotations

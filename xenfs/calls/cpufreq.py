@@ -12,6 +12,7 @@ from xenfs.calls.power import pm_op
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import Operation
+from xenfs.hypervisor.sources import asks
 
 GET_PARA = pm_op(GetCpufreq.PARA, "GET_CPUFREQ_PARA")
 GET_AVGFREQ = pm_op(GetCpufreq.AVGFREQ, "GET_CPUFREQ_AVGFREQ", repeatable=False)
@@ -72,6 +73,7 @@ class Para(NamedTuple):
     cppc: Cppc | None  # 4.18 to 4.20 with HWP: later Xens have an operation for it
 
 
+@asks(GET_PARA)
 def para(xen: Hypervisor, cpu: int) -> Para:
     """Everything about a CPU's frequency but what it is on average. pm_op GET_CPUFREQ_PARA, asked for sizes first.
 
@@ -84,9 +86,6 @@ def para(xen: Hypervisor, cpu: int) -> Para:
             return found
         sizes = found
     raise XenfsError(f"CPU {cpu}: its frequencies change faster than they can be read", errno.EAGAIN)
-
-
-para.call = GET_PARA.name  # type: ignore[attr-defined]
 
 
 def _para(xen: Hypervisor, cpu: int, sizes: tuple[int, int, int]) -> Para | tuple[int, int, int]:
@@ -163,6 +162,7 @@ def _text(data: bytes) -> str:
     return data.split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
+@asks(GET_CPPC)
 def cppc(xen: Hypervisor, cpu: int) -> Cppc | None:
     """What the hardware may do and is told; None without HWP. pm_op GET_CPUFREQ_CPPC, or within GET_CPUFREQ_PARA.
 
@@ -177,9 +177,6 @@ def cppc(xen: Hypervisor, cpu: int) -> Cppc | None:
         if problem.errno in (errno.ENODEV, errno.ENODATA):
             return None
         raise
-
-
-cppc.call = GET_CPPC.name  # type: ignore[attr-defined]
 
 
 def average(xen: Hypervisor, cpu: int) -> int:

@@ -15,6 +15,7 @@ from xenfs.calls.rows import Rows, packer
 from xenfs.errors import HypercallError, Stale, XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain, Roll, Sight
+from xenfs.hypervisor.sources import asks
 from xenfs.pool import Buffer
 
 GETDOMAININFO = domctl_op(Domctl.getdomaininfo, repeatable=True)
@@ -109,6 +110,7 @@ def _identity(xen: Hypervisor, domid: int) -> int:
         return 0
 
 
+@asks(GETDOMAININFO, checked=True)
 def info(xen: Hypervisor, domain: Domain) -> DomainInfo:
     """What getdomaininfo says of this life of a domain; Stale when it is over."""
     asked = perf_counter_ns()
@@ -119,10 +121,6 @@ def info(xen: Hypervisor, domain: Domain) -> DomainInfo:
     if xen.lives.observe(domain.domid, found.sight(_identity(xen, domain.domid)), asked) != domain:
         raise Stale(f"domain {domain.domid} (the id has another domain now)")
     return found
-
-
-info.call = GETDOMAININFO.name  # type: ignore[attr-defined]
-info.checked = True  # type: ignore[attr-defined]
 
 
 def still(xen: Hypervisor, domain: Domain, *_: object) -> None:

@@ -13,6 +13,7 @@ from xenfs.calls.control import domctl, domctl_op
 from xenfs.calls.multicall import multicall
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.sources import asks
 
 GETVCPUINFO = domctl_op(Domctl.getvcpuinfo, repeatable=True)
 GETVCPUAFFINITY = domctl_op(Domctl.getvcpuaffinity, repeatable=True)
@@ -27,15 +28,13 @@ _NO_VCPU = frozenset({errno.EINVAL, errno.ESRCH, errno.ENOENT})
 DESTROYDOMAIN = domctl_op(Domctl.destroydomain, slow=True)
 
 
+@asks(GETVCPUINFO)
 def vcpuinfo(xen: Hypervisor, domid: int, vcpu: int) -> Any:
     """struct xen_domctl_getvcpuinfo: online, blocked, running, cpu_time in ns, cpu; domctl getvcpuinfo.
 
     A vCPU that was never made is ESRCH or EINVAL, from Xen 4.22 ENOENT.
     """
     return domctl(xen, GETVCPUINFO, domid, "getvcpuinfo", vcpu=vcpu)
-
-
-vcpuinfo.call = GETVCPUINFO.name  # type: ignore[attr-defined]
 
 
 def vcpu_infos(xen: Hypervisor, domid: int, count: int) -> list[Any]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from xenfs.abi.numbers import HvmOp, Hypercall
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import operation
+from xenfs.hypervisor.sources import asks
 
 GET_TIME = operation(Hypercall.hvm_op, HvmOp.get_time, repeatable=True)
 
 
+@asks(GET_TIME)
 def system_ns(xen: Hypervisor) -> int:
     """Nanoseconds since Xen booted; hvm_op get_time, which needs no domain."""
     with xen.pool.take(xen.abi.sizeof("struct xen_hvm_get_time")) as buf:
         xen.hypercall(GET_TIME, GET_TIME.cmd, buf)
         return int(xen.abi.view("struct xen_hvm_get_time", buf).now)
-
-
-system_ns.call = GET_TIME.name  # type: ignore[attr-defined]

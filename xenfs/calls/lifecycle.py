@@ -9,6 +9,7 @@ from xenfs.calls.control import domctl, domctl_op
 from xenfs.calls.domains import GET_DOMAIN_STATE
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import operation
+from xenfs.hypervisor.sources import asks
 
 SENDTRIGGER = domctl_op(Domctl.sendtrigger)
 SETDOMAINHANDLE = domctl_op(Domctl.setdomainhandle, repeatable=True)
@@ -16,12 +17,10 @@ RESUMEDOMAIN = domctl_op(Domctl.resumedomain)
 REMOTE_SHUTDOWN = operation(Hypercall.sched_op, SchedOp.remote_shutdown)
 
 
+@asks(GET_DOMAIN_STATE)
 def state(xen: Hypervisor, domid: int) -> Any:
     """struct xen_domctl_get_domain_state: state, caps, unique_id; domctl get_domain_state (Xen 4.21)."""
     return domctl(xen, GET_DOMAIN_STATE, domid, "get_domain_state", version=0)
-
-
-state.call = GET_DOMAIN_STATE.name  # type: ignore[attr-defined]
 
 
 def trigger(xen: Hypervisor, domid: int, what: Trigger, vcpu: int = 0) -> None:

@@ -78,7 +78,7 @@ def _nodes(xen: Hypervisor, devices: Sequence[Address]) -> list[int]:
         return words.memory[: 4 * done].cast("I").tolist()
 
 
-def knows_devices(xen: Hypervisor) -> None:
+def require_pci(xen: Hypervisor) -> None:
     """Raise ENOSYS where this Xen knows nothing of PCI; sysctl pcitopoinfo of no device."""
     _nodes(xen, ())
 

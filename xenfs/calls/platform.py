@@ -7,18 +7,17 @@ from typing import Any
 from xenfs.abi.numbers import PcpuFlag, Platform
 from xenfs.calls.control import platform, platform_op
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.sources import asks
 
 GET_CPUINFO = platform_op(Platform.get_cpuinfo, repeatable=True)
 GET_UCODE_REVISION = platform_op(Platform.get_ucode_revision, repeatable=True)
 GET_CPU_VERSION = platform_op(Platform.get_cpu_version, repeatable=True)
 
 
+@asks(GET_CPUINFO)
 def pcpu_info(xen: Hypervisor, cpu: int) -> Any:
     """struct xenpf_pcpuinfo of a CPU: flags (PcpuFlag), apic_id, acpi_id, max_present; platform_op get_cpuinfo."""
     return platform(xen, GET_CPUINFO, "pcpu_info", xen_cpuid=cpu)
-
-
-pcpu_info.call = GET_CPUINFO.name  # type: ignore[attr-defined]
 
 
 def is_online(xen: Hypervisor, cpu: int) -> bool:
@@ -26,6 +25,7 @@ def is_online(xen: Hypervisor, cpu: int) -> bool:
     return bool(pcpu_info(xen, cpu).flags & PcpuFlag.ONLINE)
 
 
+@asks(GET_UCODE_REVISION)
 def ucode_revision(xen: Hypervisor, cpu: int) -> Any:
     """struct xenpf_ucode_revision of a CPU: signature, pf, revision; platform_op get_ucode_revision, 4.18 and later.
 
@@ -34,12 +34,7 @@ def ucode_revision(xen: Hypervisor, cpu: int) -> Any:
     return platform(xen, GET_UCODE_REVISION, "ucode_revision", cpu=cpu)
 
 
-ucode_revision.call = GET_UCODE_REVISION.name  # type: ignore[attr-defined]
-
-
+@asks(GET_CPU_VERSION)
 def pcpu_version(xen: Hypervisor, cpu: int) -> Any:
     """struct xenpf_pcpu_version: vendor_id, family, model, stepping; zeros of an offline CPU. get_cpu_version."""
     return platform(xen, GET_CPU_VERSION, "pcpu_version", xen_cpuid=cpu)
-
-
-pcpu_version.call = GET_CPU_VERSION.name  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ from xenfs.calls.bitmaps import members, nbytes
 from xenfs.calls.control import sysctl, sysctl_op
 from xenfs.errors import HypercallError, NotThere
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.sources import asks
 from xenfs.pool import Buffer
 
 PHYSINFO = sysctl_op(Sysctl.physinfo, repeatable=True)
@@ -33,12 +34,10 @@ _CONSOLE_CHUNK = 16384
 _MOST_CONSOLE = 64 << 20  # bytes: more than any console ring
 
 
+@asks(PHYSINFO)
 def physinfo(xen: Hypervisor) -> Any:
     """struct xen_sysctl_physinfo: CPUs, nodes, memory in pages, capabilities; sysctl physinfo."""
     return sysctl(xen, PHYSINFO, "physinfo")
-
-
-physinfo.call = PHYSINFO.name  # type: ignore[attr-defined]
 
 
 def sched_id(xen: Hypervisor) -> int:
@@ -211,6 +210,7 @@ def cpupools(xen: Hypervisor) -> list[Cpupool]:
             raise
 
 
+@asks(CPUPOOL)
 def cpupool(xen: Hypervisor, pool_id: int) -> Cpupool:
     """The cpupool with this id; NotThere when there is none."""
     try:
@@ -222,9 +222,6 @@ def cpupool(xen: Hypervisor, pool_id: int) -> Cpupool:
     if found is None or found.id != pool_id:
         raise NotThere(f"cpupool: {pool_id}")
     return found
-
-
-cpupool.call = CPUPOOL.name  # type: ignore[attr-defined]
 
 
 def pool_parameters(xen: Hypervisor, pool: Cpupool) -> Any:

@@ -1,4 +1,8 @@
-"""The command `xenfs`. Exit status: 0 done, 1 it could not be done, 2 the command line is wrong."""
+"""The command `xenfs`. Exit status: 0 done, 1 it could not be done, 2 the command line is wrong.
+
+One file for each command, named after it; this one finds the file. What a mount shows is read through the mount,
+as anybody would. Open mount.py first.
+"""
 
 from __future__ import annotations
 

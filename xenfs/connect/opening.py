@@ -97,7 +97,7 @@ def _introduced(found: Backend, memory: pool.Pool) -> Hypervisor:
         xen.doubt = _doubt(release, xen.abi.release, *numbers)
     elif any(not answers[name].absent for name in missing):
         xen.doubt = f"Xen {_text(release)} does not accept the interface versions of that release"
-    _privileged(xen, denied=answers["sysctl"].denied)
+    _require_privilege(xen, denied=answers["sysctl"].denied)
     if xen.doubt:
         _judge(xen)
     for why in xen.unusable.values():
@@ -141,7 +141,7 @@ def _text(release: Version) -> str:
     return ".".join(map(str, release))
 
 
-def _privileged(xen: Hypervisor, *, denied: bool) -> None:
+def _require_privilege(xen: Hypervisor, *, denied: bool) -> None:
     """Refuse to start where Xen says EPERM to the most harmless question about the host."""
     if denied:
         log.warning("the XSM policy of this Xen denies this domain even harmless questions: expect EACCES")

@@ -91,7 +91,7 @@ class Operations(FixedNames):
     async def opendir(self, inode: int, ctx: Any) -> pyfuse3.FileHandleT:
         where = self.inodes[inode]
         directory = _directory(where)
-        self.rights.list(caller(ctx), where)
+        self.rights.require_list(caller(ctx), where)
         share = self.shares.take(ctx.uid)
         try:
             listing = await self.lanes.run(directory, directory.slow, self._listing, where, directory)
@@ -161,14 +161,14 @@ class Operations(FixedNames):
         self.inodes.part(parent, text)
 
     async def _act(self, what: str, asking: Caller, path: str, node: Node, ids: Ids, work: Callable[[], Any]) -> None:
-        def checked() -> None:
-            node.check(self.xen, ids)
+        def guarded() -> None:
+            node.require_alive(self.xen, ids)
             work()
-            node.recheck(self.xen, ids)
+            node.require_same(self.xen, ids)
 
         with self.witness.seeing(what, asking, path, node):
-            self.rights.change(asking, path, node)
-            await self.lanes.run(node, True, checked)
+            self.rights.require_change(asking, path, node)
+            await self.lanes.run(node, True, guarded)
 
     # Attributes
 
@@ -207,8 +207,10 @@ class Operations(FixedNames):
         where = self.inodes[inode]
         if not isinstance(where.node, Link):
             raise XenfsError(f"{where.path} is not a link", errno.EINVAL)
-        self.rights.follow(caller(ctx), where)
-        where.node.check(self.xen, where.ids)  # the kernel remembers the name a little longer than the domain lives
+        self.rights.require_link(caller(ctx), where)
+        where.node.require_alive(
+            self.xen, where.ids
+        )  # the kernel remembers the name a little longer than the domain lives
         return os.fsencode(where.node.target(self.xen, *where.ids))
 
     @answered
@@ -241,7 +243,7 @@ class Operations(FixedNames):
             raise XenfsError(f"{where.path} cannot be written", errno.EACCES)
         handle.caller = caller(ctx, named=writing)
         try:
-            self.rights.open(handle.caller, where, flags)
+            self.rights.require_open(handle.caller, where, flags)
         except XenfsError as problem:
             if writing:
                 self.witness.refused("open", handle.caller, where.path, problem)

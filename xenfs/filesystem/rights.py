@@ -30,16 +30,16 @@ class Rights:
         """File type and permission bits."""
         return inode.node.mode & ~self._options.umask
 
-    def open(self, caller: Caller, inode: Inode, flags: int) -> None:
+    def require_open(self, caller: Caller, inode: Inode, flags: int) -> None:
         """EACCES, with the reason, where this file may not be opened so."""
 
-    def list(self, caller: Caller, inode: Inode) -> None:
+    def require_list(self, caller: Caller, inode: Inode) -> None:
         """The same of a directory."""
 
-    def follow(self, caller: Caller, inode: Inode) -> None:
+    def require_link(self, caller: Caller, inode: Inode) -> None:
         """The same of a link."""
 
-    def change(self, caller: Caller, path: str, node: Node) -> None:
+    def require_change(self, caller: Caller, path: str, node: Node) -> None:
         """The same of making or removing a directory."""
 
 
@@ -57,30 +57,30 @@ class PolicyRights(Rights):
         """For all but the owner what the policy could grant to anybody."""
         return shown(self._policy, inode.path, inode.node)
 
-    def open(self, caller: Caller, inode: Inode, flags: int) -> None:
+    def require_open(self, caller: Caller, inode: Inode, flags: int) -> None:
         """Reading and writing are two rights."""
         access = flags & os.O_ACCMODE
         if access != os.O_WRONLY:
-            self._demand(caller, inode.path, inode.node, write=False)
+            self._require_right(caller, inode.path, inode.node, write=False)
         if access != os.O_RDONLY:
-            self._demand(caller, inode.path, inode.node, write=True)
+            self._require_right(caller, inode.path, inode.node, write=True)
 
-    def list(self, caller: Caller, inode: Inode) -> None:
+    def require_list(self, caller: Caller, inode: Inode) -> None:
         """Where something in it or below is granted."""
         if caller.uid in self._above:
             return
         if not self._policy.may_list(who(caller, groups=self._policy.by_group), inode.path):
             raise XenfsError(f"the policy does not let user {caller.uid} list this directory", errno.EACCES)
 
-    def follow(self, caller: Caller, inode: Inode) -> None:
+    def require_link(self, caller: Caller, inode: Inode) -> None:
         """A link is read."""
-        self._demand(caller, inode.path, inode.node, write=False)
+        self._require_right(caller, inode.path, inode.node, write=False)
 
-    def change(self, caller: Caller, path: str, node: Node) -> None:
+    def require_change(self, caller: Caller, path: str, node: Node) -> None:
         """Making and removing is writing the directory's name."""
-        self._demand(caller, path, node, write=True)
+        self._require_right(caller, path, node, write=True)
 
-    def _demand(self, caller: Caller, path: str, node: Node, *, write: bool) -> None:
+    def _require_right(self, caller: Caller, path: str, node: Node, *, write: bool) -> None:
         if caller.uid in self._above:
             return
         asking = who(caller, groups=self._policy.by_group)

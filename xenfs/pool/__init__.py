@@ -3,7 +3,7 @@
     with Pool(best_pages()) as pool, pool.take(200) as buf:
         op = buf.view(ffi, "struct xen_sysctl")
 
-The guarantees, and what each of them rests on, are in docs/pool.md.
+The guarantees, and what each of them rests on, are in docs/pool.md. Open pool.py first.
 """
 
 from xenfs.pool.bounce import Bounce, Bounces, Way

@@ -41,7 +41,7 @@ from xenfs.simulator.answers import (
     version_op,
     vnuma_op,
 )
-from xenfs.simulator.machine import Machine, Operations, Table
+from xenfs.simulator.machine import Answers, Machine, Table
 
 Call = Callable[[tuple[int, ...]], int]
 """A hypercall: at least five arguments in, the result out."""
@@ -91,7 +91,7 @@ def _platform_op(machine: Machine, counts: Counter[str]) -> Call:
     return _commanded(machine, counts, operations, "platform_op", "xen_platform_op", machine.platform)
 
 
-# Operations whose sub-operations are counted apart, for some only look and others change something.
+# Answers whose sub-operations are counted apart, for some only look and others change something.
 _CLOSER = {
     "sysctl pm_op": pm_op.name_of,
     "sysctl get_pmstat": pmstat.name_of,
@@ -176,7 +176,7 @@ def _memory_op(machine: Machine, counts: Counter[str]) -> Call:
     return _numbered(machine, counts, Table(machine, "XENMEM_", *groups), "memory_op")
 
 
-def _of(hypercall: str, prefix: str, operations: Operations) -> Callable[[Machine, Counter[str]], Call]:
+def _of(hypercall: str, prefix: str, operations: Answers) -> Callable[[Machine, Counter[str]], Call]:
     """What makes a hypercall of these operations, all of which take one pointer."""
     return lambda machine, counts: _numbered(machine, counts, Table(machine, prefix, operations), hypercall)
 

@@ -21,7 +21,7 @@ class Memory(Protocol):
 
 
 class Machine:
-    """A pretended Xen's inside. Operations are functions that take it first."""
+    """A pretended Xen's inside. Each `Answer` is a function that takes it first."""
 
     def __init__(self, settings: Settings, world: World) -> None:
         self.settings, self.world = settings, world
@@ -83,16 +83,16 @@ class Machine:
         return address, nr_bits
 
 
-Operation = Callable[..., int]
-Operations = dict[str, Operation]
+Answer = Callable[..., int]
+Answers = dict[str, Answer]
 """From the name of an operation's constant in Xen's headers to the function that is it."""
 
 
 class Table:
     """The operations of one hypercall that this release and architecture have, by number."""
 
-    def __init__(self, machine: Machine, prefix: str, *operations: Operations) -> None:
-        self.by_number: dict[int, tuple[str, Operation]] = {}
+    def __init__(self, machine: Machine, prefix: str, *operations: Answers) -> None:
+        self.by_number: dict[int, tuple[str, Answer]] = {}
         for group in operations:
             for name, operation in group.items():
                 if machine.layouts.defines(name):

@@ -1,4 +1,8 @@
-"""Xenstore: where domains' names come from. Optional throughout: xenfs works without it."""
+"""Xenstore: where domains' names come from. Optional throughout: xenfs works without it.
+
+A client of its own over /dev/xen/xenbus or a socket, its watches, and the names; it knows nothing of hypercalls.
+Open base.py first: what everybody else sees of a xenstore, real or pretended.
+"""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class XenstoreClient(Xenstore):
         with self._lock:
             requests = [Message(op, self._new_id(), 0, payload) for op, payload in asked]
             packed = [pack(request) for request in requests]
-            self._check_usable()
+            self._require_usable()
             try:
                 return self._attempt(requests, packed)
             except (BrokenPipeError, ConnectionResetError):  # reading twice is harmless
@@ -115,7 +115,7 @@ class XenstoreClient(Xenstore):
         except OSError as exc:
             raise _named(exc) from exc
 
-    def _check_usable(self) -> None:
+    def _require_usable(self) -> None:
         if self._closed:
             raise XenfsError("the xenstore connection was closed", errno.ESHUTDOWN)
         if time.monotonic() < self._rest_until:

@@ -1,4 +1,8 @@
-"""Operation and flag numbers of all hypercalls, as enums named after Xen's own constants."""
+"""Operation and flag numbers of all hypercalls, as enums named after Xen's own constants.
+
+One file for each of Xen's public headers, or a few; everything is imported from here.
+Open sysctl.py first. tests/layouts/test_numbers.py compares each number with what a compiler measured.
+"""
 
 from xenfs.abi.numbers.core import (
     Domid,

@@ -1,4 +1,8 @@
-"""`xenfs top`: the domains of a mount as they are now, at a terminal or for a script."""
+"""`xenfs top`: the domains of a mount as they are now, at a terminal or for a script.
+
+source.py reads the mount, model.py makes figures of it, frame.py lines of them, and terminal.py shows these.
+Open app.py first: it joins them, key by key.
+"""
 
 from __future__ import annotations
 

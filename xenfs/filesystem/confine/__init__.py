@@ -1,4 +1,8 @@
-"""The fewest rights: nothing inherited that is not needed, and after the mount nothing kept that is not needed."""
+"""The fewest rights: nothing inherited that is not needed, and after the mount nothing kept that is not needed.
+
+inheritance.py is about what came with the start, landlock.py about paths, unmounter.py about the one thing that still
+needs a right. Open rights.py first.
+"""
 
 from xenfs.filesystem.confine.inheritance import forget_inheritance
 from xenfs.filesystem.confine.rights import RightsLeft, give_up_rights

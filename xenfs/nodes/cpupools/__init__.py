@@ -1,4 +1,7 @@
-"""cpupools/: groups of CPUs, each with a scheduler of its own."""
+"""cpupools/: groups of CPUs, each with a scheduler of its own.
+
+This file has the tables; settings.py has what is written and what it is checked for. Open this file first.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from xenfs.calls import hypfs, pools, sysctl
 from xenfs.calls.sysctl import cpu_topology, cpupool
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.host.hazards import refuse_loss
+from xenfs.nodes.host.hazards import require_lossless
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import File
 from xenfs.nodes.tables.conditions import answers, every, since
@@ -38,7 +38,7 @@ def _set_cpus(xen: Hypervisor, pool: int, asked: parse.Numbers) -> None:
     taken = sorted((wanted - now) & elsewhere.keys())
     if taken:
         raise BadInput(f"CPU {taken[0]} is in cpupool {elsewhere[taken[0]]}", errno.EBUSY, word=str(taken[0]))
-    refuse_loss(xen, known, now - wanted)
+    require_lossless(xen, known, now - wanted)
     steps: list[_Step] = [(pools.add_cpu, cpu) for cpu in sorted(wanted - now)]
     steps += [(pools.remove_cpu, cpu) for cpu in sorted(now - wanted)]
     _all_or_nothing(xen, pool, steps)

@@ -1,18 +1,20 @@
-"""domains/: every domain, by id, by name and by UUID."""
+"""domains/: every domain, by id, by name and by UUID.
+
+This file has the table of domains/<d>/; each file beside it has the part of it with the same name, own.py the
+conditions and facts.py the words for what getdomaininfo says. Open this file first.
+"""
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
-from typing import Any
 
 from xenfs.abi.numbers import DomInf
 from xenfs.calls import domains, domctl, neighbours
 from xenfs.calls.domains import DomainInfo, info
 from xenfs.connect.own import own_domid
-from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
+from xenfs.hypervisor.sources import asks
 from xenfs.nodes.domains import facts, names
 from xenfs.nodes.domains.affinity import NODE_AFFINITY
 from xenfs.nodes.domains.cpuid import CPUID
@@ -21,8 +23,9 @@ from xenfs.nodes.domains.grants import EVTCHN, GRANTS
 from xenfs.nodes.domains.guest_type import ADDRESS_SIZE, TSC
 from xenfs.nodes.domains.hvm import HVM
 from xenfs.nodes.domains.lifecycle import ENDS, NR_VCPUS, STATE, TRIGGER, rename
-from xenfs.nodes.domains.memory import MORE_MEMORY
+from xenfs.nodes.domains.memory import MORE_MEMORY, MOST_KIB
 from xenfs.nodes.domains.moves import CPUPOOL
+from xenfs.nodes.domains.own import require_other
 from xenfs.nodes.domains.passthrough import PASSTHROUGH
 from xenfs.nodes.domains.psr import DOMAIN_PSR
 from xenfs.nodes.domains.sched import SCHED
@@ -34,7 +37,6 @@ from xenfs.nodes.tables.conditions import answers
 from xenfs.nodes.tables.members import members
 
 _FIRST_RESERVED = 0x7FF0  # DOMID_FIRST_RESERVED: no domain that can be listed has this id or a higher one
-_MOST_KIB = 2**44  # 16 PiB: what 52 bits of physical address can name
 
 
 def _find(xen: Hypervisor, name: str) -> Domain | None:
@@ -48,6 +50,7 @@ def _stat(xen: Hypervisor) -> str:
     return show.lines(facts.stat_line(xen, info) for info in domains.infos(xen))
 
 
+@asks(domains.GETDOMAININFO, checked=True)
 def _info(xen: Hypervisor, domain: Domain) -> str:
     return show.flat(members(xen.abi, domains.whole_info(xen, domain)))
 
@@ -55,12 +58,14 @@ def _info(xen: Hypervisor, domain: Domain) -> str:
 def _shown(what: Callable[[DomainInfo], str]) -> Reader:
     """A reader of one fact that getdomaininfo's numbers give."""
 
+    @asks(domains.GETDOMAININFO, checked=True)
     def read(xen: Hypervisor, domain: Domain) -> str:
         return what(info(xen, domain))
 
     return read
 
 
+@asks(domains.GETDOMAININFO, checked=True)
 def _kind(xen: Hypervisor, domain: Domain) -> str:
     return facts.kind(xen, info(xen, domain))
 
@@ -76,29 +81,22 @@ def _frozen(info: DomainInfo) -> str:
 def _freeze(xen: Hypervisor, domain: Domain, wanted: bool) -> None:
     paused = bool(info(xen, domain).flags & DomInf.paused)
     if wanted and not paused:
-        _refusing_self(xen, domain, domctl.pause)
+        require_other(xen, domain)
+        domctl.pause(xen, domain.domid)
     elif paused and not wanted:
         domctl.unpause(xen, domain.domid)
 
 
 def _kill(xen: Hypervisor, domain: Domain, *_: object) -> None:
-    _refusing_self(xen, domain, domctl.destroy)
+    require_other(xen, domain)
+    domctl.destroy(xen, domain.domid)
 
-
-def _refusing_self(xen: Hypervisor, domain: Domain, act: Callable[[Hypervisor, int], None]) -> None:
-    """Xen says EINVAL of a domain's own id; say so in words, before."""
-    if domain.domid == own_domid(xen):
-        raise BadInput("this is the domain that xenfs itself runs in", errno.EINVAL)
-    act(xen, domain.domid)
-
-
-_CALL: dict[str, Any] = {"call": domains.GETDOMAININFO.name, "checked": True}
 
 DOMAIN = Dir(
     "<d>",
     "A domain",
     (
-        File("info", "Everything that getdomaininfo says", read=_info, format='"key value" lines', **_CALL),
+        File("info", "Everything that getdomaininfo says", read=_info, format='"key value" lines'),
         File(
             "uuid", "UUID", read=lambda xen, domain: info(xen, domain).handle, write=rename, show=show.handle,
             parse=parse.handle, write_option="debug", checked=True,
@@ -108,14 +106,14 @@ DOMAIN = Dir(
             "name", "Name in xenstore, empty without one", read=names.name, slow_read=True,
             format="text, or empty", call="(xenstore)",
         ),
-        File("type", "pv, hvm or pvh", read=_kind, format="one word", **_CALL),
+        File("type", "pv, hvm or pvh", read=_kind, format="one word"),
         File(
             "state", "dying, crashed, shutdown, paused, running, blocked or runnable", read=_shown(facts.state),
-            format="one word", **_CALL,
+            format="one word",
         ),
         *STATE,
         File("shutdown_reason", "Why it has shut down, empty while it has not", read=_shown(facts.reason),
-             format="poweroff, reboot, suspend, crash, watchdog, soft_reset, or empty", **_CALL),
+             format="poweroff, reboot, suspend, crash, watchdog, soft_reset, or empty"),
         field(info, "cpu_time_ns", show.dec, "CPU time of all vCPUs, ns", of="cpu_time"),
         field(info, "nr_online_vcpus", show.dec, "How many vCPUs are online"),
         field(info, "max_vcpu_id", facts.vcpu_id, "Highest vCPU number, -1 for none"),
@@ -129,7 +127,7 @@ DOMAIN = Dir(
         ),
         File(
             "freeze", "Whether it is paused; write 0 or 1, idempotent", read=_shown(_frozen), write=_freeze,
-            parse=parse.switch, call="domctl getdomaininfo, pausedomain, unpausedomain", checked=True, format="0 or 1",
+            parse=parse.switch, call="domctl getdomaininfo, pausedomain, unpausedomain", format="0 or 1",
         ),
         File(
             "kill", "Any write ends the domain at once", write=_kill, parse=parse.anything, slow_write=True,
@@ -147,8 +145,8 @@ DOMAIN = Dir(
                 ),
                 File(
                     "max", "Most that it may have, kB, or max", read=_shown(lambda i: facts.limit(i.max_pages)),
-                    write=_set_max, parse=parse.or_max(parse.integer(0, _MOST_KIB, "number of kB")),
-                    call="domctl getdomaininfo, max_mem, (memory_op maximum_reservation)", checked=True,
+                    write=_set_max, parse=parse.or_max(parse.integer(0, MOST_KIB, "number of kB")),
+                    call="domctl getdomaininfo, max_mem, (memory_op maximum_reservation)",
                     format="decimal number, or max",
                 ),
                 field(info, "shared_kb", show.kib_of_pages, "Memory that it shares, kB", of="shr_pages"),

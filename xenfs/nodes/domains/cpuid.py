@@ -33,11 +33,11 @@ def parse_policy(text: str) -> Policy:
             raise BadInput('neither "leaf:subleaf -> eax ebx ecx edx" nor "msr -> value", in hexadecimal', word=line)
     if not leaves and not msrs:
         raise BadInput("no leaf and no MSR was written", at=0)
-    _once(leaves, msrs)
+    _require_once(leaves, msrs)
     return Policy(leaves, msrs)
 
 
-def _once(leaves: list[Leaf], msrs: list[Msr]) -> None:
+def _require_once(leaves: list[Leaf], msrs: list[Msr]) -> None:
     names = [f"{leaf.leaf:08x}:{leaf.subleaf:08x}" for leaf in leaves] + [f"{msr.idx:08x}" for msr in msrs]
     for name in names:
         if names.count(name) > 1:

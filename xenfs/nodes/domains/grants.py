@@ -7,16 +7,16 @@ from xenfs.calls import evtchn, grants
 from xenfs.calls.evtchn import Port
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
+from xenfs.hypervisor.sources import asks
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, File, field
 from xenfs.nodes.tables.conditions import answers
 
 
+@asks(grants.QUERY_SIZE)
 def _size(xen: Hypervisor, domain: Domain) -> object:
     return grants.size(xen, domain.domid)
 
-
-_size.call = grants.QUERY_SIZE.name  # type: ignore[attr-defined]
 
 GRANTS = Dir(
     "grants",

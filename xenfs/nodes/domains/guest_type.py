@@ -5,6 +5,7 @@ from __future__ import annotations
 from xenfs.calls import guest_type
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
+from xenfs.hypervisor.sources import asks
 from xenfs.nodes.domains.own import is_other, is_pv
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, File, field
@@ -18,11 +19,9 @@ ADDRESS_SIZE = File(
 )  # fmt: skip
 
 
+@asks(guest_type.GETTSCINFO)
 def _tsc(xen: Hypervisor, domain: Domain) -> object:
     return guest_type.tsc_info(xen, domain.domid)
-
-
-_tsc.call = guest_type.GETTSCINFO.name  # type: ignore[attr-defined]
 
 
 def _mode(number: int) -> str:

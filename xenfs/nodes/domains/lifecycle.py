@@ -9,8 +9,9 @@ from xenfs.calls import dm, domains, lifecycle
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
+from xenfs.hypervisor.sources import asks
 from xenfs.nodes.domains import facts
-from xenfs.nodes.domains.own import is_other_hvm, refuse_own
+from xenfs.nodes.domains.own import is_other_hvm, require_other
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import File, field
 from xenfs.nodes.tables.conditions import answers, every, since, x86
@@ -21,11 +22,9 @@ _REASONS = {reason.name: reason for reason in ShutdownReason}
 _BUTTONS = {"power": Trigger.POWER, "sleep": Trigger.SLEEP}
 
 
+@asks(domains.GET_DOMAIN_STATE)
 def _state(xen: Hypervisor, domain: Domain) -> object:
     return lifecycle.state(xen, domain.domid)
-
-
-_state.call = lifecycle.state.call  # type: ignore[attr-defined]
 
 
 def _names(kind: type[DomainState] | type[DomainCap], word: int) -> str:
@@ -85,14 +84,14 @@ TRIGGER = File(
 
 
 def _shut_down(xen: Hypervisor, domain: Domain, reason: str) -> None:
-    refuse_own(xen, domain)
+    require_other(xen, domain)
     if domain.domid == 0:
         raise BadInput("with domain 0 the whole host would shut down", errno.EPERM)
     lifecycle.shut_down(xen, domain.domid, _REASONS[reason])
 
 
 def _resume(xen: Hypervisor, domain: Domain, _: object) -> None:
-    refuse_own(xen, domain)
+    require_other(xen, domain)
     lifecycle.resume(xen, domain.domid)
 
 

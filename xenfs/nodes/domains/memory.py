@@ -12,6 +12,7 @@ from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
+from xenfs.hypervisor.sources import asks
 from xenfs.nodes.domains.own import has_vcpus, is_hvm, is_other_hvm
 from xenfs.nodes.domains.vnuma import VNUMA
 from xenfs.nodes.tables import parse, show
@@ -19,7 +20,7 @@ from xenfs.nodes.tables.base import Dir, File, field
 from xenfs.nodes.tables.conditions import answers, since, x86
 from xenfs.nodes.tables.forms import formed
 
-_MOST_KIB = 2**44  # 16 PiB: what 52 bits of physical address can name
+MOST_KIB = 2**44  # 16 PiB: what 52 bits of physical address can name
 _PAGE_KIB = 4
 _PAGE = 4096
 _MOST_POOL = 2**44 - _PAGE  # bytes: Xen counts its pages in 32 bits
@@ -38,7 +39,7 @@ def _multiple(of: int, high: int, what: str) -> Callable[[str], int]:
     return parser
 
 
-_kib = _multiple(_PAGE_KIB, _MOST_KIB, "number of kB")
+_kib = _multiple(_PAGE_KIB, MOST_KIB, "number of kB")
 
 
 def _claim(xen: Hypervisor, domain: Domain, kib: int) -> None:
@@ -110,11 +111,9 @@ PAGING_POOL = File(
 )  # fmt: skip
 
 
+@asks(memory.GET_POD_TARGET)
 def _pod(xen: Hypervisor, domain: Domain) -> object:
     return memory.pod(xen, domain.domid)
-
-
-_pod.call = memory.GET_POD_TARGET.name  # type: ignore[attr-defined]
 
 
 def _set_target(xen: Hypervisor, domain: Domain, kib: int) -> None:

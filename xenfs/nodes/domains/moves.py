@@ -8,7 +8,7 @@ from xenfs.calls import domains, pools, sysctl
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.domains.own import refuse_own
+from xenfs.nodes.domains.own import require_other
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import File
 
@@ -27,7 +27,7 @@ def _move(xen: Hypervisor, domain: Domain, wanted: int) -> None:
         raise BadInput(f"there is no cpupool {wanted}", errno.ERANGE, word=str(wanted))
     if not found.cpus:
         raise BadInput(f"cpupool {wanted} has no CPUs", word=str(wanted))
-    refuse_own(xen, domain, errno.EPERM)
+    require_other(xen, domain, errno.EPERM)
     pools.move_domain(xen, domain.domid, wanted)
 
 

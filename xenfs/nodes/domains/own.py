@@ -14,7 +14,7 @@ from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.domains import facts
 
 
-def refuse_own(xen: Hypervisor, domain: Domain, code: int = errno.EINVAL) -> None:
+def require_other(xen: Hypervisor, domain: Domain, code: int = errno.EINVAL) -> None:
     """Xen says EINVAL or EPERM of a caller's own id; say so in words, before."""
     if domain.domid == own_domid(xen):
         raise BadInput("this is the domain that xenfs itself runs in", code)

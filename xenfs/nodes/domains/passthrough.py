@@ -53,6 +53,6 @@ PASSTHROUGH = Dir(
             call=f"{pci.PCITOPOINFO.name}, {pci.TEST_ASSIGN_DEVICE.name}",
         ),
     ),
-    when=every(answers(pci.knows_devices), has_iommu),
+    when=every(answers(pci.require_pci), has_iommu),
     only=_takes_devices,
 )  # fmt: skip

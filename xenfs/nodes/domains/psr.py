@@ -117,7 +117,7 @@ def _contiguous(bits: int, word: str) -> int:
     return bits
 
 
-def _check(xen: Hypervisor, part: Part) -> None:
+def _require_possible(xen: Hypervisor, part: Part) -> None:
     """Whether this socket can do that: what Xen would call EINVAL or ENOENT, in words."""
     if part.socket not in dict(sockets(xen)).values():
         raise BadInput(f"there is no socket {part.socket} here", errno.ERANGE, word=part.word)
@@ -126,10 +126,10 @@ def _check(xen: Hypervisor, part: Part) -> None:
     found = psr.allocation(xen, _KINDS[part.name].what, part.socket)
     if part.name in _SPLIT and not found.flag:
         raise BadInput("code and data have one mask here: write L3", word=part.word)
-    _check_value(part, found)
+    _require_value(part, found)
 
 
-def _check_value(part: Part, found: Allocation) -> None:
+def _require_value(part: Part, found: Allocation) -> None:
     if part.name == "MB" and part.value > found.most:
         raise BadInput(f"the throttle must be 0 to {found.most}", errno.ERANGE, word=part.word)
     if part.name != "MB" and part.value >> found.most:
@@ -139,7 +139,7 @@ def _check_value(part: Part, found: Allocation) -> None:
 def _set_schemata(xen: Hypervisor, domain: Domain, parts: list[Part]) -> None:
     """All of it or, where Xen refuses a part (EOVERFLOW: no class of service is free), nothing."""
     for part in parts:
-        _check(xen, part)
+        _require_possible(xen, part)
     undo: list[tuple[PsrDomainOp, int, int]] = []
     try:
         for part in parts:

@@ -29,7 +29,7 @@ def scheduled_by(*kinds: SchedId) -> Any:
     return only
 
 
-def fits(now: Any, member: str, value: int) -> None:
+def require_fit(now: Any, member: str, value: int) -> None:
     """Refuse a budget that would be longer than its period, which Xen took for long."""
     if (value if member == "budget" else now.budget) > (value if member == "period" else now.period):
         raise BadInput("the budget must not be more than the period", word=str(value))
@@ -41,7 +41,7 @@ def _parameter(name: str, help: str, member: str, low: int, high: int, *kinds: S
 
     def write(xen: Hypervisor, domain: Domain, value: int) -> None:
         if member in ("period", "budget"):
-            fits(scheduler.parameters(xen, domain.domid, SchedId.RTDS), member, value)
+            require_fit(scheduler.parameters(xen, domain.domid, SchedId.RTDS), member, value)
         scheduler.set_parameters(xen, domain.domid, _scheduler(xen, domain), **{member: value})
 
     return File(

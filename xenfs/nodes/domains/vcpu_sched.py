@@ -8,7 +8,7 @@ from xenfs.abi.numbers import RtdsFlag, SchedId
 from xenfs.calls import scheduler
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.domains.sched import fits, scheduled_by
+from xenfs.nodes.domains.sched import require_fit, scheduled_by
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File
 
@@ -23,7 +23,7 @@ def _writer(member: str) -> Callable[[Hypervisor, Domain, int, int], None]:
     def write(xen: Hypervisor, domain: Domain, vcpu: int, value: int) -> None:
         now = scheduler.vcpu_parameters(xen, domain.domid, vcpu)
         wanted = {name: int(getattr(now, name)) for name in ("period", "budget", "flags")} | {member: value}
-        fits(now, member, value)
+        require_fit(now, member, value)
         scheduler.set_vcpu_parameters(xen, domain.domid, vcpu, **wanted)
 
     return write

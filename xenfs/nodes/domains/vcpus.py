@@ -12,6 +12,7 @@ from xenfs.calls.sysctl import cpu_topology, cpupool, physinfo
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
+from xenfs.hypervisor.sources import asks
 from xenfs.nodes.domains import facts
 from xenfs.nodes.domains.registers import REGISTERS
 from xenfs.nodes.domains.runstate import RUNSTATE
@@ -29,12 +30,10 @@ def _find(xen: Hypervisor, domain: Domain, name: str) -> int | None:
     return dict(_vcpus(xen, domain)).get(name)
 
 
+@asks(domctl.GETVCPUINFO)
 def info(xen: Hypervisor, domain: Domain, vcpu: int) -> Any:
     """struct xen_domctl_getvcpuinfo of one vCPU."""
     return domctl.vcpuinfo(xen, domain.domid, vcpu)
-
-
-info.call = domctl.GETVCPUINFO.name  # type: ignore[attr-defined]
 
 
 def state(found: Any) -> str:

@@ -1,4 +1,8 @@
-"""host/: the machine and the hypervisor as a whole."""
+"""host/: the machine and the hypervisor as a whole.
+
+This file has the table of host/; each file beside it has the part of it with the same name. hazards.py has what Xen
+does not survive and is therefore refused. Open this file first.
+"""
 
 from __future__ import annotations
 

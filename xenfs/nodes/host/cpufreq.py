@@ -11,6 +11,7 @@ from xenfs.calls import cpufreq
 from xenfs.calls.cpufreq import Cppc, Governed, Para, para
 from xenfs.errors import BadInput, NotThere
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.sources import asks
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File, consuming, field
 from xenfs.nodes.tables.conditions import answers, lately, of_cpus, since
@@ -39,6 +40,7 @@ def _governed_by(name: str) -> Callable[[Hypervisor, int], bool]:
     return governs
 
 
+@asks(cpufreq.GET_CPPC)
 def _cppc(xen: Hypervisor, cpu: int) -> Cppc:
     found = cpufreq.cppc(xen, cpu)
     if found is None:
@@ -46,17 +48,12 @@ def _cppc(xen: Hypervisor, cpu: int) -> Cppc:
     return found
 
 
-_cppc.call = cpufreq.GET_CPPC.name  # type: ignore[attr-defined]
-
-
+@asks(cpufreq.GET_PARA)
 def _governor(xen: Hypervisor, cpu: int) -> Governed:
     found = para(xen, cpu).governed
     if found is None:
         raise NotThere(f"governor of CPU {cpu}")
     return found
-
-
-_governor.call = para.call  # type: ignore[attr-defined]
 
 
 # What is written
@@ -69,18 +66,18 @@ def _set_governor(xen: Hypervisor, cpu: int, name: str) -> None:
     cpufreq.set_governor(xen, cpu, name.strip(" \t"))
 
 
-def _within(xen: Hypervisor, cpu: int, khz: int) -> int:
+def _require_within(xen: Hypervisor, cpu: int, khz: int) -> None:
     """Xen would move a frequency that is out of the CPU's range to its ends, and say nothing."""
     found = para(xen, cpu)
     if not found.cpuinfo_min <= khz <= found.cpuinfo_max:
         limits = f"{found.cpuinfo_min} to {found.cpuinfo_max} kHz"
         raise BadInput(f"this CPU runs at {limits}", errno.ERANGE, word=str(khz), at=0)
-    return khz
 
 
 def _setter(kind: FreqPara) -> Callable[[Hypervisor, int, int], None]:
     def write(xen: Hypervisor, cpu: int, khz: int) -> None:
-        cpufreq.set_para(xen, cpu, kind, _within(xen, cpu, khz))
+        _require_within(xen, cpu, khz)
+        cpufreq.set_para(xen, cpu, kind, khz)
 
     return write
 
@@ -123,7 +120,7 @@ def _window(value: str) -> int:
 
 
 def _fixed(name: str, help: str, read: Callable[[Para], Any], shown: Callable[[Any], str], **more: Any) -> File:
-    return File(name, help, read=lambda xen, cpu: read(para(xen, cpu)), show=shown, call=para.call, **more)  # type: ignore[attr-defined]
+    return File(name, help, read=lambda xen, cpu: read(para(xen, cpu)), show=shown, call=cpufreq.GET_PARA.name, **more)
 
 
 def _steered(
@@ -133,7 +130,7 @@ def _steered(
     return File(
         name, help, read=lambda xen, cpu: getattr(_governor(xen, cpu), member), show=show.dec, only=only, tier=tier,
         write=_setter(kind), parse=parse.integer(0, _U32, "number of kHz"),
-        call=f"{para.call}, {cpufreq.SET_PARA[kind].name}",  # type: ignore[attr-defined]
+        call=f"{cpufreq.GET_PARA.name}, {cpufreq.SET_PARA[kind].name}",
     )  # fmt: skip
 
 

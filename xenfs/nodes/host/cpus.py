@@ -9,8 +9,9 @@ from xenfs.calls.platform import is_online, pcpu_info, pcpu_version
 from xenfs.calls.sysctl import Topology, cpu_topology, physinfo
 from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.sources import asks
 from xenfs.nodes.host.cpufreq import CPUFREQ
-from xenfs.nodes.host.hazards import refuse_offline
+from xenfs.nodes.host.hazards import require_offline_lossless
 from xenfs.nodes.host.processor import PROCESSOR
 from xenfs.nodes.host.residency import CSTATES, PSTATES
 from xenfs.nodes.tables import parse, show
@@ -29,15 +30,13 @@ def _cpu(xen: Hypervisor, name: str) -> int | None:
     return number if name == str(number) and number in _places(xen) else None
 
 
+@asks(sysctl.CPUTOPOINFO)
 def topology(xen: Hypervisor, cpu: int) -> Topology:
     """Where this CPU is; NotThere when it was unplugged."""
     place = cpu_topology(xen).get(cpu)
     if place is None:
         raise NotThere(f"CPU: {cpu}")
     return place
-
-
-topology.call = sysctl.CPUTOPOINFO.name  # type: ignore[attr-defined]
 
 
 def _online(xen: Hypervisor) -> str:
@@ -51,7 +50,7 @@ def _idle_ns(xen: Hypervisor, cpu: int) -> int:
 
 def _set_online(xen: Hypervisor, cpu: int, online: bool) -> None:
     if online != is_online(xen, cpu):
-        refuse_offline(xen, () if online else (cpu,))
+        require_offline_lossless(xen, () if online else (cpu,))
         sysctl.hotplug(xen, cpu, online)
 
 

@@ -14,7 +14,7 @@ from xenfs.hypervisor.base import Hypervisor
 _RTDS_MENDED = (4, 23)  # before, a pool forgets its CPU's pool first and then asks the CPU for it: seen on a real 4.14
 
 
-def refuse_loss(xen: Hypervisor, pool: Cpupool, cpus: Collection[int]) -> None:
+def require_lossless(xen: Hypervisor, pool: Cpupool, cpus: Collection[int]) -> None:
     """EPERM where taking these CPUs from the pool can end the host: the CPU that keeps rtds's timer cannot go.
 
     Which one that is Xen does not tell.
@@ -26,7 +26,7 @@ def refuse_loss(xen: Hypervisor, pool: Cpupool, cpus: Collection[int]) -> None:
         )  # fmt: skip
 
 
-def refuse_offline(xen: Hypervisor, cpus: Collection[int]) -> None:
+def require_offline_lossless(xen: Hypervisor, cpus: Collection[int]) -> None:
     """The same of CPUs that are to go offline, whichever pools they are in."""
     for pool in cpupools(xen):
-        refuse_loss(xen, pool, frozenset(pool.cpus).intersection(cpus))
+        require_lossless(xen, pool, frozenset(pool.cpus).intersection(cpus))

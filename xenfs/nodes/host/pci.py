@@ -90,6 +90,6 @@ PCI = Dir(
             ),
         ),
     ),
-    when=answers(pci.knows_devices),
+    when=answers(pci.require_pci),
     volatile=True,
 )  # fmt: skip

@@ -10,7 +10,7 @@ from xenfs.calls.platform import is_online, pcpu_info
 from xenfs.calls.sysctl import cpu_topology, physinfo
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.host.hazards import refuse_offline
+from xenfs.nodes.host.hazards import require_offline_lossless
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.conditions import answers, every
@@ -36,7 +36,7 @@ def _park(xen: Hypervisor, count: int) -> None:
     most = len(cpu_topology(xen)) - 1
     if count > most:
         raise BadInput(f"one CPU has to stay: at most {most}", errno.ERANGE, word=str(count), at=0)
-    refuse_offline(xen, cpu_topology(xen) if count > power.parked_cpus(xen) else ())  # Xen chooses which
+    require_offline_lossless(xen, cpu_topology(xen) if count > power.parked_cpus(xen) else ())  # Xen chooses which
     power.park_cpus(xen, count)
 
 
@@ -69,7 +69,7 @@ def smt_is_on(xen: Hypervisor) -> bool:
 
 
 def _set_smt(xen: Hypervisor, word: str) -> None:
-    refuse_offline(xen, cpu_topology(xen) if word == "off" else ())
+    require_offline_lossless(xen, cpu_topology(xen) if word == "off" else ())
     power.set_smt(xen, word == "on")
 
 

@@ -11,6 +11,7 @@ from xenfs.calls import psr
 from xenfs.calls.psr import Allocation
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.sources import asks
 from xenfs.nodes.host.sockets import find_socket, online_cpus, sockets
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, File, field
@@ -60,10 +61,10 @@ def somewhere(what: PsrAlloc) -> Condition:
 
 
 def _of(what: PsrAlloc) -> Callable[[Hypervisor, int], Allocation]:
+    @asks(psr.PSR_ALLOC)
     def source(xen: Hypervisor, socket: int) -> Allocation:
         return psr.allocation(xen, what, socket)
 
-    source.call = psr.PSR_ALLOC.name  # type: ignore[attr-defined]
     return source
 
 

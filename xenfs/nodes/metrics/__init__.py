@@ -1,4 +1,8 @@
-"""metrics/: the whole host for a monitoring system, in one file that is read where it lies."""
+"""metrics/: the whole host for a monitoring system, in one file that is read where it lies.
+
+snapshot.py asks for everything in a handful of hypercalls, text.py writes the format. Open table.py first: it has the
+metrics, a line for each.
+"""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from xenfs.errors import BadInput, HypercallError, Stale, XenfsError
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.sources import source
 from xenfs.nodes.tables import parse as parsers
 from xenfs.nodes.tables import show as shows
 
@@ -66,7 +67,7 @@ class Node:
         if self.tier not in ("A", "B", "C", "D"):
             raise ValueError(f"{self.name}: no such tier: {self.tier}")
 
-    def check(self, xen: Hypervisor, ids: Ids) -> None:
+    def require_alive(self, xen: Hypervisor, ids: Ids) -> None:
         """Raise Stale when what this entry belongs to is gone."""
         for guard in self.guards:
             guard.now(xen, *ids)
@@ -81,7 +82,7 @@ class Node:
         for guard in self.guards:
             guard.lately(xen, *ids)
 
-    def recheck(self, xen: Hypervisor, ids: Ids) -> None:
+    def require_same(self, xen: Hypervisor, ids: Ids) -> None:
         """After something was done: raise Stale where it may have been done to another, which came in between."""
         for guard in self.guards:
             if guard.after is not None:
@@ -90,8 +91,9 @@ class Node:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class File(Node):
-    """A value. With a reader it can be read, with a writer written; `call` names what stands behind it.
+    """A value. With a reader it can be read, with a writer written.
 
+    `call` names the operations behind it; without it they are those that `read` was said to ask (`asks`).
     `parse` turns written text into the writer's value, `show` turns the reader's value into text. `format` says in
     words what it looks like where these functions do not, `errnos` what a write may say beside what `parse` and the
     operations say of themselves. `slow_read` and `slow_write` send the work to the lane for calls that can take
@@ -121,6 +123,9 @@ class File(Node):
         super().__post_init__()
         if self.read is None and self.write is None:
             raise ValueError(f"{self.name}: an entry must read or write")
+        known = source(self.read)
+        object.__setattr__(self, "call", self.call or known.call)
+        object.__setattr__(self, "checked", self.checked or known.checked)
 
     @property
     def mode(self) -> int:
@@ -137,7 +142,7 @@ class File(Node):
             return b""
         value = self.guarded(self.read, xen, ids)
         if self.guards and not self.checked:
-            self.check(xen, ids)  # after the call: the life that is still there is the one that answered
+            self.require_alive(xen, ids)  # after the call: the life that is still there is the one that answered
         return as_line(self.show(value))
 
     def apply(self, xen: Hypervisor, ids: Ids, data: bytes) -> None:
@@ -145,9 +150,9 @@ class File(Node):
         if self.write is None:
             raise XenfsError(f"{self.name} cannot be written", errno.EBADF)
         value = data if self.binary else self.parse(self.decoded(data))
-        self.check(xen, ids)
+        self.require_alive(xen, ids)
         self.guarded(self.write, xen, (*ids, value))
-        self.recheck(xen, ids)
+        self.require_same(xen, ids)
 
     def guarded(self, work: Callable[..., Any], xen: Hypervisor, args: Ids) -> Any:
         """Call, and say ESTALE rather than ESRCH where the file's domain is what is missing."""
@@ -181,9 +186,9 @@ class Exchange(File):
         """The answer to one question."""
         assert self.write is not None
         question = data if self.binary else self.parse(self.decoded(data))
-        self.check(xen, ids)
+        self.require_alive(xen, ids)
         answer = self.guarded(self.write, xen, (*ids, question))
-        self.check(xen, ids)
+        self.require_alive(xen, ids)
         return as_line(self.show(answer))
 
 
@@ -340,14 +345,12 @@ def consuming(name: str, help: str, *, read: Reader, **more: Any) -> Exchange:
 
 
 def field(
-    source: Reader, name: str, show: Callable[[Any], str | bytes], help: str, *, of: str = "", **more: Any
+    asked: Reader, name: str, show: Callable[[Any], str | bytes], help: str, *, of: str = "", **more: Any
 ) -> File:
-    """A read-only file that shows one member of what `source(xen, *ids)` returns."""
+    """A read-only file that shows one member of what `asked(xen, *ids)` returns."""
     wanted = of or name
 
     def read(xen: Hypervisor, *ids: Any) -> Any:
-        return getattr(source(xen, *ids), wanted)
+        return getattr(asked(xen, *ids), wanted)
 
-    more.setdefault("call", getattr(source, "call", ""))
-    more.setdefault("checked", getattr(source, "checked", False))
-    return File(name, help, read=read, show=show, **more)
+    return File(name, help, read=read, show=show, **(source(asked)._asdict() | more))

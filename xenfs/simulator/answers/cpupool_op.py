@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import ENOSYS
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 
 STRUCT = "xen_sysctl_cpupool_op"
 ANY = 0xFFFFFFFF
@@ -65,4 +65,4 @@ _ACTIONS = {
     "MOVEDOMAIN": _movedomain,
     "FREEINFO": _freeinfo,
 }
-OPERATIONS: Operations = {"XEN_SYSCTL_cpupool_op": cpupool_op}
+OPERATIONS: Answers = {"XEN_SYSCTL_cpupool_op": cpupool_op}

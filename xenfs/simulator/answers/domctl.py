@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EEXIST, EINVAL, ENOMEM, ENOSYS, EOPNOTSUPP, ESRCH
 
 from xenfs.simulator.answers import createdomain
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain, Vcpu
 from xenfs.simulator.world.host import PAGE
 from xenfs.simulator.world.refused import Refused
@@ -157,7 +157,7 @@ def sendtrigger(xen: Machine, domain: Domain, op: memoryview) -> int:
     return 0
 
 
-OPERATIONS: Operations = {
+OPERATIONS: Answers = {
     "XEN_DOMCTL_max_vcpus": max_vcpus,
     "XEN_DOMCTL_pausedomain": pausedomain,
     "XEN_DOMCTL_unpausedomain": unpausedomain,
@@ -170,11 +170,11 @@ OPERATIONS: Operations = {
     "XEN_DOMCTL_get_paging_mempool_size": get_paging_mempool_size,
     "XEN_DOMCTL_set_paging_mempool_size": set_paging_mempool_size,
 }
-OPERATIONS_X86: Operations = {
+OPERATIONS_X86: Answers = {
     "XEN_DOMCTL_get_address_size": get_address_size,
     "XEN_DOMCTL_sendtrigger": sendtrigger,
 }
-OPERATIONS_WITHOUT: Operations = {"XEN_DOMCTL_createdomain": create}
+OPERATIONS_WITHOUT: Answers = {"XEN_DOMCTL_createdomain": create}
 """Those that take the whole struct, because the domain in it need not exist."""
 
 STABLE = ("XEN_DOMCTL_get_domain_state",)

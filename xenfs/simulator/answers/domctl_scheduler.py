@@ -6,7 +6,7 @@ from errno import EINVAL
 from functools import cache
 
 from xenfs.simulator.layouts import Layouts
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.cpupools import CREDIT, CREDIT2, RTDS
 from xenfs.simulator.world.domains import RTDS_BUDGET_US, RTDS_PERIOD_US, Domain
 from xenfs.simulator.world.refused import Refused
@@ -105,4 +105,4 @@ _SCHEDULERS = {
     CREDIT2: {"getinfo": _get_weight, "putinfo": _put_credit2},
     RTDS: {"getinfo": _get_rtds, "putinfo": _put_rtds, "getvcpuinfo": _get_vcpus, "putvcpuinfo": _put_vcpus},
 }
-OPERATIONS: Operations = {"XEN_DOMCTL_scheduler_op": scheduler_op}
+OPERATIONS: Answers = {"XEN_DOMCTL_scheduler_op": scheduler_op}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EINVAL, ENOENT, ESRCH
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain, Vcpu
 
 AFFINITY = "xen_domctl_vcpuaffinity"
@@ -87,7 +87,7 @@ def _asked(xen: Machine, domain: Domain, op: memoryview) -> tuple[Vcpu | None, i
     return vcpu, 0, hard, soft
 
 
-OPERATIONS: Operations = {
+OPERATIONS: Answers = {
     "XEN_DOMCTL_getvcpuinfo": getvcpuinfo,
     "XEN_DOMCTL_getvcpuaffinity": getvcpuaffinity,
     "XEN_DOMCTL_setvcpuaffinity": setvcpuaffinity,

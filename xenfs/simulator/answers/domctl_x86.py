@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EINVAL
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import ALIVE, Domain
 
 MIB = 1 << 20
@@ -43,4 +43,4 @@ def shadow_op(xen: Machine, domain: Domain, op: memoryview) -> int:
     return 0
 
 
-OPERATIONS: Operations = {"XEN_DOMCTL_gettscinfo": gettscinfo, "XEN_DOMCTL_shadow_op": shadow_op}
+OPERATIONS: Answers = {"XEN_DOMCTL_gettscinfo": gettscinfo, "XEN_DOMCTL_shadow_op": shadow_op}

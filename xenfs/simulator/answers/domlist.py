@@ -6,7 +6,7 @@ from collections.abc import Callable
 from errno import EACCES, EINVAL, ESRCH
 from typing import Any
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import DEAD, DYING, NOT_SHUT_DOWN, Domain
 from xenfs.simulator.world.world import FIRST_RESERVED
 
@@ -149,8 +149,8 @@ def _state(xen: Machine, domain: Domain) -> int:
     return exist | after | (shutdown if domain.shutdown_code != NOT_SHUT_DOWN else 0)
 
 
-SYSCTL: Operations = {"XEN_SYSCTL_getdomaininfolist": getdomaininfolist}
-DOMCTL: Operations = {
+SYSCTL: Answers = {"XEN_SYSCTL_getdomaininfolist": getdomaininfolist}
+DOMCTL: Answers = {
     "XEN_DOMCTL_getdomaininfo": getdomaininfo,
     "XEN_DOMCTL_get_domain_state": get_domain_state,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EINVAL, ENOSYS, ERANGE
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 
 INFO, CALL, MEMTYPE, SYMBOL = "xenpf_firmware_info", "xenpf_efi_runtime_call", "xenpf_read_memtype", "xenpf_symdata"
 EFI_VERSION = 0x2_0046  # 2.70
@@ -111,7 +111,7 @@ def read_memtype(xen: Machine, op: memoryview) -> int:
     return 0
 
 
-OPERATIONS_X86: Operations = {
+OPERATIONS_X86: Answers = {
     "XENPF_get_symbol": get_symbol,
     "XENPF_firmware_info": firmware_info,
     "XENPF_efi_runtime_call": efi_runtime_call,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import ENOBUFS, ENOSYS, ERANGE, ESRCH
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.policy import Policy
 from xenfs.simulator.world.refused import Refused
 
@@ -116,7 +116,7 @@ def _text(xen: Machine, address: int, size: int) -> str:
     return bytes(xen.at(address, size)).split(b"\0", 1)[0].decode("latin-1")
 
 
-OPERATIONS: Operations = {
+OPERATIONS: Answers = {
     "FLASK_GETENFORCE": getenforce,
     "FLASK_SETENFORCE": setenforce,
     "FLASK_POLICYVERS": policyvers,

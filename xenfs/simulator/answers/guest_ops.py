@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EFAULT, EINVAL, EOPNOTSUPP, EPERM, ESRCH
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world import evtchn
 from xenfs.simulator.world.domains import Domain
 
@@ -85,6 +85,6 @@ def dm_op(xen: Machine, domid: int, count: int, buffers: int) -> tuple[str, int]
     return "nr_vcpus", 0
 
 
-GRANT_OPERATIONS: Operations = {"GNTTABOP_query_size": query_size, "GNTTABOP_get_version": get_version}
-EVENT_OPERATIONS: Operations = {"EVTCHNOP_status": status}
-SCHED_OPERATIONS: Operations = {"SCHEDOP_remote_shutdown": remote_shutdown}
+GRANT_OPERATIONS: Answers = {"GNTTABOP_query_size": query_size, "GNTTABOP_get_version": get_version}
+EVENT_OPERATIONS: Answers = {"EVTCHNOP_status": status}
+SCHED_OPERATIONS: Answers = {"SCHEDOP_remote_shutdown": remote_shutdown}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EEXIST, EINVAL, ENODEV, EPERM, ESRCH
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain
 from xenfs.simulator.world.refused import Refused
 
@@ -53,12 +53,12 @@ def set_param(xen: Machine, address: int) -> int:
     before = _values(domain).get(name, 0)
     if name in ONCE and before and value != before:
         return -EEXIST
-    _check(domain, name, value)
+    _require_allowed(domain, name, value)
     _values(domain)[name] = value
     return 0
 
 
-def _check(domain: Domain, name: str, value: int) -> None:
+def _require_allowed(domain: Domain, name: str, value: int) -> None:
     """What Xen looks at before it keeps a value."""
     allowed = {
         "TIMER_MODE": value <= 3,
@@ -118,5 +118,5 @@ def _values(domain: Domain) -> dict[str, int]:
     return values
 
 
-OPERATIONS: Operations = {"HVMOP_get_param": get_param, "HVMOP_set_param": set_param}
-OPERATIONS_X86: Operations = {"HVMOP_get_time": get_time}
+OPERATIONS: Answers = {"HVMOP_get_param": get_param, "HVMOP_set_param": set_param}
+OPERATIONS_X86: Answers = {"HVMOP_get_time": get_time}

@@ -6,7 +6,7 @@ from errno import EINVAL, ENOBUFS
 
 from xenfs.simulator.answers import hypfs_tree
 from xenfs.simulator.answers.hypfs_entries import LONGEST_PARAMETER, Directory, Entry
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.refused import Refused
 
 DIRENTRY = ("type", "encoding", "pad", "content_len", "max_write_len")
@@ -70,7 +70,7 @@ def _listing(xen: Machine, directory: Directory) -> bytes:
     return listing
 
 
-OPERATIONS: Operations = {
+OPERATIONS: Answers = {
     "XEN_HYPFS_OP_get_version": get_version,
     "XEN_HYPFS_OP_read": read,
     "XEN_HYPFS_OP_write_contents": write_contents,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EINVAL, ERANGE
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 
 RANGE = "xen_kexec_range"
 CRASH_AREA = (0x30000000, 256 << 20)
@@ -39,4 +39,4 @@ def kexec_get_range(xen: Machine, address: int) -> int:
     return 0
 
 
-OPERATIONS: Operations = {"KEXEC_CMD_kexec_status": kexec_status, "KEXEC_CMD_kexec_get_range": kexec_get_range}
+OPERATIONS: Answers = {"KEXEC_CMD_kexec_status": kexec_status, "KEXEC_CMD_kexec_get_range": kexec_get_range}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import E2BIG, EINVAL, ENOBUFS, ENOENT, EOPNOTSUPP
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.livepatches import Livepatch
 
 OP, LIST = "xen_sysctl_livepatch_op", "xen_sysctl_livepatch_list"
@@ -81,5 +81,5 @@ def _copied(xen: Machine, body: memoryview, patches: list[Livepatch]) -> tuple[i
     return len(patches), 0, names, more
 
 
-OPERATIONS: Operations = {"XEN_SYSCTL_livepatch_op": livepatch_op}
+OPERATIONS: Answers = {"XEN_SYSCTL_livepatch_op": livepatch_op}
 """Of a Xen that was built with it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EINVAL, ENOBUFS, EPERM, ESRCH
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain
 from xenfs.simulator.world.refused import Refused
 
@@ -122,7 +122,7 @@ def sharing_op(xen: Machine, address: int) -> int:
     return -EINVAL if domain.dying else -EPERM
 
 
-OPERATIONS: Operations = {
+OPERATIONS: Answers = {
     "XENMEM_maximum_ram_page": maximum_ram_page,
     "XENMEM_current_reservation": current_reservation,
     "XENMEM_maximum_reservation": maximum_reservation,
@@ -131,8 +131,8 @@ OPERATIONS: Operations = {
     "XENMEM_get_sharing_freed_pages": get_sharing_freed_pages,
     "XENMEM_get_sharing_shared_pages": get_sharing_shared_pages,
 }
-OPERATIONS_X86: Operations = {
+OPERATIONS_X86: Answers = {
     "XENMEM_machine_memory_map": machine_memory_map,
     "XENMEM_reserved_device_memory_map": reserved_device_memory_map,
 }
-OPERATIONS_SHARING: Operations = {"XENMEM_sharing_op": sharing_op}
+OPERATIONS_SHARING: Answers = {"XENMEM_sharing_op": sharing_op}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EINVAL, ENOENT, ENOSYS
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Vcpu
 
 RUNSTATE = "vcpu_runstate_info"
@@ -52,5 +52,5 @@ def runstate(xen: Machine, vcpu: Vcpu) -> tuple[int, int, int, int]:
     return running, left // 16, left - left // 16, 0
 
 
-WITHOUT: Operations = {"XEN_DOMCTL_vm_event_op": vm_event_op}
+WITHOUT: Answers = {"XEN_DOMCTL_vm_event_op": vm_event_op}
 """Those that take the whole struct, because the domain in it need not exist."""

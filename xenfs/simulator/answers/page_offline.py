@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EINVAL, ENOMEM, EPERM
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 
 STRUCT = "xen_sysctl_page_offline_op"
 XEN_PAGES = 0x400  # where the pretended hypervisor itself lies: the first 4 MiB above the first
@@ -84,4 +84,4 @@ def _is_free(xen: Machine, frame: int) -> bool:
     return frame > xen.world.host.max_mfn - xen.world.free_pages
 
 
-OPERATIONS: Operations = {"XEN_SYSCTL_page_offline_op": page_offline_op}
+OPERATIONS: Answers = {"XEN_SYSCTL_page_offline_op": page_offline_op}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EINVAL, ENODEV, EOPNOTSUPP, ESRCH
 
 from xenfs.errors import XenfsError
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain
 from xenfs.simulator.world.pci_bus import FREE
 
@@ -93,7 +93,7 @@ def get_device_group(xen: Machine, domain: Domain, op: memoryview) -> int:
     return 0
 
 
-SYSCTL_X86: Operations = {"XEN_SYSCTL_pcitopoinfo": pcitopoinfo}
-DOMCTL: Operations = {"XEN_DOMCTL_get_device_group": get_device_group}
-WITHOUT: Operations = {"XEN_DOMCTL_test_assign_device": test_assign_device}
+SYSCTL_X86: Answers = {"XEN_SYSCTL_pcitopoinfo": pcitopoinfo}
+DOMCTL: Answers = {"XEN_DOMCTL_get_device_group": get_device_group}
+WITHOUT: Answers = {"XEN_DOMCTL_test_assign_device": test_assign_device}
 """Those that take the whole struct, because the domain in it need not exist."""

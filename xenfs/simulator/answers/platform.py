@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EINVAL, ENOENT
 
 from xenfs.simulator.answers import msrs
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world import hotplug
 
 
@@ -64,12 +64,12 @@ def core_parking(xen: Machine, op: memoryview) -> int:
     return 0
 
 
-OPERATIONS_X86: Operations = {
+OPERATIONS_X86: Answers = {
     "XENPF_core_parking": core_parking,
     "XENPF_get_cpuinfo": get_cpuinfo,
     "XENPF_get_cpu_version": get_cpu_version,
     "XENPF_get_ucode_revision": get_ucode_revision,
     "XENPF_resource_op": msrs.resource_op,
 }
-OPERATIONS_ARM: Operations = {}
+OPERATIONS_ARM: Answers = {}
 """Xen on Arm knows no platform operation but to set the time."""

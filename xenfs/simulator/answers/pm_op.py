@@ -6,7 +6,7 @@ from collections.abc import Callable
 from errno import EACCES, EAGAIN, EINVAL, ENODEV, ENOENT, ENOSYS, EOPNOTSUPP
 from typing import TypeVar
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.cppc import LEVELS, PRESETS, Hwp
 from xenfs.simulator.world.drivers import CPPC, EPP, HWP
 from xenfs.simulator.world.frequency import GOVERNORS, Frequency
@@ -31,7 +31,7 @@ def pm_op(xen: Machine, op: memoryview) -> int:
     if number >= len(cpus) or not cpus[number].online:
         return -EINVAL
     if cmd & 0xF0 == xen.constant("CPUFREQ_PARA"):
-        _driven(xen)
+        _require_driver(xen)
     operation = _table(xen, _OF_A_CPU).get(cmd)
     return operation(xen, cpus[number], body) if operation else -ENOSYS
 
@@ -40,7 +40,7 @@ def _table(xen: Machine, named: dict[str, T]) -> dict[int, T]:
     return {xen.constant(name): what for name, what in named.items() if xen.layouts.defines(name)}
 
 
-def _driven(xen: Machine) -> None:
+def _require_driver(xen: Machine) -> None:
     """ENODEV without a driver; before 4.21 EINVAL where there could be one and the kernel told it nothing."""
     if not xen.world.power.driver:
         raise Refused(EINVAL if xen.world.power.emulated and xen.release < (4, 21) else ENODEV)
@@ -183,26 +183,26 @@ def _set_para(xen: Machine, cpu: Cpu, body: Body) -> int:
     return 0
 
 
-def _only_with(governor: str, found: Frequency, fits: bool = True) -> None:
+def _require_governor(governor: str, found: Frequency, fits: bool = True) -> None:
     if found.governor != governor or not fits:
         raise Refused(EINVAL)
 
 
 def _set_speed(xen: Machine, found: Frequency, khz: int) -> None:
-    _only_with("userspace", found)
+    _require_governor("userspace", found)
     found.set_speed(khz)
 
 
 def _set_rate(xen: Machine, found: Frequency, us: int) -> None:
     shared = xen.world.power.ondemand
-    _only_with("ondemand", found, shared.RATES[0] <= us <= shared.RATES[1])
+    _require_governor("ondemand", found, shared.RATES[0] <= us <= shared.RATES[1])
     xen.world.power.settle()
     shared.sampling_rate = us
 
 
 def _set_threshold(xen: Machine, found: Frequency, per_cent: int) -> None:
     shared = xen.world.power.ondemand
-    _only_with("ondemand", found, shared.THRESHOLDS[0] <= per_cent <= shared.THRESHOLDS[1])
+    _require_governor("ondemand", found, shared.THRESHOLDS[0] <= per_cent <= shared.THRESHOLDS[1])
     xen.world.power.settle()
     shared.up_threshold = per_cent
 
@@ -285,7 +285,7 @@ _OF_A_CPU: dict[str, Callable[[Machine, Cpu, Body], int]] = {
     "XEN_SYSCTL_pm_op_enable_turbo": _turbo(True),
     "XEN_SYSCTL_pm_op_disable_turbo": _turbo(False),
 }
-OPERATIONS_X86: Operations = {"XEN_SYSCTL_pm_op": pm_op}
+OPERATIONS_X86: Answers = {"XEN_SYSCTL_pm_op": pm_op}
 
 
 def name_of(xen: Machine, op: memoryview) -> str:

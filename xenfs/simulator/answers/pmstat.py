@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from errno import EINVAL, ENODATA, ENODEV, ENOSYS, EOPNOTSUPP
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.drivers import CPPC, EPP, HWP
 from xenfs.simulator.world.host import Cpu
 from xenfs.simulator.world.idle import CORE, PACKAGE
@@ -118,7 +118,7 @@ _OPERATIONS: dict[str, Callable[[Machine, Cpu, Body], int]] = {
     "PMSTAT_get_cxstat": _cxstat,
     "PMSTAT_reset_cxstat": _reset_cxstat,
 }
-OPERATIONS_X86: Operations = {"XEN_SYSCTL_get_pmstat": get_pmstat}
+OPERATIONS_X86: Answers = {"XEN_SYSCTL_get_pmstat": get_pmstat}
 
 
 def name_of(xen: Machine, op: memoryview) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EBUSY, EINVAL
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 
 PARAMS = "xen_pmu_params"
 MAJOR, MINOR = 0, 1
@@ -56,7 +56,7 @@ def _given(xen: Machine, address: int, names: tuple[str, ...]) -> int | None:
     return None if major != MAJOR or value & ~known else int(value)
 
 
-OPERATIONS: Operations = {
+OPERATIONS: Answers = {
     "XENPMU_mode_get": mode_get,
     "XENPMU_mode_set": mode_set,
     "XENPMU_feature_get": feature_get,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EINVAL, ESRCH
 
 from xenfs.simulator.answers.memory_op import DOMID_SELF
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import ALIVE, Domain
 from xenfs.simulator.world.refused import Refused
 
@@ -50,4 +50,4 @@ def _told(xen: Machine, op: memoryview, domain: Domain) -> int:
     return 0
 
 
-OPERATIONS_X86: Operations = {"XENMEM_get_pod_target": get_pod_target, "XENMEM_set_pod_target": set_pod_target}
+OPERATIONS_X86: Answers = {"XENMEM_get_pod_target": get_pod_target, "XENMEM_set_pod_target": set_pod_target}

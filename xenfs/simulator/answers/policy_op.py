@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import E2BIG, EEXIST, EINVAL, ENOBUFS
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world import cpuid, policies
 from xenfs.simulator.world.domains import Domain
 from xenfs.simulator.world.policies import Policy, Rejected
@@ -122,11 +122,11 @@ def _put_all(xen: Machine, address: int, room: int, rows: list[bytes]) -> int:
     return len(rows)
 
 
-SYSCTL: Operations = {
+SYSCTL: Answers = {
     "XEN_SYSCTL_get_cpu_featureset": get_cpu_featureset,
     "XEN_SYSCTL_get_cpu_policy": get_host_policy,
 }
-DOMCTL: Operations = {
+DOMCTL: Answers = {
     "XEN_DOMCTL_get_cpu_policy": get_cpu_policy,
     "XEN_DOMCTL_set_cpu_policy": set_cpu_policy,
 }

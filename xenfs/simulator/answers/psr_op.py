@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EINVAL, ENODEV, ENOSYS, EOPNOTSUPP
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain
 from xenfs.simulator.world.psr import BANDWIDTH, CODE, DATA, L2, L3, known
 
@@ -76,5 +76,5 @@ def domain_cmt(xen: Machine, domain: Domain, op: memoryview) -> int:
     return 0
 
 
-SYSCTL: Operations = {"XEN_SYSCTL_psr_cmt_op": cmt, "XEN_SYSCTL_psr_alloc": alloc}
-DOMCTL: Operations = {"XEN_DOMCTL_psr_cmt_op": domain_cmt, "XEN_DOMCTL_psr_alloc": domain_alloc}
+SYSCTL: Answers = {"XEN_SYSCTL_psr_cmt_op": cmt, "XEN_SYSCTL_psr_alloc": alloc}
+DOMCTL: Answers = {"XEN_DOMCTL_psr_cmt_op": domain_cmt, "XEN_DOMCTL_psr_alloc": domain_alloc}

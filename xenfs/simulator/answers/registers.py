@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EINVAL, ENODATA
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain
 
 STRUCT = "vcpu_guest_context"
@@ -54,4 +54,4 @@ def _fill_arm(xen: Machine, context: memoryview, word: dict[str, int]) -> None:
     xen.put(context, STRUCT, flags=1, ttbr0=word["cr3"], ttbr1=word["cr3"] + 0x1000, sctlr=0x30D5D91D)
 
 
-OPERATIONS: Operations = {"XEN_DOMCTL_getvcpucontext": getvcpucontext}
+OPERATIONS: Answers = {"XEN_DOMCTL_getvcpucontext": getvcpucontext}

@@ -7,7 +7,7 @@ from errno import EINVAL, ENOBUFS, ENOENT, ENOSPC
 
 from xenfs.simulator.answers import registers
 from xenfs.simulator.layouts import measurements, version
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import ALIVE, Domain
 
 MAGIC = 0x54381286
@@ -94,7 +94,7 @@ def _length(xen: Machine, name: str) -> int:
     return _measured(xen, name)["length"]
 
 
-OPERATIONS: Operations = {
+OPERATIONS: Answers = {
     "XEN_DOMCTL_gethvmcontext": gethvmcontext,
     "XEN_DOMCTL_gethvmcontext_partial": gethvmcontext_partial,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EOPNOTSUPP
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world import debug_keys, hotplug
 from xenfs.simulator.world.host import PAGE, Cpu
 
@@ -154,7 +154,7 @@ def cpu_hotplug(xen: Machine, op: memoryview) -> int:
     return 0
 
 
-OPERATIONS: Operations = {
+OPERATIONS: Answers = {
     "XEN_SYSCTL_readconsole": readconsole,
     "XEN_SYSCTL_sched_id": sched_id,
     "XEN_SYSCTL_debug_keys": debug_key,
@@ -164,4 +164,4 @@ OPERATIONS: Operations = {
     "XEN_SYSCTL_numainfo": numainfo,
     "XEN_SYSCTL_cputopoinfo": cputopoinfo,
 }
-OPERATIONS_X86: Operations = {"XEN_SYSCTL_cpu_hotplug": cpu_hotplug}
+OPERATIONS_X86: Answers = {"XEN_SYSCTL_cpu_hotplug": cpu_hotplug}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EINVAL, ESRCH
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.cpupools import CREDIT, CREDIT2, Cpupool
 from xenfs.simulator.world.refused import Refused
 
@@ -57,4 +57,4 @@ def _set_ratelimit(xen: Machine, pool: Cpupool, ratelimit: int) -> None:
 
 
 _SCHEDULERS = {CREDIT: _credit, CREDIT2: _credit2}
-OPERATIONS: Operations = {"XEN_SYSCTL_scheduler_op": scheduler_op}
+OPERATIONS: Answers = {"XEN_SYSCTL_scheduler_op": scheduler_op}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EINVAL, ENOBUFS
 
 from xenfs.simulator.layouts import version
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 
 PAGE = 4096
 COMMANDLINE_BYTES = 1024
@@ -167,7 +167,7 @@ def _cut(text: str, room: int) -> bytes:
     return text.encode()[: room - 1].ljust(room, b"\0")
 
 
-OPERATIONS: Operations = {
+OPERATIONS: Answers = {
     "XENVER_version": xen_version,
     "XENVER_extraversion": extraversion,
     "XENVER_compile_info": compile_info,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EINVAL, ENOBUFS, EOPNOTSUPP, ESRCH
 
-from xenfs.simulator.machine import Machine, Operations
+from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.vnuma import Vnuma
 
 DOMID_SELF = 0x7FF0
@@ -40,4 +40,4 @@ def _copied(xen: Machine, op: memoryview, found: Vnuma) -> None:
     xen.copy_out(nodes, b"".join(node.to_bytes(4, "little") for node in found.vcpu_nodes))
 
 
-OPERATIONS: Operations = {"XENMEM_get_vnumainfo": get_vnumainfo}
+OPERATIONS: Answers = {"XENMEM_get_vnumainfo": get_vnumainfo}
