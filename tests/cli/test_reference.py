@@ -56,13 +56,13 @@ ROOT = Dir(
         ("things/value/below", None),
     ],
 )
-def test_find(path: str, pattern: str | None) -> None:
-    found = paths.find(ROOT, path)
+def test_match_of(path: str, pattern: str | None) -> None:
+    found = paths.match_of(ROOT, path)
     assert (found.pattern if found else None) == pattern
 
 
-def test_find_remembers_options() -> None:
-    found = paths.find(ROOT, "things/3/secret")
+def test_match_of_remembers_options() -> None:
+    found = paths.match_of(ROOT, "things/3/secret")
     assert found is not None
     assert found.options == ("debug",)
 
@@ -138,6 +138,6 @@ def test_describe_what_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_fixed_names_go_before_placeholders() -> None:
-    found = paths.find(whole(Options(), Refusals()), "domains/stat")
+    found = paths.match_of(whole(Options(), Refusals()), "domains/stat")
     assert found is not None
     assert found.pattern == "domains/stat"

@@ -14,7 +14,7 @@ from worlds import HARMLESS
 from xen_guests import Guest
 from xen_mount import Mount, called, failure, write
 
-from xenfs.cli.paths import find
+from xenfs.cli.paths import match_of
 from xenfs.nodes.tables.base import Exchange, File
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tree import whole
@@ -118,7 +118,7 @@ def writable(mount: Mount) -> dict[str, File]:
         for name in names:
             path = os.path.relpath(os.path.join(folder, name), mount.root)
             if stat.S_ISREG(os.lstat(mount.path(path)).st_mode) and os.lstat(mount.path(path)).st_mode & 0o222:
-                match = find(root, path)
+                match = match_of(root, path)
                 assert match is not None, path
                 assert isinstance(match.node, File), path
                 found.setdefault(match.pattern, (path, match.node))

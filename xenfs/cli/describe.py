@@ -6,7 +6,7 @@ import argparse
 import errno
 from collections.abc import Iterator
 
-from xenfs.cli.paths import Match, find, inside, shapes
+from xenfs.cli.paths import Match, inside, match_of, shapes
 from xenfs.errors import XenfsError
 from xenfs.nodes.tables import reference
 from xenfs.nodes.tables.base import Dir, Exchange, File, Stream
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what there is to say; XenfsError when no table has such a path."""
-    match = find(whole(Options(), Refusals()), inside(args.path))
+    match = match_of(whole(Options(), Refusals()), inside(args.path))
     if match is None:
         raise XenfsError(f"the tree has no {args.path}: xenfs tree lists what it has", errno.ENOENT)
     print("\n".join(described(match)))

@@ -32,7 +32,7 @@ def inside(path: str) -> str:
     return "" if within == "." else within
 
 
-def find(root: Dir, path: str) -> Match | None:
+def match_of(root: Dir, path: str) -> Match | None:
     """The entry for a path or a pattern; a fixed name goes before a placeholder."""
     found = list(_below(root, [part for part in path.split("/") if part], Match("", root, ())))
     return min(found, key=lambda match: match.pattern.count("<"), default=None)

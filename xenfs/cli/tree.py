@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 
-from xenfs.cli.paths import find, inside
+from xenfs.cli.paths import inside, match_of
 from xenfs.errors import XenfsError
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tree import Row, reference, whole
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a line for each path there can be: path, mode, tier, hypercall, help."""
-    match = find(whole(Options(), Refusals()), inside(args.path))  # domains/3 is domains/<d>
+    match = match_of(whole(Options(), Refusals()), inside(args.path))  # domains/3 is domains/<d>
     below = match.pattern if match else inside(args.path)
     rows = [row for row in reference() if not below or row.path == below or row.path.startswith(f"{below}/")]
     if not rows:

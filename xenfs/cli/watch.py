@@ -14,7 +14,7 @@ from time import monotonic, sleep
 
 from xenfs.cli.followed import GONE, Events, Followed, Lines, Value, encoded
 from xenfs.cli.lives import mount_of
-from xenfs.cli.paths import find
+from xenfs.cli.paths import match_of
 from xenfs.errors import XenfsError
 from xenfs.nodes.tables.base import Stream
 from xenfs.nodes.tables.refusals import Refusals
@@ -175,7 +175,7 @@ def _followed(path: str, all_lines: bool) -> Followed:
         raise XenfsError(f"{path}: {problem.strerror}", problem.errno or 0) from None
     mount = mount_of(path)
     if mount is not None:
-        match = find(whole(Options(), Refusals()), os.path.relpath(os.path.realpath(path), mount))
+        match = match_of(whole(Options(), Refusals()), os.path.relpath(os.path.realpath(path), mount))
         if match is not None and isinstance(match.node, Stream):
             if match.node.topic == "domains":
                 return Events(path, path, whole=all_lines)

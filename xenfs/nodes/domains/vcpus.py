@@ -31,7 +31,7 @@ def _find(xen: Hypervisor, domain: Domain, name: str) -> int | None:
 
 
 @asks(domctl.GETVCPUINFO)
-def info(xen: Hypervisor, domain: Domain, vcpu: int) -> Any:
+def vcpu_info(xen: Hypervisor, domain: Domain, vcpu: int) -> Any:
     """struct xen_domctl_getvcpuinfo of one vCPU."""
     return domctl.vcpuinfo(xen, domain.domid, vcpu)
 
@@ -103,14 +103,14 @@ VCPU = Dir(
     "A virtual CPU",
     (
         File(
-            "info", "Everything that getvcpuinfo says", read=lambda xen,
-            *ids: show.flat(members(xen.abi, info(xen, *ids))), format='"key value" lines', call="domctl getvcpuinfo",
+            "info", "Everything that getvcpuinfo says", format='"key value" lines', call=domctl.GETVCPUINFO.name,
+            read=lambda xen, *ids: show.flat(members(xen.abi, vcpu_info(xen, *ids))),
         ),
-        field(info, "online", show.flag, "Whether the guest has brought it up"),
-        File("state", "offline, running, blocked or runnable", read=info, show=state, call="domctl getvcpuinfo",
+        field(vcpu_info, "online", show.flag, "Whether the guest has brought it up"),
+        File("state", "offline, running, blocked or runnable", read=vcpu_info, show=state,
              format="one word"),
-        field(info, "cpu", show.dec, "CPU that it runs on, or ran on last"),
-        field(info, "cpu_time_ns", show.dec, "CPU time, ns", of="cpu_time"),
+        field(vcpu_info, "cpu", show.dec, "CPU that it runs on, or ran on last"),
+        field(vcpu_info, "cpu_time_ns", show.dec, "CPU time, ns", of="cpu_time"),
         File(
             "affinity_hard", "CPUs that it may run on", read=_affinity(Affinity.HARD),
             write=_set_affinity(Affinity.HARD), **_SET,

@@ -13,7 +13,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.domains import facts
 from xenfs.nodes.host import scheduler_name
 from xenfs.nodes.metrics.snapshot import Guest, Snapshot
-from xenfs.nodes.metrics.text import Item, Metric, Value, counter, gauge, info, labels, micro, seconds
+from xenfs.nodes.metrics.text import Item, Metric, Value, counter, gauge, info_metric, labels, micro, seconds
 
 _PAGE = 4096
 _PLACE = ("core", "package", "node")
@@ -93,7 +93,7 @@ _XEN = (
     gauge("xen_scrape_duration_seconds", "How long it took to ask for it all.", lambda s: seconds(s.took_ns)),
 )
 
-_BUILD = (info("xen_build", "Version of Xen.", _build),)
+_BUILD = (info_metric("xen_build", "Version of Xen.", _build),)
 
 _HOST = (
     gauge("xen_host_cpus", "Physical CPUs that are online.", lambda host: host.nr_cpus),
@@ -105,7 +105,7 @@ _HOST = (
 )
 
 _CPU = (
-    info("xen_cpu", "Where a physical CPU is.", lambda cpu: dict(zip(_PLACE, cpu[0], strict=True))),
+    info_metric("xen_cpu", "Where a physical CPU is.", lambda cpu: dict(zip(_PLACE, cpu[0], strict=True))),
     counter("xen_cpu_idle_seconds", "Idle time of a physical CPU.", lambda cpu: cpu[1] and seconds(cpu[1])),
 )
 
@@ -123,7 +123,9 @@ _NODE = (
 )
 
 _POOL = (
-    info("xen_cpupool", "The scheduler of a cpupool.", lambda pool: {"scheduler": scheduler_name(pool.sched_id)}),
+    info_metric(
+        "xen_cpupool", "The scheduler of a cpupool.", lambda pool: {"scheduler": scheduler_name(pool.sched_id)}
+    ),
     gauge("xen_cpupool_cpus", "Physical CPUs in the pool.", lambda pool: len(pool.cpus)),
     gauge("xen_cpupool_domains", "Domains in the pool.", lambda pool: pool.nr_domains),
 )
@@ -131,7 +133,7 @@ _POOL = (
 _DOMAINS = (gauge("xen_domains", "Domains, the control domain and dying ones included.", len),)
 
 _DOMAIN = (
-    info("xen_domain", "Kind and cpupool of a domain.", lambda d: {"type": d.kind, "cpupool": d.info.cpupool}),
+    info_metric("xen_domain", "Kind and cpupool of a domain.", lambda d: {"type": d.kind, "cpupool": d.info.cpupool}),
     counter("xen_domain_cpu_seconds", "CPU time of all vCPUs of a domain.", lambda d: seconds(d.info.cpu_time)),
     gauge("xen_domain_vcpus", "vCPUs that the domain has, online or not.", lambda d: facts.nr_vcpus(d.info)),
     gauge("xen_domain_vcpus_online", "vCPUs that the guest has brought up.", lambda d: d.info.nr_online_vcpus),
@@ -155,7 +157,7 @@ _VCPU = (
     gauge("xen_vcpu_online", "Whether the guest has brought the vCPU up.", lambda vcpu: vcpu.online),
 )
 
-_XENFS = (info("xenfs_build", "Version of xenfs, and how it reaches Xen.", _own_build),)
+_XENFS = (info_metric("xenfs_build", "Version of xenfs, and how it reaches Xen.", _own_build),)
 
 _CALLS = (
     counter("xenfs_hypercalls", "Hypercalls that xenfs has made; a multicall is one.", lambda tally: tally.count),

@@ -41,7 +41,7 @@ def gauge(name: str, help: str, value: Callable[[Any], Any]) -> Metric:
     return Metric(name, "gauge", help, value)
 
 
-def info(name: str, help: str, facts: Callable[[Any], Mapping[str, object]]) -> Metric:
+def info_metric(name: str, help: str, facts: Callable[[Any], Mapping[str, object]]) -> Metric:
     """Words about a thing, as labels of a metric that is always 1."""
     return Metric(f"{name}_info", "gauge", help, lambda of: [(labels(facts(of)), 1)])
 

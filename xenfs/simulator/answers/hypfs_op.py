@@ -48,7 +48,7 @@ def _entry(xen: Machine, address: int, nbytes: int) -> Entry:
         raise Refused(EINVAL)
     if xen.hypfs is None:
         xen.hypfs = hypfs_tree.tree(xen)
-    return hypfs_tree.find(xen.hypfs, path[:-1].decode("latin-1"))
+    return hypfs_tree.entry_at(xen.hypfs, path[:-1].decode("latin-1"))
 
 
 def _described(xen: Machine, entry: Entry, nbytes: int) -> bytes:

@@ -31,7 +31,7 @@ def tree(xen: Machine) -> Directory:
     return _fixed(names)
 
 
-def find(root: Directory, path: str) -> Entry:
+def entry_at(root: Directory, path: str) -> Entry:
     """The entry at an absolute path; ENOENT where there is none."""
     if not path.startswith("/"):
         raise Refused(EINVAL)
