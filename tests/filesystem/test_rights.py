@@ -146,6 +146,7 @@ def test_each_way_in_is_asked(host: Host) -> None:
         assert await denied(ops.rmdir(domains, b"2", seven))
         assert await denied(ops.rmdir(domains, b"3", eight))
         assert host.has("domains/3")
+        host.write("domains/3/shutdown", "poweroff")
         await ops.rmdir(domains, b"3", seven)
         assert host.flat("domains/3/info")["flags"] if host.has("domains/3") else True
 
@@ -186,6 +187,7 @@ def test_the_record_of_directories_and_refusals(host: Host) -> None:
     async def run() -> None:
         ops, kept = guarded(host, rule("domains/4", users=frozenset({7}), write=True))
         domains = await find(ops, "domains")
+        host.write("domains/4/shutdown", "poweroff")
         await ops.rmdir(domains, b"4", ctx(7))
         assert await denied(ops.rmdir(domains, b"2", ctx(7)))
         assert await denied(ops.open(await find(ops, "domains/2/freeze"), os.O_WRONLY, ctx(7)))

@@ -292,7 +292,7 @@ def test_freeze_pauses_once(host: Host) -> None:
 
 def test_kill(host: Host) -> None:
     domain = host.world.domains[4]
-    host.write("domains/4/kill", "")
+    host.write("domains/4/kill", "1")
     assert domain.dying
     assert host.value("domains/4/state") == "dying"
     assert host.has("domains/4/uuid"), "a dying domain stays visible"

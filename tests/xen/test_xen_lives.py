@@ -95,6 +95,9 @@ def test_end(mount: Mount, doomed: Doomed, held: Callable[[Guest], Held], how: s
     if how == "kill":
         mount.write(guest.node("kill"), "1")
     else:
+        assert failure(lambda: os.rmdir(mount.path(guest.node()))) == errno.EBUSY, "it lives"
+        assert mount.value(guest.node("state")) == "paused"
+        mount.write(guest.node("shutdown"), "crash")
         mount.rmdir(guest.node())
     eventually(lambda: gone(mount, guest), AGREE_S, "the domain is gone")
     assert kept.outcomes() <= GONE

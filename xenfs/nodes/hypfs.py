@@ -41,8 +41,6 @@ def typed(kind: int, data: bytes) -> str | bytes:
 def untyped(kind: int, nbytes: int, text: str) -> bytes:
     """The bytes for a text, of a value that has `nbytes` now; BadInput where the text is not of that type."""
     if kind == HypfsType.STRING:
-        if "\0" in text:
-            raise BadInput("a NUL byte ends the text", word="\0")
         return text.encode() + b"\0"
     if kind == HypfsType.UINT:
         return parse.integer(0, 2 ** (8 * nbytes) - 1)(text).to_bytes(nbytes, "little")

@@ -110,7 +110,7 @@ def test_shutdown_and_resume(host: Host) -> None:
     assert host.value("domains/1/state") == "crashed"
     host.write("domains/1/shutdown", "poweroff")
     assert host.value("domains/1/shutdown_reason") == "crash", "the first reason stays"
-    host.write("domains/1/resume", "")
+    host.write("domains/1/resume", "1")
     assert host.value("domains/1/shutdown_reason") == ""
     for path, text in (("domains/0/shutdown", "poweroff"), ("domains/0/resume", "1")):
         assert refused(host, path, text) == errno.EINVAL

@@ -6,12 +6,14 @@ conditions and facts.py the words for what getdomaininfo says. Open this file fi
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 from xenfs.abi.numbers import DomInf
 from xenfs.calls import domains, domctl, neighbours
 from xenfs.calls.domains import DomainInfo, info
 from xenfs.connect.own import own_domid
+from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.hypervisor.sources import asks
@@ -92,6 +94,13 @@ def _kill(xen: Hypervisor, domain: Domain, *_: object) -> None:
     domctl.destroy(xen, domain.domid)
 
 
+def _clear_away(xen: Hypervisor, domain: Domain) -> None:
+    """rmdir: what is over, as a cgroup that nobody is in. Tools that delete whole trees must not end a domain."""
+    if not facts.over(info(xen, domain)):
+        raise BadInput("this domain is not over: only a write to kill ends it", errno.EBUSY)
+    _kill(xen, domain)
+
+
 DOMAIN = Dir(
     "<d>",
     "A domain",
@@ -130,7 +139,7 @@ DOMAIN = Dir(
             parse=parse.switch, call="domctl getdomaininfo, pausedomain, unpausedomain", format="0 or 1",
         ),
         File(
-            "kill", "Any write ends the domain at once", write=_kill, parse=parse.anything, slow_write=True,
+            "kill", "Write 1: the domain ends at once", write=_kill, parse=parse.one, slow_write=True,
             option="lifecycle", call="domctl destroydomain", tier="B",
         ),
         *ENDS,
@@ -165,8 +174,8 @@ DOMAIN = Dir(
         PASSTHROUGH,
         VCPUS,
     ),
-    remove=_kill,
-    call="domctl destroydomain",
+    remove=_clear_away,
+    call="domctl getdomaininfo, destroydomain",
     volatile=True,
 )  # fmt: skip
 

@@ -13,6 +13,7 @@ _REASON_SHIFT = 16
 # Plain integers: a host with ten thousand domains asks each of these ten thousand times for one file.
 _HVM = int(DomInf.hvm_guest)
 _SHUTDOWN = int(DomInf.shutdown)
+_OVER = int(DomInf.dying | DomInf.shutdown)
 _BOARD = int(X86Emulation.PM | X86Emulation.RTC | X86Emulation.PIC | X86Emulation.PIT | X86Emulation.VGA)
 _REASONS = {int(reason): reason.name for reason in ShutdownReason}
 # In the order of precedence; where none holds, a domain is runnable.
@@ -30,6 +31,11 @@ def reason(info: DomainInfo) -> str:
 def crashed(info: DomainInfo) -> bool:
     """Whether it has shut down because it crashed."""
     return bool(info.flags & _SHUTDOWN) and reason(info) == "crash"
+
+
+def over(info: DomainInfo) -> bool:
+    """Whether it has shut down, crashed or is dying."""
+    return bool(info.flags & _OVER)
 
 
 def nr_vcpus(info: DomainInfo) -> int:

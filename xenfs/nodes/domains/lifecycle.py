@@ -102,7 +102,7 @@ ENDS = (
         call=lifecycle.REMOTE_SHUTDOWN.name,
     ),
     File(
-        "resume", "Any write lets it go on after a shutdown", write=_resume, parse=parse.anything,
+        "resume", "Write 1: it goes on after a shutdown", write=_resume, parse=parse.one,
         option="lifecycle", tier="B", call=lifecycle.RESUMEDOMAIN.name,
     ),
 )  # fmt: skip

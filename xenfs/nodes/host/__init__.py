@@ -123,8 +123,8 @@ CONSOLE = Dir(
             call="sysctl readconsole",
         ),
         File(
-            "log_clear", "Any write empties the console ring", write=lambda xen, _: sysctl.console_clear(xen),
-            parse=parse.anything, call="sysctl readconsole", tier="B",
+            "log_clear", "Write 1: the console ring is emptied", write=lambda xen, _: sysctl.console_clear(xen),
+            parse=parse.one, call="sysctl readconsole", tier="B",
         ),
         File(
             "tty", "Write a line for Xen's console: what is connected to it shows it", write=tty.write, parse=_line,

@@ -69,7 +69,7 @@ PSTATES = Dir(
             call="sysctl get_pmstat get_max_px",
         ),
         File(
-            "reset", "Any write sets stat and trans_table to zero", tier="C", option="debug", parse=parse.anything,
+            "reset", "Write 1: stat and trans_table start from zero", tier="C", option="debug", parse=parse.one,
             write=lambda xen, cpu, _: pmstat.reset_pxstat(xen, cpu), call="sysctl get_pmstat reset_pxstat",
         ),
     ),
@@ -92,8 +92,8 @@ CSTATES = Dir(
             call="sysctl get_pmstat get_max_cx",
         ),
         File(
-            "reset", "Accepts any write; no Xen so far sets anything to zero for it", tier="C", option="debug",
-            write=lambda xen, cpu, _: pmstat.reset_cxstat(xen, cpu), parse=parse.anything,
+            "reset", "Takes a 1; no Xen so far sets anything to zero for it", tier="C", option="debug",
+            write=lambda xen, cpu, _: pmstat.reset_cxstat(xen, cpu), parse=parse.one,
             call="sysctl get_pmstat reset_cxstat",
         ),
     ),

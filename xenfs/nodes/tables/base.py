@@ -164,11 +164,11 @@ class File(Node):
             raise
 
     def decoded(self, data: bytes) -> str:
-        """Written bytes as text, without one trailing newline."""
+        """Written bytes as text, without one trailing newline. It ends at the first NUL: C programs write theirs too."""
         if len(data) > self.longest:
             raise BadInput(f"more than {self.longest} bytes in one write", errno.E2BIG)
         try:
-            return data.decode("utf-8").removesuffix("\n")
+            return data.partition(b"\0")[0].decode("utf-8").removesuffix("\n")
         except UnicodeDecodeError as problem:
             raise BadInput("not UTF-8 text", at=problem.start) from None
 

@@ -14,8 +14,8 @@ from xenfs.nodes.tables.forms import form, formed
 
 Parser = Callable[[str], object]
 MAX = None  # what the word "max" means: no limit
-_DECIMAL = re.compile(r"[0-9]{1,20}")
-_HEX = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
+_NUMBER = re.compile(r"[+-]?(?:0[xX]([0-9a-fA-F]{1,16})|([0-9]+))")
+_MOST_DIGITS = 21  # one more than 2**64 has
 _MOST_IN_A_LIST = 1 << 16  # far above any CPU or node number; keeps "0-4000000000" from filling memory
 
 
@@ -32,25 +32,29 @@ def anything(_: str) -> None:
 
 
 def integer(low: int = 0, high: int = 2**64 - 1, what: str = "number") -> Callable[[str], int]:
-    """A decimal (or 0x) integer from low to high; EINVAL for other text, ERANGE outside."""
+    """A decimal (or 0x) integer from low to high, with a sign or without; EINVAL for other text, ERANGE outside."""
 
     @formed(f"{what}, {low} to {high}", ranged=True)
     def parse(value: str) -> int:
         word = value.strip(" \t")
-        sign, digits = (-1, word[1:]) if word.startswith("-") else (1, word)
-        if _HEX.fullmatch(digits):
-            number = sign * int(digits, 16)
-        elif _DECIMAL.fullmatch(digits):
-            number = sign * int(digits)
-        elif digits.isdecimal() and digits.isascii():
-            raise BadInput(f"{what} must be {low} to {high}", errno.ERANGE, word=word)
-        else:
+        number = _number(word)
+        if number is None:
             raise BadInput(f"not a {what} ({low} to {high})", word=word or None, at=0)
         if not low <= number <= high:
             raise BadInput(f"{what} must be {low} to {high}", errno.ERANGE, word=word)
         return number
 
     return parse
+
+
+def _number(word: str) -> int | None:
+    """A decimal or 0x number, with a sign or without, as C programs write it; None for other text."""
+    match = _NUMBER.fullmatch(word)
+    if match is None:
+        return None
+    # Of a number beyond every limit a part will do: Python takes long over thousands of digits, or refuses.
+    number = int(match[1], 16) if match[1] else int(match[2].lstrip("0")[:_MOST_DIGITS] or "0")
+    return -number if word.startswith("-") else number
 
 
 def or_max(inner: Callable[[str], int]) -> Callable[[str], int | None]:
@@ -77,11 +81,13 @@ def switch(value: str) -> bool:
     return word == "1"
 
 
+@formed("1", ranged=True)
 def one(value: str) -> int:
-    """1, and nothing else: a go-ahead."""
+    """1, and nothing else: the go-ahead of whatever does something. ERANGE of another number, EINVAL of other text."""
     word = value.strip(" \t")
     if word != "1":
-        raise BadInput("must be 1", word=word or None, at=0)
+        code = errno.EINVAL if _number(word) is None else errno.ERANGE
+        raise BadInput("must be 1", code, word=word or None, at=0)
     return 1
 
 
