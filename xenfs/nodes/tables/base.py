@@ -164,7 +164,7 @@ class File(Node):
             raise
 
     def decoded(self, data: bytes) -> str:
-        """Written bytes as text, without one trailing newline. It ends at the first NUL: C programs write theirs too."""
+        """Written bytes as text, without one trailing newline. It ends at the first NUL: C programs write one."""
         if len(data) > self.longest:
             raise BadInput(f"more than {self.longest} bytes in one write", errno.E2BIG)
         try:
