@@ -123,9 +123,9 @@ def info(xen: Hypervisor, domain: Domain) -> DomainInfo:
     return found
 
 
-def still(xen: Hypervisor, domain: Domain, *_: object) -> None:
-    """Raise Stale unless this life of a domain goes on."""
-    info(xen, domain)
+def still(xen: Hypervisor, domain: Domain, *_: object) -> DomainInfo:
+    """Raise Stale unless this life of a domain goes on; what getdomaininfo says of it."""
+    return info(xen, domain)
 
 
 def replaced(xen: Hypervisor, domain: Domain, *_: object) -> None:

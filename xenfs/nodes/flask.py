@@ -6,6 +6,7 @@ import errno
 import re
 
 from xenfs.calls import domains, flask
+from xenfs.calls.domains import DomainInfo
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
@@ -124,14 +125,14 @@ def _domain_context(xen: Hypervisor, domain: Domain) -> str:
     return flask.sid_to_context(xen, domains.info(xen, domain).ssidref)
 
 
-def _relabel(xen: Hypervisor, domain: Domain, context: str) -> None:
-    if context != _domain_context(xen, domain):
+def _relabel(xen: Hypervisor, domain: Domain, context: str, known: DomainInfo) -> None:
+    if context != flask.sid_to_context(xen, known.ssidref):
         flask.relabel(xen, domain.domid, _sid(xen, context))
 
 
 CONTEXT = File(
     "context", "Security context; write another one, if the policy lets a domain go there", read=_domain_context,
     format="security context",
-    write=_relabel, parse=_context, write_option="debug", checked=True, when=_present, tier="B",
+    write=_relabel, knowing=True, parse=_context, write_option="debug", checked=True, when=_present, tier="B",
     call="domctl getdomaininfo, xsm_op SID_TO_CONTEXT, RELABEL_DOMAIN",
 )  # fmt: skip

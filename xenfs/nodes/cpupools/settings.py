@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from xenfs.calls import hypfs, pools, sysctl
 from xenfs.calls.sysctl import cpu_topology, cpupool
-from xenfs.errors import BadInput, HypercallError
+from xenfs.errors import BadInput, HypercallError, NotThere
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.host.hazards import require_lossless
 from xenfs.nodes.tables import parse, show
@@ -29,9 +29,12 @@ def make_pool(xen: Hypervisor, name: str) -> None:
 
 def _set_cpus(xen: Hypervisor, pool: int, asked: parse.Numbers) -> None:
     """CPUs come before others go, so that a pool with domains is never empty in between."""
-    known = cpupool(xen, pool)
+    pools_now = {each.id: each for each in sysctl.cpupools(xen)}
+    known = pools_now.pop(pool, None)
+    if known is None:
+        raise NotThere(f"cpupool: {pool}")
     now = frozenset(known.cpus)
-    elsewhere = {cpu: other.id for other in sysctl.cpupools(xen) if other.id != pool for cpu in other.cpus}
+    elsewhere = {cpu: other.id for other in pools_now.values() for cpu in other.cpus}
     present = list(cpu_topology(xen))
     possible = [cpu for cpu in present if cpu not in elsewhere] if asked.all else present
     wanted = asked.applied(now, possible, "CPU")

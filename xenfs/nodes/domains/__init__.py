@@ -80,8 +80,8 @@ def _frozen(info: DomainInfo) -> str:
     return show.flag(info.flags & DomInf.paused)
 
 
-def _freeze(xen: Hypervisor, domain: Domain, wanted: bool) -> None:
-    paused = bool(info(xen, domain).flags & DomInf.paused)
+def _freeze(xen: Hypervisor, domain: Domain, wanted: bool, known: DomainInfo) -> None:
+    paused = bool(known.flags & DomInf.paused)
     if wanted and not paused:
         require_other(xen, domain)
         domctl.pause(xen, domain.domid)
@@ -107,7 +107,7 @@ DOMAIN = Dir(
     (
         File("info", "Everything that getdomaininfo says", read=_info, format='"key value" lines'),
         File(
-            "uuid", "UUID", read=lambda xen, domain: info(xen, domain).handle, write=rename, show=show.handle,
+            "uuid", "UUID", read=lambda xen, domain: info(xen, domain).handle, write=rename, knowing=True, show=show.handle,
             parse=parse.handle, write_option="debug", checked=True,
             call="domctl getdomaininfo, setdomainhandle, (xen_version guest_handle)",
         ),
@@ -135,7 +135,7 @@ DOMAIN = Dir(
             call="domctl getvcpuinfo",
         ),
         File(
-            "freeze", "Whether it is paused; write 0 or 1, idempotent", read=_shown(_frozen), write=_freeze,
+            "freeze", "Whether it is paused; write 0 or 1, idempotent", read=_shown(_frozen), write=_freeze, knowing=True,
             parse=parse.switch, call="domctl getdomaininfo, pausedomain, unpausedomain", format="0 or 1",
         ),
         File(

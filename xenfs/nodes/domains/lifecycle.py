@@ -6,6 +6,7 @@ import errno
 
 from xenfs.abi.numbers import DomainCap, DomainState, Domid, DomInf, ShutdownReason, Trigger
 from xenfs.calls import dm, domains, lifecycle
+from xenfs.calls.domains import DomainInfo
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
@@ -67,19 +68,18 @@ def trigger(text: str) -> tuple[Trigger, int]:
     return _BUTTONS[text], 0
 
 
-def _send(xen: Hypervisor, domain: Domain, asked: tuple[Trigger, int]) -> None:
+def _send(xen: Hypervisor, domain: Domain, asked: tuple[Trigger, int], known: DomainInfo) -> None:
     what, vcpu = asked
-    info = domains.info(xen, domain)
-    if info.max_vcpu_id == facts.NO_VCPU or vcpu > info.max_vcpu_id:
+    if known.max_vcpu_id == facts.NO_VCPU or vcpu > known.max_vcpu_id:
         raise BadInput(f"this domain has no vCPU {vcpu}", errno.ERANGE, word=str(vcpu))
-    if what != Trigger.NMI and not info.flags & DomInf.hvm_guest:
+    if what != Trigger.NMI and not known.flags & DomInf.hvm_guest:
         raise BadInput("a PV domain has no buttons", at=0)
     lifecycle.trigger(xen, domain.domid, what, vcpu)
 
 
 TRIGGER = File(
     "trigger", 'Write power or sleep to press a button, or "nmi [vcpu]"', write=_send, parse=trigger, when=x86,
-    call=lifecycle.SENDTRIGGER.name,
+    knowing=True, call=lifecycle.SENDTRIGGER.name,
 )  # fmt: skip
 
 
@@ -108,9 +108,9 @@ ENDS = (
 )  # fmt: skip
 
 
-def rename(xen: Hypervisor, domain: Domain, handle: bytes) -> None:
+def rename(xen: Hypervisor, domain: Domain, handle: bytes, known: DomainInfo) -> None:
     """Give the domain another UUID, and know it for the same life afterwards."""
-    if handle == domains.info(xen, domain).handle:
+    if handle == known.handle:
         return
     lifecycle.rename(xen, domain.domid, handle)
     xen.lives.renamed(domain, handle)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from xenfs.calls import domain_memory as memory
 from xenfs.calls import domains
 from xenfs.calls.domain_memory import MIB
+from xenfs.calls.domains import DomainInfo
 from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
@@ -42,9 +43,8 @@ def _multiple(of: int, high: int, what: str) -> Callable[[str], int]:
 _kib = _multiple(_PAGE_KIB, MOST_KIB, "number of kB")
 
 
-def _claim(xen: Hypervisor, domain: Domain, kib: int) -> None:
+def _claim(xen: Hypervisor, domain: Domain, kib: int, info: DomainInfo) -> None:
     """Xen wants the sum of what the domain has and what is promised, and one promise to end before the next."""
-    info = domains.info(xen, domain)
     wanted, before = kib // _PAGE_KIB, info.outstanding_pages
     if wanted == before:
         return
@@ -63,6 +63,7 @@ def _claim(xen: Hypervisor, domain: Domain, kib: int) -> None:
 
 CLAIM = File(
     "claim", "Memory that is promised to it but not its own yet, kB; write 0 to end the promise", write=_claim,
+    knowing=True,
     read=lambda xen, domain: domains.info(xen, domain).outstanding_pages, show=show.kib_of_pages, parse=_kib,
     call="domctl getdomaininfo, memory_op claim_pages", checked=True, tier="B",
 )  # fmt: skip
@@ -116,8 +117,8 @@ def _pod(xen: Hypervisor, domain: Domain) -> object:
     return memory.pod(xen, domain.domid)
 
 
-def _set_target(xen: Hypervisor, domain: Domain, kib: int) -> None:
-    if kib // _PAGE_KIB > domains.info(xen, domain).max_pages:
+def _set_target(xen: Hypervisor, domain: Domain, kib: int, known: DomainInfo) -> None:
+    if kib // _PAGE_KIB > known.max_pages:
         raise BadInput("more than memory/max", errno.ERANGE, word=str(kib))
     memory.set_pod_target(xen, domain.domid, kib // _PAGE_KIB)
 
@@ -128,7 +129,7 @@ POD = Dir(
     (
         File(
             "target", "Memory that it is to have, what is kept for it included, kB",
-            read=lambda xen, domain: memory.pod(xen, domain.domid).tot_pages, write=_set_target,
+            read=lambda xen, domain: memory.pod(xen, domain.domid).tot_pages, write=_set_target, knowing=True,
             show=show.kib_of_pages, parse=_kib, slow_write=True, tier="B",
             call="memory_op get_pod_target, set_pod_target",
         ),

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache, partial
 from typing import NamedTuple
 
 from xenfs.abi.numbers import PsrAlloc, PsrCmt, PsrDomainOp, ResourceOp
@@ -20,7 +21,7 @@ from xenfs.calls.psr import Allocation
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.host.psr import ALLOCATES, EVENTS, features, has, mask, monitors, somewhere
+from xenfs.nodes.host.psr import ALLOCATES, EVENTS, allocation_or_none, features, mask, monitors, somewhere
 from xenfs.nodes.host.sockets import any_cpu, find_socket, online_cpus, sockets
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File
@@ -57,19 +58,26 @@ class Part(NamedTuple):
     word: str
 
 
-def _lines(xen: Hypervisor, socket: int) -> Iterator[str]:
-    """The kinds of lines that a socket has."""
-    for name, kind in _KINDS.items():
-        if has(kind.what)(xen, socket):
-            split = name.startswith("L3") and psr.allocation(xen, kind.what, socket).flag
-            if (name in _SPLIT) == split or not name.startswith("L3"):
+class Shares:
+    """What can be allocated of each socket, asked for once: no socket changes while one read or write goes on."""
+
+    def __init__(self, xen: Hypervisor) -> None:
+        self.sockets = [socket for _, socket in sockets(xen)]
+        self.of: Callable[[PsrAlloc, int], Allocation | None] = cache(partial(allocation_or_none, xen))
+
+    def lines(self, socket: int) -> Iterator[str]:
+        """The kinds of lines that a socket has."""
+        for name, kind in _KINDS.items():
+            found = self.of(kind.what, socket)
+            if found and (not name.startswith("L3") or (name in _SPLIT) == bool(found.flag)):
                 yield name
 
 
 def _schemata(xen: Hypervisor, domain: Domain) -> str:
     rows: dict[str, list[str]] = {}
-    for _, socket in sockets(xen):
-        for name in _lines(xen, socket):
+    shares = Shares(xen)
+    for socket in shares.sockets:
+        for name in shares.lines(socket):
             value = psr.share(xen, domain.domid, _KINDS[name].get, socket)
             rows.setdefault(name, []).append(f"{socket}={value if name == 'MB' else f'{value:x}'}")
     return show.lines(f"{name}:{';'.join(rows[name])}" for name in _KINDS if name in rows)
@@ -117,13 +125,13 @@ def _contiguous(bits: int, word: str) -> int:
     return bits
 
 
-def _require_possible(xen: Hypervisor, part: Part) -> None:
+def _require_possible(shares: Shares, part: Part) -> None:
     """Whether this socket can do that: what Xen would call EINVAL or ENOENT, in words."""
-    if part.socket not in dict(sockets(xen)).values():
+    if part.socket not in shares.sockets:
         raise BadInput(f"there is no socket {part.socket} here", errno.ERANGE, word=part.word)
-    if not has(_KINDS[part.name].what)(xen, part.socket):
+    found = shares.of(_KINDS[part.name].what, part.socket)
+    if found is None:
         raise BadInput(f"{part.name} cannot be allocated here", word=part.word)
-    found = psr.allocation(xen, _KINDS[part.name].what, part.socket)
     if part.name in _SPLIT and not found.flag:
         raise BadInput("code and data have one mask here: write L3", word=part.word)
     _require_value(part, found)
@@ -138,12 +146,13 @@ def _require_value(part: Part, found: Allocation) -> None:
 
 def _set_schemata(xen: Hypervisor, domain: Domain, parts: list[Part]) -> None:
     """All of it or, where Xen refuses a part (EOVERFLOW: no class of service is free), nothing."""
+    shares = Shares(xen)
     for part in parts:
-        _require_possible(xen, part)
+        _require_possible(shares, part)
     undo: list[tuple[PsrDomainOp, int, int]] = []
     try:
         for part in parts:
-            before = list(_now(xen, domain, part))
+            before = list(_now(xen, domain, shares, part))
             psr.set_share(xen, domain.domid, _KINDS[part.name].set, part.socket, part.value)
             undo += before
     except HypercallError:
@@ -153,9 +162,9 @@ def _set_schemata(xen: Hypervisor, domain: Domain, parts: list[Part]) -> None:
         raise
 
 
-def _now(xen: Hypervisor, domain: Domain, part: Part) -> Iterator[tuple[PsrDomainOp, int, int]]:
+def _now(xen: Hypervisor, domain: Domain, shares: Shares, part: Part) -> Iterator[tuple[PsrDomainOp, int, int]]:
     """How to set what there is now: of "L3" where code and data are told apart, both."""
-    names = [name for name in _lines(xen, part.socket) if name == part.name or (part.name == "L3" and name in _SPLIT)]
+    names = [name for name in shares.lines(part.socket) if name == part.name or (part.name == "L3" and name in _SPLIT)]
     for name in names:
         yield _KINDS[name].set, part.socket, psr.share(xen, domain.domid, _KINDS[name].get, part.socket)
 

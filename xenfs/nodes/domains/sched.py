@@ -6,6 +6,7 @@ from typing import Any
 
 from xenfs.abi.numbers import SchedId
 from xenfs.calls import domains, scheduler
+from xenfs.calls.domains import DomainInfo
 from xenfs.calls.neighbours import glance
 from xenfs.calls.sysctl import cpupool
 from xenfs.errors import BadInput
@@ -39,13 +40,13 @@ def _parameter(name: str, help: str, member: str, low: int, high: int, *kinds: S
     def read(xen: Hypervisor, domain: Domain) -> int:
         return int(getattr(scheduler.parameters(xen, domain.domid, _scheduler(xen, domain)), member))
 
-    def write(xen: Hypervisor, domain: Domain, value: int) -> None:
+    def write(xen: Hypervisor, domain: Domain, value: int, known: DomainInfo) -> None:
         if member in ("period", "budget"):
             require_fit(scheduler.parameters(xen, domain.domid, SchedId.RTDS), member, value)
-        scheduler.set_parameters(xen, domain.domid, _scheduler(xen, domain), **{member: value})
+        scheduler.set_parameters(xen, domain.domid, cpupool(xen, known.cpupool).sched_id, **{member: value})
 
     return File(
-        name, help, read=read, write=write, show=show.dec, parse=parse.integer(low, high, name),
+        name, help, read=read, write=write, knowing=True, show=show.dec, parse=parse.integer(low, high, name),
         only=scheduled_by(*kinds), call="domctl scheduler_op", tier="B" if SchedId.RTDS in kinds else "A",
     )  # fmt: skip
 

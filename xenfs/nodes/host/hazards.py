@@ -28,5 +28,5 @@ def require_lossless(xen: Hypervisor, pool: Cpupool, cpus: Collection[int]) -> N
 
 def require_offline_lossless(xen: Hypervisor, cpus: Collection[int]) -> None:
     """The same of CPUs that are to go offline, whichever pools they are in."""
-    for pool in cpupools(xen):
+    for pool in cpupools(xen) if cpus else ():
         require_lossless(xen, pool, frozenset(pool.cpus).intersection(cpus))

@@ -33,10 +33,11 @@ def _c_limit(name: str, help: str, sub_state: bool, tier: str) -> File:
 
 
 def _park(xen: Hypervisor, count: int) -> None:
-    most = len(cpu_topology(xen)) - 1
+    cpus = cpu_topology(xen)
+    most = len(cpus) - 1
     if count > most:
         raise BadInput(f"one CPU has to stay: at most {most}", errno.ERANGE, word=str(count), at=0)
-    require_offline_lossless(xen, cpu_topology(xen) if count > power.parked_cpus(xen) else ())  # Xen chooses which
+    require_offline_lossless(xen, cpus if count > power.parked_cpus(xen) else ())  # Xen chooses which
     power.park_cpus(xen, count)
 
 

@@ -40,19 +40,19 @@ def _cache_sizes(xen: Hypervisor) -> str:
     return show.flat((str(socket), size) for socket, size in found.items())
 
 
+def allocation_or_none(xen: Hypervisor, what: PsrAlloc, socket: int) -> Allocation | None:
+    """What a socket has of the resource; None where it has none."""
+    try:
+        return psr.allocation(xen, what, socket)
+    except HypercallError as problem:
+        if problem.errno in ABSENT or problem.errno == errno.ERANGE:
+            return None
+        raise
+
+
 def has(what: PsrAlloc) -> Callable[..., bool]:
     """Whether a socket has the resource: what `only=` asks."""
-
-    def only(xen: Hypervisor, socket: int) -> bool:
-        try:
-            psr.allocation(xen, what, socket)
-        except HypercallError as problem:
-            if problem.errno in ABSENT or problem.errno == errno.ERANGE:
-                return False
-            raise
-        return True
-
-    return only
+    return lambda xen, socket: allocation_or_none(xen, what, socket) is not None
 
 
 def somewhere(what: PsrAlloc) -> Condition:

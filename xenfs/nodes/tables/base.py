@@ -31,6 +31,7 @@ LONGEST_COMMAND = 4096  # one page: far below what the kernel would cut in piece
 class Guard(NamedTuple):
     """What raises Stale when the thing that an entry belongs to is gone: `now(xen, *ids)`, or as of a moment ago.
 
+    What `now` returns is what it has learned of the thing, for writers that want to know it.
     `after(xen, *ids)` is asked when something was done to it, and tells whether that may have been another by then.
     """
 
@@ -67,10 +68,12 @@ class Node:
         if self.tier not in ("A", "B", "C", "D"):
             raise ValueError(f"{self.name}: no such tier: {self.tier}")
 
-    def require_alive(self, xen: Hypervisor, ids: Ids) -> None:
-        """Raise Stale when what this entry belongs to is gone."""
+    def require_alive(self, xen: Hypervisor, ids: Ids) -> Any:
+        """Raise Stale when what this entry belongs to is gone; what the innermost guard has learned of it."""
+        known = None
         for guard in self.guards:
-            guard.now(xen, *ids)
+            known = guard.now(xen, *ids)
+        return known
 
     def exists(self, xen: Hypervisor, ids: Ids) -> bool:
         """Whether this domain, CPU or pool has the entry; the answer may be a moment old."""
@@ -97,7 +100,8 @@ class File(Node):
     `parse` turns written text into the writer's value, `show` turns the reader's value into text. `format` says in
     words what it looks like where these functions do not, `errnos` what a write may say beside what `parse` and the
     operations say of themselves. `slow_read` and `slow_write` send the work to the lane for calls that can take
-    seconds. `private` is for what shows a guest's inside. `checked` says that the reader itself proves that it saw
+    seconds. A `knowing` writer is given what the guard has learned, as `(xen, *ids, value, known)`, so that it need not
+    ask again. `private` is for what shows a guest's inside. `checked` says that the reader itself proves that it saw
     the right life. `fresh` makes its time of modification the present, for programs that take an old file for one that
     nobody writes.
     """
@@ -112,6 +116,7 @@ class File(Node):
     errnos: str = ""
     slow_read: bool = False
     slow_write: bool = False
+    knowing: bool = False
     private: bool = False
     checked: bool = False
     binary: bool = False
@@ -150,8 +155,8 @@ class File(Node):
         if self.write is None:
             raise XenfsError(f"{self.name} cannot be written", errno.EBADF)
         value = data if self.binary else self.parse(self.decoded(data))
-        self.require_alive(xen, ids)
-        self.guarded(self.write, xen, (*ids, value))
+        known = self.require_alive(xen, ids)
+        self.guarded(self.write, xen, (*ids, value, known) if self.knowing else (*ids, value))
         self.require_same(xen, ids)
 
     def guarded(self, work: Callable[..., Any], xen: Hypervisor, args: Ids) -> Any:

@@ -1,0 +1,90 @@
+"""What a write costs: no question is asked of Xen twice, save whether the domain is still the one that was meant."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+from worlds import Host, Place
+
+from xenfs.errors import XenfsError
+from xenfs.nodes.tables.base import Exchange, File
+from xenfs.pool import Buffer
+
+WHICH_LIFE = frozenset({"domctl getdomaininfo", "domctl get_domain_state"})  # before something is done, and after it
+# What is asked for its size first is another question then: it has a buffer.
+OTHER_THAN_IT_SHOWS = {
+    "memory/max": "4000000", "sched/weight": "300", "sched/cap": "50", "memory/claim": "4", "cpupool": "1",
+    "cpus": "0-2", "scaling_governor": "performance", "parked_cpus": "1", "smt": "off", "memory/pod/target": "8192",
+}  # fmt: skip
+WORDS = {
+    "trigger": "power", "shutdown": "poweroff", "preset": "powersave", "policy": "performance", "debug_keys": "q",
+    "availheap": "0 0 0", "page_status": "0-1", "soft_offline_page": "0-1", "online_page": "0-1",
+    "test": "0000:00:1f.2",
+}  # fmt: skip
+
+
+def of_path(table: dict[str, str], path: str) -> str | None:
+    return next((text for end, text in table.items() if f"/{path}".endswith(f"/{end}")), None)
+
+
+def texts(place: Place, host: Host) -> list[str]:
+    """What may be written there: what it shows, and something else."""
+    node = place.node
+    assert isinstance(node, File)
+    if node.read is None or isinstance(node, Exchange):
+        return [of_path(WORDS, place.path) or "1"]
+    shown = node.produce(host.xen, place.ids).decode()
+    flipped = {"0\n": "1", "1\n": "0"}.get(shown) or of_path(OTHER_THAN_IT_SHOWS, place.path)
+    return [shown, *([flipped] if flipped else [])]
+
+
+def questions(host: Host, place: Place, text: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Counter[Any], bool]:
+    """Every call of one write with the bytes that it was made with, and whether it went well."""
+    asked: Counter[Any] = Counter()
+    make = host.xen.hypercall
+
+    def seen(op: Any, *args: Any, domid: int | None = None) -> int:
+        asked[op.name, tuple(bytes(arg.memory) if isinstance(arg, Buffer) else arg for arg in args)] += 1
+        return make(op, *args, domid=domid)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(host.xen, "hypercall", seen)
+        try:
+            host.put(place, text.encode())
+        except XenfsError:
+            return asked, False
+    return asked, True
+
+
+@pytest.mark.parametrize("settings", ["xen=4.17", "xen=4.22,profile=full", "xen=4.14,processor=intel,psr=on"])
+def test_no_write_asks_the_same_question_twice(settings: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, odd, went_well = set(), [], 0
+    with Host(settings) as host:
+        writable = [place.path for place in host.files() if isinstance(place.node, File) and place.node.write]
+        for path in writable:
+            kind = re.sub(r"/\d+", "/N", path)
+            if kind in tried or path.startswith("domains/0/") or not host.has(path):
+                continue
+            tried.add(kind)
+            for text in texts(host.at(path), host):
+                asked, well = questions(host, host.at(path), text, monkeypatch)
+                went_well += well
+                odd += [
+                    (path, text, name, count)
+                    for (name, _), count in asked.items()
+                    if count > (2 if name in WHICH_LIFE else 1)
+                ]
+    assert not odd
+    assert went_well > 30
+
+
+def test_what_a_pause_costs() -> None:
+    """The guard, the deed, and whether it was done to the one that was meant."""
+    with Host("xen=4.20") as host:
+        place = host.at("domains/1/freeze")
+        before = host.counts.copy()
+        host.put(place, b"1")
+        assert host.asked(before) == {"domctl getdomaininfo": 2, "domctl pausedomain": 1}
