@@ -107,8 +107,8 @@ DOMAIN = Dir(
     (
         File("info", "Everything that getdomaininfo says", read=_info, format='"key value" lines'),
         File(
-            "uuid", "UUID", read=lambda xen, domain: info(xen, domain).handle, write=rename, knowing=True, show=show.handle,
-            parse=parse.handle, write_option="debug", checked=True,
+            "uuid", "UUID", read=lambda xen, domain: info(xen, domain).handle, write=rename, show=show.handle,
+            knowing=True, parse=parse.handle, write_option="debug", checked=True,
             call="domctl getdomaininfo, setdomainhandle, (xen_version guest_handle)",
         ),
         File(
@@ -135,8 +135,8 @@ DOMAIN = Dir(
             call="domctl getvcpuinfo",
         ),
         File(
-            "freeze", "Whether it is paused; write 0 or 1, idempotent", read=_shown(_frozen), write=_freeze, knowing=True,
-            parse=parse.switch, call="domctl getdomaininfo, pausedomain, unpausedomain", format="0 or 1",
+            "freeze", "Whether it is paused; write 0 or 1, idempotent", read=_shown(_frozen), write=_freeze,
+            knowing=True, parse=parse.switch, call="domctl getdomaininfo, pausedomain, unpausedomain", format="0 or 1",
         ),
         File(
             "kill", "Write 1: the domain ends at once", write=_kill, parse=parse.one, slow_write=True,

@@ -35,6 +35,6 @@ def _move(xen: Hypervisor, domain: Domain, wanted: int, known: DomainInfo) -> No
 
 
 CPUPOOL = File(
-    "cpupool", "Id of its cpupool; write another to move it there", read=_pool, write=_move, knowing=True, show=show.dec,
-    parse=parse.integer(0, _MOST, "cpupool"), call="domctl getdomaininfo, sysctl cpupool_op",
+    "cpupool", "Id of its cpupool; write another to move it there", read=_pool, write=_move, show=show.dec,
+    knowing=True, parse=parse.integer(0, _MOST, "cpupool"), call="domctl getdomaininfo, sysctl cpupool_op",
 )  # fmt: skip
