@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from cffi import FFI
 
+from xenfs.abi.promises import Promise, promises
 from xenfs.abi.releases import ARCHES, interfaces
 from xenfs.abi.select import Target, Version, select
 from xenfs.errors import XenfsError
@@ -50,7 +51,7 @@ class Abi:
     def __init__(self, release: Version, arch: str, domctl: int, sysctl: int) -> None:
         self.release, self.arch, self.domctl, self.sysctl = release, arch, domctl, sysctl
         self.ffi = FFI()
-        self._target = Target(release[:2], domctl, sysctl, arch)
+        self.target = Target(release[:2], domctl, sysctl, arch)
         self._parsed: set[str] = set()
         self._pointers: dict[str, tuple[Any, int]] = {}
         self._arrays: dict[str, tuple[Any, int]] = {}
@@ -109,6 +110,10 @@ class Abi:
             return False
         return True
 
+    def promise(self, name: str, member: str) -> Promise | None:
+        """What lies behind a guest handle of a struct, by its path from the struct on; None where nothing tells."""
+        return promises(_read(_index()[name])).get((name, member)) if name in _index() else None
+
     def members(self, name: str) -> list[str]:
         """The names of a struct's or union's own members, in order."""
         return [member for member, _ in self._typeof(name).fields]
@@ -149,7 +154,7 @@ class Abi:
         for needed in _NEEDS.findall(text):
             for each in needed.split():
                 self._parse(each)
-        self.ffi.cdef(select(text, self._target, header))
+        self.ffi.cdef(select(text, self.target, header))
 
     def _text(self, header: str) -> str:
         return _read(header)

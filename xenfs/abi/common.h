@@ -13,7 +13,7 @@ typedef uint8_t xen_domain_handle_t[16];
 typedef struct xen_guest_memory *guest_handle;
 
 struct xenctl_bitmap {
-    guest_handle bitmap;  /* bytes, bit 0 of byte 0 first */
+    guest_handle bitmap;  /* bit 0 of byte 0 first */  //= bit[nr_bits]
     uint32_t nr_bits;
 };
 

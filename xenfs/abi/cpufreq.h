@@ -12,20 +12,20 @@ struct pm_px_stat {
     uint8_t usable;  /* states at or below the platform's limit */
     uint8_t last;
     uint8_t cur;
-    guest_handle trans_pt;  /* uint64_t, total squared: changes from one state to another */
-    guest_handle pt;  /* struct pm_px_val */
+    guest_handle trans_pt;  /* changes from one state to another */  //= uint64_t[total * total]
+    guest_handle pt;  //= struct pm_px_val[total]
 };
 
 struct pm_cx_stat {
     uint32_t nr;  /* in: room in triggers and residencies; out: states, C0 counted */
     uint32_t last;
     uint64_t idle_time;  /* ns since boot */
-    guest_handle triggers;  /* uint64_t */
-    guest_handle residencies;  /* uint64_t, ns */
+    guest_handle triggers;  //= uint64_t[nr]
+    guest_handle residencies;  /* ns */  //= uint64_t[nr]
     uint32_t nr_pc;  /* in: room in pc; out: package states */
     uint32_t nr_cc;  /* in: room in cc; out: core states */
-    guest_handle pc;  /* uint64_t */
-    guest_handle cc;  /* uint64_t */
+    guest_handle pc;  //= uint64_t[nr_pc]
+    guest_handle cc;  //= uint64_t[nr_cc]
 };
 
 struct xen_sysctl_get_pmstat {
@@ -70,9 +70,9 @@ struct xen_get_cpufreq_para {
     uint32_t cpu_num;
     uint32_t freq_num;
     uint32_t gov_num;
-    guest_handle affected_cpus;  /* uint32_t */
-    guest_handle scaling_available_frequencies;  /* uint32_t */
-    guest_handle scaling_available_governors;  /* char, 16 each */
+    guest_handle affected_cpus;  //= uint32_t[cpu_num]
+    guest_handle scaling_available_frequencies;  //= uint32_t[freq_num]
+    guest_handle scaling_available_governors;  //= char[16 * gov_num]
     char scaling_driver[16];
     uint32_t cpuinfo_cur_freq;
     uint32_t cpuinfo_max_freq;

@@ -1,7 +1,7 @@
 // dm_op: what a device model may ask. The struct itself travels as the first of its buffers.
 
 struct xen_dm_op_buf {
-    guest_handle h;  /* bytes */
+    guest_handle h;  //= uint8_t[size]
     xen_ulong_t size;
 };
 

@@ -129,11 +129,11 @@ struct xen_domctl_disable_migrate {  //@ domctl < 0x13: the operation is gone
 struct xen_domctl_set_llc_colors {  //@ xen >= 4.20: new operation
     uint32_t num_llc_colors;
     uint32_t pad;  /* must be 0 */
-    guest_handle llc_colors;  /* uint32_t */
+    guest_handle llc_colors;  //= uint32_t[num_llc_colors]
 };
 
 struct xen_domctl_dt_overlay {  //@ arch == arm64 and domctl >= 0x17: new operation
-    guest_handle overlay_fdt;  /* device tree blob */
+    guest_handle overlay_fdt;  /* device tree blob */  //= uint8_t[overlay_fdt_size]
     uint32_t overlay_fdt_size;
     uint8_t overlay_op;
     uint8_t pad[3];
@@ -144,10 +144,10 @@ struct xen_domctl_vnuma {
     uint32_t nr_vmemranges;
     uint32_t nr_vcpus;
     uint32_t pad;
-    guest_handle vdistance;  /* uint32_t */
-    guest_handle vcpu_to_vnode;  /* uint32_t */
-    guest_handle vnode_to_pnode;  /* uint32_t */
-    guest_handle vmemrange;  /* struct xen_vmemrange */
+    guest_handle vdistance;  //= uint32_t[nr_vnodes * nr_vnodes]
+    guest_handle vcpu_to_vnode;  //= uint32_t[nr_vcpus]
+    guest_handle vnode_to_pnode;  //= uint32_t[nr_vnodes]
+    guest_handle vmemrange;  //= struct xen_vmemrange[nr_vmemranges]
 };
 
 struct xen_domctl_vuart_op {

@@ -34,20 +34,20 @@ struct xenpf_efi_runtime_call {
         struct xenpf_efi_time get_wakeup_time;
         struct xenpf_efi_time set_wakeup_time;
         struct {
-            guest_handle name;  /* UTF-16 */
+            guest_handle name;  /* UTF-16 */  //= uint16_t[]
             xen_ulong_t size;
-            guest_handle data;  /* bytes */
+            guest_handle data;  //= uint8_t[u.get_variable.size]
             struct xenpf_efi_guid vendor_guid;
         } get_variable;
         struct {
-            guest_handle name;  /* UTF-16 */
+            guest_handle name;  /* UTF-16 */  //= uint16_t[]
             xen_ulong_t size;
-            guest_handle data;  /* bytes */
+            guest_handle data;  //= uint8_t[u.set_variable.size]
             struct xenpf_efi_guid vendor_guid;
         } set_variable;
         struct {
             xen_ulong_t size;
-            guest_handle name;  /* UTF-16 */
+            guest_handle name;  /* UTF-16 */  //= uint8_t[u.get_next_variable_name.size]
             struct xenpf_efi_guid vendor_guid;
         } get_next_variable_name;
         struct {
@@ -57,13 +57,13 @@ struct xenpf_efi_runtime_call {
             uint64_t max_size;
         } query_variable_info;
         struct {
-            guest_handle capsule_header_array;  /* of pointers */
+            guest_handle capsule_header_array;  /* of pointers */  //= uint64_t[u.query_capsule_capabilities.capsule_count]
             xen_ulong_t capsule_count;
             uint64_t max_capsule_size;
             uint32_t reset_type;
         } query_capsule_capabilities;
         struct {
-            guest_handle capsule_header_array;  /* of pointers */
+            guest_handle capsule_header_array;  /* of pointers */  //= uint64_t[u.update_capsule.capsule_count]
             xen_ulong_t capsule_count;
             uint64_t sg_list;
         } update_capsule;
@@ -79,7 +79,7 @@ union xenpf_efi_info {
     struct {
         uint32_t revision;
         uint32_t bufsz;  /* in: bytes of room */
-        guest_handle name;  /* UTF-16 */
+        guest_handle name;  /* UTF-16 */  //= uint8_t[vendor.bufsz]
     } vendor;
     struct {
         uint64_t addr;
@@ -113,7 +113,7 @@ struct xenpf_firmware_info {
             uint16_t legacy_max_cylinder;
             uint8_t legacy_max_head;
             uint8_t legacy_sectors_per_track;
-            guest_handle edd_params;  /* EDD block */
+            guest_handle edd_params;  /* EDD block */  //= uint8_t[]
         } disk_info;
         struct {
             uint8_t device;
@@ -122,7 +122,7 @@ struct xenpf_firmware_info {
         struct {
             uint8_t capabilities;
             uint8_t edid_transfer_time;
-            guest_handle edid;  /* 128 bytes */
+            guest_handle edid;  //= uint8_t[128]
         } vbeddc_info;
         union xenpf_efi_info efi_info;
         uint8_t kbd_shift_flags;

@@ -1,7 +1,7 @@
 // xsm_op with Flask: labels and permissions. A wrong interface_version is answered with ENOSYS.
 
 struct xen_flask_load {
-    guest_handle buffer;  /* binary policy */
+    guest_handle buffer;  /* binary policy */  //= uint8_t[size]
     uint32_t size;
 };
 
@@ -12,7 +12,7 @@ struct xen_flask_setenforce {
 struct xen_flask_sid_context {
     uint32_t sid;
     uint32_t size;  /* in: room; out: needed */
-    guest_handle context;  /* char */
+    guest_handle context;  //= char[size]
 };
 
 struct xen_flask_access {
@@ -40,7 +40,7 @@ struct xen_flask_boolean {
     uint8_t new_value;
     uint8_t commit;
     uint32_t size;
-    guest_handle name;  /* char */
+    guest_handle name;  //= char[size]
 };
 
 struct xen_flask_setavc_threshold {
@@ -84,7 +84,7 @@ struct xen_flask_relabel {
 struct xen_flask_devicetree_label {
     uint32_t sid;
     uint32_t length;
-    guest_handle path;  /* char */
+    guest_handle path;  //= char[length]
 };
 
 struct xen_flask_op {

@@ -21,14 +21,14 @@ struct gnttab_setup_table {
     domid_t dom;
     uint32_t nr_frames;
     int16_t status;
-    guest_handle frame_list;  /* xen_pfn_t */
+    guest_handle frame_list;  //= xen_pfn_t[nr_frames]
 };
 
 struct gnttab_get_status_frames {
     uint32_t nr_frames;
     domid_t dom;
     int16_t status;
-    guest_handle frame_list;  /* uint64_t */
+    guest_handle frame_list;  //= uint64_t[nr_frames]
 };
 
 struct gnttab_dump_table {

@@ -66,8 +66,8 @@ struct xen_hvm_altp2m_set_mem_access_multi {
     uint16_t pad;
     uint32_t nr;
     uint64_t opaque;  /* where a preempted call goes on; start with 0 */
-    guest_handle pfn_list;  /* uint64_t */
-    guest_handle access_list;  /* uint8_t, MemAccess */
+    guest_handle pfn_list;  //= uint64_t[nr]
+    guest_handle access_list;  /* MemAccess */  //= uint8_t[nr]
 };
 
 struct xen_hvm_altp2m_change_gfn {

@@ -45,8 +45,8 @@ struct xen_sysctl_perfc_op {
     uint32_t cmd;  /* PerfcOp */
     uint32_t nr_counters;
     uint32_t nr_vals;
-    guest_handle desc;  /* struct xen_sysctl_perfc_desc */
-    guest_handle val;  /* uint32_t */
+    guest_handle desc;  //= struct xen_sysctl_perfc_desc[nr_counters]
+    guest_handle val;  //= uint32_t[nr_vals]
 };
 
 /* Times in ns. */
@@ -65,11 +65,11 @@ struct xen_sysctl_lockprof_op {
     uint32_t max_elem;
     uint32_t nr_elem;  /* out */
     uint64_t time;  /* out: ns since the counting began */
-    guest_handle data;  /* struct xen_sysctl_lockprof_data */
+    guest_handle data;  //= struct xen_sysctl_lockprof_data[max_elem]
 };
 
 struct xen_sysctl_coverage_op {
     uint32_t cmd;  /* CoverageOp */
     uint32_t size;
-    guest_handle buffer;  /* bytes */
+    guest_handle buffer;  //= uint8_t[size]
 };

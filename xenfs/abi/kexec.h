@@ -21,7 +21,7 @@ struct xen_kexec_unload {
 
 struct xen_kexec_segment {
     union {
-        guest_handle h;  /* bytes */
+        guest_handle h;  //= uint8_t[buf_size]
         uint64_t _pad;
     } buf;
     uint64_t buf_size;
@@ -35,7 +35,7 @@ struct xen_kexec_load {
     uint16_t arch;  /* ELF machine number */
     uint32_t nr_segments;
     union {
-        guest_handle h;  /* struct xen_kexec_segment */
+        guest_handle h;  //= struct xen_kexec_segment[nr_segments]
         uint64_t _pad;
     } segments;
     uint64_t entry_maddr;

@@ -1,7 +1,7 @@
 // Live patches: the sysctl operation livepatch_op.
 
 struct xen_livepatch_name {
-    guest_handle name;  /* char */
+    guest_handle name;  //= char[size]
     uint16_t size;  /* with the final NUL */
     uint16_t pad[3];
 };
@@ -14,7 +14,7 @@ struct xen_livepatch_status {
 struct xen_sysctl_livepatch_upload {
     struct xen_livepatch_name name;
     uint64_t size;
-    guest_handle payload;  /* ELF file */
+    guest_handle payload;  /* ELF file */  //= uint8_t[size]
 };
 
 struct xen_sysctl_livepatch_get {
@@ -31,11 +31,11 @@ struct xen_sysctl_livepatch_list {
     uint32_t pad;
     uint32_t name_total_size;
     uint32_t metadata_total_size;
-    guest_handle status;  /* struct xen_livepatch_status */
-    guest_handle name;  /* char, one after another */
-    guest_handle len;  /* uint32_t, of each name */
-    guest_handle metadata;  /* char, key=value with a NUL each */
-    guest_handle metadata_len;  /* uint32_t */
+    guest_handle status;  //= struct xen_livepatch_status[nr]
+    guest_handle name;  /* one after another */  //= char[name_total_size]
+    guest_handle len;  /* of each name */  //= uint32_t[nr]
+    guest_handle metadata;  /* key=value with a NUL each */  //= char[metadata_total_size]
+    guest_handle metadata_len;  //= uint32_t[nr]
 };
 
 struct xen_sysctl_livepatch_action {

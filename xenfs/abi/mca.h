@@ -97,7 +97,7 @@ struct xen_mc_fetch {  //@ arch == x86_64
     uint32_t flags;  /* in McaFetch; out McaOutcome */
     uint32_t _pad0;
     uint64_t fetch_id;
-    guest_handle data;  /* struct mc_info */
+    guest_handle data;  //= struct mc_info[1]
 };
 
 struct xen_mc_notifydomain {  //@ arch == x86_64
@@ -109,7 +109,7 @@ struct xen_mc_notifydomain {  //@ arch == x86_64
 struct xen_mc_physcpuinfo {  //@ arch == x86_64
     uint32_t ncpus;
     uint32_t _pad0;
-    guest_handle info;  /* struct mcinfo_logical_cpu */
+    guest_handle info;  //= struct mcinfo_logical_cpu[ncpus]
 };
 
 struct xen_mc_msrinject {  //@ arch == x86_64

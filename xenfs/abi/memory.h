@@ -5,7 +5,7 @@ struct xen_memory_domain {  //@ xen >= 4.16: got a name; the same bytes were a b
 };
 
 struct xen_memory_reservation {
-    guest_handle extent_start;  /* xen_pfn_t */
+    guest_handle extent_start;  //= xen_pfn_t[nr_extents]
     xen_ulong_t nr_extents;
     uint32_t extent_order;
     uint32_t mem_flags;
@@ -14,7 +14,7 @@ struct xen_memory_reservation {
 
 struct xen_memory_map {
     uint32_t nr_entries;  /* in: room; out: filled */
-    guest_handle buffer;  /* E820: 20 bytes each, address and size of 8 and type of 4 */
+    guest_handle buffer;  /* E820: 20 bytes each, address and size of 8 and type of 4 */  //= uint8_t[20 * nr_entries]
 };
 
 /* A PCI function; physdev_op and sysctl pcitopoinfo use it too. */
@@ -32,7 +32,7 @@ struct xen_reserved_device_memory {
 struct xen_reserved_device_memory_map {
     uint32_t flags;  /* RdmFlag */
     uint32_t nr_entries;  /* in: room; out: needed, with ENOBUFS if it was too little */
-    guest_handle buffer;  /* struct xen_reserved_device_memory */
+    guest_handle buffer;  //= struct xen_reserved_device_memory[nr_entries]
     union {
         struct physdev_pci_device pci;
     } dev;
@@ -94,8 +94,8 @@ struct xen_mem_access_op {
     domid_t domid;
     uint32_t nr;
     uint64_t pfn;  /* of the first; all ones for the default */
-    guest_handle pfn_list;  /* uint64_t */
-    guest_handle access_list;  /* uint8_t */
+    guest_handle pfn_list;  //= uint64_t[nr]
+    guest_handle access_list;  //= uint8_t[nr]
 };
 
 /* With a null list and nr_frames 0 the size comes out in nr_frames: truly from Xen 4.15 on, before always 32.
@@ -107,7 +107,7 @@ struct xen_mem_acquire_resource {
     uint32_t nr_frames;
     uint32_t pad;  /* must be 0 */
     uint64_t frame;
-    guest_handle frame_list;  /* xen_pfn_t: in, where to map; or out, machine frames */
+    guest_handle frame_list;  /* in, where to map; or out, machine frames */  //= xen_pfn_t[nr_frames]
 };
 
 struct xen_pod_target {
@@ -132,15 +132,15 @@ struct xen_vnuma_topology_info {
     uint32_t nr_vcpus;
     uint32_t nr_vmemranges;
     union {
-        guest_handle h;  /* uint32_t */
+        guest_handle h;  //= uint32_t[nr_vnodes * nr_vnodes]
         uint64_t pad;
     } vdistance;
     union {
-        guest_handle h;  /* uint32_t */
+        guest_handle h;  //= uint32_t[nr_vcpus]
         uint64_t pad;
     } vcpu_to_vnode;
     union {
-        guest_handle h;  /* struct xen_vmemrange */
+        guest_handle h;  //= struct xen_vmemrange[nr_vmemranges]
         uint64_t pad;
     } vmemrange;
 };

@@ -28,7 +28,7 @@ struct xen_domctl_get_device_group {
     uint32_t machine_sbdf;
     uint32_t max_sdevs;
     uint32_t num_sdevs;
-    guest_handle sdev_array;  /* uint32_t: segment, bus, device, function as 16.8.5.3 bits */
+    guest_handle sdev_array;  /* segment, bus, device, function as 16.8.5.3 bits */  //= uint32_t[max_sdevs]
 };
 
 struct xen_domctl_assign_device {
@@ -40,7 +40,7 @@ struct xen_domctl_assign_device {
         } pci;
         struct {
             uint32_t size;
-            guest_handle path;  /* char */
+            guest_handle path;  //= char[u.dt.size]
         } dt;
     } u;
 };

@@ -107,7 +107,7 @@ struct physdev_set_iopl {
 };
 
 struct physdev_set_iobitmap {
-    guest_handle bitmap;  /* uint8_t */
+    guest_handle bitmap;  //= uint8_t[]
     uint32_t nr_ports;
 };
 

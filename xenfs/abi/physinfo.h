@@ -30,7 +30,7 @@ struct xen_sysctl_cputopo {
 
 struct xen_sysctl_cputopoinfo {
     uint32_t num_cpus;
-    guest_handle cputopo;  /* struct xen_sysctl_cputopo, by CPU id */
+    guest_handle cputopo;  /* by CPU id */  //= struct xen_sysctl_cputopo[num_cpus]
 };
 
 /* Bytes of a node; memsize is its span, holes included. Invalid.MEM_SZ where there is no node. */
@@ -41,14 +41,14 @@ struct xen_sysctl_meminfo {
 
 struct xen_sysctl_numainfo {
     uint32_t num_nodes;
-    guest_handle meminfo;  /* struct xen_sysctl_meminfo, by node id */
-    guest_handle distance;  /* uint32_t, num_nodes squared */
+    guest_handle meminfo;  /* by node id */  //= struct xen_sysctl_meminfo[num_nodes]
+    guest_handle distance;  //= uint32_t[num_nodes * num_nodes]
 };
 
 struct xen_sysctl_pcitopoinfo {
     uint32_t num_devs;  /* in: asked for; out: answered so far */
-    guest_handle devs;  /* struct physdev_pci_device */
-    guest_handle nodes;  /* uint32_t: node, Invalid.NODE_ID or Invalid.DEV */
+    guest_handle devs;  //= struct physdev_pci_device[num_devs]
+    guest_handle nodes;  /* node, Invalid.NODE_ID or Invalid.DEV */  //= uint32_t[num_devs]
 };
 
 struct xen_sysctl_cpuinfo {
@@ -57,7 +57,7 @@ struct xen_sysctl_cpuinfo {
 
 struct xen_sysctl_getcpuinfo {
     uint32_t max_cpus;
-    guest_handle info;  /* struct xen_sysctl_cpuinfo, by CPU id */
+    guest_handle info;  /* by CPU id */  //= struct xen_sysctl_cpuinfo[max_cpus]
     uint32_t nr_cpus;  /* out: filled */
 };
 
@@ -72,7 +72,7 @@ struct xen_sysctl_page_offline_op {
     uint32_t cmd;  /* PageOffline */
     uint32_t start;  /* first machine frame */
     uint32_t end;  /* last machine frame */
-    guest_handle status;  /* uint32_t a frame: PageStatus or PageQuery */
+    guest_handle status;  /* PageStatus or PageQuery */  //= uint32_t[end - start + 1]
 };
 
 struct xen_sysctl_cpu_hotplug {

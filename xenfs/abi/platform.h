@@ -67,14 +67,14 @@ struct xenpf_resource_entry {
 struct xenpf_resource_op {
     uint32_t nr_entries;
     uint32_t cpu;
-    guest_handle entries;  /* struct xenpf_resource_entry */
+    guest_handle entries;  //= struct xenpf_resource_entry[nr_entries]
 };
 
 /* The symbol number symnum comes out as the next one to ask for; unchanged after the last. */
 struct xenpf_symdata {
     uint32_t namelen;  /* in: room with NUL; out: length with NUL */
     uint32_t symnum;
-    guest_handle name;  /* char */
+    guest_handle name;  //= char[namelen]
     uint64_t address;
     char type;  /* as in nm */
 };

@@ -21,7 +21,7 @@ struct xen_processor_cx {
     uint32_t latency;
     uint32_t power;
     uint32_t dpcnt;
-    guest_handle dp;  /* struct xen_processor_csd */
+    guest_handle dp;  //= struct xen_processor_csd[dpcnt]
 };
 
 struct xen_processor_flags {
@@ -35,7 +35,7 @@ struct xen_processor_flags {
 struct xen_processor_power {
     uint32_t count;
     struct xen_processor_flags flags;
-    guest_handle states;  /* struct xen_processor_cx */
+    guest_handle states;  //= struct xen_processor_cx[count]
 };
 
 struct xen_pct_register {
@@ -71,7 +71,7 @@ struct xen_processor_performance {
     struct xen_pct_register control_register;
     struct xen_pct_register status_register;
     uint32_t state_count;
-    guest_handle states;  /* struct xen_processor_px */
+    guest_handle states;  //= struct xen_processor_px[state_count]
     struct xen_psd_package domain_info;
     uint32_t shared_type;
 };
@@ -97,7 +97,7 @@ struct xenpf_set_processor_pminfo {
     union {
         struct xen_processor_power power;
         struct xen_processor_performance perf;
-        guest_handle pdc;  /* uint32_t */
+        guest_handle pdc;  //= uint32_t[]
         struct xen_processor_cppc cppc_data;  //@ xen >= 4.21: new type of data
     } u;
 };
@@ -144,20 +144,20 @@ struct xenpf_ucode_revision {  //@ xen >= 4.18: new operation
 };
 
 struct xenpf_microcode_update {
-    guest_handle data;  /* the vendor's container or blob */
+    guest_handle data;  /* the vendor's container or blob */  //= uint8_t[length]
     uint32_t length;
 };
 
 struct xenpf_microcode_update2 {  //@ xen >= 4.20: new operation
     uint32_t flags;  /* MicrocodeFlag */
     uint32_t length;
-    guest_handle data;  /* the vendor's container or blob */
+    guest_handle data;  /* the vendor's container or blob */  //= uint8_t[length]
 };
 
 struct xenpf_getidletime {
-    guest_handle cpumap_bitmap;  /* uint8_t */
+    guest_handle cpumap_bitmap;  //= bit[cpumap_nr_cpus]
     uint32_t cpumap_nr_cpus;
-    guest_handle idletime;  /* uint64_t, ns */
+    guest_handle idletime;  /* ns */  //= uint64_t[cpumap_nr_cpus]
     uint64_t now;  /* out: system time of the answer, ns */
 };
 

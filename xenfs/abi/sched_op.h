@@ -10,7 +10,7 @@ struct sched_shutdown {
 };
 
 struct sched_poll {
-    guest_handle ports;  /* uint32_t */
+    guest_handle ports;  //= uint32_t[nr_ports]
     uint32_t nr_ports;
     uint64_t timeout;  /* system time, ns */
 };

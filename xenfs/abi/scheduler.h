@@ -35,7 +35,7 @@ struct xen_sysctl_arinc653_schedule {
 };
 
 struct xen_sysctl_sched_arinc653 {
-    guest_handle schedule;  /* struct xen_sysctl_arinc653_schedule */
+    guest_handle schedule;  //= struct xen_sysctl_arinc653_schedule[1]
 };
 
 struct xen_sysctl_scheduler_op {
@@ -84,7 +84,7 @@ struct xen_domctl_scheduler_op {
         struct xen_domctl_sched_credit2 credit2;
         struct xen_domctl_sched_rtds rtds;
         struct {
-            guest_handle vcpus;  /* struct xen_domctl_schedparam_vcpu */
+            guest_handle vcpus;  //= struct xen_domctl_schedparam_vcpu[u.v.nr_vcpus]
             uint32_t nr_vcpus;  /* in: elements; out: those done */
             uint32_t padding;
         } v;

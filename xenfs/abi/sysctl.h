@@ -7,7 +7,7 @@ struct xen_sysctl_readconsole {
     uint8_t pad0;
     uint8_t pad1;
     uint32_t index;  /* in and out: position in all that was ever logged, modulo 2^32 */
-    guest_handle buffer;  /* char */
+    guest_handle buffer;  //= char[count]
     uint32_t count;  /* in: room; out: filled */
 };
 
@@ -15,17 +15,17 @@ struct xen_sysctl_readconsole {
 struct xen_sysctl_getdomaininfolist {
     domid_t first_domain;
     uint32_t max_domains;
-    guest_handle buffer;  /* struct xen_domctl_getdomaininfo */
+    guest_handle buffer;  //= struct xen_domctl_getdomaininfo[max_domains]
     uint32_t num_domains;
 };
 
 struct xen_sysctl_debug_keys {
-    guest_handle keys;  /* char */
+    guest_handle keys;  //= char[nr_keys]
     uint32_t nr_keys;
 };
 
 struct xen_sysctl_dt_overlay {  //@ arch == arm64 and xen >= 4.18: new operation
-    guest_handle overlay_fdt;  /* device tree blob */
+    guest_handle overlay_fdt;  /* device tree blob */  //= uint8_t[overlay_fdt_size]
     uint32_t overlay_fdt_size;
     uint8_t overlay_op;  /* DtOverlay */
     uint8_t pad[3];

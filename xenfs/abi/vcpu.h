@@ -20,7 +20,7 @@ struct xen_domctl_vcpuaffinity {
 
 struct xen_domctl_vcpucontext {
     uint32_t vcpu;
-    guest_handle ctxt;  /* struct vcpu_guest_context */
+    guest_handle ctxt;  //= struct vcpu_guest_context[1]
 };
 
 /* The xsave area. With a null buffer the size needed comes out. */
@@ -28,7 +28,7 @@ struct xen_domctl_vcpuextstate {  //@ arch == x86_64
     uint32_t vcpu;
     uint64_t xfeature_mask;
     uint64_t size;
-    guest_handle buffer;  /* bytes */
+    guest_handle buffer;  //= uint8_t[size]
 };
 
 struct xen_domctl_vcpu_msr {  //@ arch == x86_64
@@ -40,7 +40,7 @@ struct xen_domctl_vcpu_msr {  //@ arch == x86_64
 struct xen_domctl_vcpu_msrs {  //@ arch == x86_64
     uint32_t vcpu;
     uint32_t msr_count;  /* in: room; out: filled, or needed with a null handle */
-    guest_handle msrs;  /* struct xen_domctl_vcpu_msr */
+    guest_handle msrs;  //= struct xen_domctl_vcpu_msr[msr_count]
 };
 
 struct hvm_vmce_vcpu {  //@ arch == x86_64
@@ -85,7 +85,7 @@ struct xen_domctl_setdebugging {
 struct xen_domctl_gdbsx_memio {
     uint64_t pgd3val;  /* 0: the guest's own page tables */
     uint64_t gva;
-    uint64_t uva;  /* a number in Xen's interface, not a handle */
+    uint64_t uva;  /* a number in Xen's interface, not a handle */  //= uint8_t[len]
     uint32_t len;
     uint8_t gwr;  /* 1: write to the guest */
     uint32_t remain;  /* out: bytes not done */
