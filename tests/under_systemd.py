@@ -15,6 +15,7 @@ UNDER = REPOSITORY / "scripts" / "under-systemd"
 
 _SCRIPT = r"""
 cp "$CHECKOUT/contrib/xenfs.service" /etc/systemd/system/
+systemd-sysusers "$CHECKOUT/contrib/xenfs.sysusers.conf"
 cat >/usr/local/bin/xenfs <<END
 #!$PYTHON
 import sys
@@ -30,7 +31,7 @@ if [ ! -e /dev/xen/privcmd ]; then
 ConditionPathExists=
 [Service]
 ExecStart=
-ExecStart=/usr/local/bin/xenfs mount /run/xenfs --hypervisor simulator
+ExecStart=!/usr/local/bin/xenfs mount /run/xenfs --hypervisor simulator
 END
 fi
 systemctl daemon-reload
@@ -90,6 +91,17 @@ journalctl --no-pager --output=cat --output-fields=XENFS_PATH,XENFS_VALUE,XENFS_
 
 section rights
 grep -E '^(Cap(Prm|Eff|Bnd)|NoNewPrivs|Seccomp):' "/proc/$(show MainPID)/status"
+
+section identity
+id -u xenfs
+awk '/^(Uid|Gid):/ {print $2, $3, $4, $5} /^Groups:/ {print NF}' "/proc/$(show MainPID)/status"
+for pid in $(cat "/proc/$(show MainPID)/task/$(show MainPID)/children"); do cat "/proc/$pid/comm"; done | sort
+stat -c %u /run/xenfs/domains
+
+section namespaces
+for kind in mnt net; do
+    [ "$(readlink "/proc/$(show MainPID)/ns/$kind")" = "$(readlink /proc/self/ns/$kind)" ] && echo "$kind shared" || echo "$kind own"
+done
 
 section term
 kill "$(show MainPID)"
@@ -178,7 +190,18 @@ def ends_in_order(found: dict[str, str]) -> None:
 def is_hardened(found: dict[str, str]) -> None:
     """What systemd thinks of it."""
     [level] = re.findall(r"Overall exposure level for xenfs.service: ([0-9.]+) ", found["security"])
-    assert float(level) <= 4.5
+    assert float(level) <= 3.0
+
+
+def is_a_user_of_its_own(found: dict[str, str]) -> None:
+    """User= of the unit, with no other group; the files are root's, and the mount is everybody's."""
+    user, uids, gids, *rest = found["identity"].splitlines()
+    assert uids == " ".join([user] * 4)
+    assert "0" not in gids.split()
+    assert rest[0] == "1", "no more than the word Groups:"
+    assert rest[-1] == "0"
+    assert "xenfs-unmount" in rest
+    assert found["namespaces"] == "mnt shared\nnet own\n"
 
 
 def keeps_a_journal(found: dict[str, str]) -> None:
@@ -188,5 +211,6 @@ def keeps_a_journal(found: dict[str, str]) -> None:
 
 
 CLAIMS = (
-    starts, refuses_a_second, is_started_again, keeps_a_journal, has_no_rights, ends_in_order, is_hardened,
+    starts, refuses_a_second, is_started_again, keeps_a_journal, has_no_rights, is_a_user_of_its_own,
+    ends_in_order, is_hardened,
 )  # fmt: skip

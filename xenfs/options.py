@@ -32,6 +32,7 @@ class Options:
     open_max: int = 4096
     policy: str = ""
     record: str = "auto"
+    run_as: str = ""
 
     def has(self, name: str) -> bool:
         """Whether a flag such as "lifecycle" is set; the empty name always is."""
@@ -59,7 +60,7 @@ _VALUES: dict[str, tuple[Callable[[str], int], int, int]] = {
     "open_max": (int, 16, 1 << 20),
 }
 _RECORDS = ("auto", "journal", "syslog", "stderr", "off")
-_FLAGS = frozenset(f.name for f in fields(Options)) - _VALUES.keys() - {"policy", "record"}
+_FLAGS = frozenset(f.name for f in fields(Options)) - _VALUES.keys() - {"policy", "record", "run_as"}
 # What mount(8) and /etc/fstab add of their own, already true of every xenfs mount or none of our business.
 _IGNORED = frozenset(
     {"rw", "defaults", "nosuid", "nodev", "noexec", "noatime", "auto", "noauto", "nofail", "_netdev", "user", "nouser"}
@@ -119,7 +120,13 @@ def _record(value: str) -> str:
     return value
 
 
-_TEXTS: dict[str, Callable[[str], str]] = {"policy": _policy, "record": _record}
+def _run_as(value: str) -> str:
+    if not value or (value.isdecimal() and not (value.isascii() and int(value) < 2**32 - 1)):
+        raise StartError(f"mount option run_as= wants a user by name or number, not {value!r}", errno.EINVAL)
+    return value
+
+
+_TEXTS: dict[str, Callable[[str], str]] = {"policy": _policy, "record": _record, "run_as": _run_as}
 
 
 def read_only(given: Options) -> Options:

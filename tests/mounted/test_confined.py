@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -106,54 +109,164 @@ def test_a_file_in_the_working_directory_is_not_run(tmp_path: Path) -> None:
 
 
 CONFINED = """
-import ctypes, errno, os, subprocess, sys, threading
-from xenfs.filesystem.confine import give_up_rights
-from xenfs.filesystem.confine.landlock import _libc
-folder = sys.argv[1]
+import ctypes, errno, os, platform, signal, socket, subprocess, sys, threading
+from xenfs.filesystem.confine import give_up_rights, identity
+from xenfs.filesystem.confine.landlock import _libc, version
+folder, listening, others = sys.argv[1], sys.argv[2], int(sys.argv[3])
+root, known = os.geteuid() == 0, version()
+chosen = identity("")
 kept = open(f"{folder}/kept", "w")
-give_up_rights(1 << 22)
+give_up_rights(1 << 22, chosen)
+libc = ctypes.CDLL(None, use_errno=True)
 
-def refused(work, *codes):
-    try:
-        work()
-    except OSError as problem:
-        assert problem.errno in codes, problem
-    else:
-        raise AssertionError(f"not refused: {work}")
+def call(done):
+    if done < 0:
+        raise OSError(ctypes.get_errno(), "call")
+
+def connected(family, kind, address):
+    with socket.socket(family, kind) as one:
+        one.connect(address)
+
+DENIED = errno.EPERM, errno.EACCES
+ATTEMPTS = {
+    "mount": (root, lambda: call(libc.mount(b"none", folder.encode(), b"tmpfs", 0, None))),
+    "umount": (root, lambda: call(libc.umount2(b"/", 2))),
+    "chown": (root, lambda: os.chown(f"{folder}/kept", 1, 1)),
+    "chmod": (root, lambda: os.chmod(f"{folder}/kept", 0o4755)),
+    "utime": (root, lambda: os.utime(f"{folder}/kept", (1, 1))),
+    "setxattr": (root, lambda: os.setxattr(f"{folder}/kept", "user.x", b"1")),
+    "shadow": (root, lambda: open("/etc/shadow").read()),
+    "setuid": (root, lambda: os.setuid(0)),
+    "setgroups": (root, lambda: os.setgroups([0])),
+    "kill": (root, lambda: os.kill(others, signal.SIGTERM)),
+    "ptrace": (root, lambda: call(libc.ptrace(16, others, None, None))),  # PTRACE_ATTACH
+    "look into": (root, lambda: open(f"/proc/{others}/environ").read()),
+    "connect to root's socket": (root, lambda: connected(socket.AF_UNIX, socket.SOCK_STREAM, listening)),
+    "raw socket": (root, lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)),
+    "packet socket": (root, lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)),
+    "write new": (known, lambda: open(f"{folder}/new", "w")),
+    "write old": (known, lambda: open(f"{folder}/kept", "a")),
+    "unlink": (known, lambda: os.unlink(f"{folder}/kept")),
+    "mkdir": (known, lambda: os.mkdir(f"{folder}/new")),
+    "device": (known, lambda: open("/dev/null", "w")),
+    "exec": (known, lambda: subprocess.run(["/bin/true"])),
+    "tcp": (known >= 4, lambda: connected(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 9))),
+    "abstract socket": (known >= 6, lambda: connected(socket.AF_UNIX, socket.SOCK_STREAM, "\\0" + listening)),
+    "signal": (known >= 6, lambda: os.kill(others, 0)),
+}
 
 def everything():
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.mount(b"none", folder.encode(), b"tmpfs", 0, None) and ctypes.get_errno() == errno.EPERM
-    assert libc.umount2(b"/", 2) and ctypes.get_errno() == errno.EPERM
-    refused(lambda: os.chown(f"{folder}/kept", 1, 1), errno.EPERM)
-    refused(lambda: os.kill(1, 0) if os.getppid() != 1 and os.geteuid() else os.setuid(12345), errno.EPERM)
-    if os.geteuid() == 0:
-        refused(lambda: os.setgroups([1]), errno.EPERM)
-    if _libc.syscall(444, None, 0, 1) > 0:
-        refused(lambda: open(f"{folder}/new", "w"), errno.EACCES)
-        refused(lambda: open(f"{folder}/kept", "a"), errno.EACCES)
-        refused(lambda: os.unlink(f"{folder}/kept"), errno.EACCES)
-        refused(lambda: os.mkdir(f"{folder}/new"), errno.EACCES)
-        refused(lambda: subprocess.run(["/bin/true"]), errno.EACCES)
+    for what, (bounded, attempt) in ATTEMPTS.items():
+        try:
+            bounded and attempt()
+        except OSError as problem:
+            assert problem.errno in DENIED, (what, problem)
+        else:
+            assert not bounded, what
 
 everything()
 thread = threading.Thread(target=everything)
 thread.start()
 thread.join()
+if root:
+    assert os.getresuid() == (chosen.uid,) * 3 and os.getgroups() == [], "another user"
 kept.write("what is open stays open")
 kept.close()
 assert open("/proc/self/status").read()
+os.kill(os.getpid(), 0)
 print("confined")
 """
 
 
 def test_what_cannot_be_done_any_more(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", CONFINED, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    """What the daemon does when it has mounted, done here, and then each thing that an attacker would do next."""
+    listening = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as ours, socket.socket(socket.AF_UNIX) as abstract:
+        ours.bind(listening)
+        os.chmod(listening, 0o700)
+        ours.listen()
+        abstract.bind("\0" + listening)
+        abstract.listen()
+        bystander = subprocess.Popen(["sleep", "100"])
+        for folder in (tmp_path, *tmp_path.parents[:2]):
+            folder.chmod(0o755)
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", CONFINED, str(tmp_path), listening, str(bystander.pid)],
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, timeout=60,
+                check=False,
+            )  # fmt: skip
+            assert bystander.poll() is None
+        finally:
+            bystander.kill()
+            bystander.wait()
     assert (done.stdout, done.stderr) == ("confined\n", "")
     assert (tmp_path / "kept").read_text() == "what is open stays open"
+
+
+@ROOT
+def test_the_daemon_is_a_user_of_its_own(mounter: Mounter) -> None:
+    """A number that no user and no other process has; the files are the mounter's as ever, and it ends as ever."""
+    mount = mounter("domains=3", options="allow_other")
+    mount.write("domains/1/freeze", "1")
+    for task in Path(f"/proc/{mount.process.pid}/task").iterdir():
+        found = status(task)
+        assert re.fullmatch(r"(655[23]\d)\1{3}", found["Uid"]), "the same four times"
+        assert found["Groups"].strip() == ""
+    assert (mount.where / "domains/1/freeze").stat().st_uid == 0
+    assert "not given up" not in mount.errors()
+    assert mount.stop() < 5
+
+
+@ROOT
+def test_run_as_names_the_user(mounter: Mounter, tmp_path: Path) -> None:
+    mount = mounter("domains=3", options="run_as=60123")
+    assert status(Path(f"/proc/{mount.process.pid}"))["Uid"].startswith("60123")
+    assert mount.read("version/major") == "4\n"
+    where = tmp_path / "unknown"
+    where.mkdir()
+    wrong = Mount(where, "--hypervisor", "simulator", "-o", "run_as=no-such-user", ready=False)
+    assert wrong.process.wait(20) == 1
+    assert wrong.errors() == "xenfs: run_as=no-such-user cannot be: this system has no such user\n"
+    wrong.force()
+
+
+@ROOT
+def test_a_container_that_has_no_setuid_is_told(mounter: Mounter, tmp_path: Path) -> None:
+    """By default it is said and served all the same; `run_as=` that cannot be is one sentence, and no mount."""
+    if not shutil.which("capsh"):
+        pytest.skip("no capsh, to take rights away first")
+    for options, code in (("", 0), (",run_as=60123", 1)):
+        where = tmp_path / f"bounded{code}"
+        where.mkdir()
+        words = [sys.executable, "-P", "-m", "xenfs", "mount", str(where), "--hypervisor", "simulator"]
+        line = " ".join(map(shlex.quote, [*words, "-o", f"lifecycle{options}"]))
+        server = subprocess.Popen(
+            ["capsh", "--drop=cap_setuid,cap_setgid", "--", "-c", f"exec {line}"],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        assert server.stdout is not None
+        if code == 0:
+            assert "mounted on" in server.stdout.readline()
+            server.terminate()
+        _, said = server.communicate(timeout=30)
+        assert server.returncode == code
+        assert "Traceback" not in said
+        wanted = "run_as= cannot be: being user 0" if code else "not given up: being user 0"
+        assert wanted in said
+        assert str(where) not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_nothing_is_imported_once_it_serves(mounter: Mounter) -> None:
+    """The daemon's user may have no right to read xenfs or its Python, which may be in root's own directory."""
+    mount = mounter("domains=3", options="lifecycle,debug", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    before = mount.errors().count("import time:")
+    assert before > 100
+    mount.shell("grep -rs . . >/dev/null; ls -lR >/dev/null; echo x >domains/1/freeze; rmdir domains/1; mkdir y")
+    mount.shell("cat xenfs/error_log metrics/xen.prom; echo 1 >domains/2/kill; ls -f domains/by-name")
+    later = mount.errors().split("import time:")[before + 1 :]
+    assert not later, later
 
 
 GROWING = """

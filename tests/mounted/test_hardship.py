@@ -26,7 +26,7 @@ ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount and to
 # A simulated Xen whose xenstored is a process beside it, reached by its socket as on a dom0.
 WITH_A_XENSTORED = """
 import os, sys
-from xenfs.hypervisor import xenstore
+from xenfs import xenstore
 from xenfs.simulator.simulator import Simulator
 store = xenstore.connect([os.environ["XENSTORED_PATH"]], timeout_s=1.0)
 Simulator.xenstore = lambda self: store

@@ -84,14 +84,21 @@ def test_a_refusal_of_the_hypervisor_is_recorded(guarded: tuple[Mount, Path], gu
     assert f'write path="{node}" value="x\\" result=0 uid=1\\nwrite path=\\"y" calls="" result=EINVAL ' in line
 
 
-def test_hypercalls_take_no_capability(guarded: tuple[Mount, Path]) -> None:
-    """Everything above was done by a process that has none."""
+def test_hypercalls_take_no_capability_and_no_root(guarded: tuple[Mount, Path]) -> None:
+    """Everything above was done by a process that has none, and a user of its own; its pool grows all the same."""
     mount, _ = guarded
     assert mount.process is not None
+    mount.read("xenfs/nodes")
     for task in Path(f"/proc/{mount.process.pid}/task").iterdir():
         lines = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line)
         assert {lines[f"Cap{name}"] for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
         assert lines["NoNewPrivs"] == "1"
+        assert {int(uid) for uid in lines["Uid"].split()}.isdisjoint((0, 65534))
+        assert lines["Groups"].strip() == ""
+    devices = {os.readlink(each) for each in Path(f"/proc/{mount.process.pid}/fd").iterdir()}
+    assert any(each.endswith("/privcmd") for each in devices), "open since before"
+    names = [mount.value(f"domains/{domid}/name") for domid in mount.numbers("domains")]
+    assert "Domain-0" in names, "xenstore, opened by the process that may"
 
 
 def test_no_dead_mount_after_a_kill(hypervisor: str, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from xenfs.calls import version
 from xenfs.cli.mountpoint import Claim
 from xenfs.connect.opening import faulty, open_hypervisor
 from xenfs.errors import StartError
-from xenfs.filesystem.confine import Unmounter, forget_inheritance, give_up_rights
+from xenfs.filesystem.confine import Opener, Unmounter, forget_inheritance, give_up_rights, identity
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record
 from xenfs.filesystem.rights import PolicyRights, Rights
@@ -26,12 +26,14 @@ from xenfs.filesystem.sinks import sinks
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes import policy, tree
 from xenfs.nodes.tables.refusals import Refusals
+from xenfs.xenstore import XenstoreClient, transport
 
 _OPTIONS = """mount options, with commas between: ro (nothing can be written), lifecycle (domains can be ended),
 debug (dangerous and debugging nodes), raw (any hypercall), allow_other, uid=, gid=, umask=, unverified (write to a Xen
 that xenfs does not know), pool_check (guard bytes around every hypercall buffer), pool_max=BYTES, open_max=NUMBER
 (files that a user may have open at once),
-policy=FILE (what other users may do), record=auto|journal|syslog|stderr|file:PATH|off (where writes are recorded)"""
+policy=FILE (what other users may do), record=auto|journal|syslog|stderr|file:PATH|off (where writes are recorded),
+run_as=USER (whom root becomes to serve: the user xenfs, or a number that nobody has)"""
 
 _OTHER_LOCKED = 1 << 20  # bytes beside those of a pool that locks its memory
 
@@ -64,8 +66,12 @@ def run(args: argparse.Namespace) -> int:
     mountpoint = claim.mountpoint
     _fuse_device()
     rights = _rights(chosen)
+    becoming = identity(chosen.run_as)
     forget_inheritance([fd for fd in (args.ready_fd, claim.fd) if fd is not None])
     unmounter = Unmounter(mountpoint)
+    opener = Opener(transport.candidates()) if becoming else None
+    if opener:
+        transport.opened_by(opener)
     refusals = Refusals()
     hypercall_device = not args.no_hypercall_device
     xen = open_hypervisor(
@@ -80,6 +86,9 @@ def run(args: argparse.Namespace) -> int:
         chosen = options.read_only(chosen)
     record = _record(chosen)
     ops = Operations(xen, tree.build(xen, chosen, refusals), chosen, refusals, rights, record)
+    if opener and not isinstance(xen.store, XenstoreClient):
+        opener.close()
+    notify = _service_manager()
     _settle()
 
     which = _which(xen)  # asked before anything fails on purpose
@@ -87,16 +96,22 @@ def run(args: argparse.Namespace) -> int:
     def ready() -> None:
         unmounter.mounted()
         claim.release()
-        give_up_rights(chosen.pool_max + _OTHER_LOCKED if xen.backend.pages.faults else 0)
+        lockable = chosen.pool_max + _OTHER_LOCKED if xen.backend.pages.faults else 0
+        give_up_rights(lockable, becoming, insist=bool(chosen.run_as))
         if args.faults:
             logging.warning("hypercalls fail on purpose from now on: %s", " ".join(args.faults.split()))
         xen.backend.begin()
-        _tell(args.ready_fd, f"mounted on {mountpoint} ({which})")
+        _tell(args.ready_fd, notify, f"mounted on {mountpoint} ({which})")
 
     try:
         trio.run(serve, ops, mountpoint, ready, GRACE_S, unmounter.unmount)
-    except RuntimeError as problem:  # what pyfuse3 says when libfuse does not mount
-        raise StartError(f"cannot mount on {mountpoint}: {problem}", errno.EPERM) from None
+    except BaseException as problem:
+        cause = _single(problem)
+        if isinstance(cause, RuntimeError):  # what pyfuse3 says when libfuse does not mount
+            raise StartError(f"cannot mount on {mountpoint}: {cause}", errno.EPERM) from None
+        if cause is problem:
+            raise
+        raise cause from None
     finally:
         xen.close()
     return 0
@@ -139,14 +154,33 @@ def _fuse_device() -> None:
         raise StartError(f"/dev/fuse cannot be opened: {problem.strerror}", problem.errno or errno.EACCES) from None
 
 
-def _tell(ready_fd: int | None, sentence: str) -> None:
+def _single(problem: BaseException) -> BaseException:
+    """What went wrong, without the groups that trio wraps it in."""
+    while isinstance(problem, BaseExceptionGroup) and len(problem.exceptions) == 1:
+        problem = problem.exceptions[0]
+    return problem
+
+
+def _service_manager() -> socket.socket | None:
+    """A connection to systemd, where it started us; later there may be no right to make one."""
+    address = os.environ.pop("NOTIFY_SOCKET", "")
+    if not address:
+        return None
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    try:
+        notify.connect("\0" + address[1:] if address.startswith("@") else address)
+    except OSError as problem:
+        notify.close()
+        raise StartError(f"NOTIFY_SOCKET does not answer: {problem.strerror}", problem.errno or errno.EIO) from None
+    return notify
+
+
+def _tell(ready_fd: int | None, notify: socket.socket | None, sentence: str) -> None:
     """Say that the mount can be used: on stdout, to systemd, and to who asked with --ready-fd."""
     print(f"xenfs: {sentence}", flush=True)
     if ready_fd is not None:
         os.write(ready_fd, b"READY\n")
         os.close(ready_fd)
-    address = os.environ.pop("NOTIFY_SOCKET", "")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-            notify.connect("\0" + address[1:] if address.startswith("@") else address)
+    if notify:
+        with notify:
             notify.send(f"READY=1\nSTATUS={sentence}\nMAINPID={os.getpid()}\n".encode())

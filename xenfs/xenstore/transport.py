@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from xenfs.errors import XenfsError
 
@@ -39,8 +40,8 @@ class Device(Transport):
 
     window = 1  # kernels before 4.11 serve a request within write(2) and queue its reply there
 
-    def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
 
     def fileno(self) -> int:
         """The descriptor to poll."""
@@ -64,15 +65,9 @@ class UnixSocket(Transport):
 
     window = 64
 
-    def __init__(self, path: str, timeout_s: float) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        try:
-            self._socket.settimeout(timeout_s)  # a full backlog makes connect wait
-            self._socket.connect(path)
-            self._socket.setblocking(False)
-        except BaseException:
-            self._socket.close()
-            raise
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._socket.setblocking(False)
 
     def fileno(self) -> int:
         """The descriptor to poll."""
@@ -98,14 +93,35 @@ def candidates() -> list[str]:
     return [told, *usual] if told else usual
 
 
+def opened(path: str, timeout_s: float) -> int:
+    """A descriptor of the device at `path`, or of a socket that is connected to the one there."""
+    if not stat.S_ISSOCK(os.stat(path).st_mode):
+        return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
+        connection.settimeout(timeout_s)  # a full backlog makes connect wait
+        connection.connect(path)
+        return connection.detach()
+
+
+Opening = Callable[[str, float], int]
+"""What `opened` does."""
+_opening: Opening = opened
+
+
+def opened_by(opening: Opening) -> None:
+    """Have it done so from now on: who gives up the right to open xenstore may have somebody else keep it."""
+    global _opening
+    _opening = opening
+
+
 def open_transport(paths: list[str], timeout_s: float) -> Transport:
     """The first of `paths` that opens; ECONNREFUSED, with each path's reason, when none does."""
     reasons = []
     for path in paths:
         try:
-            if stat.S_ISSOCK(os.stat(path).st_mode):
-                return UnixSocket(path, timeout_s)
-            return Device(path)
+            fd = _opening(path, timeout_s)
         except OSError as exc:
             reasons.append(f"{path}: {exc.strerror or exc}")
+        else:
+            return UnixSocket(fd) if stat.S_ISSOCK(os.fstat(fd).st_mode) else Device(fd)
     raise XenfsError(f"xenstore is not reachable ({'; '.join(reasons)})", errno.ECONNREFUSED)

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import resource
 from pathlib import Path
 
 from xenfs.errors import StartError
 from xenfs.filesystem.confine import landlock
+from xenfs.filesystem.confine.identity import Identity, become
+
+log = logging.getLogger(__name__)
 
 _PR_SET_DUMPABLE, _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 4, 23, 24
 _PR_SET_SECUREBITS, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 28, 38, 47
@@ -32,15 +36,25 @@ class RightsLeft(StartError):
     """A right that was to be given up is still there."""
 
 
-def give_up_rights(lockable: int) -> None:
-    """Keep no capability and no way to any, write no file that is not open, run no program.
+def give_up_rights(lockable: int, chosen: Identity | None = None, *, insist: bool = False) -> None:
+    """Be `chosen`, keep no capability and no way to any, write no file that is not open, run no program.
 
     `lockable` is how many bytes of memory may be locked in the end; CAP_IPC_LOCK is kept only where the limit for that
-    cannot be raised. RightsLeft when anything else is left.
+    cannot be raised. RightsLeft when another capability is left, and with `insist` when we are not `chosen`. What
+    this kernel, or a container, has no way to give up is logged.
     """
     kept = frozenset(() if _may_lock(lockable) else (IPC_LOCK,))
-    keep_only(kept)
-    landlock.no_files_but(("/dev/xen", "/proc/xen"))  # where xenstore is opened again when it was restarted
+    left = keep_only(kept, chosen)
+    if left and insist and os.geteuid() == 0:
+        raise RightsLeft(f"run_as= cannot be: {left[0]}")
+    for what in left:
+        log.warning("not given up: %s", what)
+    if missing := landlock.restrict():
+        log.info("this kernel's Landlock (%d) leaves: %s", landlock.version(), ", ".join(missing))
+    _prove(kept)
+
+
+def _prove(kept: frozenset[int]) -> None:
     allowed = sum(1 << number for number in kept)
     sets = ("CapInh", "CapPrm", "CapEff", "CapAmb")
     left = [line for line in _status() if line[0] in sets and int(line[1], 16) & ~allowed]
@@ -49,16 +63,39 @@ def give_up_rights(lockable: int) -> None:
         raise RightsLeft(f"rights could not be given up: {left}, {tasks} threads")
 
 
-def keep_only(capabilities: frozenset[int]) -> None:
-    """Have these capabilities, as far as they are there, no others, and no way to get one."""
+def keep_only(capabilities: frozenset[int], chosen: Identity | None = None) -> list[str]:
+    """Have these capabilities, as far as they are there, no others, and no way to get one; be `chosen`.
+
+    What could not be done, in words; a user who is not root has no bounding set to give up.
+    """
+    root = os.geteuid() == 0
     for number in range(_MOST_CAPABILITIES):
         if number not in capabilities and _libc.prctl(_PR_CAPBSET_READ, number, 0, 0, 0) == 1:
-            _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # who may not do it has none to lose
+            _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # proved below
     _libc.prctl(_PR_CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0)
-    _libc.prctl(_PR_SET_SECUREBITS, _SECUREBITS, 0, 0, 0)
+    locked = _libc.prctl(_PR_SET_SECUREBITS, _SECUREBITS, 0, 0, 0) == 0
+    left = _became(chosen)  # with its capabilities, which these bits leave alone
     _set(sum(1 << number for number in capabilities) & _permitted())
-    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # nobody may look into the memory, and no core lies about
+    if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        left.append("new privileges of programs (no_new_privs)")
+    if _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):  # nobody may look into the memory, and no core lies about
+        left.append("core dumps")
+    bounding = next((int(value, 16) for name, value in _status() if name == "CapBnd"), 0)
+    if root and (bounding & ~sum(1 << number for number in capabilities) or not locked):
+        left.append("the capabilities that a program of root's would have (no CAP_SETPCAP)")
+    return left
+
+
+def _became(chosen: Identity | None) -> list[str]:
+    if chosen is None:
+        return []
+    try:
+        become(chosen)
+    except OSError as problem:
+        return [f"being user 0, for user {chosen.uid}: {problem.strerror}"]
+    if os.getresuid() != (chosen.uid,) * 3 or os.getresgid() != (chosen.gid,) * 3:
+        raise RightsLeft(f"the kernel did not make this user {chosen.uid}")
+    return []
 
 
 def _set(mask: int) -> None:

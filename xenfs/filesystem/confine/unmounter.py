@@ -12,18 +12,16 @@ import ctypes
 import errno
 import logging
 import os
-import signal
 import socket
 import subprocess
 from pathlib import Path
 
-from xenfs.filesystem.confine.inheritance import forget_inheritance
-from xenfs.filesystem.confine.rights import SYS_ADMIN, keep_only
+from xenfs.filesystem.confine.helper import beside
+from xenfs.filesystem.confine.rights import SYS_ADMIN
 
 log = logging.getLogger(__name__)
 
 _FORCE, _DETACH, _NOFOLLOW = 1, 2, 8
-_PR_SET_NAME = 15
 _WAIT_S = 5.0
 _UNMOUNT = b"-"
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -34,14 +32,9 @@ class Unmounter:
 
     def __init__(self, mountpoint: str) -> None:
         self._mountpoint = mountpoint
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._pid = os.fork()
-        if not self._pid:
-            try:
-                _wait(theirs, mountpoint)
-            finally:
-                os._exit(0)
-        theirs.close()
+        self._pid, self._socket = beside(
+            b"xenfs-unmount", frozenset((SYS_ADMIN,)), lambda ours: _wait(ours, mountpoint)
+        )
 
     def mounted(self) -> None:
         """The mount is there: this one, by its device number, and no other."""
@@ -66,15 +59,6 @@ class Unmounter:
 
 def _wait(ours: socket.socket, mountpoint: str) -> None:
     """All of the life of the other process."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    _libc.prctl(_PR_SET_NAME, b"xenfs-unmount", 0, 0, 0)
-    forget_inheritance({ours.fileno()})
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 1)
-    os.dup2(nothing, 2)
-    if os.geteuid() == 0:
-        keep_only(frozenset((SYS_ADMIN,)))
     device = ""
     while (told := ours.recv(64)) not in (b"", _UNMOUNT):
         device = told.decode()
