@@ -100,7 +100,8 @@ stat -c %u /run/xenfs/domains
 
 section namespaces
 for kind in mnt net; do
-    [ "$(readlink "/proc/$(show MainPID)/ns/$kind")" = "$(readlink /proc/self/ns/$kind)" ] && echo "$kind shared" || echo "$kind own"
+    ours=$(readlink /proc/self/ns/$kind) its=$(readlink "/proc/$(show MainPID)/ns/$kind")
+    [ "$its" = "$ours" ] && echo "$kind shared" || echo "$kind own"
 done
 
 section term
