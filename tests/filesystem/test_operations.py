@@ -9,6 +9,7 @@ import os
 import stat
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,7 @@ from worlds import EVERYTHING, Host
 from xenfs.errors import HypercallError, Stale, XenfsError
 from xenfs.filesystem.boundary import answer, answered
 from xenfs.filesystem.operations import Operations
-from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables.base import Dir, Exchange, File, Region
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
 
@@ -318,8 +319,82 @@ def test_questions_and_answers(host: Host) -> None:
         assert int(everything) > int(node) > 0
         assert await k.ops.read(one, 2, 3) == everything[2:5]
         assert await k.ops.read(one, 0, 100) == everything
-        assert await refused(k.ops.write(one, 0, b"1 0 0")) == errno.EBUSY
-        assert await k.ops.read(one, 0, 100) == everything
+
+    trio.run(run)
+
+
+def test_the_next_question_waits_until_the_answer_was_read_to_its_end(host: Host) -> None:
+    async def run() -> None:
+        k = kernel(host)
+        fh = (await k.open("host/memory/availheap", os.O_RDWR)).fh
+        await k.ops.write(fh, 0, b"-1 0 0")
+        assert await refused(k.ops.write(fh, 6, b"0 0 0")) == errno.EBUSY
+        first = await k.ops.read(fh, 6, 3)
+        assert await refused(k.ops.write(fh, 9, b"0 0 0")) == errno.EBUSY
+        first += await k.ops.read(fh, 9, 100)
+        at = 6 + len(first)
+        assert await k.ops.write(fh, at, b"0 0 0") == 5
+        assert await refused(k.ops.write(fh, at + 5, b"0 0 0")) == errno.EBUSY
+        second = await k.ops.read(fh, at + 5, 100)
+        assert int(first) > int(second) > 0
+        assert await k.ops.read(fh, 0, 100) == second
+        assert await refused(k.ops.write(fh, 0, b"no")) == errno.EINVAL
+        assert await k.ops.read(fh, 0, 100) == b"", "what was refused has no answer, and the old one is none"
+        assert await k.ops.write(fh, 0, b"-1 0 0") == 6
+        assert await k.ops.read(fh, 0, 100) == first
+
+    trio.run(run)
+
+
+def test_a_read_before_any_question_finds_the_form(host: Host) -> None:
+    asks = Exchange("asks", "x", write=lambda xen, text: text.upper(), form=lambda xen: "say a word")
+
+    async def run() -> None:
+        k = over(host, asks)
+        fh = (await k.open("asks", os.O_RDWR)).fh
+        assert await k.ops.read(fh, 0, 5) == b"say a"
+        assert await k.ops.read(fh, 5, 100) == b" word\n"
+        assert await k.ops.write(fh, 11, b"yes") == 3
+        assert await k.ops.read(fh, 14, 100) == b"YES\n"
+        assert await k.read("asks") == b"say a word\n"
+
+    trio.run(run)
+
+
+def test_bytes_in_their_place(host: Host) -> None:
+    stored = bytearray(b"0123456789")
+
+    def write(xen: Any, offset: int, data: bytes) -> None:
+        if offset + len(data) > len(stored):
+            raise XenfsError("no room", errno.ENOSPC)
+        stored[offset : offset + len(data)] = data
+
+    def cut(xen: Any, size: int) -> None:
+        stored[size:] = bytes(len(stored) - size)
+
+    def part(xen: Any, offset: int, size: int) -> bytes:
+        return bytes(stored[offset : offset + size])
+
+    region = Region("region", "x", read=part, write=write, length=lambda xen: len(stored), cut=cut)
+    fixed = replace(region, name="fixed", cut=None)
+    size: Any = SimpleNamespace(update_mode=False, update_uid=False, update_gid=False, update_size=True)
+
+    async def run() -> None:
+        k = over(host, region, fixed)
+        entry = await k.lookup("region")
+        assert (entry.st_size, entry.attr_timeout) == (10, 0)
+        fh = (await k.open("region", os.O_RDWR)).fh
+        assert await k.ops.read(fh, 4, 3) == b"456"
+        assert await k.ops.write(fh, 4, b"abc") == 3
+        assert await k.ops.read(fh, 0, 100) == b"0123abc789", "nothing is remembered"
+        assert await refused(k.ops.write(fh, 9, b"xy")) == errno.ENOSPC
+        assert bytes(stored) == b"0123abc789"
+        await k.ops.setattr(entry.st_ino, SimpleNamespace(st_size=6), size, None, CTX)
+        assert bytes(stored) == b"0123ab\0\0\0\0"
+        inode = (await k.lookup("fixed")).st_ino
+        assert await refused(k.ops.setattr(inode, SimpleNamespace(st_size=6), size, None, CTX)) == errno.EPERM
+        await k.ops.setattr(inode, SimpleNamespace(st_size=10), size, None, CTX)
+        await k.ops.release(fh)
 
     trio.run(run)
 

@@ -255,6 +255,7 @@ def test_reference_has_every_path_once() -> None:
         with Host(settings) as host:
             if host.has("host/cpus/1/cpufreq/scaling_governor"):
                 host.write("host/cpus/1/cpufreq/scaling_governor", "userspace")
+            host.xen.held.make("one", 0)
             for place in host.walk():
                 if isinstance(place.node, Dir):
                     continue

@@ -10,7 +10,7 @@ from xenfs.filesystem.callers import NOBODY
 from xenfs.filesystem.inodes import Inode
 from xenfs.filesystem.shares import Share
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.tables.base import Exchange, File, Stream
+from xenfs.nodes.tables.base import Exchange, File, Region, Stream
 
 
 class Handle:
@@ -40,35 +40,69 @@ class Handle:
         try:
             self.share.weigh(self.weighed, now)
         except XenfsError:
-            self.content = None
+            self.forget()
             raise
         self.weighed = now
 
-    def write(self, xen: Hypervisor, data: bytes) -> None:
+    def forget(self) -> None:
+        """Remember nothing: the next read takes a snapshot again."""
+        self.content = None
+
+    def write(self, xen: Hypervisor, data: bytes, offset: int) -> None:
         """One write, one operation; the offset says nothing, so that > and >> are alike."""
         self.node.apply(xen, self.inode.ids, data)
 
 
 class Transaction(Handle):
-    """Asked by one write and answered by reads; a second question on the same open is EBUSY."""
+    """Asked by a write and answered by reads; the next question is EBUSY until the answer has been read to its end.
+
+    Before any question, a read finds the form.
+    """
 
     node: Exchange
-    _asked = 0  # bytes of the question: where it left the position of the open file
+    _due = False  # an answer is there, and its end has not been read
+    _asked = 0  # where the question left the position of the open file
     _begin: int | None = None  # the offset of the answer's first byte, known from the first read
 
     def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
-        """The answer, from offset 0 or from where the question ended (a shell cannot seek); nothing before it."""
+        """The answer, from offset 0 or from where the question ended (a shell cannot seek)."""
         if self.content is None:
-            return b""
+            return self.node.produce(xen, self.inode.ids)[offset : offset + size]
         if self._begin is None or offset < self._begin:
             self._begin = self._asked if offset == self._asked else 0
-        return self.content[offset - self._begin :][:size]
+        at = offset - self._begin
+        self._due = self._due and at + size < len(self.content)
+        return self.content[at : at + size]
 
-    def write(self, xen: Hypervisor, data: bytes) -> None:
+    def forget(self) -> None:
+        """There is no answer, and the form is none."""
+        self.content, self._begin, self._due = b"", None, False
+
+    def write(self, xen: Hypervisor, data: bytes, offset: int) -> None:
         """Ask; the answer, or why there is none, is known when this returns."""
-        if self.content is not None:
-            raise XenfsError("one question for each open of this file", errno.EBUSY)
-        self.content, self._asked = self.node.ask(xen, self.inode.ids, data), len(data)
+        if self._due:
+            raise XenfsError("the answer to the last question has not been read to its end", errno.EBUSY)
+        self.forget()
+        self.content, self._asked = self.node.ask(xen, self.inode.ids, data), offset + len(data)
+        self._due = bool(self.content)
+
+
+class Place(Handle):
+    """Bytes that are read and written where they lie: nothing is remembered."""
+
+    node: Region
+
+    def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
+        """What lies there now."""
+        return self.node.part(xen, self.inode.ids, offset, size)
+
+    def slow(self, offset: int) -> bool:
+        """Each read asks."""
+        return self.node.slow_read
+
+    def write(self, xen: Hypervisor, data: bytes, offset: int) -> None:
+        """Write there."""
+        self.node.put(xen, self.inode.ids, offset, data)
 
 
 class Follower(Handle):
@@ -117,6 +151,8 @@ def open_file(inode: Inode) -> Handle:
         return Follower(inode, node)
     if isinstance(node, Exchange):
         return Transaction(inode, node)
+    if isinstance(node, Region):
+        return Place(inode, node)
     if isinstance(node, File):
         return Handle(inode, node)
     raise XenfsError(f"{inode.path} is not a file", errno.EISDIR)

@@ -26,7 +26,7 @@ from xenfs.filesystem.shares import SMALL, Share, Shares
 from xenfs.filesystem.waiting import ALWAYS, Bell, Waiting
 from xenfs.filesystem.witness import Witness
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.tables.base import Dir, Ids, Link, Node
+from xenfs.nodes.tables.base import Dir, Ids, Link, Node, Region
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
 
@@ -119,7 +119,7 @@ class Operations(FixedNames):
         for position in range(start_id, len(entries)):
             name, inode = entries[position]
             if entry is None or inode.node is not shape:
-                entry, shape = attributes(inode), inode.node if alike else None
+                entry, shape = attributes(inode), inode.node if alike and inode.node.owner(inode.ids) is None else None
             else:
                 # Equal but for the number; to make each anew is half of the cost of a listing.
                 entry.st_ino = inode.number
@@ -167,7 +167,7 @@ class Operations(FixedNames):
             node.require_same(self.xen, ids)
 
         with self.witness.seeing(what, asking, path, node):
-            self.rights.require_change(asking, path, node)
+            self.rights.require_change(asking, path, node, node.owner(ids))
             await self.lanes.run(node, True, guarded)
 
     # Attributes
@@ -184,13 +184,16 @@ class Operations(FixedNames):
         entry.st_ino = inode.number
         entry.st_mode = self.rights.mode(inode)
         entry.st_nlink = 2 if isinstance(inode.node, Dir) else 1
-        entry.st_uid, entry.st_gid = options.uid, options.gid
+        owner = inode.node.owner(inode.ids)
+        entry.st_uid, entry.st_gid = options.uid if owner is None else owner, options.gid
         entry.st_size = 0
         entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = self._since_ns
         entry.entry_timeout = entry.attr_timeout = _LASTING_S if inode.lasting else _PASSING_S
         if getattr(inode.node, "fresh", False):
             entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = time.time_ns()
             entry.attr_timeout = 0
+        if isinstance(inode.node, Region):
+            entry.st_size, entry.attr_timeout = inode.node.nbytes(self.xen, inode.ids), 0
         return entry
 
     @answered
@@ -200,7 +203,19 @@ class Operations(FixedNames):
             raise XenfsError("modes and owners are those of the mount options", errno.EPERM)
         if fields.update_size and not stat.S_IMODE(where.node.mode) & 0o222:
             raise XenfsError(f"{where.path} cannot be written", errno.EACCES)
+        if fields.update_size and isinstance(where.node, Region):
+            await self._cut(where, where.node, attr.st_size, ctx)
         return self._attributes(where)  # a shell's ">" truncates first, and there is nothing to cut
+
+    async def _cut(self, where: Inode, node: Region, size: int, ctx: Any) -> None:
+        cut = node.cut
+        if cut is None:
+            if size != node.nbytes(self.xen, where.ids):
+                raise XenfsError(f"{where.path} keeps its length", errno.EPERM)
+            return
+        await self._act(
+            "truncate", caller(ctx, named=True), where.path, node, where.ids, lambda: cut(self.xen, *where.ids, size)
+        )
 
     @answered
     async def readlink(self, inode: int, ctx: Any) -> bytes:
@@ -269,7 +284,7 @@ class Operations(FixedNames):
     async def write(self, fh: int, off: int, buf: bytes) -> int:
         handle = self.handles[fh]
         with self.witness.seeing("write", handle.caller, handle.inode.path, handle.node, buf):
-            await self.lanes.run(handle.node, handle.node.slow_write, handle.write, self.xen, bytes(buf))
+            await self.lanes.run(handle.node, handle.node.slow_write, handle.write, self.xen, bytes(buf), off)
         if handle.content is not None:
             handle.weigh()
         return len(buf)

@@ -27,20 +27,31 @@ class Rights:
         self._options = options
 
     def mode(self, inode: Inode) -> int:
-        """File type and permission bits."""
-        return inode.node.mode & ~self._options.umask
+        """File type and permission bits: what belongs to one user shows none to others."""
+        mode = inode.node.mode
+        return mode & ~0o077 if inode.node.owner(inode.ids) is not None else mode & ~self._options.umask
 
     def require_open(self, caller: Caller, inode: Inode, flags: int) -> None:
         """EACCES, with the reason, where this file may not be opened so."""
+        require_owner(caller, inode.node.owner(inode.ids))
 
     def require_list(self, caller: Caller, inode: Inode) -> None:
         """The same of a directory."""
+        require_owner(caller, inode.node.owner(inode.ids))
 
     def require_link(self, caller: Caller, inode: Inode) -> None:
         """The same of a link."""
 
-    def require_change(self, caller: Caller, path: str, node: Node) -> None:
-        """The same of making or removing a directory."""
+    def require_change(self, caller: Caller, path: str, node: Node, owner: int | None = None) -> None:
+        """The same of making or removing a directory, and of cutting a file; `owner` is the user whose it is."""
+        require_owner(caller, owner)
+
+
+def require_owner(caller: Caller, owner: int | None) -> bool:
+    """Whether it belongs to one user, who asks, or to whom root may look; EACCES where somebody else asks."""
+    if owner is not None and caller.uid not in (0, owner):
+        raise XenfsError(f"it belongs to user {owner}", errno.EACCES)
+    return owner is not None
 
 
 class PolicyRights(Rights):
@@ -55,10 +66,14 @@ class PolicyRights(Rights):
 
     def mode(self, inode: Inode) -> int:
         """For all but the owner what the policy could grant to anybody."""
+        if inode.node.owner(inode.ids) is not None:
+            return super().mode(inode)
         return shown(self._policy, inode.path, inode.node)
 
     def require_open(self, caller: Caller, inode: Inode, flags: int) -> None:
-        """Reading and writing are two rights."""
+        """Reading and writing are two rights; of what is one's own one has both."""
+        if require_owner(caller, inode.node.owner(inode.ids)):
+            return
         access = flags & os.O_ACCMODE
         if access != os.O_WRONLY:
             self._require_right(caller, inode.path, inode.node, write=False)
@@ -67,7 +82,7 @@ class PolicyRights(Rights):
 
     def require_list(self, caller: Caller, inode: Inode) -> None:
         """Where something in it or below is granted."""
-        if caller.uid in self._above:
+        if require_owner(caller, inode.node.owner(inode.ids)) or caller.uid in self._above:
             return
         if not self._policy.may_list(who(caller, groups=self._policy.by_group), inode.path):
             raise XenfsError(f"the policy does not let user {caller.uid} list this directory", errno.EACCES)
@@ -76,9 +91,10 @@ class PolicyRights(Rights):
         """A link is read."""
         self._require_right(caller, inode.path, inode.node, write=False)
 
-    def require_change(self, caller: Caller, path: str, node: Node) -> None:
+    def require_change(self, caller: Caller, path: str, node: Node, owner: int | None = None) -> None:
         """Making and removing is writing the directory's name."""
-        self._require_right(caller, path, node, write=True)
+        if not require_owner(caller, owner):
+            self._require_right(caller, path, node, write=True)
 
     def _require_right(self, caller: Caller, path: str, node: Node, *, write: bool) -> None:
         if caller.uid in self._above:

@@ -12,6 +12,7 @@ from xenfs.filesystem.boundary import answer
 from xenfs.filesystem.callers import Caller
 from xenfs.filesystem.record import UNKNOWN, Act, Record
 from xenfs.hypervisor.ledger import Watch, watch
+from xenfs.nodes.tables.asking import asking
 from xenfs.nodes.tables.base import Node
 from xenfs.nodes.tables.refusals import Refusals
 
@@ -30,7 +31,7 @@ class Witness:
         calls, code, began = Watch(), 0, perf_counter_ns()
         act = Act(what, caller, path, bytes(data), binary=binary, private=private, calls=calls, code=UNKNOWN)
         self._running.add(act)
-        watching = watch.set(calls)
+        watching, acting = watch.set(calls), asking.set(caller.uid)
         try:
             with self.refusals.noting(path, data, hidden=private or binary):
                 yield
@@ -39,6 +40,7 @@ class Witness:
             raise
         finally:
             watch.reset(watching)
+            asking.reset(acting)
             if act in self._running:
                 self._running.remove(act)
                 self.record.add(replace(act, code=code, took_ns=perf_counter_ns() - began))

@@ -19,7 +19,7 @@ from xenfs.hypervisor.glances import Glances
 from xenfs.hypervisor.ledger import Ledger
 from xenfs.hypervisor.lives import Domain, Lives
 from xenfs.hypervisor.operation import Operation
-from xenfs.pool import Buffer, Pages, Pool
+from xenfs.pool import Buffer, Holdings, Pages, Pool
 from xenfs.xenstore import Xenstore
 from xenfs.xenstore.names import StoreNames
 
@@ -73,6 +73,7 @@ class Hypervisor:
         self.unusable: dict[str, str] = {}
         self.accepted: set[str] = set()
         self.calls = Ledger()
+        self.held = Holdings(pool)
         self.glances = Glances()
         self.happenings = DomainLog()
         self.names = StoreNames()
@@ -95,7 +96,7 @@ class Hypervisor:
             raise HypercallError(op.name, errno.EOPNOTSUPP, self.unusable[op.hypercall.name])
         started = perf_counter_ns()
         raw = self.pool.admit(args, op.name)
-        number = self.calls.begin(op, domid, started)
+        number = self.calls.begin(op, domid, started, args)
         result = -errno.EFAULT
         try:
             result = self.backend.hypercall(op.hypercall, raw)
@@ -125,4 +126,5 @@ class Hypervisor:
         if self.store is not None:
             self.store.close()
         self.backend.close()
+        self.held.close()
         self.pool.close()

@@ -13,6 +13,7 @@ from time import perf_counter_ns, time_ns
 
 from xenfs.errors import errno_name
 from xenfs.hypervisor.operation import Operation
+from xenfs.pool import Buffer
 
 _NOT_THERE = frozenset({errno.ENOSYS, errno.EOPNOTSUPP})
 _LOG_LENGTH = 1024
@@ -56,17 +57,17 @@ class Ledger:
         self._lock = threading.Lock()
         self._numbers = count(1)
         self._tallies: dict[str, Tally] = {}
-        self._running: dict[int, tuple[Operation, int | None, int]] = {}
+        self._running: dict[int, tuple[Operation, int | None, int, tuple[int | Buffer, ...]]] = {}
         self._log: deque[tuple[int, int, Operation, int | None, int, int, int]] = deque(maxlen=_LOG_LENGTH)
         self._missing: dict[str, int] = {}
         self._epoch_ns = time_ns() - perf_counter_ns()
         self.last = 0  # how many calls have ended
         self.ended: Callable[[], object] | None = None  # called after each call, while somebody waits for that
 
-    def begin(self, op: Operation, domid: int | None, now: int) -> int:
+    def begin(self, op: Operation, domid: int | None, now: int, args: tuple[int | Buffer, ...] = ()) -> int:
         """Note that a call is on its way; the number returned is what `end` wants."""
         number = next(self._numbers)
-        self._running[number] = (op, domid, now)
+        self._running[number] = (op, domid, now, args)
         return number
 
     def end(self, number: int, op: Operation, domid: int | None, result: int, started: int) -> None:
@@ -111,7 +112,14 @@ class Ledger:
     def running(self) -> list[tuple[int, str, int | None, int]]:
         """(number, operation's name, domid or None, age in ns) of each call that has not ended."""
         now = perf_counter_ns()
-        return [(n, op.name, dom, now - since) for n, (op, dom, since) in list(self._running.items())]
+        return [(n, op.name, dom, now - since) for n, (op, dom, since, _) in list(self._running.items())]
+
+    def using(self, buf: Buffer) -> int | None:
+        """The number of the call that uses a buffer now, directly or by way of another."""
+        for number, (_, _, _, args) in list(self._running.items()):
+            if any(isinstance(arg, Buffer) and arg.carries(buf) for arg in args):
+                return number
+        return None
 
     def missing(self) -> list[tuple[str, str]]:
         """(operation's name, errno's name) of what this Xen answered that it does not have."""

@@ -14,6 +14,7 @@ from xenfs.nodes.flask import FLASK
 from xenfs.nodes.host import HOST
 from xenfs.nodes.hypfs import HYPFS
 from xenfs.nodes.metrics import METRICS
+from xenfs.nodes.raw import RAW
 from xenfs.nodes.tables.base import Dir, Each, File, Guard, Node
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.version import VERSION
@@ -30,7 +31,7 @@ def whole(options: Options, refusals: Refusals) -> Dir:
     return Dir(
         "",
         "Xen's hypercall interfaces as files",
-        (about(facts), METRICS, VERSION, HOST, HYPFS, CPUPOOLS, DOMAINS, FLASK),
+        (about(facts), METRICS, VERSION, HOST, HYPFS, CPUPOOLS, DOMAINS, FLASK, RAW),
     )
 
 

@@ -9,6 +9,7 @@ The guarantees, and what each of them rests on, are in docs/pool.md. Open pool.p
 from xenfs.pool.bounce import Bounce, Bounces, Way
 from xenfs.pool.buffer import Address, Buffer
 from xenfs.pool.custody import Flight
+from xenfs.pool.held import Held, Holdings
 from xenfs.pool.pages import HypercallDevice, LockedAnonymous, Pages, SimulatedPages, best_pages
 from xenfs.pool.pool import Pool
 from xenfs.pool.zones import Violation
@@ -19,6 +20,8 @@ __all__ = [
     "Bounces",
     "Buffer",
     "Flight",
+    "Held",
+    "Holdings",
     "HypercallDevice",
     "LockedAnonymous",
     "Pages",

@@ -107,6 +107,10 @@ class Buffer:
             for place in places.get(first, (first,))
         )
 
+    def carries(self, other: Buffer) -> bool:
+        """Whether a hypercall that has this buffer reaches the other one too."""
+        return other is self or other in (self._aboard or ())
+
     def __len__(self) -> int:
         return self.nbytes
 
@@ -139,6 +143,12 @@ class Buffer:
         start = self._checked_start("read")
         self._block.bytes_out += self.nbytes
         return bytes(ffi.buffer(ffi.cast(BYTES, start), self.nbytes))
+
+    def part(self, at: int, nbytes: int) -> bytes:
+        """A copy of nbytes from byte `at` on; EINVAL where they are not in the buffer."""
+        begin = self._inside(at, nbytes)
+        self._block.bytes_out += nbytes
+        return bytes(self._block.raw[begin : begin + nbytes])
 
     def fill(self, data: Any, at: int = 0) -> None:
         """Copy any contiguous buffer object in, from byte `at` on; EINVAL where it does not fit."""

@@ -33,11 +33,13 @@ class Guard(NamedTuple):
 
     What `now` returns is what it has learned of the thing, for writers that want to know it.
     `after(xen, *ids)` is asked when something was done to it, and tells whether that may have been another by then.
+    `owner(*ids)` is the uid of whose it is: nobody else but root may open, list or remove it.
     """
 
     now: Callable[..., Any]
     lately: Callable[..., Any]
     after: Callable[..., Any] | None = None
+    owner: Callable[..., int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,13 @@ class Node:
         """The same for a question about a name, where what was seen a moment ago will do."""
         for guard in self.guards:
             guard.lately(xen, *ids)
+
+    def owner(self, ids: Ids) -> int | None:
+        """The uid of the user whose it is, None where it is the mount's."""
+        for guard in self.guards:
+            if guard.owner is not None:
+                return guard.owner(*ids)
+        return None
 
     def require_same(self, xen: Hypervisor, ids: Ids) -> None:
         """After something was done: raise Stale where it may have been done to another, which came in between."""
@@ -180,12 +189,21 @@ class File(Node):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Exchange(File):
-    """Write the question, read the answer on the same open file; `write` returns what `show` will show."""
+    """Write the question, read the answer on the same open file; `write` returns what `show` will show.
+
+    `form(xen, *ids)` is the text that a read finds before any question was asked: how to ask.
+    """
+
+    form: Callable[..., str] | None = None
 
     @property
     def mode(self) -> int:
         """0644, or 0600 where private: the answer is only for the open file that asked."""
         return stat.S_IFREG | (0o600 if self.private else 0o644)
+
+    def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
+        """The form, nothing where there is none: nobody is asked anything."""
+        return b"" if self.form is None else as_line(self.form(xen, *ids))
 
     def ask(self, xen: Hypervisor, ids: Ids, data: bytes) -> bytes:
         """The answer to one question."""
@@ -195,6 +213,47 @@ class Exchange(File):
         answer = self.guarded(self.write, xen, (*ids, question))
         self.require_alive(xen, ids)
         return as_line(self.show(answer))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Region(File):
+    """Bytes that are read and written where they lie, at any offset, as those of a block device: dd, xxd, pread.
+
+    `read(xen, *ids, offset, size)` gives what is there, `write(xen, *ids, offset, data)` puts it there, whole or not at
+    all. `length(xen, *ids)` is what stat shows, and `cut(xen, *ids, size)` is truncate, which a shell's ">" does first.
+    """
+
+    length: Callable[..., int]
+    cut: Writer | None = None
+    binary: bool = True
+
+    def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
+        """All of it."""
+        return self.part(xen, ids, 0, self.nbytes(xen, ids))
+
+    def nbytes(self, xen: Hypervisor, ids: Ids) -> int:
+        """How many bytes there are."""
+        return int(self.guarded(self.length, xen, ids))
+
+    def part(self, xen: Hypervisor, ids: Ids, offset: int, size: int) -> bytes:
+        """What lies there."""
+        if self.read is None:
+            return b""
+        found = bytes(self.guarded(self.read, xen, (*ids, offset, size)))
+        self.require_alive(xen, ids)
+        return found
+
+    def put(self, xen: Hypervisor, ids: Ids, offset: int, data: bytes) -> None:
+        """Write there."""
+        if self.write is None:
+            raise XenfsError(f"{self.name} cannot be written", errno.EBADF)
+        self.require_alive(xen, ids)
+        self.guarded(self.write, xen, (*ids, offset, data))
+        self.require_same(xen, ids)
+
+    def apply(self, xen: Hypervisor, ids: Ids, data: bytes) -> None:
+        """A write at its beginning."""
+        self.put(xen, ids, 0, data)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -24,10 +24,13 @@ _BY_OUR_CLOCK = "host/time/boot_s"
 
 
 def about_xen(path: str) -> bool:
-    """False for what xenfs says of itself, in metrics too, or by this domain's clock: that is different every time."""
+    """False for what xenfs says of itself, in metrics too, or by this domain's clock: that is different every time.
+
+    Nothing in raw/ says anything before it is asked.
+    """
     if path == _BY_OUR_CLOCK:
         return False
-    return not path.startswith(("xenfs/", "metrics/")) or path in ("xenfs/", "xenfs/interface")
+    return not path.startswith(("xenfs/", "metrics/", "raw/")) or path in ("xenfs/", "xenfs/interface")
 
 
 def contents(
