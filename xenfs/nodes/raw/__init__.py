@@ -1,4 +1,6 @@
-"""raw/: every hypercall as a file, with `-o raw`."""
+"""raw/: every hypercall as a file, with `-o raw`; what users hold of the pool lies in buffers/.
+
+Open this file first: it joins what the others make."""
 
 from __future__ import annotations
 
