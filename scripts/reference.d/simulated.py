@@ -48,6 +48,7 @@ def _of(settings: str) -> set[str]:
     if frequency := sim.world.power.frequency(sim.world.host.cpus[1]):
         frequency.set_governor("userspace")  # which has a file of its own
     xen = opening.open_hypervisor(sim)
+    xen.held.make("one", 0)
     try:
         return set(_walk(xen, tree.build(xen, _EVERYTHING, Refusals()), (), ""))
     finally:
