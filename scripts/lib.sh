@@ -40,9 +40,16 @@ need_packages() {
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     say "installing with apt: ${missing[*]}"
+    {
+        flock 8 # one of us at a time: apt-get update does not wait for another
+        install_packages "${missing[@]}"
+    } 8>"${TMPDIR:-/tmp}/xenfs-apt.$UID.lock"
+}
+
+install_packages() {
     quiet as_root apt-get -qq update || say "apt-get update failed: trying with the package lists that are there"
     quiet as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get -qq install --no-install-recommends -y "${missing[@]}" || die "apt-get could not install: ${missing[*]}"
+        apt-get -qq install --no-install-recommends -y -o DPkg::Lock::Timeout=300 "$@" || die "apt-get could not install: $*"
 }
 
 # quiet COMMAND...: its output is only of interest when it fails.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,15 @@ settings.load_profile("xenfs")
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "last: runs after all others, for it leaves something behind")
     config.addinivalue_line("markers", "logs(pattern): the test announces log records of WARNING or above like this")
+    _children_hear_signals()
+
+
+def _children_hear_signals() -> None:
+    """Programs under test begin with every signal as usual, also where we ignore some: under nohup, or in a script's
+    background. A handler of ours ignores as well, and unlike SIG_IGN it is not inherited."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 class _Kept(logging.Handler):

@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S, until
 
 HELPER = Path(__file__).resolve().parents[2] / "contrib" / "mount.fuse.xenfs"
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -33,7 +33,7 @@ def helper(tmp_path: Path) -> Iterator[Run]:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE_S,
             check=False,
         )
 
@@ -49,14 +49,13 @@ def executable(path: Path, script: str) -> Path:
     return path
 
 
-READY = 'eval "echo READY >&$fd"; sleep 60'
+READY = 'eval "echo READY >&$fd"; sleep 600'
 
 
 def test_leaves_when_ready(helper: Run, tmp_path: Path) -> None:
-    began = time.monotonic()
+    """Xenfs would serve for ten minutes."""
     done = helper(READY, "none", "/mnt", "-o", "rw,ro,user=joe,comment=x,umask=077", "-t", "fuse.xenfs")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert time.monotonic() - began < 20, "it does not wait for xenfs to end"
     asked = (tmp_path / "asked").read_text()
     assert asked.startswith("mount /mnt -o rw,ro,umask=077 --hypervisor auto --ready-fd ")
 
@@ -118,7 +117,7 @@ def test_command_that_cannot_run(tmp_path: Path) -> None:
         env={**os.environ, "XENFS": str(tmp_path / "absent")},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 32
@@ -129,7 +128,4 @@ def test_what_comes_later_goes_to_syslog(helper: Run, tmp_path: Path) -> None:
     lines = "".join(f"line {number}\n" for number in range(20000))  # more than a pipe holds
     (tmp_path / "lines").write_text(lines)
     helper(f'eval "echo READY >&$fd"; sleep 0.2; cat {tmp_path}/lines >&2; sleep 60', "none", "/mnt")
-    deadline = time.monotonic() + 10
-    while (tmp_path / "logged").read_text() != lines:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: (tmp_path / "logged").read_text() == lines)

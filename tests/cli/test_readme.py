@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -46,7 +47,7 @@ def mountpoint(tmp_path: Path) -> Iterator[Path]:
         os.close(ready)
         server.terminate()
         try:
-            assert server.wait(10) == 0
+            assert server.wait(PATIENCE_S) == 0
         finally:
             subprocess.run(["umount", "-l", where], stderr=subprocess.DEVNULL, check=False)
             server.kill()
@@ -59,7 +60,8 @@ def test_examples(mountpoint: Path) -> None:
     for command, printed in given:
         done = subprocess.run(
             ["bash", "-c", command],
-            cwd=mountpoint, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30, check=False,
+            cwd=mountpoint, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+            timeout=PATIENCE_S,
         )  # fmt: skip
         assert done.stdout.replace("bash: line 1:", "bash:").splitlines() == printed, command
 

@@ -7,6 +7,7 @@ import select
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 
 from xenfs.cli.top.model import Model
 from xenfs.cli.top.source import Host, Sample, Source, Timed
@@ -107,6 +108,6 @@ def test_the_reader_hands_over_what_goes_wrong() -> None:
     for work in (lambda: 1 // 1, lambda: int("x"), lambda: Source("/nowhere").look()):
         worker.want(work, lambda result, problem: found.append((result, problem and problem.errno)))
     while len(found) < 3:
-        assert select.select([worker.fd], [], [], 30)[0]
+        assert select.select([worker.fd], [], [], PATIENCE_S)[0]
         worker.deliver()
     assert found == [(1, None), (None, errno.EIO), (None, errno.ENOENT)]

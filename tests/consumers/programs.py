@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from patience import PATIENCE_S
 
 Found = TypeVar("Found")
-PATIENCE_S = 30.0
 
 
 class Started:
@@ -44,7 +44,7 @@ class Started:
         for process in reversed(self._running):
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from mounting import Mount
+from patience import PATIENCE_S
 from programs import Started, needs, run, until
 
 
@@ -97,7 +98,7 @@ def test_watch_sees_a_value_change(mount: Mount) -> None:
         stdin=its, stdout=its, stderr=its, env={**os.environ, "TERM": "xterm"},
     )  # fmt: skip
     try:
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE_S) == 0
     finally:
         process.kill()
         process.wait()
@@ -121,7 +122,8 @@ def test_inotify_does_not_see_what_xen_changes(mount: Mount) -> None:
     program = needs("inotifywait", "inotify-tools")
     value = mount.read("domains/3/cpu_time_ns")
     done = subprocess.run(
-        [program, "-q", "-t", "2", "-e", "modify", "-e", "attrib", mount.where / "domains/3/cpu_time_ns"], timeout=20
+        [program, "-q", "-t", "2", "-e", "modify", "-e", "attrib", mount.where / "domains/3/cpu_time_ns"],
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 2
     assert mount.read("domains/3/cpu_time_ns") != value

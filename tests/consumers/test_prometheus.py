@@ -13,6 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 from mounting import Mount
+from patience import PATIENCE_S
 from programs import Started, free_port, needs, run, until
 from prom import Family, families
 from worlds import COMBINATIONS, Host
@@ -78,7 +79,7 @@ def exporter(directory: Path, started: Started, *by: str) -> str:
 
 
 def fetched(url: str) -> str:
-    with urlopen(url, timeout=10) as answer:
+    with urlopen(url, timeout=PATIENCE_S) as answer:
         return str(answer.read().decode())
 
 
@@ -143,7 +144,7 @@ def test_node_exporter_as_its_own_user_by_a_link(started: Started) -> None:
             address = exporter(textfiles, started, *nobody)
             assert of_xen(fetched(f"http://{address}/metrics"))["xen_up"].value() == 1
             stranger = ("setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", "cat")
-            done = subprocess.run([*stranger, where / "metrics/xen.prom"], capture_output=True, timeout=30)
+            done = subprocess.run([*stranger, where / "metrics/xen.prom"], capture_output=True, timeout=PATIENCE_S)
             assert b"Permission denied" in done.stderr
             started.end()
             mount.stop()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from patience import PATIENCE_S
 from worlds import Host
 
 from xenfs.abi.numbers import Hypercall
@@ -240,7 +241,7 @@ def test_what_hangs_is_let_go() -> None:
         assert host.xen.pool.stat()["in_use"] == 1
         assert domains.info_now(host.xen, 3) is not None, "others go on"
         host.faulty.release()
-        thread.join(10)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
         assert host.world.domains[3].dying
         assert host.xen.pool.stat()["in_use"] == 0

@@ -16,6 +16,7 @@ from typing import Any
 import pyfuse3
 import pytest
 import trio
+from patience import PATIENCE_S
 from worlds import EVERYTHING, Host
 
 from xenfs.errors import HypercallError, Stale, XenfsError
@@ -622,7 +623,7 @@ def test_handles_that_are_not_there(host: Host, caplog: pytest.LogCaptureFixture
 def slow_file(gate: threading.Event, entered: list[int], **more: Any) -> File:
     def work(*_: object) -> str:
         entered.append(threading.get_ident())
-        assert gate.wait(20)
+        assert gate.wait(PATIENCE_S)
         return "done"
 
     return File("slow", "help", read=work, write=work, slow_read=True, slow_write=True, **more)
@@ -636,7 +637,7 @@ def gate() -> Iterator[threading.Event]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         while not condition():
             await trio.sleep(0.005)
 

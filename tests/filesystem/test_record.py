@@ -13,6 +13,7 @@ import trio
 import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import PATIENCE_S
 
 from xenfs.filesystem import sinks
 from xenfs.filesystem.callers import Caller
@@ -196,7 +197,7 @@ def test_the_summary_comes_by_itself() -> None:
 def listener(path: Path) -> socket.socket:
     found = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     found.bind(str(path))
-    found.settimeout(5)
+    found.settimeout(PATIENCE_S)
     return found
 
 

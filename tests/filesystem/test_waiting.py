@@ -12,6 +12,7 @@ from typing import Any
 import pyfuse3
 import pytest
 import trio
+from patience import PATIENCE_S
 from worlds import Host
 
 from xenfs.connect import watcher
@@ -69,7 +70,7 @@ async def serving(host: Host) -> AsyncIterator[Callable[[str], Awaitable[Opened]
 
 
 async def until(holds: Callable[[], object]) -> None:
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE_S):
         while not holds():
             await trio.sleep(0.002)
 
@@ -214,9 +215,7 @@ def test_what_one_reader_finds_everybody_hears_of(settings: str, monkeypatch: py
             await trio.sleep(0.1)
             host.world.build(40, bytes(15) + b"x", "pv")  # xenstore is not told
             assert b" created 40 " in await reader.read()
-            with trio.fail_after(10):
-                while not bell.rung:
-                    await trio.sleep(0.002)
+            await until(lambda: bell.rung)
 
         run(host, test)
 

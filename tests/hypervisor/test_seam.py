@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from patience import PATIENCE_S
 from worlds import Between, Host
 
 from xenfs import abi
@@ -233,13 +234,13 @@ def test_calls_in_flight_are_shown_while_they_run(over: Callable[..., Hypervisor
 
     def wait(args: tuple[int, ...]) -> int:
         entered.set()
-        assert leave.wait(10)
+        assert leave.wait(PATIENCE_S)
         return 3
 
     xen = over(wait)
     thread = threading.Thread(target=xen.hypercall, args=(domctl.MAX_MEM, 0), kwargs={"domid": 9})
     thread.start()
-    assert entered.wait(10)
+    assert entered.wait(PATIENCE_S)
     try:
         ((number, name, domid, age),) = xen.calls.running()
         assert (name, domid) == ("domctl max_mem", 9)
@@ -248,7 +249,7 @@ def test_calls_in_flight_are_shown_while_they_run(over: Callable[..., Hypervisor
         assert list(xen.calls.log_since(0)) == []
     finally:
         leave.set()
-        thread.join(10)
+        thread.join(PATIENCE_S)
     assert xen.calls.running() == []
     ((logged, line),) = xen.calls.log_since(0)
     assert logged == number
@@ -273,7 +274,7 @@ def test_totals_from_many_threads(over: Callable[..., Hypervisor]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_S)
     assert tally(xen, "xen_version version") == (4000, 0)
     numbers = [number for number, _ in xen.calls.log_since(0)]
     assert len(set(numbers)) == len(numbers) == 1024

@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 
 import pytest
 from mounting import REPOSITORY
+from patience import PATIENCE_S
 
 pyte = pytest.importorskip("pyte", reason="an environment older than the need for it: scripts/test renews it")
 
-PATIENCE_S = 60.0  # a machine that is busy with others
 KEYS = {"up": "\x1bOA", "down": "\x1bOB", "enter": "\r", "esc": "\x1b", "^C": "\x03", "^Z": "\x1a"}
 TERM = "screen-256color"  # whose sequences are all known to pyte
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from mounting import REPOSITORY, Mount, Mounter, refused
+from patience import PATIENCE_S, until
 
 # A destroydomain that no Xen ever ends: from the slow lane, as that of a domain with much memory may seem to be.
 HANGING = """
@@ -22,7 +23,7 @@ from xenfs.simulator.simulator import Simulator
 ordinary = Simulator.hypercall
 def hypercall(self, number, args):
     if threading.current_thread().name not in ("MainThread", "watcher"):
-        threading.Event().wait(120)
+        threading.Event().wait(600)
     return ordinary(self, number, args)
 Simulator.hypercall = hypercall
 from xenfs.cli import main
@@ -37,26 +38,33 @@ def killed(mount: Mount, *, both: bool = True) -> None:
         [helper] = [int(word) for word in children if Path(f"/proc/{word}/comm").read_text() == "xenfs-unmount\n"]
         os.kill(helper, signal.SIGKILL)
     mount.process.kill()
-    mount.process.wait(10)
+    mount.process.wait(PATIENCE_S)
 
 
 def test_sigterm_with_calls_that_hang(mounter: Mounter, tmp_path: Path) -> None:
-    """Six who kill domains, of whom four are under way; a reader beside them goes on. In five seconds all is over."""
+    """Six who kill domains, of whom four are under way; a reader beside them goes on. All ends long before they do."""
     record = tmp_path / "record"
     mount = mounter("domains=20", options=f"lifecycle,record=file:{record}", program=("-c", HANGING))
     last, *domids = sorted(int(name) for name in os.listdir(mount.where / "domains") if name.isdigit())[:0:-1][:7]
     writers = [
         subprocess.Popen(
-            [sys.executable, "-c", f"open('{mount.where}/domains/{domid}/kill', 'w', buffering=1).write('1\\n')"],
+            ["bash", "-c", f"exec 3>domains/{domid}/kill; echo; echo 1 >&3"],
+            cwd=mount.where,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
         for domid in domids
     ]
-    time.sleep(1)
-    assert mount.read(f"domains/{last}/state")
-    assert mount.stop() < 5
     for writer in writers:
-        _, said = writer.communicate(timeout=10)
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"\n"
+    time.sleep(1)  # now they have it open, and write
+    until(lambda: len(mount.read("xenfs/calls/in_flight").splitlines()) == 4, "as many as one sort may have")
+    assert mount.read(f"domains/{last}/state")
+    mount.stop()
+    assert mount.calls_left_behind
+    for writer in writers:
+        _, said = writer.communicate(timeout=PATIENCE_S)
         assert re.search(rb"not connected|abort", said), said
     lines = record.read_text().splitlines()
     assert {int(number) for number in re.findall(r'path="domains/(\d+)/kill"', "\n".join(lines))} == set(domids)
@@ -129,7 +137,7 @@ def test_of_four_at_once_one_mounts(tmp_path: Path) -> None:
         assert len([line for line in lines if line.split()[4] == str(where)]) == 1
         there.terminate()
         for each in all_of_them:
-            _, said = each.communicate(timeout=20)
+            _, said = each.communicate(timeout=PATIENCE_S)
             assert (each.returncode, "busy" in said) == ((0, False) if each is there else (1, True)), said
     finally:
         for each in all_of_them:
@@ -149,16 +157,16 @@ def test_kill_while_writes_are_under_way(mounter: Mounter, tmp_path: Path) -> No
         "    os.write(1, b'%d\\n' % weight)\n"
         "    time.sleep(0.005)\n"
     )
-    writer = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(0.4)
+    writer = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    assert writer.stdout is not None
+    first = b"".join(writer.stdout.readline() for _ in range(20))
     killed(mount, both=False)
-    out, said = writer.communicate(timeout=10)
+    rest, said = writer.communicate(timeout=PATIENCE_S)
     assert re.search(rb"not connected|abort", said), said
-    answered = [int(line) for line in out.split()]
+    answered = [int(line) for line in (first + rest).split()]
     lines = record.read_text().splitlines()
     recorded = [int(number) for number in re.findall(r'value="(\d+)" calls="[^"]*" result=0 ', "\n".join(lines))]
     assert answered == list(range(1000, 1000 + len(answered)))
-    assert len(answered) > 1
     assert recorded == list(range(1000, 1000 + len(recorded))), "in order, none twice"
     assert len(recorded) in (len(answered), len(answered) + 1)
     assert all(line.count(" result=0 ") == 1 for line in lines), "no line is torn"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from mounting import REPOSITORY, Mount, Mounter
+from patience import PATIENCE_S
 
 
 def attempt(*words: str) -> subprocess.CompletedProcess[str]:
@@ -23,7 +24,7 @@ def attempt(*words: str) -> subprocess.CompletedProcess[str]:
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         check=False,
     )
@@ -42,7 +43,8 @@ def one_sentence(done: subprocess.CompletedProcess[str], *words: str) -> None:
 def test_a_signal_ends_it_at_once(mounter: Mounter, number: int) -> None:
     mount = mounter("domains=3")
     assert mount.mounted
-    assert mount.stop(number) < 2
+    mount.stop(number)
+    assert not mount.calls_left_behind
     assert mount.process.stdout is not None
     said = mount.process.stdout.read().decode()
     assert said.splitlines() == [f"xenfs: mounted on {mount.where} (Xen 4.17.7 x86_64, simulator)"]
@@ -51,15 +53,15 @@ def test_a_signal_ends_it_at_once(mounter: Mounter, number: int) -> None:
 
 def test_umount_ends_it(mounter: Mounter) -> None:
     mount = mounter("domains=3")
-    subprocess.run(["umount", mount.where], check=True, timeout=10)
-    assert mount.process.wait(5) == 0
+    subprocess.run(["umount", mount.where], check=True, timeout=PATIENCE_S)
+    assert mount.process.wait(PATIENCE_S) == 0
 
 
 def test_open_files_do_not_hold_it(mounter: Mounter) -> None:
     mount = mounter("domains=3")
     fd = os.open(mount.where / "domains/1/freeze", os.O_RDWR)
     try:
-        assert mount.stop() < 5
+        mount.stop()
         with pytest.raises(OSError):  # noqa: PT011 - ENOTCONN or EIO, as the kernel likes
             os.pread(fd, 10, 0)
     finally:
@@ -87,11 +89,11 @@ def test_twenty_readers_in_flight(mounter: Mounter) -> None:
         thread.start()
     time.sleep(0.7)
     try:
-        assert mount.stop() < 5
+        mount.stop()
     finally:
         stop.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE_S)
     assert not [thread for thread in threads if thread.is_alive()]
     assert sum(reads) > 20
     assert "Traceback" not in mount.errors()
@@ -110,9 +112,9 @@ def test_processes_that_read_are_not_stuck(mounter: Mounter) -> None:
     ]
     try:
         time.sleep(0.5)
-        assert mount.stop() < 5
+        mount.stop()
         for reader in readers:
-            reader.wait(10)
+            reader.wait(PATIENCE_S)
     finally:
         for reader in readers:
             reader.kill()
@@ -179,7 +181,7 @@ def test_hypervisors_that_cannot_be(tmp_path: Path) -> None:
 def test_systemd_hears_of_it(mounter: Mounter, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(str(tmp_path / "notify"))
-        notify.settimeout(10)
+        notify.settimeout(PATIENCE_S)
         mount = mounter("domains=1", env={"NOTIFY_SOCKET": str(tmp_path / "notify")})
         lines = notify.recv(4096).decode().splitlines()
         assert "READY=1" in lines
@@ -191,7 +193,7 @@ def test_systemd_behind_an_abstract_socket(mounter: Mounter) -> None:
     name = f"xenfs-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind("\0" + name)
-        notify.settimeout(10)
+        notify.settimeout(PATIENCE_S)
         mounter("domains=1", env={"NOTIFY_SOCKET": "@" + name})
         assert "READY=1" in notify.recv(4096).decode()
 
@@ -221,7 +223,7 @@ def test_nothing_is_left_of_a_domain_that_is_gone(mounter: Mounter) -> None:
         return os.statvfs(mount.where).f_files
 
     def down_to(most: int) -> bool:
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE_S
         while known() > most and time.monotonic() < end:
             time.sleep(0.05)
         return known() <= most
@@ -233,7 +235,7 @@ def test_nothing_is_left_of_a_domain_that_is_gone(mounter: Mounter) -> None:
     (directory / "name").read_bytes()
     assert known() >= before + 9
     mount.write("domains/3/kill", "1")
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_S
     while "\n3 " in mount.read("domains/stat") and time.monotonic() < end:
         time.sleep(0.05)
     for fd in held[:-1]:

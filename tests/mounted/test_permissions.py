@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from mounting import REPOSITORY, Mount
+from patience import PATIENCE_S
 
 EXAMPLE = REPOSITORY / "contrib" / "policy.example.toml"
 ADM, OPERATOR = 4, 37  # Debian's numbers, the same everywhere
@@ -140,7 +141,12 @@ def test_what_was_opened_stays_open_and_is_the_openers(guarded: Mount) -> None:
     fd = os.open(guarded.where / "domains/3/sched/weight", os.O_RDWR)
     try:
         done = subprocess.run(
-            ["bash", "-c", f"echo 257 >&{fd}"], user=STRANGER, group=STRANGER, pass_fds=(fd,), timeout=10, check=False
+            ["bash", "-c", f"echo 257 >&{fd}"],
+            user=STRANGER,
+            group=STRANGER,
+            pass_fds=(fd,),
+            timeout=PATIENCE_S,
+            check=False,
         )
         assert done.returncode == 0
     finally:
@@ -191,7 +197,7 @@ def test_a_policy_that_is_wrong_mounts_nothing(tmp_path: Path, text: str, words:
     where.mkdir()
     mount = Mount(where, "--hypervisor", "simulator", "-o", f"policy={policy}", ready=False)
     try:
-        assert mount.process.wait(20) == 1
+        assert mount.process.wait(PATIENCE_S) == 1
         said = mount.errors()
         assert said.count("\n") == 1
         assert all(word in said for word in words), said

@@ -15,9 +15,10 @@ from collections.abc import Callable
 
 import pytest
 from mounting import REPOSITORY, Mount, Mounter
+from patience import PATIENCE_S
 
-SECONDS = float(os.environ.get("XENFS_TEST_FAULTS_S", "3"))
-pytestmark = pytest.mark.timeout(SECONDS + 120)
+SECONDS, AT_LEAST = float(os.environ.get("XENFS_TEST_FAULTS_S", "3")), 5
+pytestmark = pytest.mark.timeout(SECONDS + 300)
 
 
 def outcome(work: Callable[[], object]) -> int:
@@ -29,19 +30,19 @@ def outcome(work: Callable[[], object]) -> int:
 
 
 def at_work(*jobs: Callable[[], object], seconds: float = SECONDS) -> list[Counter[int]]:
-    """Each job again and again in a thread of its own, and how it ended how often."""
+    """Each job again and again in a thread of its own, a few times at least, and how it ended how often."""
     end = time.monotonic() + seconds
     found: list[Counter[int]] = [Counter() for _ in jobs]
 
     def run(number: int) -> None:
-        while time.monotonic() < end:
+        while time.monotonic() < end or found[number].total() < AT_LEAST:
             found[number][outcome(jobs[number])] += 1
 
     threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(len(jobs))]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(seconds + 60)
+        thread.join(seconds + PATIENCE_S)
     assert not any(thread.is_alive() for thread in threads)
     print(f"{seconds:g} s:", *map(dict, found), sep="\n")
     return found
@@ -89,7 +90,6 @@ def test_each_error_reaches_who_caused_it_and_nobody_else(mounter: Mounter) -> N
     found = at_work(*jobs)
     for innocent in (0, 1, 2, 3, 6, 7, -3, -2):
         assert set(found[innocent]) == {0}, found
-        assert found[innocent][0] > 2
     assert set(found[4] + found[5]) - {0} == {errno.EBUSY}, found
     assert set(found[8]) == {errno.ENOMEM}, "it never was paused"
     assert set(found[9]) == {0}
@@ -142,7 +142,8 @@ def test_answers_that_make_no_sense(mounter: Mounter, kind: str) -> None:
     assert mount.process.poll() is None
     assert flat(mount, "xenfs/buffers/stat")["in_use"] == 0
     assert mount.read("xenfs/calls/in_flight") == ""
-    assert mount.stop() < 6
+    mount.stop()
+    assert not mount.calls_left_behind
 
 
 FLOOD = """
@@ -190,7 +191,6 @@ def test_four_hundred_slow_operations_that_hang(mounter: Mounter) -> None:
         )
         for codes in progress:
             assert set(codes) == {0}
-            assert codes[0] > 1
         said = flood.communicate(timeout=60)[0]
     finally:
         flood.kill()
@@ -210,13 +210,14 @@ def test_it_ends_while_calls_hang(mounter: Mounter) -> None:
         for n in range(1, 7)
     ]
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE_S
         while mount.read("xenfs/calls/in_flight").count("destroydomain") < 4 and time.monotonic() < end:
             time.sleep(0.05)
         assert mount.read("domains/7/state")
-        assert mount.stop(signal.SIGTERM) < 6
+        mount.stop(signal.SIGTERM)
+        assert mount.calls_left_behind
         for writer in writers:
-            assert writer.wait(10) != 0
+            assert writer.wait(PATIENCE_S) != 0
     finally:
         for writer in writers:
             writer.kill()

@@ -17,15 +17,18 @@ from typing import Any
 
 import pytest
 from mounting import REPOSITORY, Mount, Mounter
+from patience import PATIENCE_S
 
 WITHOUT_POLL = """
 import sys
 from xenfs.filesystem.operations import Operations
 del Operations.poll  # pyfuse3 then says ENOSYS, as libfuse does to the kernel where pyfuse3 is older than 3.5
+"""
+MAIN = """
+import sys
 from xenfs.cli import main
 sys.exit(main(sys.argv[1:]))
 """
-MEDIAN_S = 0.05
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,7 @@ def opened(mount: Mount, path: str = "domains/events") -> Iterator[int]:
 
 def quiet(fds: list[int], poll: Any) -> None:
     """Read until nothing more comes: who was killed before is gone a while later."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while poll.poll(300):
         assert time.monotonic() < deadline
         for fd in fds:
@@ -73,10 +76,8 @@ def quiet(fds: list[int], poll: Any) -> None:
 
 def test_reads_end_at_once(mount: Mount) -> None:
     with opened(mount) as fd:
-        began = time.monotonic()
         for _ in range(5):
             assert os.read(fd, 4096) == b""
-        assert time.monotonic() - began < 2
     assert mount.out("cat domains/events") == ""
 
 
@@ -89,7 +90,7 @@ def test_poll_sleeps_until_there_is_something(mount: Mount) -> None:
         assert poll.poll(300) == []
         assert time.monotonic() - began > 0.25
         domid = kill(mount)
-        assert poll.poll(5000) == [(fd, select.POLLIN | select.POLLPRI)]
+        assert poll.poll(1000 * PATIENCE_S) == [(fd, select.POLLIN | select.POLLPRI)]
         assert poll.poll(0), "until it is read"
         assert f" dying {domid} " in os.read(fd, 65536).decode()
         assert poll.poll(0) == []
@@ -104,11 +105,11 @@ def test_select_and_epoll(mount: Mount) -> None:
         assert select.select([one], [], [one], 0.1) == ([], [], [])
         assert epoll.poll(0.1) == []
         kill(mount)
-        assert select.select([one], [], [one], 5)[0] == [one]
-        assert epoll.poll(5)
+        assert select.select([one], [], [one], PATIENCE_S)[0] == [one]
+        assert epoll.poll(PATIENCE_S)
         os.read(two, 65536)
         kill(mount)
-        assert epoll.poll(5), "an edge-triggered one does not ask again, and is told all the same"
+        assert epoll.poll(PATIENCE_S), "an edge-triggered one does not ask again, and is told all the same"
         epoll.close()
 
 
@@ -120,9 +121,9 @@ def test_the_log_of_calls_and_other_files(mount: Mount) -> None:
         poll.register(fd, select.POLLIN)
         assert poll.poll(200) == []
         mount.read("host/memory/free_kb")
-        assert poll.poll(5000)
+        assert poll.poll(1000 * PATIENCE_S)
         assert b"sysctl:physinfo" in os.read(fd, 1 << 20)
-        assert select.select([plain], [plain], [], 5)[:2] == ([plain], [plain])
+        assert select.select([plain], [plain], [], PATIENCE_S)[:2] == ([plain], [plain])
 
 
 def test_hundreds_wait_at_once(mount: Mount) -> None:
@@ -135,12 +136,10 @@ def test_hundreds_wait_at_once(mount: Mount) -> None:
         for fd in fds:
             poll.register(fd, select.POLLIN)
         quiet(fds, poll)
-        began = time.monotonic()
         assert mount.read("host/scheduler") == "credit2\n"
-        assert time.monotonic() - began < 2
         assert len(os.listdir(threads)) <= before + 1
         domid = kill(mount)
-        heard, deadline = dict.fromkeys(fds, ""), time.monotonic() + 20
+        heard, deadline = dict.fromkeys(fds, ""), time.monotonic() + PATIENCE_S
         while not all(f" dying {domid} " in text for text in heard.values()):
             assert time.monotonic() < deadline
             for fd, _ in poll.poll(1000):
@@ -158,13 +157,15 @@ def test_a_process_that_waits_can_be_killed(mount: Mount) -> None:
     assert process.stdout.readline()
     time.sleep(0.1)
     process.kill()
-    assert process.wait(30) == -signal.SIGKILL
+    assert process.wait(PATIENCE_S) == -signal.SIGKILL
     process.stdout.close()
 
 
-def test_an_event_is_there_within_fifty_milliseconds(mount: Mount) -> None:
-    """Measured from before the write that ends a domain, so the write and xenstore's watch are in it too."""
-    took = []
+def test_events_do_not_wait_for_the_clock(mounter: Mounter) -> None:
+    """Looks by the clock would be an hour apart: it is xenstore's watch, or the write itself, that tells. Most events
+    are there within 50 ms of a write's beginning on a machine with nothing else to do; how long it took is printed."""
+    program = "from xenfs.connect import watcher; watcher._WATCHED_S = watcher._PERIOD_S = 3600.0" + MAIN
+    mount, took = mounter("domains=200", options="lifecycle", program=("-c", program)), []
     with opened(mount) as fd:
         poll = select.poll()
         poll.register(fd, select.POLLIN)
@@ -178,13 +179,13 @@ def test_an_event_is_there_within_fifty_milliseconds(mount: Mount) -> None:
                 os._exit(0)
             seen, before = "", time.monotonic()
             while f" dying {domid} " not in seen:
-                assert poll.poll(5000)
+                assert poll.poll(1000 * PATIENCE_S)
                 after = time.monotonic()
                 seen += os.read(fd, 65536).decode()
             os.waitpid(pid, 0)
             os.close(kill_fd)
             took.append(after - before - 0.05)
-    assert statistics.median(took) < MEDIAN_S, sorted(took)
+    print(f"median {statistics.median(took) * 1000:.0f} ms")
 
 
 def test_nobody_waits_nothing_runs(mounter: Mounter) -> None:
@@ -223,8 +224,9 @@ def test_a_storm_is_seen_whole(mounter: Mounter, source: str) -> None:
         poll = select.poll()
         for fd in (one, two):
             poll.register(fd, select.POLLIN)
-        deadline = time.monotonic() + 8
-        while time.monotonic() < deadline:
+        enough, deadline = time.monotonic() + 8, time.monotonic() + 2 * PATIENCE_S
+        while time.monotonic() < enough or sum(line[1] == "gone" for line in told[0]) < 1500:
+            assert time.monotonic() < deadline
             for fd, _ in poll.poll(1000):
                 told[fd == two] += [line.split() for line in os.read(fd, 1 << 20).decode().splitlines()]
     for lines in told:
@@ -273,7 +275,7 @@ def watch(mount: Mount, *words: str) -> subprocess.Popen[str]:
     return process
 
 
-def ended(process: subprocess.Popen[str], within_s: float = 40) -> tuple[int, list[str], str]:
+def ended(process: subprocess.Popen[str], within_s: float = PATIENCE_S) -> tuple[int, list[str], str]:
     out, err = process.communicate(timeout=within_s)
     return process.returncode, out.splitlines(), err
 
@@ -283,7 +285,7 @@ def line_of(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     fd, line = process.stdout.fileno(), b""
     while not line.endswith(b"\n"):
-        assert select.select([fd], [], [], 40)[0]
+        assert select.select([fd], [], [], PATIENCE_S)[0]
         byte = os.read(fd, 1)
         if not byte:
             break
@@ -310,7 +312,7 @@ def either(request: pytest.FixtureRequest, mount: Mount, tmp_path: Path) -> Iter
     made = Mount(where, "--hypervisor", "simulator:domains=200", "-o", "lifecycle", program=("-c", WITHOUT_POLL))
     try:
         with opened(made) as fd:
-            assert select.select([fd], [fd], [], 5)[:2] == ([fd], [fd]), "every file is taken for ready"
+            assert select.select([fd], [fd], [], PATIENCE_S)[:2] == ([fd], [fd]), "every file is taken for ready"
         yield made
         made.stop()
     finally:
@@ -329,21 +331,17 @@ def test_lines_as_they_come(either: Mount) -> None:
         "path": "domains/events", "event": "dying", "uuid": uuid,
     }  # fmt: skip
     assert told["time"].endswith("Z")
-    began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert ended(process)[0] == -signal.SIGTERM
-    assert time.monotonic() - began < 1
 
 
 def test_until_a_state(either: Mount) -> None:
     domid = next(_victims)
     process = watch(either, "--until", "shutdown", "--timeout", "60", f"domains/{domid}")
     assert line_of(process) in ("running\n", "blocked\n", "runnable\n")
-    began = time.monotonic()
     either.write(f"domains/{domid}/shutdown", "poweroff")
     status, lines, _ = ended(process)
     assert (status, lines[-1]) == (0, "shutdown")
-    assert time.monotonic() - began < 5
     both = watch(either, "--until", "gone", f"domains/{domid}", f"{either.where}/domains/{next(_victims)}")
     line_of(both), line_of(both)
     for each in (domid, domid + 1):
@@ -354,12 +352,10 @@ def test_until_a_state(either: Mount) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_end_it_within_a_second(mount: Mount, number: int) -> None:
+def test_signals_end_it(mount: Mount, number: int) -> None:
     process = watching(mount, "domains/events", "xenfs/calls/log", "domains/3")
-    began = time.monotonic()
     process.send_signal(number)
     assert ended(process)[0] == -number
-    assert time.monotonic() - began < 1
 
 
 def test_time_out_and_what_cannot_be(mount: Mount) -> None:
@@ -394,7 +390,7 @@ def test_nobody_reads_it_any_more(mount: Mount) -> None:
     time.sleep(1)
     assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(5) in (0, -signal.SIGPIPE)
+    assert process.wait(PATIENCE_S) in (0, -signal.SIGPIPE)
     assert process.stderr is not None
     process.stderr.close()
 
@@ -406,7 +402,7 @@ def test_the_daemon_ends(mounter: Mounter) -> None:
     status, _, err = ended(process)
     assert status == 1
     assert "Traceback" not in err
-    assert mount.process.wait(10) == 0
+    assert mount.process.wait(PATIENCE_S) == 0
 
 
 def test_who_sleeps_in_poll_is_woken_when_the_daemon_ends(mounter: Mounter) -> None:
@@ -415,13 +411,11 @@ def test_who_sleeps_in_poll_is_woken_when_the_daemon_ends(mounter: Mounter) -> N
         poll = select.poll()
         poll.register(fd, select.POLLIN)
         assert poll.poll(200) == []
-        began = time.monotonic()
         mount.process.terminate()
-        assert poll.poll(10_000)[0][1] & select.POLLERR
-        assert time.monotonic() - began < 6
+        assert poll.poll(1000 * PATIENCE_S)[0][1] & select.POLLERR
         with pytest.raises(OSError, match=r"not connected|abort"):
             os.read(fd, 1)
-    assert mount.process.wait(10) == 0
+    assert mount.process.wait(PATIENCE_S) == 0
 
 
 def test_a_daemon_that_hangs_does_not_keep_it(mounter: Mounter) -> None:
@@ -430,9 +424,7 @@ def test_a_daemon_that_hangs_does_not_keep_it(mounter: Mounter) -> None:
     mount.process.send_signal(signal.SIGSTOP)
     try:
         time.sleep(1)  # it asks, and nobody answers
-        began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert ended(process)[0] == -signal.SIGTERM
-        assert time.monotonic() - began < 1
     finally:
         mount.process.send_signal(signal.SIGCONT)

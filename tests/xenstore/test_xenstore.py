@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patience import PATIENCE_S
 from scripted_xenstored import Handler, Xenstored, error, reply
 
 from xenfs.errors import XenfsError
@@ -317,7 +318,7 @@ def test_many_threads(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_S)
     assert not wrong
     assert len(server.requests) == 400
     assert server.connections == 1

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 from scripted_xenstored import Store, Xenstored, event
 from worlds import Host
 
@@ -100,7 +101,7 @@ def test_events_in_crumbs(store: Store, watches: Watches) -> None:
 
 def test_a_connection_that_is_gone_says_so(store: Store, watches: Watches) -> None:
     store.hang_up()
-    select.select([watches], [], [], 5)
+    select.select([watches], [], [], PATIENCE_S)
     with pytest.raises((XenfsError, OSError)):
         watches.events()
 
@@ -111,7 +112,7 @@ def test_a_reply_to_nothing_is_an_error(tmp_path: Path) -> None:
     from xenfs.xenstore.wire import Message, Op, pack
 
     store.server.clients[-1].sendall(pack(Message(Op.WATCH, 99, 0, b"OK\0")))
-    select.select([watches], [], [], 5)
+    select.select([watches], [], [], PATIENCE_S)
     with pytest.raises(XenfsError) as caught:
         watches.events()
     assert caught.value.errno == errno.EIO
