@@ -18,6 +18,10 @@ settings.load_profile("xenfs")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "last: runs after all others, for it leaves something behind")
+    config.addinivalue_line(
+        "markers",
+        "once_a_dom0(reason): what it sees is not of the hypervisor, so one Xen with this dom0 sees it for all",
+    )
     config.addinivalue_line("markers", "logs(pattern): the test announces log records of WARNING or above like this")
     _children_hear_signals()
 

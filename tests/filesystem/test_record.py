@@ -182,7 +182,7 @@ def test_the_summary_comes_by_itself() -> None:
     kept = Kept()
 
     async def run() -> None:
-        record = Record([kept])
+        record = Record([kept], Hand())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(record.tend)
             for _ in range(300):

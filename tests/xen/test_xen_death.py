@@ -45,6 +45,7 @@ def where(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
+@pytest.mark.once_a_dom0("dead mounts are Linux's, xenstore's device is dom0's")
 def test_a_killed_daemon_and_the_next(hypervisor: str, where: Path, guest: Guest) -> None:
     """What was done stays done, the dead mount is removed, and the next daemon knows the guest for what it is."""
     process = started(where, hypervisor)
@@ -74,6 +75,7 @@ def test_a_killed_daemon_and_the_next(hypervisor: str, where: Path, guest: Guest
             os.close(fd)
 
 
+@pytest.mark.once_a_dom0("dead mounts are Linux's, xenstore's device is dom0's")
 @pytest.mark.skipif(not XENBUS.exists(), reason="there is no /dev/xen/xenbus to take away")
 def test_xenstores_device_is_gone_for_a_while(hypervisor: str, guest: Guest) -> None:
     """What is open stays open; what has to be opened anew is found again by itself when it is there again."""

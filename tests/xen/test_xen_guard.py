@@ -15,7 +15,10 @@ from xen_mount import CHECKOUT, XENFS, Mount, environment, is_mounted, mounted
 ADM, OPERATOR = 4, 37  # Debian's numbers
 MONITOR, OPS, STRANGER = 60001, 60002, 60003
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be others")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be others"),
+    pytest.mark.once_a_dom0("rights and records are xenfs's and Linux's"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from test_xen_walk import files, walked
-from xen_mount import CHECKOUT, XENFS, Mount, environment, failure, is_mounted, mounted, stop, xenfs
+from xen_mount import CHECKOUT, END_S, XENFS, Mount, environment, failure, is_mounted, mounted, stop, xenfs
 
 HELPER = CHECKOUT / "contrib" / "mount.fuse.xenfs"
 
@@ -38,6 +38,7 @@ def test_default(hypervisor: str) -> None:
         assert "fuse.xenfs" in options.split()
 
 
+@pytest.mark.once_a_dom0("nothing of it is asked of Xen")
 def test_ro_and_umask(hypervisor: str) -> None:
     with mounted(hypervisor, "ro", "lifecycle", "debug", "umask=044", "gid=12") as mount:
         found = walked(mount)
@@ -97,6 +98,7 @@ def assert_nameless(mount: Mount) -> None:
     assert os.readlink(mount.path("domains/self")) == "0"
 
 
+@pytest.mark.once_a_dom0("nothing of it is asked of Xen")
 class TestRefusedMounts:
     """One plain sentence, an exit status, and nothing mounted."""
 
@@ -149,6 +151,7 @@ class TestRefusedMounts:
         assert not is_mounted(tmp_path)
 
 
+@pytest.mark.once_a_dom0("nothing of it is asked of Xen")
 class TestEnd:
     def test_by_umount(self, hypervisor: str, tmp_path: Path) -> None:
         ready, its_ready = os.pipe()
@@ -161,7 +164,7 @@ class TestEnd:
             assert os.read(ready, 64) == b"READY\n"
             done = xenfs("umount", str(tmp_path))
             assert (done.returncode, done.stderr) == (0, "")
-            assert process.wait(30) == 0
+            assert process.wait(END_S) == 0
             assert not is_mounted(tmp_path)
             assert xenfs("umount", str(tmp_path)).returncode == 1
         finally:
@@ -185,18 +188,19 @@ class TestEnd:
             reader = threading.Thread(target=read_on)
             reader.start()
             try:
-                assert busy.wait(30)
+                assert busy.wait(END_S)
                 time.sleep(0.2)
                 assert mount.process is not None
-                assert stop(mount.process) <= 5.0
-                reader.join(10)
+                stop(mount.process)
+                reader.join(END_S)
                 assert not reader.is_alive()
             finally:
                 with contextlib.suppress(OSError):  # ENOTCONN: there is nobody to hear of it any more
                     os.close(fd)
-                reader.join(10)
+                reader.join(END_S)
 
 
+@pytest.mark.once_a_dom0("nothing of it is asked of Xen")
 @pytest.mark.skipif(not is_root(), reason="needs root")
 def test_mount_8(hypervisor: str, tmp_path: Path, real: bool) -> None:
     if not real:

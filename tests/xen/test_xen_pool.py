@@ -34,6 +34,7 @@ pytestmark = [
 
 SECONDS = float(os.environ.get("XENFS_POOL_SECONDS", "15"))
 PAGES = 256
+OF_THE_KERNEL = pytest.mark.once_a_dom0("what happens to pages is dom0's kernel's doing")
 MADV_SOFT_OFFLINE = 101  # move what is in a page elsewhere and never use the page again
 
 ffi = cffi.FFI()
@@ -127,6 +128,7 @@ def busy(*scripts: str) -> Iterator[None]:
 # One precaution left out at a time
 
 
+@OF_THE_KERNEL
 def test_a_page_that_was_not_written_to_faults_and_the_pools_do_not(backend: Privcmd, pool: Pool, tell: Tell) -> None:
     with plain_page() as (memory, address):
         untouched = write_to(backend, address)
@@ -141,6 +143,7 @@ def test_a_page_that_was_not_written_to_faults_and_the_pools_do_not(backend: Pri
     tell(f"{pool.pages.name}: untouched {untouched}, only read {read}, written 0; in the pool 0 at the first call")
 
 
+@OF_THE_KERNEL
 def test_a_page_shared_with_a_child_faults_and_the_pools_do_not(backend: Privcmd, pool: Pool, tell: Tell) -> None:
     with plain_page() as (memory, address), pool.take(PAGE) as buf:
         libc.mlock(ffi.cast("void *", address), PAGE)  # type: ignore[attr-defined]
@@ -162,6 +165,7 @@ def test_a_page_shared_with_a_child_faults_and_the_pools_do_not(backend: Privcmd
     tell(f"{pool.pages.name}: locked page after a fork {shared}; in the pool 0 at the first call")
 
 
+@OF_THE_KERNEL
 def test_a_neighbour_that_unlocks_its_part_of_the_page(backend: Privcmd, pool: Pool, tell: Tell) -> None:
     """The seed's first point with a real hypercall: the kernel takes back a page that one of two users unlocked."""
     with plain_page() as (memory, address):
@@ -204,6 +208,7 @@ def test_every_page_is_locked_or_the_devices(backend: Privcmd, pool: Pool) -> No
 # Everything at once, for a while
 
 
+@OF_THE_KERNEL
 def test_real_hypercalls_under_memory_compaction(backend: Privcmd, pool: Pool, tell: Tell) -> None:
     lent = [pool.take(PAGE) for _ in range(PAGES)]
     before = [frames(int(buf.address)) for buf in lent]
@@ -230,6 +235,7 @@ def test_real_hypercalls_under_memory_compaction(backend: Privcmd, pool: Pool, t
         assert (faults, moved) == (0, 0)
 
 
+@OF_THE_KERNEL
 def test_a_page_that_the_kernel_moves(backend: Privcmd, pool: Pool, tell: Tell) -> None:
     """The seed's third point, page by page: locked memory can be moved to another frame, the device's cannot."""
     with pool.take(64 * PAGE) as buf:
@@ -249,6 +255,7 @@ def test_a_page_that_the_kernel_moves(backend: Privcmd, pool: Pool, tell: Tell) 
         assert moved == faults == 0
 
 
+@OF_THE_KERNEL
 def test_real_hypercalls_while_pages_are_moved(backend: Privcmd, pool: Pool, tell: Tell) -> None:
     stop = threading.Event()
     moves = [0]
@@ -274,6 +281,7 @@ def test_real_hypercalls_while_pages_are_moved(backend: Privcmd, pool: Pool, tel
     assert faults == 0 or pool.pages.faults
 
 
+@OF_THE_KERNEL
 def test_real_hypercalls_in_a_fork_storm(backend: Privcmd, pool: Pool, tell: Tell) -> None:
     calls, faults, stop = [0] * 4, [0] * 4, threading.Event()
 
@@ -307,6 +315,7 @@ def test_real_hypercalls_in_a_fork_storm(backend: Privcmd, pool: Pool, tell: Tel
     assert sum(faults) == 0 or pool.pages.faults
 
 
+@OF_THE_KERNEL
 def test_real_hypercalls_in_a_thread_storm(backend: Privcmd, pool: Pool, tell: Tell) -> None:
     """Each thread lets Xen write into buffers of its own, beside marks that must stay."""
     calls, faults, end = [0] * 16, [0] * 16, time.monotonic() + SECONDS / 3

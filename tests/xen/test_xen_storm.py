@@ -11,6 +11,7 @@ import time
 import uuid
 from collections import Counter
 
+import pytest
 from xen_guests import bare
 from xen_mount import Mount
 
@@ -105,6 +106,7 @@ def wrong_in(mount: Mount, domid: int, life: int) -> list[str]:
     return found
 
 
+@pytest.mark.once_a_dom0("lives are guarded by xenfs; test_xen_lives.py asks each Xen how it tells them apart")
 def test_no_write_reaches_a_later_life(mount: Mount, xen: Hypervisor) -> None:
     first = bare(xen, 0)
     first.destroy()

@@ -13,7 +13,10 @@ from xenfs.calls.domctl import unpause
 from xenfs.hypervisor.base import Hypervisor
 
 SECONDS = 420  # it starts Python a dozen times, under emulation
-pytestmark = pytest.mark.timeout(SECONDS + 120)
+pytestmark = [
+    pytest.mark.timeout(SECONDS + 120),
+    pytest.mark.once_a_dom0("what systemd makes of the unit; every start of Python takes its time"),
+]
 
 _END = """
 import sys

@@ -40,6 +40,7 @@ def xentop() -> dict[str, list[str]]:
     return {line[0]: line[1:9] for line in lines[first + 1 :] if len(line) > 8}
 
 
+@pytest.mark.once_a_dom0("its values are those of domains/, which test_xen_peers.py compares on each Xen")
 @pytest.mark.usefixtures("peers")
 def test_the_same_as_xentop(mount: Mount, guest: Guest) -> None:
     if not os.access(XENTOP, os.X_OK):

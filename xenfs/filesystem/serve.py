@@ -48,6 +48,7 @@ async def serve(
                 inner.start_soon(ops.departed.run)
                 ready()
                 stopping.listen()
+            stopping.in_order = True
         finally:
             last_words()
             pyfuse3.close()
