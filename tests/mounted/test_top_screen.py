@@ -311,7 +311,7 @@ def test_domains_that_come_and_go(mounter: Mounter, open_top: Opener) -> None:
 
 HOSTILE = """
 import sys
-from xenfs.simulator import population
+from xenfs.simulator.world import population
 names = iter(["\\x1b[2J\\x1b[31m\\x1b]0;x\\x07gone\\n", "数据库-一号", "e\\u0301\\u202egnp", "x" * 4096])
 population.DOZEN = tuple(
     r if r.domid in (0, 3) else population.Resident(r.domid, next(names, r.name), *tuple(vars(r).values())[2:])
