@@ -20,7 +20,7 @@ from xenfs.cli.top.source import Domain, Host, Life, Sample, Timed, Vcpu
 from xenfs.cli.top.state import ASK, DO, LOOK, QUIT, State
 
 GIB = 1 << 20
-HOST = Host(32 * GIB, 8 * GIB, 2_400_000)
+HOST = Host(32 * GIB, 8 * GIB, 7 * GIB, 2_400_000)
 
 
 def domain(domid: int, name: str = "", **more: object) -> Domain:
@@ -31,7 +31,7 @@ def domain(domid: int, name: str = "", **more: object) -> Domain:
 def sample(at: float, *domains: Domain, cpus: Sequence[int] = (), **vcpus: list[Vcpu]) -> Sample:
     found = {each.life: each for each in domains}
     of_them = {(int(key[1:]), f"uuid-{key[1:]}"): Timed(at, of) for key, of in vcpus.items()}
-    return Sample(Timed(at, found), Timed(at, list(cpus)), HOST, of_them)
+    return Sample(Timed(at, found), Timed(at, dict(enumerate(cpus))), HOST, of_them)
 
 
 def view_of(*domains: Domain, cpus: int = 4) -> View:
@@ -370,10 +370,11 @@ def test_no_keys_get_it_into_trouble(keys: list[str]) -> None:
 def test_the_table() -> None:
     view = view_of(domain(1, "web"), domain(2, HOSTILE), domain(10, ""))
     lines = list(table(view, view.rows))
-    titles = ["domid", "name", "type", "state", "cpu_s", "cpu_%", "mem_kb", "mem_%", "max_kb", "max_%", "vcpus", "pool"]
+    titles = ["domid", "type", "state", "cpu_s", "cpu_%", "mem_kb", "mem_%", "max_kb", "max_%", "vcpus", "pool", "name"]
     assert lines[0].split() == titles
-    assert lines[1].split()[:6] == ["1", "web", "pvh", "blocked", "1.2", "10.0"]
-    assert lines[3].split()[1] == "-"
+    assert lines[1].split()[:5] == ["1", "pvh", "blocked", "1.2", "10.0"]
+    assert lines[1].split()[-1] == "web"
+    assert lines[3].split()[-1] == "-"
     assert len(lines) == 4
 
 
@@ -383,6 +384,7 @@ def test_json_has_the_keys_that_are_promised() -> None:
     assert list(found) == ["time", "interval_s", "mount", "xen_version", "host", "cpus", "domains"]
     assert found["host"] == {
         "cpus_online": 1, "cpu_khz": 2_400_000, "cpu_percent": 50.0, "memory_kb": 32 * GIB, "memory_free_kb": 8 * GIB,
+        "memory_available_kb": 7 * GIB,
     }  # fmt: skip
     assert found["cpus"] == [{"cpu": 0, "online": True, "idle_ns": 11 * 10**9, "busy_percent": 50.0}]
     assert found["domains"][0] == {

@@ -56,8 +56,8 @@ def test_everything_is_there(mount: Path) -> None:
     assert (seven.name, seven.vcpus, seven.memory_max_kb, seven.shutdown_reason) == (
         "two  words = three\u2028", 0, 60, "crash",
     )  # fmt: skip
-    assert sample.host == Host(4000, 0, 1000)
-    assert sample.cpus.seen == [111, 0]
+    assert sample.host == Host(4000, 0, 0, 1000)
+    assert sample.cpus.seen == {0: 111, 1: 0}
     assert [each.online for each in sample.vcpus[0, "u0"].seen] == [True, False]
     assert list(sample.vcpus) == [(0, "u0")]
     assert source.version() == "4.17.3"
@@ -68,7 +68,7 @@ def test_what_may_not_be_read_is_left_out(mount: Path) -> None:
         (mount / name).unlink()
     sample = Source(str(mount)).look([(7, "u7")])
     assert [each.name for each in sample.domains.seen.values()] == ["", ""]
-    assert (sample.host, sample.cpus.seen, sample.vcpus[7, "u7"].seen) == (Host(), [], [])
+    assert (sample.host, sample.cpus.seen, sample.vcpus[7, "u7"].seen) == (Host(), {}, [])
     assert Source(str(mount)).version() == ""
     assert Source(str(mount)).own_domid() is None
     assert not Source(str(mount)).may_pause((0, "u0"))
@@ -97,8 +97,8 @@ def test_each_rate_goes_by_its_own_clock() -> None:
     """Files that are read one after the other are of different moments, by seconds when the machine is busy."""
     model = Model()
     for at, idle_at, used in ((10.0, 10.5, 0), (12.0, 13.5, 10**9)):
-        model.fed(Sample(Timed(at, {}), Timed(idle_at, [10**10 + used * 3 // 2])))
-    view = model.fed(Sample(Timed(14.0, {}), Timed(14.5, [10**10 + 2 * 10**9])))
+        model.fed(Sample(Timed(at, {}), Timed(idle_at, {0: 10**10 + used * 3 // 2})))
+    view = model.fed(Sample(Timed(14.0, {}), Timed(14.5, {0: 10**10 + 2 * 10**9})))
     assert view.busy == [pytest.approx(0.5)]
     assert view.interval_s == 2
 

@@ -14,7 +14,7 @@ from worlds import Host
 
 from xenfs.abi.numbers import DomInf
 from xenfs.calls.happenings import look
-from xenfs.hypervisor.domain_log import Census, DomainLog, Happening
+from xenfs.hypervisor.domain_log import Census, Change, DomainLog, Happening
 from xenfs.hypervisor.lives import Domain
 
 RUNS, SHUT, DIES = 0, int(DomInf.shutdown), int(DomInf.shutdown | DomInf.dying)
@@ -35,7 +35,7 @@ def told(*listings: Iterable[tuple[Domain, Info]]) -> list[str]:
     """What is said of one domain after another in domid 7, as letters."""
     census = Census()
     census.update([])
-    return [kind for listing in listings for kind, _, _ in census.update(list(listing))]
+    return [each.kind for listing in listings for each in census.update(list(listing))]
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_another_life_under_the_same_id() -> None:
     census = Census()
     census.update([one(RUNS, 7, 1)])
     assert census.update([one(SHUT, 7, 2)]) == [
-        ("dying", 7, (1).to_bytes(16, "big")),
-        ("gone", 7, (1).to_bytes(16, "big")),
-        ("created", 7, (2).to_bytes(16, "big")),
-        ("shutdown", 7, (2).to_bytes(16, "big")),
+        Change("dying", 7, (1).to_bytes(16, "big")),
+        Change("gone", 7, (1).to_bytes(16, "big")),
+        Change("created", 7, (2).to_bytes(16, "big")),
+        Change("shutdown", 7, (2).to_bytes(16, "big"), reason=0),
     ]
 
 
@@ -79,9 +79,9 @@ def test_every_life_is_told_of_once_and_in_order(planned: list[tuple[int, list[i
     for life, (domid, states) in enumerate(planned, 1):
         for flags in states:
             others = [one(RUNS, 9, 10**6)]
-            for kind, at, uuid in census.update([one(flags, domid, life), *others]):
+            for kind, at, uuid, *_ in census.update([one(flags, domid, life), *others]):
                 told_of.setdefault((at, int.from_bytes(uuid, "big")), []).append(kind)
-    for kind, at, uuid in census.update([]):
+    for kind, at, uuid, *_ in census.update([]):
         told_of.setdefault((at, int.from_bytes(uuid, "big")), []).append(kind)
     told_of.pop((9, 10**6), None)
     seen = {(domid, life): states for life, (domid, states) in enumerate(planned, 1) if states}
@@ -93,6 +93,33 @@ def test_every_life_is_told_of_once_and_in_order(planned: list[tuple[int, list[i
         alive = list(itertools.takewhile(lambda flags: not flags & KILLED, seen[key]))
         assert ("shutdown" in kinds) == (SHUT in alive or seen[key][len(alive) :][:1] == [DIES])
         assert [ORDER.index(kind) for kind in kinds] == sorted(ORDER.index(kind) for kind in kinds)
+
+
+def test_a_name_is_told_of_once_and_again_when_it_is_another() -> None:
+    census = Census()
+    census.update([one(RUNS, 1)])  # there before: its first name is no news, whenever it becomes known
+    both = [one(RUNS, 1), one(RUNS, 7, 2)]
+    assert [(each.kind, each.name) for each in census.update(both, {1: b"old", 7: b""})] == [("created", b"")]
+    named = census.update(both, {1: b"old", 7: b"new one"})
+    assert [(each.kind, each.name) for each in named] == [("named", b"new one")]
+    assert census.update(both, {1: b"old", 7: b"new one"}) == []
+    named = census.update(both, {1: b"older"})
+    assert [(each.kind, each.domid, each.name) for each in named] == [("named", 1, b"older")]
+    crash = 3 << 16 | SHUT
+    told = census.update([one(RUNS, 1), one(crash, 7, 2)], {7: b""})
+    told += census.update([one(RUNS, 1)])
+    assert [(each.kind, each.reason, each.name) for each in told] == [
+        (kind, 3, b"new one") for kind in ("shutdown", "dying", "gone")
+    ]
+
+
+def test_shutdowns_are_counted_by_reason() -> None:
+    log = DomainLog()
+    log.look(lambda: [one(3 << 16 | SHUT, 4, 4)])
+    assert log.reasons() == {}, "who is there at first has not just crashed"
+    for life, reason in ((5, 3), (6, 3), (7, 1)):
+        log.look(lambda life=life, reason=reason: [one(reason << 16 | SHUT, life, life)])
+    assert log.reasons() == {3: 2, 1: 1}
 
 
 def test_the_first_look_finds_out_who_is_there() -> None:

@@ -428,3 +428,58 @@ def test_a_daemon_that_hangs_does_not_keep_it(mounter: Mounter) -> None:
         assert ended(process)[0] == -signal.SIGTERM
     finally:
         mount.process.send_signal(signal.SIGCONT)
+
+
+# Who is not there yet
+
+
+def test_a_domain_that_is_not_there_yet_is_waited_for_by_name(mounter: Mounter) -> None:
+    mount = mounter("churn=2,life=30")
+    process = watch(mount, "--until", "running", "--timeout", "60", "domains/by-name/passing-9")
+    status, lines, err = ended(process, 80)
+    assert (status, err) == (0, "")
+    assert lines[-1] in ("running", "blocked", "runnable")
+    assert mount.read("domains/by-name/passing-9/name") == "passing-9\n"
+
+
+def test_names_and_reasons_are_in_the_lines(mounter: Mounter) -> None:
+    mount = mounter("churn=1,life=1")
+    process = watch(mount, "--json", "domains/events")
+    told: dict[tuple[str, str], Any] = {}
+    while not {("gone", "passing-1"), ("gone", "passing-2")} <= told.keys():
+        event = json.loads(line_of(process))
+        told[event["event"], event["name"]] = event["reason"]
+    assert ("named", "passing-1") in told
+    assert told["shutdown", "passing-1"] == told["gone", "passing-1"] == "crash"
+    assert told["gone", "passing-2"] is None, "destroyed while it ran"
+
+
+def test_settings_are_applied_when_a_domain_starts(mounter: Mounter, tmp_path: Path) -> None:
+    """contrib/at-start, as it is shipped."""
+    mount = mounter("churn=1,life=600")
+    program = tmp_path / "xenfs"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} -m xenfs "$@"\n')
+    program.chmod(0o755)
+    settings = tmp_path / "at-start.d"
+    settings.mkdir()
+    there = mount.out("sed -n 's/^[1-9][0-9]* //p' domains/names | head -n 1").strip()
+    for name in ("passing-9", there):
+        (settings / name).write_text("# of the night shift\nsched/weight 512\n\nnothing/here 1\nsched/cap 0\n")
+    script = REPOSITORY / "contrib" / "at-start"
+    with subprocess.Popen(
+        [script, mount.where, settings], stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    ) as process:  # fmt: skip
+        try:
+            for name in ("passing-9", there):
+                weight = mount.where / "domains" / "by-name" / name / "sched" / "weight"
+                deadline = time.monotonic() + 60
+                while not weight.exists() or weight.read_text() != "512\n":
+                    assert time.monotonic() < deadline, name
+                    time.sleep(0.2)
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+        assert process.stderr is not None
+        assert f"at-start: {there}: nothing/here was not set to 1\n" in process.stderr.readlines()
+    other = mount.where / "domains" / "by-name" / "passing-8" / "sched" / "weight"
+    assert other.read_text() == "256\n"

@@ -49,12 +49,12 @@ def fired(watches: Watches, count: int) -> list[Event]:
 def test_a_watch_fires_once_up_front_and_then_for_what_is_below_it(store: Store, watches: Watches) -> None:
     watches.add("/local/domain/7/name", b"name 7")
     watches.add("@releaseDomain", b"domains")
-    assert fired(watches, 2) == [(b"/local/domain/7/name", b"name 7"), (b"@releaseDomain", b"domains")]
+    assert fired(watches, 2) == [Event(b"/local/domain/7/name", b"name 7"), Event(b"@releaseDomain", b"domains")]
     store.fire(b"/local/domain/7/name")
     store.fire(b"/local/domain/7/name/below")
     store.fire(b"/local/domain/77/name")
     store.fire(b"@releaseDomain")
-    assert [path for path, _ in fired(watches, 3)] == [
+    assert [path for path, *_ in fired(watches, 3)] == [
         b"/local/domain/7/name",
         b"/local/domain/7/name/below",
         b"@releaseDomain",
@@ -78,7 +78,7 @@ def test_ten_thousand_watches_are_set_without_waiting(store: Store, watches: Wat
         found += watches.events()
         ahead = sum(request.op == 4 for request in store.server.requests) - len(found)
         assert ahead <= 200, "a xenstored with too much to send becomes slow"
-    assert [token for _, token in found] == [b"name %d" % domid for domid in range(10_000)]
+    assert [each.token for each in found] == [b"name %d" % domid for domid in range(10_000)]
     assert not watches.sending
 
 
@@ -87,9 +87,18 @@ def test_a_watch_that_is_refused_never_fires(tmp_path: Path) -> None:
     watches = XenstoreClient([store.server.path]).watches()
     watches.add("/local/domain/7/name", b"name 7")
     watches.add("@releaseDomain", b"domains")
-    assert fired(watches, 1) == [(b"@releaseDomain", b"domains")]
+    assert fired(watches, 1) == [Event(b"@releaseDomain", b"domains")]
     watches.close()
     store.server.stop()
+
+
+def test_what_is_asked_is_answered_among_the_events(store: Store, watches: Watches) -> None:
+    watches.ask("/local/domain/7/name", b"name 7")
+    watches.ask("/local/domain/8/name", b"name 8")
+    told = {each.token: each for each in fired(watches, 2)}
+    assert all(each.answered for each in told.values())
+    assert told[b"name 7"].path == b"/local/domain/7/name"
+    assert told[b"name 8"].value is None
 
 
 def test_events_in_crumbs(store: Store, watches: Watches) -> None:
@@ -151,12 +160,12 @@ def test_the_fake_fires_as_xenstored_does() -> None:
     watches.add("/local/domain/7", b"a")
     watches.add("@releaseDomain", b"b")
     watches.add("@releaseDomain", b"b")  # xenstored says EEXIST
-    assert watches.events() == [(b"/local/domain/7", b"a"), (b"@releaseDomain", b"b")]
+    assert watches.events() == [Event(b"/local/domain/7", b"a"), Event(b"@releaseDomain", b"b")]
     assert not select.select([watches], [], [], 0)[0]
     for path in ("/local/domain/7/name", "/local/domain/70", "/local/domain/7", "/local", "@releaseDomain"):
         fake.fire(path)
     assert select.select([watches], [], [], 0)[0]
-    assert [path for path, _ in watches.events()] == [b"/local/domain/7/name", b"/local/domain/7", b"@releaseDomain"]
+    assert [path for path, *_ in watches.events()] == [b"/local/domain/7/name", b"/local/domain/7", b"@releaseDomain"]
     watches.remove("@releaseDomain", b"b")
     fake.fire("@releaseDomain")
     assert watches.events() == []
@@ -169,7 +178,7 @@ def test_the_fake_fires_as_xenstored_does() -> None:
 
 
 def paths(watches: Watches) -> list[str]:
-    return [os.fsdecode(path) for path, _ in watches.events()]
+    return [os.fsdecode(path) for path, *_ in watches.events()]
 
 
 def test_what_xenstored_says_of_a_simulated_domains_life(host: Host) -> None:

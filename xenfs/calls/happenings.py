@@ -11,4 +11,4 @@ def look(xen: Hypervisor, *, not_older_s: float = 0.0) -> bool:
 
     Without a call where the last look was begun less than `not_older_s` ago.
     """
-    return xen.happenings.look(lambda: domains.living(xen), not_older_s=not_older_s)
+    return xen.happenings.look(lambda: domains.living(xen), xen.names.known, not_older_s=not_older_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from errno import EFAULT
 from functools import cache
 from typing import TypeAlias
@@ -54,33 +54,40 @@ def _batch(xen: Hypervisor, calls: Sequence[Call], domid: int | None) -> list[in
         return [_signed(entry.result) for entry in entries]
 
 
-def in_a_row(xen: Hypervisor, op: Operation, structs: Buffer, stride: int, count: int, *before: int) -> list[int]:
+def in_a_row(
+    xen: Hypervisor, op: Operation, structs: Buffer, stride: int, count: int, *before: int, after: tuple[int, ...] = ()
+) -> list[int]:
     """The result of one operation on each of `count` structs that lie in one buffer, `stride` bytes apart. multicall.
 
-    `before` are the arguments that come before the struct. Where one faulted, and the operation may be made again, all
-    are. One struct alone takes no multicall.
+    `before` and `after` are the arguments around the struct. Where one faulted, and the operation may be made again,
+    all are. One struct alone takes no multicall.
     """
-    results = _row(xen, op, structs, stride, count, before)
+    results = _row(xen, op, structs, stride, count, before, after)
     for _ in range(FAULT_RETRIES if xen.backend.pages.faults and op.repeatable else 0):
         if -EFAULT not in results:
             break
         xen.pool.count_retry((structs,))
-        results = _row(xen, op, structs, stride, count, before)
+        results = _row(xen, op, structs, stride, count, before, after)
     return results
 
 
 def _row(
-    xen: Hypervisor, op: Operation, structs: Buffer, stride: int, count: int, before: tuple[int, ...]
-) -> list[int]:
+    xen: Hypervisor, op: Operation, structs: Buffer, stride: int, count: int, before: tuple[int, ...],
+    after: tuple[int, ...],
+) -> list[int]:  # fmt: skip
     if count == 1:
-        return [_alone(xen, op, *before, structs)]
+        return [_alone(xen, op, *before, structs, *after)]
     step, first = xen.abi.sizeof("struct multicall_entry"), xen.abi.offsetof("struct multicall_entry", "args")
-    entry = int(op.hypercall).to_bytes(first, "little") + b"".join(word.to_bytes(8, "little") for word in before)
+    entry = int(op.hypercall).to_bytes(first, "little") + _words(before)
     with xen.pool.take(step * count) as buf:
-        buf.fill(entry.ljust(step, b"\0") * count)
+        buf.fill((entry + _words((0, *after))).ljust(step, b"\0") * count)
         buf.attach_each(len(entry), step, structs, stride, count)
         xen.hypercall(_OF_REPEATABLE if op.repeatable else MULTICALL, buf, count)
         return [_signed(word) for (word,) in _results(xen.abi)(bytes(buf), count)]
+
+
+def _words(numbers: Iterable[int]) -> bytes:
+    return b"".join(number.to_bytes(8, "little") for number in numbers)
 
 
 def _alone(xen: Hypervisor, op: Operation, *args: int | Buffer) -> int:

@@ -40,6 +40,11 @@ def physinfo(xen: Hypervisor) -> Any:
     return sysctl(xen, PHYSINFO, "physinfo")
 
 
+def available_pages(found: Any) -> int:
+    """Of what physinfo says, the pages that are free and not claimed either: what a new domain can have."""
+    return max(0, int(found.free_pages) - int(found.outstanding_pages))
+
+
 def sched_id(xen: Hypervisor) -> int:
     """The number of the default scheduler; sysctl sched_id."""
     return int(sysctl(xen, SCHED_ID, "sched_id").sched_id)
@@ -50,6 +55,13 @@ def cpu_idle_ns(xen: Hypervisor, nr_cpus: int) -> list[int]:
     with xen.pool.take(8 * nr_cpus) as times:
         filled = sysctl(xen, GETCPUINFO, "getcpuinfo", max_cpus=nr_cpus, info=times).nr_cpus
         return list(times.memory[: 8 * filled].cast("Q"))
+
+
+def idle_times(xen: Hypervisor) -> dict[int, int]:
+    """Idle time in ns of every present CPU by its number, 0 while it is offline; sysctl getcpuinfo, cputopoinfo."""
+    present = cpu_topology(xen)
+    times = dict(enumerate(cpu_idle_ns(xen, max(present, default=0) + 1)))
+    return {cpu: times.get(cpu, 0) for cpu in present}
 
 
 class Topology(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Any
 
 from xenfs.cli.lives import OVER, content_of, continues, home, life_of, named
 from xenfs.cli.roll import Roll
+from xenfs.errors import XenfsError
 
 GONE = "gone"
 _CHUNK = 1 << 16
@@ -191,6 +192,40 @@ class Value(Followed):
         return {self._key: text}
 
 
+class Awaited(Followed):
+    """What is not there yet: nothing, until it is. `find` gives what is behind the path, or raises XenfsError."""
+
+    interval = True
+
+    def __init__(self, name: str, find: Callable[[], Followed]) -> None:
+        super().__init__(name, os.path.dirname(os.path.abspath(name)), os.O_PATH)
+        self._find = find
+        self._found: Followed | None = None
+
+    def new(self) -> Iterator[str]:
+        """What the other has to say, as soon as it is there."""
+        if self._found is None:
+            try:
+                self._found = self._find()
+            except XenfsError as problem:
+                if problem.errno not in OVER:
+                    raise
+                return
+        yield from self._found.new()
+        self.over = self._found.over
+
+    def again(self) -> None:
+        """Whoever was found is followed on; who was not is still waited for."""
+        if self._found is None:
+            super().again()
+        else:
+            self._found.again()
+
+    def as_json(self, text: str) -> dict[str, Any]:
+        """As the other has it."""
+        return _line(text) if self._found is None else self._found.as_json(text)
+
+
 def encoded(followed: Followed, text: str) -> str:
     """One line of JSON."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -203,8 +238,9 @@ def _line(text: str) -> dict[str, Any]:
 
 
 def _event(text: str) -> dict[str, Any]:
-    seq, kind, domid, uuid = text.split(" ")
-    return {"seq": int(seq), "event": kind, "domid": int(domid), "uuid": uuid}
+    seq, kind, domid, uuid, reason, *name = text.split(" ", 5)
+    more = {"reason": None if reason == "-" else reason, "name": name[0] if name else None}
+    return {"seq": int(seq), "event": kind, "domid": int(domid), "uuid": uuid, **more}
 
 
 def _call(text: str) -> dict[str, Any]:

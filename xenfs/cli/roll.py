@@ -12,6 +12,7 @@ class _Known:
     cpu_ns: int = 0
     shutdown: bool = False
     dying: bool = False
+    reason: str = "-"
 
 
 class Roll:
@@ -25,7 +26,7 @@ class Roll:
     def heard(self, line: str) -> bool:
         """Take note of an event; False where it tells nothing new."""
         try:
-            _, kind, number, uuid = line.split(" ")
+            _, kind, number, uuid = line.split(" ")[:4]
             domid = int(number)
         except ValueError:
             return True
@@ -51,18 +52,18 @@ class Roll:
             # Processor time never falls: with the same UUID it would be another life, restored or made anew.
             if found is None or found.uuid != known.uuid or found.cpu_ns < known.cpu_ns:
                 kinds = ("gone",) if known.dying else ("dying", "gone")
-                yield from (f"0 {kind} {domid} {known.uuid}" for kind in kinds)
+                yield from (f"0 {kind} {domid} {known.uuid} -" for kind in kinds)
                 del self._known[domid]
         for domid, (found, state) in now.items():
             if domid not in self._known:
                 self._known[domid] = _Known(found.uuid)
-                yield f"0 created {domid} {found.uuid}"
+                yield f"0 created {domid} {found.uuid} -"
             known = self._known[domid]
             known.cpu_ns = found.cpu_ns
             if state in ("shutdown", "crashed") and _noted(known, "shutdown"):
-                yield f"0 shutdown {domid} {known.uuid}"
+                yield f"0 shutdown {domid} {known.uuid} {found.reason}"
             if state == "dying" and _noted(known, "dying"):
-                yield f"0 dying {domid} {known.uuid}"
+                yield f"0 dying {domid} {known.uuid} {found.reason}"
 
 
 def _noted(known: _Known, kind: str) -> bool:
@@ -79,4 +80,6 @@ def _rows(stat: str) -> Iterator[tuple[int, _Known, str]]:
         domid, *pairs = line.split(" ")
         fields = dict(pair.partition("=")[::2] for pair in pairs)
         cpu = fields.get("cpu_time_ns", "")
-        yield int(domid), _Known(fields.get("uuid", ""), int(cpu) if cpu.isdigit() else 0), fields.get("state", "")
+        known = _Known(fields.get("uuid", ""), int(cpu) if cpu.isdigit() else 0)
+        known.reason = fields.get("shutdown_reason", "-")
+        yield int(domid), known, fields.get("state", "")

@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from time import monotonic, sleep
 
-from xenfs.cli.followed import GONE, Events, Followed, Lines, Value, encoded
+from xenfs.cli.followed import GONE, Awaited, Events, Followed, Lines, Value, encoded
 from xenfs.cli.lives import mount_of
 from xenfs.cli.paths import match_of
 from xenfs.errors import XenfsError
@@ -23,7 +23,9 @@ from xenfs.options import Options
 
 _LOST = (errno.ENOTCONN, errno.ECONNABORTED)
 _LOOK_AGAIN_S = 0.1
+_HOMES = ("domains", "domains/by-name", "domains/by-uuid")
 TIMED_OUT = 124  # as timeout(1) has it
+_RUNS = ("running", "blocked", "runnable")  # a guest that waits for something runs, as far as others can tell
 _NO_MORE = ("shutdown", "dying", GONE)  # who has come to one of these has passed those before it
 
 DETAILS = """\
@@ -32,7 +34,8 @@ whose value is printed, and printed again whenever it is another; or a directory
 domain, whose states are printed until it is "gone". Of several, each line says whose it is.
 
 --until ends when STATE has been printed for every PATH: as a value, or as a word of a line. A domain that is crashed,
-dying or gone has also reached "shutdown", and one that is gone "dying".
+dying or gone has also reached "shutdown", and one that is gone "dying"; one that is blocked or runnable is "running".
+With --until a PATH below domains/ may be of a domain that is not there yet, such as domains/by-name/web.
 
 If the daemon ends, another is waited for as long as --reconnect says. What has happened to domains meanwhile comes
 first then, as lines numbered 0; a domain that is followed by a path goes on if it is still the same life.
@@ -71,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 class _Watch:
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
-        self._followed = [_followed(path, args.all) for path in args.paths]
+        self._followed = [_followed(path, args.all, awaited=bool(args.until)) for path in args.paths]
         self._reached: set[Followed] = set()
         self._bells = _bells(self._followed)  # looked at for nothing but to be woken
         self._register()
@@ -166,12 +169,14 @@ class _Watch:
             self._epoll.unregister(followed.fd)
 
 
-def _followed(path: str, all_lines: bool) -> Followed:
-    """What is behind a path as it was given."""
+def _followed(path: str, all_lines: bool, awaited: bool = False) -> Followed:
+    """What is behind a path as it was given; `awaited` where it need not be there yet."""
     try:
         if stat.S_ISDIR(os.stat(path).st_mode):
             return Value(path, os.path.join(path, "state"), "state")
     except OSError as problem:
+        if awaited and problem.errno == errno.ENOENT and _will_be_a_domain(path):
+            return Awaited(path, lambda: _followed(path, all_lines))
         raise XenfsError(f"{path}: {problem.strerror}", problem.errno or 0) from None
     mount = mount_of(path)
     if mount is not None:
@@ -183,9 +188,16 @@ def _followed(path: str, all_lines: bool) -> Followed:
     return Value(path, path)
 
 
+def _will_be_a_domain(path: str) -> bool:
+    """Whether a path that leads nowhere is where a domain will be: domains/<d>, by-name/<name> or by-uuid/<uuid>."""
+    where = os.path.realpath(os.path.dirname(os.path.abspath(path)))
+    mount = mount_of(where)
+    return mount is not None and os.path.relpath(where, mount) in _HOMES
+
+
 def _bells(followed: list[Followed]) -> list[Lines]:
     """The events of every mount of whose domains a value is watched."""
-    found = {mount_of(each.name) for each in followed if isinstance(each, Value)}
+    found = {mount_of(each.name) for each in followed if isinstance(each, (Value, Awaited))}
     paths = [os.path.join(mount, "domains", "events") for mount in found if mount is not None]
     return [Lines(path, path) for path in paths if os.path.exists(path)]
 
@@ -196,6 +208,8 @@ def _reached(followed: Followed, text: str, until: str) -> bool:
     reached = {text}
     if text in ("crashed", *_NO_MORE):
         reached.update(_NO_MORE[: _NO_MORE.index("shutdown" if text == "crashed" else text) + 1])
+    if text in _RUNS:
+        reached.add("running")
     return until in reached
 
 

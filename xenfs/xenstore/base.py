@@ -10,10 +10,15 @@ Path = str | bytes
 
 
 class Event(NamedTuple):
-    """A watch that fired: the path that changed, and the token that the watch was set with."""
+    """A watch that fired: the path that changed, and the token that the watch was set with.
+
+    Or, where `answered`, the answer to `ask`: `value` is None where there is no such node.
+    """
 
     path: bytes
     token: bytes
+    answered: bool = False
+    value: bytes | None = None
 
 
 class Watches(ABC):
@@ -32,8 +37,15 @@ class Watches(ABC):
         """Take a watch back; an event may still be under way."""
 
     @abstractmethod
+    def ask(self, path: Path, token: bytes) -> None:
+        """Read a node; what it has comes among the events, with this token."""
+
+    @abstractmethod
     def events(self) -> list[Event]:
-        """What has fired since the last call. XenfsError or OSError: the connection and its watches are gone."""
+        """What has fired, or was answered, since the last call.
+
+        XenfsError or OSError: the connection and its watches are gone.
+        """
 
     @property
     def sending(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 
 from xenfs.errors import XenfsError
@@ -41,7 +41,7 @@ class FakeXenstore(Xenstore):
 
     def watches(self) -> FakeWatches:
         """A connection for watches, which ends when it is closed or hung up on."""
-        made = FakeWatches(self._watching)
+        made = FakeWatches(self._watching, self.read)
         self._watching.append(made)
         return made
 
@@ -59,8 +59,8 @@ class FakeXenstore(Xenstore):
 class FakeWatches(Watches):
     """The watches of one connection: in the order in which they were set, each once, however often it is set."""
 
-    def __init__(self, all_of_them: list[FakeWatches]) -> None:
-        self._all = all_of_them
+    def __init__(self, all_of_them: list[FakeWatches], read: Callable[[Path], bytes | None]) -> None:
+        self._all, self._read = all_of_them, read
         self._set: dict[bytes, dict[bytes, None]] = {}  # by path, so that many cost no more than one when it fires
         self._fired: list[Event] = []
         self._gone = self._closed = False
@@ -87,6 +87,12 @@ class FakeWatches(Watches):
             tokens.pop(token, None)
             if not tokens:
                 self._set.pop(_bytes(path), None)
+
+    def ask(self, path: Path, token: bytes) -> None:
+        """Read a node now, and say so among the events."""
+        value = self._read(path)
+        with self._lock:
+            self._note(Event(_bytes(path), token, True, value))
 
     def events(self) -> list[Event]:
         """What has fired since the last call."""

@@ -32,6 +32,7 @@ class StoreNames:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: dict[int, bytes | None] = {}
+        self._last: dict[int, bytes] = {}  # as they were when they were last read, by whoever it was
         self._fired: dict[int, int] = {}  # by domid, for every watch that is set
         self._asked_for: set[int] = set()
         self._indexes: dict[str, Index] = {}
@@ -57,32 +58,60 @@ class StoreNames:
             self._keep(found, fired)
         return [values[domid] for domid in domids]
 
+    def known(self, domids: Iterable[int]) -> dict[int, bytes]:
+        """The names as they were last read, empty where there was none; nothing of those that never were. Asks nobody.
+
+        Those that are not watched yet are from now on, where somebody would: then they are read again as they change.
+        """
+        with self._lock:
+            listed = list(domids)
+            found = {domid: self._last[domid] for domid in listed if domid in self._last}
+            unwatched = [domid for domid in listed if domid not in self._asked_for] if self.want else []
+            self._asked_for.update(unwatched)
+        for domid in unwatched:
+            assert self.want is not None
+            self.want(domid)
+        return found
+
+    def heard(self, domid: int, value: bytes | None) -> bool:
+        """Whoever watches has read the name after its watch fired; whether it is another than was known."""
+        with self._lock:
+            if domid not in self._asked_for:
+                return False
+            before = self._last.get(domid)
+            self._kept[domid], self._last[domid] = value, value or b""
+            return before != self._last[domid]
+
     def _keep(self, found: dict[int, bytes | None], fired: dict[int, int | None]) -> None:
         with self._lock:
             for domid, value in found.items():
+                self._last[domid] = value or b""
                 if fired[domid] is not None and self._fired.get(domid) == fired[domid]:
                     self._kept[domid] = value
 
     def only(self, domids: Iterable[int]) -> None:
         """These are all domains that there are: nobody else's name needs to be watched."""
         with self._lock:
-            gone = self._asked_for.difference(domids)
+            here = set(domids)
+            gone = self._asked_for - here
             self._asked_for -= gone
-            for domid in gone:
-                self._kept.pop(domid, None)
-                self._fired.pop(domid, None)
+            for domid in gone | (self._last.keys() - here):
+                self._forget(domid)
         for domid in gone:
             self.unwant(domid)
 
     def gone(self, domid: int) -> None:
         """That domain is over: xenstore's watch for its name would stay there for good."""
         with self._lock:
+            self._forget(domid)
             if domid not in self._asked_for:
                 return
             self._asked_for.remove(domid)
-            self._kept.pop(domid, None)
-            self._fired.pop(domid, None)
         self.unwant(domid)
+
+    def _forget(self, domid: int) -> None:
+        for kept in (self._kept, self._last, self._fired):
+            kept.pop(domid, None)
 
     # What watches tell
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from time import monotonic
 
 from xenfs.errors import XenfsError
-from xenfs.xenstore import Watches, Xenstore
+from xenfs.xenstore import Event, Watches, Xenstore
 from xenfs.xenstore.names import StoreNames, name_path
 
 log = logging.getLogger(__name__)
@@ -72,17 +72,28 @@ class StoreWatch:
         changed = False
         try:
             self._set_watches(self.watches)
-            for _, token in self.watches.events():
-                if token == _DOMAINS:
-                    changed = True
-                    self._names.domains_changed()
-                elif token.startswith(_NAME):
-                    self._names.changed(int(token.removeprefix(_NAME)))
+            for event in self.watches.events():
+                changed |= self._take(self.watches, event)
         except (XenfsError, OSError) as problem:
             log.debug("%s", problem)
             self._put_off()
             return True  # what happens from now on nobody tells
         return changed
+
+    def _take(self, watches: Watches, event: Event) -> bool:
+        """One event; whether anything has happened to a domain. A name is read where its watch has fired."""
+        token = event.token
+        if token == _DOMAINS:
+            self._names.domains_changed()
+            return True
+        if not token.startswith(_NAME):
+            return False
+        domid = int(token.removeprefix(_NAME))
+        if event.answered:
+            return self._names.heard(domid, event.value)
+        self._names.changed(domid)
+        watches.ask(name_path(domid), token)
+        return False
 
     def end(self) -> None:
         """Give the connection back, and the one that may be in the making too."""

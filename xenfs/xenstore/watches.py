@@ -33,6 +33,7 @@ class WatchConnection(Watches):
         self._decoder = Decoder()
         self._last_id = 0
         self._asked: dict[int, Message] = {}  # sent, and not answered yet
+        self._tokens: dict[int, bytes] = {}  # of those that somebody wants the answer of
         self._outgoing: deque[Message] = deque()
         self._rest = b""  # of the message that is being sent
         self._fired: list[Event] = []
@@ -53,6 +54,10 @@ class WatchConnection(Watches):
     def remove(self, path: Path, token: bytes) -> None:
         """Take a watch back."""
         self._ask(Op.UNWATCH, text(path) + text(token))
+
+    def ask(self, path: Path, token: bytes) -> None:
+        """Read a node; the answer comes among the events."""
+        self._ask(Op.READ, text(path), token)
 
     @property
     def sending(self) -> bool:
@@ -78,8 +83,10 @@ class WatchConnection(Watches):
         """Give the connection back."""
         self._transport.close()
 
-    def _ask(self, op: Op, payload: bytes) -> None:
+    def _ask(self, op: Op, payload: bytes, token: bytes | None = None) -> None:
         self._last_id = self._last_id % 0xFFFF_FFFF + 1
+        if token is not None:
+            self._tokens[self._last_id] = token
         self._outgoing.append(Message(op, self._last_id, 0, payload))
         self._send()
 
@@ -106,10 +113,13 @@ class WatchConnection(Watches):
         request = self._asked.pop(message.req_id, None)
         if request is None:
             raise XenfsError("xenstored sent a reply that nobody asked for", errno.EIO)
+        value: bytes | None = None
         try:
-            answer(request, message)
+            value = answer(request, message)
         except Refused as refused:
             log.debug("%s", refused)
+        if message.req_id in self._tokens:
+            self._fired.append(Event(request.payload.rstrip(b"\0"), self._tokens.pop(message.req_id), True, value))
 
     def _see_that_it_lives(self, timeout_s: float) -> None:
         """Whatever it answers, if only that there is no such node."""

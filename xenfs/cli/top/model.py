@@ -33,7 +33,10 @@ class Row:
 
 @dataclass
 class View:
-    """What is shown of one look. `busy` of each pCPU is a share from 0 to 1; None: not known, -1: offline."""
+    """What is shown of one look. `busy` of each pCPU is a share from 0 to 1; None: not known, -1: offline.
+
+    `cpus` has the idle time of each by its number, in the same order.
+    """
 
     rows: list[Row]
     host: Host
@@ -41,7 +44,7 @@ class View:
     used: float | None
     history: Sequence[float | None]
     interval_s: float | None
-    cpus: list[int] = field(default_factory=list)
+    cpus: dict[int, int] = field(default_factory=dict)
 
     @property
     def online(self) -> int:
@@ -72,7 +75,7 @@ class Model:
         """What this look says, beside the one before."""
         before = self._before
         self._before = now
-        past = Sample(Timed(0, {}), Timed(0, [])) if before is None else before
+        past = Sample(Timed(0, {}), Timed(0, {})) if before is None else before
         self._histories = {life: self._histories.get(life, deque(maxlen=KEPT)) for life in now.domains.seen}
         rows = [self._row(domain, now, past) for domain in now.domains.seen.values()]
         busy = _busy(now.cpus, past.cpus)
@@ -104,12 +107,11 @@ def _vcpus(now: Timed[list[Vcpu]] | None, past: Timed[list[Vcpu]] | None) -> lis
     return [VcpuRow(each, _rate(each.cpu_time_ns, earlier.get(each.vcpu), elapsed_s)) for each in now.seen]
 
 
-def _busy(now: Timed[list[int]], past: Timed[list[int]]) -> list[float | None]:
+def _busy(now: Timed[dict[int, int]], past: Timed[dict[int, int]]) -> list[float | None]:
     """The share of the time that each pCPU did not idle."""
     found: list[float | None] = []
-    for cpu, idle_ns in enumerate(now.seen):
-        was = past.seen[cpu] if cpu < len(past.seen) else 0
-        idle = _rate(idle_ns, was or None, now.at - past.at)
+    for cpu, idle_ns in now.seen.items():
+        idle = _rate(idle_ns, past.seen.get(cpu) or None, now.at - past.at)
         found.append(OFFLINE if idle_ns == 0 else None if idle is None else min(1.0, max(0.0, 1 - idle / 100)))
     return found
 

@@ -11,12 +11,15 @@ from xenfs.cli.top.cells import clean, percent, width
 from xenfs.cli.top.columns import vcpus as vcpus_shown
 from xenfs.cli.top.model import OFFLINE, Row, VcpuRow, View
 
-_TITLES = ("domid", "name", "type", "state", "cpu_s", "cpu_%", "mem_kb", "mem_%", "max_kb", "max_%", "vcpus", "pool")
+_TITLES = ("domid", "type", "state", "cpu_s", "cpu_%", "mem_kb", "mem_%", "max_kb", "max_%", "vcpus", "pool", "name")
 _LEFT = ("name", "type", "state")
 
 
 def table(view: View, rows: Sequence[Row]) -> Iterator[str]:
-    """A line with titles, and one for each domain and, where they were asked for, each of its vCPUs."""
+    """A line with titles, and one for each domain and, where they were asked for, each of its vCPUs.
+
+    The name comes last, as it may have blanks: whatever cuts columns finds the others where their titles are.
+    """
     cells = [_TITLES, *(_cells(row, view) for row in rows)]
     widths = [max(width(line[at]) for line in cells) for at in range(len(_TITLES))]
     for number, line in enumerate(cells):
@@ -29,10 +32,10 @@ def _cells(row: Row, view: View) -> tuple[str, ...]:
     domain = row.domain
     limit = domain.memory_max_kb
     return (
-        str(domain.domid), clean(domain.name) or "-", domain.kind, domain.state,
+        str(domain.domid), domain.kind, domain.state,
         f"{domain.cpu_time_ns / 1e9:.1f}", percent(row.percent), str(domain.memory_kb),
         percent(view.memory_percent(domain.memory_kb)), "max" if limit is None else str(limit),
-        percent(view.memory_percent(limit)), vcpus_shown(row), str(domain.cpupool),
+        percent(view.memory_percent(limit)), vcpus_shown(row), str(domain.cpupool), clean(domain.name) or "-",
     )  # fmt: skip
 
 
@@ -62,8 +65,9 @@ def as_json(view: View, rows: Sequence[Row], mount: str, version: str, with_vcpu
             "cpu_percent": _rounded(view.used and view.used * 100),
             "memory_kb": host.memory_kb,
             "memory_free_kb": host.memory_free_kb,
+            "memory_available_kb": host.memory_available_kb,
         },
-        "cpus": [_cpu(cpu, idle, share) for cpu, (idle, share) in enumerate(zip(view.cpus, view.busy, strict=True))],
+        "cpus": [_cpu(cpu, idle, share) for (cpu, idle), share in zip(view.cpus.items(), view.busy, strict=True)],
         "domains": [_domain(row, view, with_vcpus) for row in rows],
     })  # fmt: skip
 

@@ -56,6 +56,7 @@ class Host(NamedTuple):
 
     memory_kb: int | None = None
     memory_free_kb: int | None = None
+    memory_available_kb: int | None = None
     cpu_khz: int | None = None
 
 
@@ -71,10 +72,10 @@ class Timed(NamedTuple, Generic[Seen]):
 
 @dataclass
 class Sample:
-    """One look. `cpus` is the idle time of each pCPU in ns, 0 while it is offline."""
+    """One look. `cpus` is the idle time of each pCPU in ns by its number, 0 while it is offline."""
 
     domains: Timed[dict[Life, Domain]]
-    cpus: Timed[list[int]]
+    cpus: Timed[dict[int, int]]
     host: Host = field(default_factory=Host)
     vcpus: dict[Life, Timed[list[Vcpu]]] = field(default_factory=dict)
 
@@ -130,12 +131,15 @@ class Source:
 
     def _host(self) -> Host:
         flat = dict(line.partition(" ")[::2] for line in self._optional("host/info").splitlines())
-        total, free, khz = (_number(flat.get(key)) for key in ("total_pages", "free_pages", "cpu_khz"))
-        return Host(total and total * _PAGE_KB, None if free is None else free * _PAGE_KB, khz)
+        total, free, claimed, khz = (
+            _number(flat.get(key)) for key in ("total_pages", "free_pages", "outstanding_pages", "cpu_khz")
+        )
+        available = None if free is None else max(0, free - (claimed or 0))
+        return Host(_kb(total), _kb(free), _kb(available), khz)
 
-    def _idle(self) -> list[int]:
+    def _idle(self) -> dict[int, int]:
         lines = (line.split() for line in self._optional("host/cpu_stat").splitlines())
-        return [int(ns) for _, ns in lines]
+        return {int(cpu.removeprefix("cpu")): int(ns) for cpu, ns in lines}
 
     def _names(self) -> dict[str, str]:
         lines = self._optional("domains/names").split("\n")
@@ -190,6 +194,10 @@ def _vcpu(line: str) -> Vcpu:
     number, *pairs = line.split(" ")
     of = dict(pair.split("=", 1) for pair in pairs)
     return Vcpu(int(number), of["online"] == "1", of["state"], int(of["cpu"]), int(of["cpu_time_ns"]))
+
+
+def _kb(pages: int | None) -> int | None:
+    return None if pages is None else pages * _PAGE_KB
 
 
 def _number(text: str | None) -> int | None:

@@ -36,7 +36,7 @@ def _meters(view: View, place: Place) -> Iterator[Line]:
     if graph >= 8:
         line += [("  ", ""), (place.glyphs.history(list(view.history)[-graph:], graph), "history"), (right, "dim")]
     yield line
-    total, free = view.host.memory_kb, view.host.memory_free_kb
+    total, free = view.host.memory_kb, view.host.memory_available_kb
     if total and free is not None:
         share = (total - free) / total
         amounts = fit(f"  {human(total - free)} of {human(total)}, {human(free)} free", tail)
@@ -59,7 +59,7 @@ def _cpus(view: View, place: Place) -> list[Line]:
     """A small bar for each pCPU; where these are too many, a column for each, or for several together."""
     count, most = len(view.busy), max(1, place.lines // 6)
     across = max(1, place.columns // (METER + 1))
-    meters = [meter(place.glyphs, cpu, share) for cpu, share in enumerate(view.busy)]
+    meters = [meter(place.glyphs, cpu, share) for cpu, share in zip(view.cpus, view.busy, strict=True)]
     if count <= across * most:
         return grid(meters, across)
     cells = max(1, place.columns - 2)

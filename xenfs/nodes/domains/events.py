@@ -6,6 +6,8 @@ from xenfs.calls.domains import GETDOMAININFOLIST
 from xenfs.calls.happenings import look
 from xenfs.connect.watcher import DOMAINS
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.domain_log import Happening
+from xenfs.nodes.domains import facts, names
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Stream
 
@@ -21,13 +23,21 @@ def _start(xen: Hypervisor) -> int:
 def _follow(xen: Hypervisor, position: int) -> tuple[bytes, int]:
     look(xen, not_older_s=_FRESH_S)
     found = xen.happenings.since(position)
-    lines = "".join(f"{seq} {kind} {domid} {show.handle(uuid)}\n" for seq, kind, domid, uuid in found)
-    return lines.encode(), found[-1].seq if found else position
+    lines = "".join(f"{_line(each)}\n" for each in found)
+    return lines.encode("utf-8", "surrogateescape"), found[-1].seq if found else position
+
+
+def _line(each: Happening) -> str:
+    """Five words, and the name, which may have blanks, where there is one."""
+    reason = "-" if each.reason is None else facts.reason_name(each.reason)
+    line = f"{each.seq} {each.kind} {each.domid} {show.handle(each.uuid)} {reason}"
+    return f"{line} {names.one_line(each.name)}" if each.name else line
 
 
 EVENTS = Stream(
-    "events", "Domains that were created, have shut down, are dying or gone, since this open: seq, what, domid, UUID",
+    "events",
+    "Domains created, named, shut down, dying or gone since this open: seq, what, domid, UUID, shutdown reason, name",
     read=lambda xen: b"", follow=_follow, start=_start, ahead=lambda xen, position: xen.happenings.last > position,
     topic=DOMAINS, call=GETDOMAININFOLIST.name,
-    format='"<seq> created|shutdown|dying|gone <domid> <uuid>" lines',
+    format='"<seq> created|named|shutdown|dying|gone <domid> <uuid> <reason>|- [<name>]" lines',
 )  # fmt: skip

@@ -9,7 +9,7 @@ from xenfs.nodes.tables import show
 
 NO_LIMIT_PAGES = 0xFFFFFFFF  # what Xen keeps for "as much as it likes"
 NO_VCPU = 0xFFFFFFFF  # max_vcpu_id of a domain without vCPUs
-_REASON_SHIFT = 16
+REASON_SHIFT = 16
 # Plain integers: a host with ten thousand domains asks each of these ten thousand times for one file.
 _HVM = int(DomInf.hvm_guest)
 _SHUTDOWN = int(DomInf.shutdown)
@@ -24,7 +24,11 @@ def reason(info: DomainInfo) -> str:
     """Why a domain has shut down, by name; empty while it has not."""
     if not info.flags & _SHUTDOWN:
         return ""
-    number = info.flags >> _REASON_SHIFT & 0xFF
+    return reason_name(info.flags >> REASON_SHIFT & 0xFF)
+
+
+def reason_name(number: int) -> str:
+    """A shutdown code by name."""
     return _REASONS.get(number) or str(number)
 
 

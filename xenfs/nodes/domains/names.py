@@ -15,7 +15,7 @@ def name(xen: Hypervisor, domain: Domain) -> str:
     """The name that xenstore has for a domain, on one line; empty where it has none, or there is no xenstore."""
     if xen.store is None:
         return ""
-    return _one_line(xen.names.read(xen.store, [domain.domid])[0] or b"")
+    return one_line(xen.names.read(xen.store, [domain.domid])[0] or b"")
 
 
 def of_all(xen: Hypervisor, domids: Sequence[int]) -> dict[int, bytes]:
@@ -29,10 +29,11 @@ def of_all(xen: Hypervisor, domids: Sequence[int]) -> dict[int, bytes]:
 def listing(xen: Hypervisor) -> str:
     """A line for each domain that has a name: its id, a blank, and all the rest of the line is the name."""
     domids = [info.domain for info in domains.infos(xen)]
-    return show.lines(f"{domid} {_one_line(name)}" for domid, name in of_all(xen, domids).items())
+    return show.lines(f"{domid} {one_line(name)}" for domid, name in of_all(xen, domids).items())
 
 
-def _one_line(raw: bytes) -> str:
+def one_line(raw: bytes) -> str:
+    """A name without line breaks."""
     return raw.decode("utf-8", "surrogateescape").replace("\n", "\\n").replace("\r", "\\r")
 
 

@@ -54,8 +54,7 @@ def _virt_caps(xen: Hypervisor) -> str:
 
 
 def _cpu_stat(xen: Hypervisor) -> str:
-    idle = sysctl.cpu_idle_ns(xen, physinfo(xen).max_cpu_id + 1)
-    return show.lines(f"cpu{cpu} {ns}" for cpu, ns in enumerate(idle))
+    return show.lines(f"cpu{cpu} {ns}" for cpu, ns in sysctl.idle_times(xen).items())
 
 
 def _nodes(xen: Hypervisor) -> list[tuple[str, int]]:
@@ -69,6 +68,10 @@ def _node(xen: Hypervisor, name: str) -> int | None:
 def _meminfo(xen: Hypervisor, node: int) -> str:
     found = sysctl.numa(xen)[node]
     return show.flat({"MemTotal": f"{found.span >> 10} kB", "MemFree": f"{found.free >> 10} kB"})
+
+
+def _far(distances: tuple[int, ...]) -> str:
+    return show.words("-" if distance == sysctl.NOWHERE else distance for distance in distances)
 
 
 def _node_cpus(xen: Hypervisor, node: int) -> str:
@@ -103,7 +106,7 @@ NODE = Dir(
         ),
         File(
             "distance", "Distance to every node", read=lambda xen, n: sysctl.numa(xen)[n].distances,
-            show=show.words, call="sysctl numainfo",
+            show=_far, format="words with a blank between, - for a node that cannot be reached", call="sysctl numainfo",
         ),
         File("cpulist", "CPUs of the node", read=_node_cpus, format="list such as 0-3,8", call="sysctl cputopoinfo"),
         File(
@@ -148,8 +151,8 @@ HOST = Dir(
             format="words with a blank between", call="sysctl physinfo",
         ),
         File(
-            "cpu_stat", "Idle time of each CPU, ns", read=_cpu_stat, format='"cpu<c> ns" lines',
-            call="sysctl getcpuinfo",
+            "cpu_stat", "Idle time of each CPU, ns; 0 while it is offline", read=_cpu_stat,
+            format='"cpu<c> ns" lines', call="sysctl getcpuinfo, cputopoinfo",
         ),
         SMT,
         File(

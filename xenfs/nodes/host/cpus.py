@@ -6,7 +6,7 @@ from typing import Any
 
 from xenfs.calls import sysctl
 from xenfs.calls.platform import is_online, pcpu_info, pcpu_version
-from xenfs.calls.sysctl import Topology, cpu_topology, physinfo
+from xenfs.calls.sysctl import NOWHERE, Topology, cpu_topology
 from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
@@ -17,6 +17,7 @@ from xenfs.nodes.host.residency import CSTATES, PSTATES
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File, field
 from xenfs.nodes.tables.conditions import answers, lately
+from xenfs.nodes.tables.forms import formed
 
 _places = lately(cpu_topology)
 
@@ -44,8 +45,7 @@ def _online(xen: Hypervisor) -> str:
 
 
 def _idle_ns(xen: Hypervisor, cpu: int) -> int:
-    times = sysctl.cpu_idle_ns(xen, physinfo(xen).max_cpu_id + 1)
-    return times[cpu] if cpu < len(times) else 0
+    return sysctl.idle_times(xen).get(cpu, 0)
 
 
 def _set_online(xen: Hypervisor, cpu: int, online: bool) -> None:
@@ -66,6 +66,17 @@ def _is_placed(xen: Hypervisor, cpu: int) -> bool:
     return place is not None and place.known
 
 
+def _has_node(xen: Hypervisor, cpu: int) -> bool:
+    place = _places(xen).get(cpu)
+    return place is not None and place.node != NOWHERE
+
+
+@formed("decimal number, empty for none")
+def _id(number: int) -> str:
+    """An id of the firmware's; Xen marks a CPU that has none with all bits set."""
+    return "" if number == NOWHERE else show.dec(number)
+
+
 _pcpu = answers(lambda xen: pcpu_info(xen, 0))
 
 CPU = Dir(
@@ -77,9 +88,10 @@ CPU = Dir(
             write=_set_online, parse=parse.switch, slow_write=True, tier="B",
             call="platform_op get_cpuinfo, sysctl cpu_hotplug",
         ),
-        field(pcpu_info, "apic_id", show.dec, "Id of its local APIC", when=_pcpu),
-        field(pcpu_info, "acpi_id", show.dec, "Id that ACPI has for it", when=_pcpu),
-        File("idle_ns", "Idle time, ns; 0 while offline", read=_idle_ns, show=show.dec, call="sysctl getcpuinfo"),
+        field(pcpu_info, "apic_id", _id, "Id of its local APIC", when=_pcpu),
+        field(pcpu_info, "acpi_id", _id, "Id that ACPI has for it", when=_pcpu),
+        File("idle_ns", "Idle time, ns; 0 while offline", read=_idle_ns, show=show.dec,
+             call="sysctl getcpuinfo, cputopoinfo"),
         File(
             "version", "Vendor, family, model and stepping", read=pcpu_version, show=_version, tier="B",
             call="platform_op get_cpu_version", format='"key value" lines', only=is_online,
@@ -91,7 +103,7 @@ CPU = Dir(
             (
                 field(topology, "core_id", show.dec, "Core within the socket", of="core"),
                 field(topology, "physical_package_id", show.dec, "Socket", of="socket"),
-                field(topology, "node", show.dec, "NUMA node"),
+                field(topology, "node", show.dec, "NUMA node", only=_has_node),
             ),
             only=_is_placed,
         ),

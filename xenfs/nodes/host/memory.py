@@ -84,6 +84,10 @@ MEMORY = Dir(
             "Memory that is claimed for domains but not theirs yet, kB", of="outstanding_pages",
         ),
         File(
+            "available_kb", "Memory that a new domain can have, kB: what is free less what is claimed",
+            read=lambda xen: sysctl.available_pages(physinfo(xen)), show=show.kib_of_pages, call="sysctl physinfo",
+        ),
+        File(
             "max_mfn", "Highest machine frame number of RAM", read=memory.maximum_ram_page, show=show.dec,
             call="memory_op maximum_ram_page", tier="B",
         ),

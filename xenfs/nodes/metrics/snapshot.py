@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any, NamedTuple, TypeVar
 
-from xenfs.calls import domains, many, pmstat, sysctl, version
+from xenfs.abi.numbers import ShutdownReason
+from xenfs.calls import domains, grants, many, pmstat, sysctl, version
 from xenfs.calls.domains import DomainInfo
+from xenfs.calls.happenings import look
 from xenfs.calls.pmstat import CStates
 from xenfs.calls.scheduler import PARAMETERS
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.domains import facts, names
-from xenfs.nodes.metrics.text import Item, escaped
+from xenfs.nodes.metrics.text import Item, escaped, labels
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.conditions import ABSENT
 
@@ -29,6 +31,7 @@ class Guest(NamedTuple):
     info: DomainInfo
     kind: str
     parameters: dict[str, int]
+    grants: tuple[int, int] | None = None  # frames that its grant table has, and may have
 
 
 class Vcpu(NamedTuple):
@@ -53,6 +56,7 @@ class Snapshot:
     pools: list[Item] = field(default_factory=list)
     guests: list[Item] = field(default_factory=list)
     vcpus: list[Item] = field(default_factory=list)
+    ends: list[Item] = field(default_factory=list)
     worked: dict[str, bool] = field(default_factory=dict)
     took_ns: int = 0
 
@@ -72,6 +76,7 @@ def take(xen: Hypervisor) -> Snapshot:
     """Ask for everything; what does not answer is left out, and the rest is there."""
     began, snap = perf_counter_ns(), Snapshot()
     snap.release, snap.changeset = snap.part("version", lambda: _version(xen), ("", ""))
+    snap.ends = snap.part("events", lambda: _ends(xen), list[Item]())
     snap.host = snap.part("host", lambda: sysctl.physinfo(xen), None)
     if snap.host is not None:
         snap.cpus = snap.part("cpus", lambda: _cpus(xen, snap.host.max_cpu_id + 1), list[Item]())
@@ -80,13 +85,15 @@ def take(xen: Hypervisor) -> Snapshot:
         snap.nodes = snap.part("numa", lambda: _nodes(xen), list[Item]())
         snap.pools = snap.part("cpupools", lambda: _pools(xen), list[Item]())
     listed = snap.part("domains", lambda: domains.infos(xen), list[DomainInfo]())
-    called = snap.part("xenstore", lambda: names.of_all(xen, [info.domain for info in listed]), dict[int, bytes]())
+    domids = [info.domain for info in listed]
+    called = snap.part("xenstore", lambda: names.of_all(xen, domids), dict[int, bytes]())
     about = {info.domain: _about(info, called.get(info.domain, b"")) for info in listed}
     held = snap.part("scheduler", lambda: _parameters(xen, listed, snap.pools), dict[int, dict[str, int]]())
+    shared = snap.part("grants", lambda: _grants(xen, domids), dict[int, tuple[int, int] | None]())
     snap.vcpus = snap.part("vcpus", lambda: list(_vcpus(xen, listed, about)), list[Item]())
     gone = snap.part("domains", lambda: _gone(xen, listed), set[int]())
     snap.guests = [
-        Item(about[info.domain], Guest(info, facts.kind(xen, info), held.get(info.domain, {})))
+        Item(about[info.domain], Guest(info, facts.kind(xen, info), held.get(info.domain, {}), shared.get(info.domain)))
         for info in listed
         if info.domain not in gone
     ]
@@ -101,9 +108,31 @@ def _version(xen: Hypervisor) -> tuple[str, str]:
     return f"{major}.{minor}{show.text(version.extra(xen))}", show.text(version.changeset(xen))
 
 
+def _ends(xen: Hypervisor) -> list[Item]:
+    """How often domains were seen to shut down, by reason, since the daemon began; this is one more look."""
+    look(xen)
+    counts = dict.fromkeys(ShutdownReason, 0) | xen.happenings.reasons()
+    return [Item(labels({"reason": facts.reason_name(number)}), count) for number, count in sorted(counts.items())]
+
+
+class Cpu(NamedTuple):
+    """A physical CPU: what Xen says of its place, by name, and its idle time in ns, 0 while it is offline."""
+
+    place: dict[str, int]
+    idle_ns: int
+
+
 def _cpus(xen: Hypervisor, count: int) -> list[Item]:
     idle, places = sysctl.cpu_idle_ns(xen, count), sysctl.cpu_topology(xen)
-    return [Item(f'cpu="{cpu}"', (place, idle[cpu] if cpu < len(idle) else None)) for cpu, place in places.items()]
+    return [
+        Item(f'cpu="{cpu}"', Cpu(_known(place), idle[cpu] if cpu < len(idle) else 0)) for cpu, place in places.items()
+    ]
+
+
+def _known(place: sysctl.Topology) -> dict[str, int]:
+    """A place as labels, without what Xen has forgotten of a CPU that is offline."""
+    named = {"core": place.core, "package": place.socket, "node": place.node}
+    return {name: number for name, number in named.items() if number != sysctl.NOWHERE}
 
 
 def _idle_states(xen: Hypervisor, cpus: Sequence[int]) -> dict[int, CStates]:
@@ -159,6 +188,10 @@ def _parameters(xen: Hypervisor, listed: Sequence[DomainInfo], pools: Sequence[I
             if row is not None:
                 found[domid] = dict(zip(parameters, row, strict=True))
     return found
+
+
+def _grants(xen: Hypervisor, domids: Sequence[int]) -> dict[int, tuple[int, int] | None]:
+    return dict(zip(domids, grants.sizes(xen, domids), strict=True))
 
 
 def _vcpus(xen: Hypervisor, listed: Sequence[DomainInfo], about: dict[int, str]) -> Iterator[Item]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import xenfs
 from xenfs.abi.numbers import DomInf
-from xenfs.calls.sysctl import Node
+from xenfs.calls.sysctl import NOWHERE, Node, available_pages
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.domains import facts
 from xenfs.nodes.host import scheduler_name
@@ -16,7 +16,6 @@ from xenfs.nodes.metrics.snapshot import Guest, Snapshot
 from xenfs.nodes.metrics.text import Item, Metric, Value, counter, gauge, info_metric, labels, micro, seconds
 
 _PAGE = 4096
-_PLACE = ("core", "package", "node")
 
 
 class Group(NamedTuple):
@@ -64,6 +63,22 @@ def _is(condition: bool) -> Value:
     return 1 if condition else 0
 
 
+def _complete(xen: Hypervisor, snap: Snapshot) -> list[Item]:
+    """The snapshot, where memory was told of the machine and of all domains."""
+    return [Item("", snap)] if snap.host is not None and snap.worked.get("domains") else []
+
+
+def _own_memory(snap: Snapshot) -> Value:
+    """With what domains have and what is free it makes the memory of the machine."""
+    of_domains: int = sum(guest.info.tot_pages for _, guest in snap.guests)
+    return max(0, int(snap.host.total_pages) - int(snap.host.free_pages) - of_domains) * _PAGE
+
+
+def _idle(ns: int) -> Value:
+    """None of a CPU that is offline: a counter that falls to 0 would count all its past again when the CPU is back."""
+    return seconds(ns) if ns else None
+
+
 def _parameter(name: str, form: Callable[[int], Value]) -> Callable[[Guest], Value]:
     """A parameter that not every scheduler has."""
 
@@ -79,7 +94,7 @@ def _percent(cap: int) -> str:
 
 
 def _distances(node: Node) -> list[tuple[str, Value]]:
-    return [(f'to="{number}"', distance) for number, distance in enumerate(node.distances)]
+    return [(f'to="{number}"', distance) for number, distance in enumerate(node.distances) if distance != NOWHERE]
 
 
 def _limit(guest: Guest) -> Value:
@@ -102,11 +117,17 @@ _HOST = (
     gauge("xen_host_memory_bytes", "Memory of the machine.", _pages("total_pages")),
     gauge("xen_host_memory_free_bytes", "Memory that no domain has.", _pages("free_pages")),
     gauge("xen_host_memory_claimed_bytes", "Memory claimed for domains, not theirs yet.", _pages("outstanding_pages")),
+    gauge("xen_host_memory_available_bytes", "Memory free and not claimed.", lambda h: available_pages(h) * _PAGE),
 )
 
+_OWN = (gauge("xen_host_memory_xen_bytes", "Memory that is neither free nor a domain's: Xen's own.", _own_memory),)
+
+_ENDS = (counter("xen_shutdowns", "Domains seen to shut down, since xenfs began.", lambda count: count),)
+
 _CPU = (
-    info_metric("xen_cpu", "Where a physical CPU is.", lambda cpu: dict(zip(_PLACE, cpu[0], strict=True))),
-    counter("xen_cpu_idle_seconds", "Idle time of a physical CPU.", lambda cpu: cpu[1] and seconds(cpu[1])),
+    info_metric("xen_cpu", "Where a physical CPU is.", lambda cpu: cpu.place),
+    gauge("xen_cpu_online", "Whether Xen uses the physical CPU.", lambda cpu: _is(cpu.idle_ns > 0)),
+    counter("xen_cpu_idle_seconds", "Idle time of a physical CPU that is online.", lambda cpu: _idle(cpu.idle_ns)),
 )
 
 _CSTATE = (
@@ -146,6 +167,8 @@ _DOMAIN = (
     gauge("xen_domain_dying", "Whether Xen takes the domain apart.", _flag(DomInf.dying)),
     gauge("xen_domain_shutdown", "Whether the domain has shut down, for whatever reason.", _flag(DomInf.shutdown)),
     gauge("xen_domain_crashed", "Whether it shut down because it crashed.", lambda d: _is(facts.crashed(d.info))),
+    gauge("xen_domain_grant_frames", "Frames that the domain's grant table has.", lambda d: d.grants and d.grants[0]),
+    gauge("xen_domain_grant_frames_max", "Frames that it may have.", lambda d: d.grants and d.grants[1]),
     gauge("xen_domain_scheduler_weight", "Share of CPU time (credit, credit2).", _parameter("weight", int)),
     gauge("xen_domain_scheduler_cap_ratio", "Most CPU time, 1 for one CPU, 0 for no cap.", _parameter("cap", _percent)),
     gauge("xen_domain_scheduler_period_seconds", "Length of a period (RTDS).", _parameter("period", micro)),
@@ -182,12 +205,14 @@ GROUPS = (
     Group(lambda xen, snap: [Item("", snap)], _XEN),
     Group(lambda xen, snap: [Item("", (xen, snap))], _BUILD),
     Group(lambda xen, snap: [] if snap.host is None else [Item("", snap.host)], _HOST),
+    Group(_complete, _OWN),
     Group(lambda xen, snap: snap.cpus, _CPU),
     Group(lambda xen, snap: snap.cstates, _CSTATE),
     Group(lambda xen, snap: snap.hardware, _HARDWARE),
     Group(lambda xen, snap: snap.nodes, _NODE),
     Group(lambda xen, snap: snap.pools, _POOL),
     Group(lambda xen, snap: [Item("", snap.guests)] if snap.worked.get("domains") else [], _DOMAINS),
+    Group(lambda xen, snap: snap.ends, _ENDS),
     Group(lambda xen, snap: snap.guests, _DOMAIN),
     Group(lambda xen, snap: snap.vcpus, _VCPU),
     Group(lambda xen, snap: [Item("", xen)], _XENFS),

@@ -45,13 +45,13 @@ def debug_key(xen: Machine, op: memoryview) -> int:
 
 
 def getcpuinfo(xen: Machine, op: memoryview) -> int:
-    """Idle time of the first CPUs, as many as the caller has room for."""
+    """Idle time of the first CPUs, as many as the caller has room for; 0 while one is offline."""
     limit, address = xen.get(op, "xen_sysctl_getcpuinfo", "max_cpus", "info")
     packer = xen.layouts.array("xen_sysctl_cpuinfo", "idletime")
     ticks, cpus = xen.world.clock.ticks(), xen.world.host.cpus[:limit]
     memory = xen.at(address, len(cpus) * packer.size)
     for index, cpu in enumerate(cpus):
-        packer.pack_into(memory, index * packer.size, cpu.idle(ticks))
+        packer.pack_into(memory, index * packer.size, cpu.idle(ticks) if cpu.online else 0)
     xen.put(op, "xen_sysctl_getcpuinfo", nr_cpus=len(cpus))
     return 0
 
