@@ -19,7 +19,7 @@ HEADERS = (
     "vcpu.h", "event_channel.h", "grant_table.h", "hypfs.h", "trace.h", "kexec.h", "pmu.h", "vm_event.h",
     "arch-x86/xen-mca.h", "arch-x86/cpuid.h", "xsm/flask_op.h", "hvm/params.h", "hvm/hvm_op.h", "hvm/dm_op.h",
     "hvm/save.h", "hvm/hvm_info_table.h", "hvm/hvm_vcpu.h", "hvm/e820.h", "hvm/ioreq.h", "arch-x86/guest-acpi.h",
-    "arch-x86/hvm/start_info.h", "io/xs_wire.h",
+    "arch-x86/hvm/start_info.h", "io/xs_wire.h", "argo.h", "callback.h", "nmi.h", "xenoprof.h",
 )
 # fmt: on
 

@@ -8,9 +8,22 @@ from types import SimpleNamespace
 
 import pytest
 
-from xenfs.abi import Abi, load
-from xenfs.abi.numbers import DmOp, Domctl, GetCpufreq, Memory, PmSetting, SetCpufreq, Sysctl
-from xenfs.abi.operations import Does, Operation, Way, operation, operations, shape
+from xenfs.abi import Abi, load, numbers
+from xenfs.abi.numbers import (
+    DmOp,
+    Domctl,
+    FlaskOp,
+    GetCpufreq,
+    GrantOp,
+    Hypercall,
+    McaOp,
+    Memory,
+    PhysdevOp,
+    PmSetting,
+    SetCpufreq,
+    Sysctl,
+)
+from xenfs.abi.operations import _TABLES, Does, Operation, Way, operation, operations, shape
 from xenfs.abi.operations.grammar import NONE
 from xenfs.abi.promises import Promise
 from xenfs.abi.releases import ARCHES, RELEASES
@@ -19,7 +32,15 @@ COMBINATIONS = [
     pytest.param(release, arch, id=f"{release[0]}.{release[1]}-{arch}") for arch in ARCHES for release in RELEASES
 ]
 # Numbers that the headers keep and no Xen of these releases answers.
-NOT_ANSWERED: set[IntEnum] = {Domctl.real_mode_area, Domctl.set_opt_feature}
+NOT_ANSWERED: set[IntEnum] = {
+    Domctl.real_mode_area,
+    Domctl.set_opt_feature,
+    FlaskOp.DISABLE,
+    GrantOp.dump_table,
+    McaOp.notifydomain,
+    PhysdevOp.free_irq_vector,
+}
+NUMBERS = [getattr(numbers, name) for name in _TABLES if name != "Hypercall"]
 
 
 def everything() -> Iterator[Operation]:
@@ -59,10 +80,15 @@ def test_names_and_numbers_are_no_one_elses() -> None:
         assert all(op.chosen(part.given or {}) is part for part in op.parts), op
 
 
-@pytest.mark.parametrize("numbers", [Sysctl, Domctl, DmOp])
-def test_every_number_has_an_entry(numbers: type[IntEnum]) -> None:
-    for number in set(numbers) - NOT_ANSWERED:
-        assert operation(number).number is number
+@pytest.mark.parametrize("kind", NUMBERS, ids=lambda kind: kind.__name__)
+def test_every_number_has_an_entry(kind: type[IntEnum]) -> None:
+    for number in kind:
+        if not any(number is each for each in NOT_ANSWERED):
+            assert operation(number).number is number
+
+
+def test_every_hypercall_has_operations() -> None:
+    assert {op.hypercall for op in operations()} == set(Hypercall)
 
 
 def test_a_part_is_found_by_what_a_question_says() -> None:

@@ -72,3 +72,15 @@ struct evtchn_set_priority {
     uint32_t port;
     uint32_t priority;
 };
+
+struct evtchn_init_control {
+    uint64_t control_gfn;
+    uint32_t offset;
+    uint32_t vcpu;
+    uint8_t link_bits;  /* out */
+    uint8_t _pad[7];
+};
+
+struct evtchn_expand_array {
+    uint64_t array_gfn;
+};

@@ -68,3 +68,68 @@ union grant_entry_v2 {
     } transitive;
     uint32_t __spacer[4];
 };
+
+/* Of arrays of the following each element has a status of its own: one of Xen's GNTST numbers. */
+struct gnttab_map_grant_ref {
+    uint64_t host_addr;
+    uint32_t flags;
+    grant_ref_t ref;
+    domid_t dom;
+    int16_t status;
+    uint32_t handle;  /* out */
+    uint64_t dev_bus_addr;  /* out */
+};
+
+struct gnttab_unmap_grant_ref {
+    uint64_t host_addr;
+    uint64_t dev_bus_addr;
+    uint32_t handle;
+    int16_t status;
+};
+
+struct gnttab_unmap_and_replace {
+    uint64_t host_addr;
+    uint64_t new_addr;
+    uint32_t handle;
+    int16_t status;
+};
+
+struct gnttab_transfer {
+    xen_pfn_t mfn;
+    domid_t domid;
+    grant_ref_t ref;
+    int16_t status;
+};
+
+struct gnttab_copy_ptr {
+    union {
+        grant_ref_t ref;
+        xen_pfn_t gmfn;
+    } u;
+    domid_t domid;
+    uint16_t offset;
+};
+
+struct gnttab_copy {
+    struct gnttab_copy_ptr source;
+    struct gnttab_copy_ptr dest;
+    uint16_t len;
+    uint16_t flags;
+    int16_t status;
+};
+
+struct gnttab_swap_grant_ref {
+    grant_ref_t ref_a;
+    grant_ref_t ref_b;
+    int16_t status;
+};
+
+struct gnttab_cache_flush {
+    union {
+        uint64_t dev_bus_addr;
+        grant_ref_t ref;
+    } a;
+    uint16_t offset;
+    uint16_t length;
+    uint32_t op;
+};

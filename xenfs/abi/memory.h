@@ -162,3 +162,44 @@ struct xen_remove_from_physmap {
     domid_t domid;
     xen_pfn_t gpfn;
 };
+
+/* Pairs of batches of machine frames: what is given away, and what comes back for it. */
+struct xen_memory_exchange {
+    struct xen_memory_reservation in;
+    struct xen_memory_reservation out;
+    xen_ulong_t nr_exchanged;  /* in: 0; out: frames done */
+};
+
+struct xen_machphys_mfn_list {
+    uint32_t max_extents;  /* in: room */
+    guest_handle extent_start;  //= xen_pfn_t[max_extents]
+    uint32_t nr_extents;  /* out: filled */
+};
+
+struct xen_machphys_mapping {
+    xen_ulong_t v_start;
+    xen_ulong_t v_end;
+    xen_ulong_t max_mfn;
+};
+
+union xen_add_to_physmap_batch_extra {
+    domid_t foreign_domid;  /* whose frames, for the space of foreign ones */
+    uint16_t res0;
+};
+
+struct xen_add_to_physmap_batch {
+    domid_t domid;
+    uint16_t space;
+    uint16_t size;
+    union xen_add_to_physmap_batch_extra u;
+    guest_handle idxs;  //= xen_ulong_t[size]
+    guest_handle gpfns;  //= xen_pfn_t[size]
+    guest_handle errs;  /* a negative errno each */  //= int32_t[size]
+};
+
+struct xen_mem_paging_op {
+    uint8_t op;  /* PagingOp */
+    domid_t domain;
+    guest_handle buffer;  /* prep: what the page is to hold */  //= uint8_t[4096]
+    uint64_t gfn;
+};

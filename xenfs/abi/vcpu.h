@@ -107,3 +107,51 @@ struct vcpu_runstate_info {
     uint64_t state_entry_time;
     uint64_t time[4];
 };
+
+/* One structure for the time of a vCPU, kept up to date by Xen; even versions are whole. */
+struct vcpu_time_info {
+    uint32_t version;
+    uint32_t pad0;
+    uint64_t tsc_timestamp;
+    uint64_t system_time;  /* ns */
+    uint32_t tsc_to_system_mul;
+    int8_t tsc_shift;
+    uint8_t flags;
+    uint8_t pad1[2];
+};
+
+/* The areas below are addresses of the caller's that Xen writes to from then on: never pool memory. */
+struct vcpu_register_runstate_memory_area {
+    union {
+        uint64_t h;
+        uint64_t v;
+        uint64_t p;
+    } addr;
+};
+
+struct vcpu_register_time_memory_area {
+    union {
+        uint64_t h;
+        uint64_t v;
+        uint64_t p;
+    } addr;
+};
+
+struct vcpu_register_vcpu_info {
+    uint64_t mfn;
+    uint32_t offset;
+    uint32_t rsvd;
+};
+
+struct vcpu_set_periodic_timer {
+    uint64_t period_ns;
+};
+
+struct vcpu_set_singleshot_timer {
+    uint64_t timeout_abs_ns;
+    uint32_t flags;
+};
+
+struct vcpu_get_physid {
+    uint64_t phys_id;  /* APIC id in the lower half, ACPI id in the upper */
+};

@@ -21,11 +21,11 @@ struct xen_platform_parameters {
 
 struct xen_build_id {
     uint32_t len;  /* in: room after it; the call returns the length */
-    uint8_t buf[];
+    uint8_t buf[];  //= uint8_t[len]
 };
 
 /* A text of any length, without a terminator. A null argument asks for the length alone. */
 struct xen_varbuf {  //@ xen >= 4.20: with the long texts, XENVER 11 to 14
     uint32_t len;  /* in: room after it */
-    uint8_t buf[];
+    uint8_t buf[];  //= uint8_t[len]
 };

@@ -17,6 +17,7 @@ class Hypercall(IntEnum):
     stack_switch = 3
     set_callbacks = 4
     fpu_taskswitch = 5
+    sched_op_compat = 6
     platform_op = 7
     set_debugreg = 8
     get_debugreg = 9
@@ -25,8 +26,10 @@ class Hypercall(IntEnum):
     multicall = 13
     update_va_mapping = 14
     set_timer_op = 15
+    event_channel_op_compat = 16
     xen_version = 17
     console_io = 18
+    physdev_op_compat = 19
     grant_table_op = 20
     vm_assist = 21
     update_va_mapping_otherdomain = 22

@@ -169,6 +169,12 @@ class VmtraceOp(IntEnum):
     set_option = 6  # 4.15+
 
 
+class VuartOp(IntEnum):
+    """XEN_DOMCTL_VUART_OP_*: vuart_op operations."""
+
+    INIT = 0
+
+
 class PfnType(IntEnum):
     """XEN_DOMCTL_PFINFO_*: types of getpageframeinfo3; LPINTAB adds 0x80000000 to a table type."""
 

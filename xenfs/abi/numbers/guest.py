@@ -164,3 +164,90 @@ class FlaskOp(IntEnum):
     GET_PEER_SID = 23
     RELABEL_DOMAIN = 24
     DEVICETREE_LABEL = 25
+
+
+class CallbackOp(IntEnum):
+    """CALLBACKOP_*: sub-operations of callback_op."""
+
+    register = 0
+    unregister = 1
+
+
+class NmiOp(IntEnum):
+    """XENNMI_*: sub-operations of nmi_op."""
+
+    register_callback = 0
+    unregister_callback = 1
+
+
+class VmAssist(IntEnum):
+    """VMASST_CMD_*: sub-operations of vm_assist."""
+
+    enable = 0
+    disable = 1
+
+
+class MmuUpdate(IntEnum):
+    """MMU_*: what mmu_update does with an entry, by the two lowest bits of its address."""
+
+    NORMAL_PT_UPDATE = 0
+    MACHPHYS_UPDATE = 1
+    PT_UPDATE_PRESERVE_AD = 2
+    PT_UPDATE_NO_TRANSLATE = 3
+
+
+class MmuextOp(IntEnum):
+    """MMUEXT_*: sub-operations of mmuext_op."""
+
+    PIN_L1_TABLE = 0
+    PIN_L2_TABLE = 1
+    PIN_L3_TABLE = 2
+    PIN_L4_TABLE = 3
+    UNPIN_TABLE = 4
+    NEW_BASEPTR = 5
+    TLB_FLUSH_LOCAL = 6
+    INVLPG_LOCAL = 7
+    TLB_FLUSH_MULTI = 8
+    INVLPG_MULTI = 9
+    TLB_FLUSH_ALL = 10
+    INVLPG_ALL = 11
+    FLUSH_CACHE = 12
+    SET_LDT = 13
+    NEW_USER_BASEPTR = 15
+    CLEAR_PAGE = 16
+    COPY_PAGE = 17
+    FLUSH_CACHE_GLOBAL = 18
+    MARK_SUPER = 19
+    UNMARK_SUPER = 20
+
+
+class ArgoOp(IntEnum):
+    """XEN_ARGO_OP_*: sub-operations of argo_op."""
+
+    register_ring = 1
+    unregister_ring = 2
+    sendv = 3
+    notify = 4
+
+
+class XenoprofOp(IntEnum):
+    """XENOPROF_*: sub-operations of xenoprof_op, which is gone in Xen 4.22."""
+
+    init = 0
+    reset_active_list = 1
+    reset_passive_list = 2
+    set_active = 3
+    set_passive = 4
+    reserve_counters = 5
+    counter = 6
+    setup_events = 7
+    enable_virq = 8
+    start = 9
+    stop = 10
+    disable_virq = 11
+    release_counters = 12
+    shutdown = 13
+    get_buffer = 14
+    set_backtrace = 15
+    get_ibs_caps = 16
+    ibs_counter = 17

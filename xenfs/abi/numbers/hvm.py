@@ -13,6 +13,7 @@ class HvmOp(IntEnum):
 
     set_param = 0
     get_param = 1
+    flush_tlbs = 5  # x86
     pagetable_dying = 9
     get_time = 10
     xentrace = 11

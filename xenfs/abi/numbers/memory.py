@@ -81,6 +81,14 @@ class SharingOp(IntEnum):
     fork_reset = 10
 
 
+class PagingOp(IntEnum):
+    """XENMEM_paging_op_*: paging_op operations."""
+
+    nominate = 0
+    evict = 1
+    prep = 2
+
+
 class ForkFlag(IntFlag):
     """XENMEM_FORK_*: flags of sharing_op fork and fork_reset."""
 

@@ -152,6 +152,8 @@ class KexecOp(IntEnum):
     """KEXEC_CMD_*: sub-operations of kexec_op."""
 
     kexec = 0
+    kexec_load_v1 = 1
+    kexec_unload_v1 = 2
     kexec_get_range = 3
     kexec_load = 4
     kexec_unload = 5
@@ -207,6 +209,23 @@ class PmuFeature(IntFlag):
     ARCH_ONLY = 0x4
 
 
+class PmInfo(IntEnum):
+    """XEN_PM_*: types of set_processor_pminfo. TX is not implemented."""
+
+    CX = 0
+    PX = 1
+    TX = 2
+    PDC = 3
+    CPPC = 4  # 4.21+
+
+
+class DebugPort(IntEnum):
+    """PHYSDEVOP_DBGP_*: dbgp_op operations."""
+
+    RESET_PREPARE = 1
+    RESET_DONE = 2
+
+
 class PhysdevOp(IntEnum):
     """PHYSDEVOP_*: sub-operations of physdev_op."""
 
@@ -222,6 +241,7 @@ class PhysdevOp(IntEnum):
     unmap_pirq = 14
     manage_pci_add = 15
     manage_pci_remove = 16
+    pirq_eoi_gmfn_v1 = 17
     restore_msi = 19
     manage_pci_add_ext = 20
     setup_gsi = 21
@@ -230,7 +250,7 @@ class PhysdevOp(IntEnum):
     pci_device_add = 25
     pci_device_remove = 26
     restore_msi_ext = 27
-    pirq_eoi_gmfn = 28
+    pirq_eoi_gmfn_v2 = 28
     dbgp_op = 29
     prepare_msix = 30
     release_msix = 31

@@ -31,8 +31,28 @@ __all__ = ["Does", "Operation", "Way", "operation", "operations"]
 _TABLES = {
     "Sysctl": "sysctl",
     "Domctl": "domctl",
+    "Platform": "platform",
     "Memory": "memory",
     "DmOp": "dm",
+    "HvmOp": "hvm",
+    "Xenver": "guest",
+    "EventOp": "guest",
+    "GrantOp": "guest",
+    "SchedOp": "guest",
+    "VcpuOp": "guest",
+    "FlaskOp": "flask",
+    "McaOp": "machine",
+    "KexecOp": "machine",
+    "PmuOp": "machine",
+    "PhysdevOp": "machine",
+    "ConsoleOp": "plain",
+    "HypfsOp": "plain",
+    "ArgoOp": "plain",
+    "VmAssist": "plain",
+    "CallbackOp": "plain",
+    "NmiOp": "plain",
+    "XenoprofOp": "plain",
+    "Hypercall": "plain",
 }
 
 

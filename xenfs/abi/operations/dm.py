@@ -47,7 +47,7 @@ OPERATIONS = _TABLE.operations(
     changes(DmOp.inject_event, when=X86, guest="HVM"),
     changes(DmOp.inject_msi, when=X86, guest="HVM"),
     changes(DmOp.map_mem_type_to_ioreq_server, when=X86, guest="HVM", slow=True),
-    ends(DmOp.remote_shutdown, guest="HVM"),
+    ends(DmOp.remote_shutdown, when=X86, guest="HVM"),
     changes(DmOp.relocate_memory, when=X86, guest="HVM", slow=True),
     changes(DmOp.pin_memory_cacheattr, when=X86, guest="HVM"),
     changes(DmOp.set_irq_level, when=f"{ARM} and xen >= 4.15", repeatable=True),

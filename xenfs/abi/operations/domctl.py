@@ -20,6 +20,7 @@ from xenfs.abi.numbers import (
     VmEventOp,
     VmEventRing,
     VmtraceOp,
+    VuartOp,
 )
 from xenfs.abi.operations.grammar import (
     ARM,
@@ -140,7 +141,7 @@ OPERATIONS = _TABLE.operations(
     looks(Domctl.gethvmcontext, arm="hvmcontext", gives="buffer", both="size", when=X86, guest="HVM"),
     changes(Domctl.sethvmcontext, arm="hvmcontext", when=X86, guest="HVM"),
     changes(Domctl.set_address_size, arm="address_size"),
-    looks(Domctl.get_address_size, arm="address_size", gives="*"),
+    looks(Domctl.get_address_size, arm="address_size", gives="*", when=X86),
     one_of(
         Domctl.assign_device, "dev",
         changes(DeviceKind.PCI, inner="u.pci", when=X86),
@@ -156,7 +157,7 @@ OPERATIONS = _TABLE.operations(
     ),
     one_of(
         Domctl.ioport_mapping, "add_mapping",
-        changes(Switch.on, word="add", dangerous=True),
+        changes(Switch.on, word="add"),
         changes(Switch.off, word="remove"),
         when=X86,
     ),
@@ -245,7 +246,7 @@ OPERATIONS = _TABLE.operations(
         when=X86,
     ),
     changes(Domctl.soft_reset, arm="", slow=True),
-    changes(Domctl.vuart_op, when=ARM, gives="evtchn"),
+    one_of(Domctl.vuart_op, "cmd", changes(VuartOp.INIT), when=ARM, gives="evtchn"),
     looks(Domctl.get_cpu_policy, arm="cpu_policy", gives="leaves msrs", both="nr_leaves nr_msrs", when=X86),
     changes(Domctl.set_cpu_policy, arm="cpu_policy", gives="err_leaf err_subleaf err_msr", when=X86),
     one_of(

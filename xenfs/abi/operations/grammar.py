@@ -289,7 +289,7 @@ class Family:
         said: dict[str, Any] = {**facts, "word": f"{whole.word} {word}".strip() if whole else word}
         number = whole.number if whole else declared.number
         made = Operation(
-            self, self.hypercall, number, int(number), name=f"{self.hypercall.name} {said['word']}",
+            self, self.hypercall, number, int(number), name=f"{self.hypercall.name} {said['word']}".strip(),
             does=declared.does or Does.LOOKS, whole=whole, by=declared.by, **said,
         )  # fmt: skip
         if whole is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xenfs.abi.numbers import AccessOp, Hypercall, Memory, Resource, SharingOp
+from xenfs.abi.numbers import AccessOp, Hypercall, Memory, PagingOp, Resource, SharingOp
 from xenfs.abi.operations.grammar import (
     CMD,
     NONE,
@@ -34,10 +34,18 @@ OPERATIONS = _TABLE.operations(
     looks(Memory.maximum_ram_page, wide=True),
     looks(Memory.current_reservation, **_OF_DOMAIN),
     looks(Memory.maximum_reservation, **_OF_DOMAIN),
+    looks(
+        Memory.machphys_mfn_list, struct="struct xen_machphys_mfn_list", gives="extent_start nr_extents", when=X86
+    ),
     _reservation(Memory.populate_physmap, both="extent_start"),
     changes(Memory.add_to_physmap, struct="struct xen_add_to_physmap", domain="domid", slow=True),
     looks(Memory.memory_map, struct="struct xen_memory_map", gives="buffer", both="nr_entries", when=X86),
     looks(Memory.machine_memory_map, struct="struct xen_memory_map", gives="buffer", both="nr_entries", when=X86),
+    changes(
+        Memory.exchange, struct="struct xen_memory_exchange", domain="in.domid", both="out.extent_start nr_exchanged",
+        when=X86, guest="PV", slow=True,
+    ),
+    looks(Memory.machphys_mapping, struct="struct xen_machphys_mapping", gives="*", when=X86, dom0="PV"),
     changes(
         Memory.set_memory_map, struct="struct xen_foreign_memory_map", domain="domid", when=X86, repeatable=True
     ),
@@ -51,8 +59,15 @@ OPERATIONS = _TABLE.operations(
         Memory.get_pod_target, struct="struct xen_pod_target", domain="domid", when=X86, guest="HVM",
         takes="domid", gives="*",
     ),
-    looks(Memory.get_sharing_freed_pages, wide=True, when=X86),
-    looks(Memory.get_sharing_shared_pages, wide=True, when=X86),
+    looks(Memory.get_sharing_freed_pages, wide=True),
+    looks(Memory.get_sharing_shared_pages, wide=True),
+    one_of(
+        Memory.paging_op, "op",
+        changes(PagingOp.nominate),
+        changes(PagingOp.evict),
+        changes(PagingOp.prep),
+        struct="struct xen_mem_paging_op", domain="domain", when=X86, guest="HVM",
+    ),
     one_of(
         Memory.access_op, "op",
         changes(AccessOp.set_access, slow=True, repeatable=True),
@@ -75,8 +90,15 @@ OPERATIONS = _TABLE.operations(
         struct="struct xen_mem_sharing_op", domain="domain", when=X86, guest="HVM",
     ),
     changes(
+        Memory.add_to_physmap_batch, struct="struct xen_add_to_physmap_batch", domain="domid", gives="errs", slow=True
+    ),
+    changes(
         Memory.claim_pages, struct="struct xen_memory_reservation", domain="domid",
         why="nr_extents is what is claimed; 0 gives the claim up",
+    ),
+    looks(
+        Memory.machphys_compat_mfn_list, struct="struct xen_machphys_mfn_list", gives="extent_start nr_extents",
+        when=X86,
     ),
     looks(
         Memory.get_vnumainfo, struct="struct xen_vnuma_topology_info", domain="domid",
