@@ -25,8 +25,10 @@ a number.
   `_ns`, `_us`, `_ms`, `_s`, `_khz`. Numbers are decimal, and hexadecimal with `0x` only where hardware is. Lists of
   CPUs and nodes are `0-3,8`. What has to be seen at one moment is in one file, `info` or `stat`: lines "key value",
   or "name key=value ...".
-- **A snapshot** is taken by the read at offset 0; later offsets are cut from it. Seek to 0 for a new one. Sizes are
-  said to be 0.
+- **A snapshot** is taken by the read at offset 0; later offsets are cut from it. Seek to 0 for a new one.
+- **Sizes**: stat(2) says 4096, as of a file in sysfs, where the content fits into that, and 0 ("size 0" below) of what
+  may be longer, grows, or answers a question. `sendfile` and `splice` go by it: they copy the content of the former
+  exactly, and nothing of the latter.
 - **One write(2) is one operation**, whole or not at all, at most 4096 bytes; one newline at its end is forgiven. What
   does not parse is refused before any hypercall; `xenfs/error_log` says why.
 - **A question**: write it, and read the answer on the same open file. A second one on that open file is EBUSY.

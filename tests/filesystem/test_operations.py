@@ -224,7 +224,8 @@ def test_attributes(host: Host) -> None:
         k = Kernel(Operations(host.xen, host.root, options, host.refusals))
         entry = await k.lookup("domains/1/freeze")
         assert (entry.st_uid, entry.st_gid, stat.S_IMODE(entry.st_mode)) == (7, 8, 0o600)
-        assert (entry.st_size, entry.st_nlink) == (0, 1)
+        assert (entry.st_size, entry.st_nlink) == (4096, 1)
+        assert (await k.lookup("domains/stat")).st_size == 0
         assert entry.attr_timeout <= 1
         assert entry.entry_timeout <= 1
         fixed = await k.lookup("version/major")
@@ -250,6 +251,10 @@ def test_setattr_truncates_and_nothing_else(host: Host) -> None:
         assert entry.st_ino == freeze
         assert not set(host.asked(before)) - {"domctl getdomaininfo"}, "truncating is nothing"
         await k.ops.setattr(freeze, attr, changes(update_mtime=True, update_atime=True), None, CTX)
+        attr.st_mode, attr.st_uid, attr.st_gid = entry.st_mode, entry.st_uid, entry.st_gid
+        everything = changes(update_mode=True, update_uid=True, update_gid=True)
+        await k.ops.setattr(freeze, attr, everything, None, CTX)  # as cp -p does
+        attr.st_mode, attr.st_uid, attr.st_gid = 0o600, entry.st_uid + 1, entry.st_gid + 1
         for field in ("update_mode", "update_uid", "update_gid"):
             assert await refused(k.ops.setattr(freeze, attr, changes(**{field: True}), None, CTX)) == errno.EPERM
         assert await refused(k.ops.setattr(major, attr, changes(update_size=True), None, CTX)) == errno.EACCES

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import subprocess
+import tempfile
 from pathlib import Path
 
 from xen_mount import Mount, called
@@ -65,7 +66,13 @@ def test_everything_reads(mount: Mount) -> None:
 
 def test_sizes_and_owners(mount: Mount) -> None:
     found = walked(mount)
-    assert {path for path, status in found.items() if status.st_size} == set()
+    sizes = {path: status.st_size for path, status in found.items() if stat.S_ISREG(status.st_mode)}
+    assert set(sizes.values()) == {0, 4096}
+    too_long = {path for path in files(found, 0o444) if sizes[path] and len(mount.read(path)) > sizes[path]}
+    assert too_long == set(), "sendfile(2) would cut them"
+    with open(mount.path("version/full"), "rb") as source, tempfile.TemporaryFile() as copy:
+        os.sendfile(copy.fileno(), source.fileno(), 0, 1 << 20)
+        assert os.pread(copy.fileno(), 1 << 20, 0) == mount.read("version/full")
     assert {(status.st_uid, status.st_gid) for status in found.values()} == {(os.getuid(), os.getgid())}
 
 

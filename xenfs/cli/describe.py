@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from xenfs.cli.paths import Match, inside, match_of, shapes
 from xenfs.errors import XenfsError
 from xenfs.nodes.tables import reference
-from xenfs.nodes.tables.base import Dir, Exchange, File, Stream
+from xenfs.nodes.tables.base import Dir, Exchange, File, Region, Stream
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tree import whole
 from xenfs.options import Options
@@ -53,6 +53,8 @@ def _facts(match: Match) -> Iterator[tuple[str, str]]:
     yield "tier", f"{node.tier} ({TIERS[node.tier]})"
     if isinstance(node, File):
         yield "use", _use(node)
+        if not isinstance(node, Region):
+            yield "size", f"{node.size}" if node.size else "0: it may be longer than a page, or is not there yet"
     if changed or not isinstance(node, Dir):
         yield "format", reference.format_of(node)
     if operations := reference.operations_of(node):

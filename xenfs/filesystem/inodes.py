@@ -21,11 +21,12 @@ ROOT = pyfuse3.ROOT_INODE
 class Inode:
     """An entry of the tree together with the ids that it was reached by."""
 
-    __slots__ = ("children", "ids", "listing", "lookups", "name", "node", "number", "parent")
+    __slots__ = ("changed_ns", "children", "ids", "listing", "lookups", "name", "node", "number", "parent", "unsure")
 
     def __init__(self, number: pyfuse3.InodeT, node: Node, ids: Ids, name: str, parent: Inode | None) -> None:
         self.number, self.node, self.ids, self.name, self.parent = number, node, ids, name, parent
-        self.lookups = 0
+        self.lookups = self.changed_ns = 0  # the latter is when it was written last
+        self.unsure = False  # whether the kernel has been told that its size is not what it takes it for
         self.children: dict[str, Inode] | None = None  # most of ten thousand directories are never looked into
         self.listing: Listing | None = None
 

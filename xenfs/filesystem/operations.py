@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pyfuse3
 
 from xenfs.errors import NotThere, XenfsError
+from xenfs.filesystem.attributes import Attributes
 from xenfs.filesystem.boundary import answered
 from xenfs.filesystem.callers import Caller, caller
 from xenfs.filesystem.departed import Departed
@@ -26,12 +26,9 @@ from xenfs.filesystem.shares import SMALL, Share, Shares
 from xenfs.filesystem.waiting import ALWAYS, Bell, Waiting
 from xenfs.filesystem.witness import Witness
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.tables.base import Dir, Ids, Link, Node, Region
+from xenfs.nodes.tables.base import PAGE, Dir, File, Ids, Link, Node, Region
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
-
-_LASTING_S = 300.0  # names that are fixed for the life of the mount
-_PASSING_S = 0.5  # names that come and go with domains, CPUs and pools
 
 
 class Operations(FixedNames):
@@ -60,7 +57,7 @@ class Operations(FixedNames):
         self.handles: dict[int, Handle] = {}
         self._listings: dict[int, tuple[Inode, list[tuple[bytes, Inode]], Share]] = {}
         self._numbers = count(1)
-        self._since_ns = time.time_ns()
+        self.attributes = Attributes(xen, options, self.rights)
 
     # Names
 
@@ -70,11 +67,11 @@ class Operations(FixedNames):
         directory = _directory(parent)
         text = os.fsdecode(name)
         if text in (".", ".."):
-            return self._attributes(parent if text == "." or parent.parent is None else parent.parent)
+            return self.attributes.of(parent if text == "." or parent.parent is None else parent.parent)
         found = await self.lanes.run(directory, directory.slow, self._child, parent, directory, text)
         inode = self.inodes.enter(parent, text, *found)
         self.inodes.hold(inode)
-        return self._attributes(inode)
+        return self.attributes.of(inode)
 
     def _child(self, parent: Inode, directory: Dir, name: str) -> tuple[Node, Ids]:
         directory.glance(self.xen, parent.ids)
@@ -112,14 +109,16 @@ class Operations(FixedNames):
     @answered
     async def readdir(self, fh: int, start_id: int, token: Any) -> None:
         entries = self._listings[fh][1]
-        attributes, hold, reply = self._attributes, self.inodes.hold, pyfuse3.readdir_reply
+        attributes, hold, reply = self.attributes.of, self.inodes.hold, pyfuse3.readdir_reply
         alike = not self.rights.by_path
         entry: pyfuse3.EntryAttributes | None = None
         shape: Node | None = None
         for position in range(start_id, len(entries)):
             name, inode = entries[position]
             if entry is None or inode.node is not shape:
-                entry, shape = attributes(inode), inode.node if alike and inode.node.owner(inode.ids) is None else None
+                entry = attributes(inode)
+                alone = isinstance(inode.node, File) or inode.node.owner(inode.ids) is not None
+                shape = inode.node if alike and not alone else None
             else:
                 # Equal but for the number; to make each anew is half of the cost of a listing.
                 entry.st_ino = inode.number
@@ -176,36 +175,15 @@ class Operations(FixedNames):
     async def getattr(self, inode: int, ctx: Any = None) -> pyfuse3.EntryAttributes:
         where = self.inodes[inode]
         where.node.glance(self.xen, where.ids)
-        return self._attributes(where)
-
-    def _attributes(self, inode: Inode) -> pyfuse3.EntryAttributes:
-        options = self.options
-        entry = pyfuse3.EntryAttributes()
-        entry.st_ino = inode.number
-        entry.st_mode = self.rights.mode(inode)
-        entry.st_nlink = 2 if isinstance(inode.node, Dir) else 1
-        owner = inode.node.owner(inode.ids)
-        entry.st_uid, entry.st_gid = options.uid if owner is None else owner, options.gid
-        entry.st_size = 0
-        entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = self._since_ns
-        entry.entry_timeout = entry.attr_timeout = _LASTING_S if inode.lasting else _PASSING_S
-        if getattr(inode.node, "fresh", False):
-            entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = time.time_ns()
-            entry.attr_timeout = 0
-        if isinstance(inode.node, Region):
-            entry.st_size, entry.attr_timeout = inode.node.nbytes(self.xen, inode.ids), 0
-        return entry
+        return self.attributes.of(where)
 
     @answered
     async def setattr(self, inode: int, attr: Any, fields: Any, fh: int | None, ctx: Any) -> pyfuse3.EntryAttributes:
         where = self.inodes[inode]
-        if fields.update_mode or fields.update_uid or fields.update_gid:
-            raise XenfsError("modes and owners are those of the mount options", errno.EPERM)
-        if fields.update_size and not stat.S_IMODE(where.node.mode) & 0o222:
-            raise XenfsError(f"{where.path} cannot be written", errno.EACCES)
+        self.attributes.allow(where, attr, fields)
         if fields.update_size and isinstance(where.node, Region):
             await self._cut(where, where.node, attr.st_size, ctx)
-        return self._attributes(where)  # a shell's ">" truncates first, and there is nothing to cut
+        return self.attributes.of(where)  # a shell's ">" truncates first, and there is nothing to cut
 
     async def _cut(self, where: Inode, node: Region, size: int, ctx: Any) -> None:
         cut = node.cut
@@ -275,6 +253,8 @@ class Operations(FixedNames):
             found = await self.lanes.run(handle.node, True, handle.read, self.xen, off, size)
         else:
             found = handle.read(self.xen, off, size)
+        if size == PAGE and not off:
+            self.attributes.shown(handle.inode, len(found))
         content = handle.content
         if handle.weighed or (content is not None and len(content) > SMALL):
             handle.weigh()
@@ -285,6 +265,7 @@ class Operations(FixedNames):
         handle = self.handles[fh]
         with self.witness.seeing("write", handle.caller, handle.inode.path, handle.node, buf):
             await self.lanes.run(handle.node, handle.node.slow_write, handle.write, self.xen, bytes(buf), off)
+        self.attributes.written(handle.inode)
         if handle.content is not None:
             handle.weigh()
         return len(buf)

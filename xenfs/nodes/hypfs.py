@@ -67,7 +67,9 @@ def _write(xen: Hypervisor, *path_and_text: Any) -> None:
         raise XenfsError(f"Xen does not take this value for {where}: {problem}", problem.errno) from problem
 
 
-_VALUE = File("<name>", "A value of Xen's, typed: bool as 0 or 1", read=_read, call="hypfs_op read", format=_TYPED)
+_VALUE = File(
+    "<name>", "A value of Xen's, typed: bool as 0 or 1", read=_read, call="hypfs_op read", format=_TYPED, long=True,
+)  # fmt: skip
 _SETTING = File(
     "<name>", "A setting of Xen's, typed: bool as 0 or 1",
     read=_read, write=_write, parse=lambda text: text, call="hypfs_op read, write_contents",

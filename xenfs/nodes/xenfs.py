@@ -118,7 +118,7 @@ def about(facts: About) -> Dir:
             File(
                 "error_log", "Why the last writes were refused; any write clears it",
                 read=lambda _: facts.refusals.text(), write=lambda _xen, _given: facts.refusals.clear(),
-                parse=parse.anything, format="time, path and reason; what was written; a caret below",
+                parse=parse.anything, format="lines: time, path and reason; what was written; a caret",
             ),
             File("interface", "Versions of Xen and of its interfaces", read=_interface, call="xen_version version",
                 format='"key value" lines'),

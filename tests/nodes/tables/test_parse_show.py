@@ -43,7 +43,7 @@ def test_integer_reads_nothing_else(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1_000", "٣", "\uff11", " 1\n", "0x", "0x_1", "1.0", "+1", "--1", "", "0o7", "\0", "1\r"]
+    "text", ["1_000", "٣", "\uff11", " 1\n", "0x", "0x_1", "1.0", "+-1", "--1", "", "0o7", "\0", "1\r"]
 )
 def test_integer_is_no_friend_of_python_spellings(text: str) -> None:
     with pytest.raises(BadInput) as caught:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -231,3 +232,15 @@ def test_refusals_without_a_place_have_no_caret() -> None:
         "q: EIO: [Errno 5] bad",
     ]
     assert lines[1] == "  1"
+
+
+@pytest.mark.parametrize(
+    "settings", ["xen=4.22,profile=full,domains=30", "xen=4.17,domains=300,cpus=128", "arch=arm64"]
+)
+def test_what_says_that_it_has_a_page_is_not_longer(settings: str) -> None:
+    """sendfile(2) would cut it: `long` in the table, or a format that speaks of lines, is for what may be longer."""
+    with Host(settings, Options(lifecycle=True, debug=True)) as host:
+        for place in host.files():
+            if isinstance(place.node, File) and place.node.size:
+                with suppress(XenfsError):
+                    assert len(place.node.produce(host.xen, place.ids)) <= place.node.size, place.path

@@ -30,7 +30,7 @@ METRICS = Dir(
     (
         File(
             "xen.prom", "Prometheus's text format 0.0.4, for node_exporter's textfile collector and whoever reads it",
-            read=prometheus, slow_read=True, fresh=True,
+            read=prometheus, slow_read=True, fresh=True, long=True,
             call="sysctl physinfo, getcpuinfo, cputopoinfo, numainfo, cpupool_op, getdomaininfolist, multicall batch",
         ),
     ),

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from dataclasses import field as member
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from xenfs.errors import BadInput, HypercallError, Stale, XenfsError
@@ -19,13 +20,15 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import source
 from xenfs.nodes.tables import parse as parsers
 from xenfs.nodes.tables import show as shows
+from xenfs.nodes.tables.forms import form, may_be_long
 
 Ids = tuple[Any, ...]
 Reader = Callable[..., Any]
 Writer = Callable[..., Any]
 Condition = Callable[[Hypervisor], bool]
 
-LONGEST_COMMAND = 4096  # one page: far below what the kernel would cut in pieces
+PAGE = 4096
+LONGEST_COMMAND = PAGE  # far below what the kernel would cut in pieces
 
 
 class Guard(NamedTuple):
@@ -112,7 +115,8 @@ class File(Node):
     seconds. A `knowing` writer is given what the guard has learned, as `(xen, *ids, value, known)`, so that it need not
     ask again. `private` is for what shows a guest's inside. `checked` says that the reader itself proves that it saw
     the right life. `fresh` makes its time of modification the present, for programs that take an old file for one that
-    nobody writes.
+    nobody writes. `long` says whether the content may be more than a page, where the words of its format do not: what
+    has lines may, but for those of a struct.
     """
 
     read: Reader | None = None
@@ -132,6 +136,7 @@ class File(Node):
     write_option: str = ""
     longest: int = LONGEST_COMMAND
     fresh: bool = False
+    long: bool | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -146,6 +151,15 @@ class File(Node):
         """The permission bits: a reader gives 0444 (0400 where private), a writer 0200."""
         readable = 0 if self.read is None else 0o400 if self.private else 0o444
         return stat.S_IFREG | readable | (0 if self.write is None else 0o200)
+
+    @cached_property
+    def size(self) -> int:
+        """What stat(2) says: a page, as sysfs has it, of what fits into one, and 0 of what may be longer.
+
+        sendfile(2) and splice(2) copy what there is, and no more than that.
+        """
+        long = may_be_long(self.format or form(self.show).words) if self.long is None else self.long
+        return 0 if long else PAGE
 
     def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
         """The whole content, for a read at offset 0.
@@ -201,6 +215,11 @@ class Exchange(File):
         """0644, or 0600 where private: the answer is only for the open file that asked."""
         return stat.S_IFREG | (0o600 if self.private else 0o644)
 
+    @cached_property
+    def size(self) -> int:
+        """0: without a question there is nothing to read."""
+        return 0
+
     def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
         """The form, nothing where there is none: nobody is asked anything."""
         return b"" if self.form is None else as_line(self.form(xen, *ids))
@@ -226,6 +245,11 @@ class Region(File):
     length: Callable[..., int]
     cut: Writer | None = None
     binary: bool = True
+
+    @cached_property
+    def size(self) -> int:
+        """0: each has a length of its own."""
+        return 0
 
     def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
         """All of it."""
@@ -269,6 +293,11 @@ class Stream(File):
     start: Callable[[Hypervisor], Any] = lambda xen: None
     ahead: Callable[[Hypervisor, Any], bool] = lambda xen, position: True
     topic: str = ""
+
+    @cached_property
+    def size(self) -> int:
+        """0: it may be of any length."""
+        return 0
 
     def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
         """What an open finds there now."""

@@ -37,5 +37,10 @@ def form(function: Callable[..., Any]) -> Form:
     return _FORMS.get(function, Form("text"))
 
 
+def may_be_long(words: str) -> bool:
+    """Whether what looks so may be more than a page: lines for each of something, a table, binary data."""
+    return not words.lstrip('"').startswith("key value") and any(word in words for word in ("line", "table", "binary"))
+
+
 formed("binary")(bytes)
 formed("hexadecimal digits")(bytes.hex)

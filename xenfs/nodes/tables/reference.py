@@ -19,7 +19,7 @@ from typing import Any
 from xenfs import calls
 from xenfs.abi.releases import RELEASES
 from xenfs.hypervisor.operation import Operation
-from xenfs.nodes.tables.base import Dir, Exchange, File, Link, Node, Stream
+from xenfs.nodes.tables.base import Dir, Exchange, File, Link, Node, Region, Stream
 from xenfs.nodes.tables.forms import form
 
 PRESENCE = Path(__file__).with_name("presence.json")
@@ -30,11 +30,13 @@ _ABSENT = frozenset({"ENOSYS", "EOPNOTSUPP"})  # then there is no file that coul
 
 
 def mode_of(node: Node, needs: tuple[str, ...] = ()) -> str:
-    """Permission bits, and what the mount needs for them."""
+    """Permission bits, what the mount needs for them, and "size 0" of files that do not say 4096."""
     said = [f"{stat.S_IMODE(node.mode):04o}"]
     said += [f"with -o {option}" for option in needs]
     if isinstance(node, File) and node.write_option and node.read is not None:
         said.append(f"0{stat.S_IMODE(node.mode) & 0o444:03o} without -o {node.write_option}")
+    if isinstance(node, File) and not isinstance(node, Region) and not node.size:
+        said.append("size 0")
     return ", ".join(said)
 
 
