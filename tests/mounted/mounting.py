@@ -70,7 +70,8 @@ class Mount:
     @property
     def mounted(self) -> bool:
         """Whether the kernel has something mounted there."""
-        return any(line.split()[4] == str(self.where) for line in Path("/proc/self/mountinfo").read_text().splitlines())
+        lines = Path("/proc/self/mountinfo").read_bytes().split(b"\n")  # others may have odd bytes in theirs
+        return any(line.split(b" ")[4] == os.fsencode(self.where) for line in lines if line)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Send a signal and wait for the end. Status 0, and nothing left mounted."""
