@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mount_table import mount_table
 from mounting import Mount, refused
 from programs import needs
 
@@ -31,7 +32,7 @@ DELETERS = {
 
 def cgroup2() -> Path | None:
     """Where cgroup v2 is mounted, if there is one."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    for line in mount_table():
         if " - cgroup2 " in line and os.access(line.split()[4], os.W_OK):
             return Path(line.split()[4])
     return None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from mount_table import mount_lines
 from patience import PATIENCE_S
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -70,8 +71,7 @@ class Mount:
     @property
     def mounted(self) -> bool:
         """Whether the kernel has something mounted there."""
-        lines = Path("/proc/self/mountinfo").read_bytes().split(b"\n")  # others may have odd bytes in theirs
-        return any(line.split(b" ")[4] == os.fsencode(self.where) for line in lines if line)
+        return bool(mount_lines(self.where))
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Send a signal and wait for the end. Status 0, and nothing left mounted."""

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from mount_table import mount_lines
 from mounting import REPOSITORY, Mount, Mounter, refused
 from patience import PATIENCE_S, until
 
@@ -133,8 +134,7 @@ def test_of_four_at_once_one_mounts(tmp_path: Path) -> None:
         assert there.stdout is not None
         assert "mounted on" in there.stdout.readline()
         assert (where / "version" / "major").read_text() == "4\n"
-        lines = Path("/proc/self/mountinfo").read_text().splitlines()
-        assert len([line for line in lines if line.split()[4] == str(where)]) == 1
+        assert len(mount_lines(where)) == 1
         there.terminate()
         for each in all_of_them:
             _, said = each.communicate(timeout=PATIENCE_S)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from mounting import REPOSITORY, Mount, Mounter
-from patience import PATIENCE_S
+from patience import PATIENCE_S, until
 
 
 def attempt(*words: str) -> subprocess.CompletedProcess[str]:
@@ -87,15 +87,14 @@ def test_twenty_readers_in_flight(mounter: Mounter) -> None:
     threads = [threading.Thread(target=read, args=(number,), daemon=True) for number in range(20)]
     for thread in threads:
         thread.start()
-    time.sleep(0.7)
     try:
+        until(lambda: sum(reads) > 20, "readers that read")
         mount.stop()
     finally:
         stop.set()
     for thread in threads:
         thread.join(PATIENCE_S)
     assert not [thread for thread in threads if thread.is_alive()]
-    assert sum(reads) > 20
     assert "Traceback" not in mount.errors()
 
 

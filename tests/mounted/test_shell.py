@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from mount_table import mount_lines
 from mounting import Mount, Mounter, refused
 
 
@@ -324,9 +325,7 @@ def test_owner_and_umask(mounter: Mounter) -> None:
 
 
 def test_mount_flags(mounted: Mount) -> None:
-    (line,) = [
-        line for line in Path("/proc/self/mountinfo").read_text().splitlines() if line.split()[4] == str(mounted.where)
-    ]
+    (line,) = mount_lines(mounted.where)
     assert {"nosuid", "nodev", "noexec"} <= set(line.split()[5].split(","))
     assert " - fuse.xenfs xenfs " in line
     assert "default_permissions" in line

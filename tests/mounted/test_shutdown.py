@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mount_table import mount_lines
 from mounting import REPOSITORY
 from patience import PATIENCE_S
 
@@ -76,7 +77,7 @@ class Server:
         """(exit status, seconds it took, what it said on stderr)."""
         began = time.monotonic()
         _, said = self.process.communicate(timeout=PATIENCE_S)
-        assert str(self.where) not in Path("/proc/self/mountinfo").read_text()
+        assert not mount_lines(self.where)
         return self.process.returncode, time.monotonic() - began, said
 
 

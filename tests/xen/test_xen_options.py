@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from mount_table import mount_lines
 from test_xen_walk import files, walked
 from xen_mount import CHECKOUT, END_S, XENFS, Mount, environment, failure, is_mounted, mounted, stop, xenfs
 
@@ -32,7 +33,7 @@ def test_default(hypervisor: str) -> None:
         other = mount.numbers("domains")[-1]
         assert failure(lambda: os.rmdir(mount.path(f"domains/{other}"))) in (errno.EPERM, errno.EACCES)
         assert mount.has(f"domains/{other}")
-        options = Path("/proc/self/mountinfo").read_text().partition(f" {mount.root} ")[2].splitlines()[0]
+        options = mount_lines(mount.root)[-1].partition(f" {mount.root} ")[2]
         assert {"nosuid", "nodev", "noexec"} <= set(options.split()[0].split(","))
         assert "default_permissions" in options
         assert "fuse.xenfs" in options.split()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import xen_seen
+from mount_table import mount_lines
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 XENFS = (sys.executable, "-X", "faulthandler", "-m", "xenfs")  # so that SIGABRT shows where it is
@@ -34,7 +35,7 @@ def xenfs(*words: str, timeout: float = START_S) -> subprocess.CompletedProcess[
 
 def is_mounted(where: Path) -> bool:
     """Whether anything is mounted there, by the kernel's list: nothing is looked up below it."""
-    return any(line.split()[4] == str(where) for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return bool(mount_lines(where))
 
 
 class Mount:
