@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from xen_guests import Guest
-from xen_mount import XENFS, environment, failure, is_mounted, mounted, xenfs
+from xen_mount import END_S, XENFS, environment, failure, is_mounted, mounted, xenfs
 
 XENBUS = Path("/dev/xen/xenbus")
 
@@ -35,7 +35,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
         os.kill(int(child), signal.SIGKILL)
     process.kill()
-    process.wait(30)
+    process.wait(END_S)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_killed_daemon_and_the_next(hypervisor: str, where: Path, guest: Guest
             assert failure(lambda: os.write(fd, before)) == errno.ENOTCONN
         finally:
             second.terminate()
-            assert second.wait(30) == 0
+            assert second.wait(END_S) == 0
         assert not is_mounted(where)
     finally:
         with contextlib.suppress(OSError):  # nobody is there to hear of it

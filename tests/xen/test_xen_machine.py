@@ -18,6 +18,7 @@ from xenfs.calls import version
 from xenfs.hypervisor.base import Hypervisor
 
 PATCH, OTHER = "xenfs-test", "xenfs-other"
+LINUX_STARTS_S = 600  # after Xen, on an emulated machine beside others
 
 
 @pytest.fixture
@@ -108,9 +109,9 @@ def test_xen_s_clock_beside_linux(mount: Mount, real: bool, compared: list[Compa
     after = int(mount.value("host/time/system_ns")) / 1e9
     compared.append(Comparison("host/time/system_ns", "cat /proc/uptime", f"{before:.1f}", f"{linux:.1f}", True))
     assert linux < after, "Linux booted after Xen"
-    assert before - linux < 120, "and not much later"
+    assert before - linux < LINUX_STARTS_S, "and not much later"
     booted = re.findall(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.M)
-    assert -2 <= int(booted[0]) - int(mount.value("host/time/boot_s")) < 120
+    assert -2 <= int(booted[0]) - int(mount.value("host/time/boot_s")) < LINUX_STARTS_S
 
 
 def test_own_uuid_beside_linux(mount: Mount, real: bool, compared: list[Comparison]) -> None:

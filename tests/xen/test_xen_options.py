@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from mount_table import mount_lines
 from test_xen_walk import files, walked
-from xen_mount import CHECKOUT, END_S, XENFS, Mount, environment, failure, is_mounted, mounted, stop, xenfs
+from xen_mount import CHECKOUT, END_S, START_S, XENFS, Mount, environment, failure, is_mounted, mounted, stop, xenfs
 
 HELPER = CHECKOUT / "contrib" / "mount.fuse.xenfs"
 
@@ -145,7 +145,7 @@ class TestRefusedMounts:
         os.chown(tmp_path, 65534, 65534)
         done = subprocess.run(
             ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *XENFS, "mount", str(tmp_path)],
-            env=environment(), capture_output=True, text=True, timeout=90,
+            env=environment(), capture_output=True, text=True, timeout=START_S,
         )  # fmt: skip
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
         assert "run xenfs as root" in done.stderr

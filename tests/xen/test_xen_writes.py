@@ -39,7 +39,7 @@ def pool(mount: Mount) -> Iterator[str]:
             mount.write(f"{made}/cpus", "-1")
         mount.rmdir(made)
         mount.write("cpupools/0/cpus", "+1")
-        eventually(lambda: not mount.has(made), 5.0, "the pool is gone")
+        eventually(lambda: not mount.has(made), 60.0, "the pool is gone")
 
 
 def test_a_pool_by_hand(mount: Mount, pool: str, guest: Guest) -> None:
@@ -162,7 +162,7 @@ def test_virtual_nodes(mount: Mount, xen: Hypervisor, doomed: Doomed) -> None:
             xen, SETVNUMAINFO, guest.domid, "vnuma", nr_vnodes=2, nr_vcpus=2, nr_vmemranges=2,
             **{name: (buf, buf.nbytes) for name, buf in words.items()}, vmemrange=(ranges, ranges.nbytes),
         )  # fmt: skip
-    eventually(lambda: mount.has(guest.node("memory/vnuma")), 5.0, "it has them")
+    eventually(lambda: mount.has(guest.node("memory/vnuma")), 60.0, "it has them")
     assert mount.value(guest.node("memory/vnuma")).splitlines() == [
         "vnode0 distance=10,20 vcpus=0",
         "vnode1 distance=20,10 vcpus=1",
