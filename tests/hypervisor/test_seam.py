@@ -13,17 +13,16 @@ from worlds import Between, Host
 
 from xenfs import abi
 from xenfs.abi.numbers import Domctl, Hypercall, Xenver
+from xenfs.abi.operations import Operation, operation
 from xenfs.calls import domctl, hypfs, sysctl
-from xenfs.calls.control import domctl_op
 from xenfs.calls.multicall import MULTICALL, in_a_row, multicall
 from xenfs.errors import HypercallError, PoolError
 from xenfs.hypervisor.base import Backend, Hypervisor
 from xenfs.hypervisor.ledger import Ledger
-from xenfs.hypervisor.operation import Operation, operation
 from xenfs.pool import Pool, SimulatedPages
 from xenfs.simulator import Simulator
 
-VERSION = operation(Hypercall.xen_version, Xenver.version)
+VERSION = operation(Xenver.version)
 PHYSINFO = sysctl.PHYSINFO
 
 
@@ -99,7 +98,7 @@ def test_a_released_buffer_reaches_no_hypervisor(over: Callable[..., Hypervisor]
     ("code", "op", "hint"),
     [
         (errno.EACCES, PHYSINFO, "does not accept interface version 0x15"),
-        (errno.EACCES, domctl_op(Domctl.max_mem), "does not accept interface version 0x15"),
+        (errno.EACCES, operation(Domctl.max_mem), "does not accept interface version 0x15"),
         (errno.EPERM, PHYSINFO, "privilege"),
         (errno.ENOSYS, VERSION, "does not have the operation"),
         (errno.EOPNOTSUPP, PHYSINFO, "does not have the operation"),
@@ -149,7 +148,7 @@ UNREPEATABLE = [
     sysctl.CPU_HOTPLUG,
     hypfs.WRITE,
     MULTICALL,
-    operation(Hypercall.domctl, Domctl.createdomain),  # what nobody has thought about
+    operation(Domctl.createdomain),
 ]
 
 

@@ -14,7 +14,7 @@ SNIPPET = """
 from typing import Any
 
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import Operation
+from xenfs.abi.operations import Operation
 from xenfs.pool import Address, Buffer, Pages, Pool, SimulatedPages, Way
 
 

@@ -18,9 +18,9 @@ import pytest
 from xen_mount import Mount, failure
 from xen_peers import Comparison
 
-from xenfs.abi.numbers import FlaskOp, Hypercall
+from xenfs.abi.numbers import FlaskOp
+from xenfs.abi.operations import operation
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import operation
 
 POLICY = Path(os.environ.get("XENFS_OUT") or "/nowhere", "xenpolicy")
 INITIAL = ("xen", "dom0", "domio", "domxen", "unlabeled", "security", "domU")  # Xen does not find the last, domDM
@@ -34,7 +34,7 @@ def load(xen: Hypervisor) -> None:
         view = xen.abi.view("struct xen_flask_op", buf)
         view.cmd, view.interface_version, view.u.load.size = FlaskOp.LOAD, 1, len(policy)
         buf.attach(view.u.load, "buffer", text)
-        xen.hypercall(operation(Hypercall.xsm_op, FlaskOp.LOAD), buf)
+        xen.hypercall(operation(FlaskOp.LOAD), buf)
 
 
 @pytest.fixture(scope="module")

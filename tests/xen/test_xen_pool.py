@@ -21,7 +21,7 @@ import pytest
 from memory_facts import smaps
 
 from xenfs.abi.numbers import Hypercall, Sysctl, Xenver
-from xenfs.calls.control import sysctl_op
+from xenfs.abi.operations import operation
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.privcmd import Privcmd, under_xen
 from xenfs.pool import Buffer, Pool, Violation
@@ -378,7 +378,7 @@ def test_a_stride_that_is_too_short_is_caught_in_the_act(xen: Hypervisor, tell: 
 
 def _domain_list(xen: Hypervisor, rows: Buffer) -> None:
     """One row of the list of domains, wherever it fits or not."""
-    op = sysctl_op(Sysctl.getdomaininfolist)
+    op = operation(Sysctl.getdomaininfolist)
     with xen.pool.take(xen.abi.sizeof("struct xen_sysctl")) as buf:
         view = xen.abi.view("struct xen_sysctl", buf)
         view.cmd, view.interface_version = op.cmd, xen.abi.sysctl

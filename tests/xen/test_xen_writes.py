@@ -13,11 +13,12 @@ from xen_guests import Guest, eventually
 from xen_mount import Mount, failure
 
 from xenfs.abi.numbers import Domctl
-from xenfs.calls.control import domctl, domctl_op
+from xenfs.abi.operations import operation
+from xenfs.calls.control import domctl
 from xenfs.hypervisor.base import Hypervisor
 
 Doomed = Callable[..., Guest]
-SETVNUMAINFO = domctl_op(Domctl.setvnumainfo)
+SETVNUMAINFO = operation(Domctl.setvnumainfo)
 
 
 @pytest.fixture

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xenfs.abi.numbers import CreateFlag, Domctl
+from xenfs.abi.operations import operation
 from xenfs.calls import domctl as calls
-from xenfs.calls.control import domctl, domctl_op
+from xenfs.calls.control import domctl
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 
-CREATE = domctl_op(Domctl.createdomain)
-MAX_VCPUS = domctl_op(Domctl.max_vcpus)
+CREATE = operation(Domctl.createdomain)
+MAX_VCPUS = operation(Domctl.max_vcpus)
 PAUSE_S = 0.1
 BOOT_S = 400.0  # under emulation, beside other guests
 

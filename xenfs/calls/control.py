@@ -4,27 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from xenfs.abi.numbers import Domctl, Hypercall, Platform, Sysctl
-from xenfs.calls.lengths import LENGTHS
+from xenfs.abi import Abi
+from xenfs.abi.operations import Operation
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import PLATFORM_VERSION, Operation, operation
+from xenfs.hypervisor.operation import PLATFORM_VERSION
 from xenfs.pool import Buffer
 from xenfs.pool.handles import struct_name
-
-
-def sysctl_op(cmd: Sysctl, **behaviour: bool) -> Operation:
-    """The operation of a sysctl command."""
-    return operation(Hypercall.sysctl, cmd, **behaviour)
-
-
-def domctl_op(cmd: Domctl, **behaviour: bool) -> Operation:
-    """The operation of a domctl command."""
-    return operation(Hypercall.domctl, cmd, **behaviour)
-
-
-def platform_op(cmd: Platform, **behaviour: bool) -> Operation:
-    """The operation of a platform command."""
-    return operation(Hypercall.platform_op, cmd, **behaviour)
 
 
 def sysctl(xen: Hypervisor, op: Operation, arm: str = "", /, **given: Any) -> Any:
@@ -67,30 +52,30 @@ def _run(
         return xen.hypercall(op, buf, domid=domid)
     body = getattr(view.u, arm)
     if given:
-        fill(buf, body, given)
+        fill(xen.abi, buf, body, given)
     xen.hypercall(op, buf, domid=domid)
     return xen.abi.copy(body)
 
 
-def fill(buf: Buffer, body: Any, given: dict[str, Any]) -> None:
+def fill(abi: Abi, buf: Buffer, body: Any, given: dict[str, Any]) -> None:
     """Set members of a struct that lies in `buf`: a buffer becomes a guest handle, a dict fills a nested member.
 
-    A buffer may come with the bytes that are needed: (buffer, needs). Else LENGTHS knows, by the other members.
+    A buffer may come with the bytes that are needed: (buffer, needs). Else the header tells, by the other members.
     """
     handles: dict[str, Any] = {}
     for name, value in given.items():
         if isinstance(value, (Buffer, tuple)):
             handles[name] = value
         elif isinstance(value, dict):
-            fill(buf, getattr(body, name), value)
+            fill(abi, buf, getattr(body, name), value)
         else:
             setattr(body, name, value)
     for name, value in handles.items():  # last: how long each must be stands in the members above
-        other, needs = value if isinstance(value, tuple) else (value, needed(body, name))
+        other, needs = value if isinstance(value, tuple) else (value, needed(abi, body, name))
         buf.attach(body, name, other, needs)
 
 
-def needed(body: Any, handle: str) -> int:
-    """The bytes that a struct promises behind one of its handles; 0 where LENGTHS does not know."""
-    length = LENGTHS.get((struct_name(body), handle))
-    return 0 if length is None else int(length(body))
+def needed(abi: Abi, body: Any, handle: str) -> int:
+    """The bytes that a struct promises behind one of its handles; 0 where nothing tells."""
+    promise = abi.promise(struct_name(body), handle)
+    return 0 if promise is None else promise.nbytes(abi, body)

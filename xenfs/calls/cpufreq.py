@@ -7,20 +7,19 @@ import errno
 from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import CppcPreset, CppcSet, FreqPara, GetCpufreq, PmSetting, SetCpufreq, Sysctl
+from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import fill, sysctl
-from xenfs.calls.power import pm_op
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import Operation
 from xenfs.hypervisor.sources import asks
 
-GET_PARA = pm_op(GetCpufreq.PARA, "GET_CPUFREQ_PARA")
-GET_AVGFREQ = pm_op(GetCpufreq.AVGFREQ, "GET_CPUFREQ_AVGFREQ", repeatable=False)
-GET_CPPC = pm_op(GetCpufreq.CPPC, "GET_CPUFREQ_CPPC")
-SET_GOV = pm_op(SetCpufreq.GOV, "SET_CPUFREQ_GOV")
-SET_PARA = {kind: pm_op(kind, f"SET_CPUFREQ_PARA {kind.name}") for kind in FreqPara}
-SET_CPPC = pm_op(SetCpufreq.CPPC, "SET_CPUFREQ_CPPC")
-TURBO = {True: pm_op(PmSetting.enable_turbo), False: pm_op(PmSetting.disable_turbo)}
+GET_PARA = operation(Sysctl.pm_op, "GET_CPUFREQ_PARA")
+GET_AVGFREQ = operation(Sysctl.pm_op, "GET_CPUFREQ_AVGFREQ")
+GET_CPPC = operation(Sysctl.pm_op, "GET_CPUFREQ_CPPC")
+SET_GOV = operation(Sysctl.pm_op, "SET_CPUFREQ_GOV")
+SET_PARA = {kind: operation(Sysctl.pm_op, "SET_CPUFREQ_PARA").part(kind.name) for kind in FreqPara}
+SET_CPPC = operation(Sysctl.pm_op, "SET_CPUFREQ_CPPC")
+TURBO = {True: operation(Sysctl.pm_op, "enable_turbo"), False: operation(Sysctl.pm_op, "disable_turbo")}
 
 NAME_LENGTH = 16  # CPUFREQ_NAME_LEN
 HWP = "hwp"
@@ -100,7 +99,7 @@ def _para(xen: Hypervisor, cpu: int, sizes: tuple[int, int, int]) -> Para | tupl
         view.u.pm_op.cmd, view.u.pm_op.cpuid = GetCpufreq.PARA, cpu
         arm = view.u.pm_op.u.get_para
         arm.cpu_num, arm.freq_num, arm.gov_num = sizes
-        fill(buf, arm, {
+        fill(xen.abi, buf, arm, {
             "affected_cpus": cpus, "scaling_available_frequencies": frequencies,
             "scaling_available_governors": governors,
         })  # fmt: skip

@@ -12,16 +12,17 @@ from typing import Any, NamedTuple
 
 from xenfs.abi import Abi
 from xenfs.abi.numbers import Domctl, Featureset, HostPolicy, Sysctl
-from xenfs.calls.control import domctl_op, fill, sysctl, sysctl_op
+from xenfs.abi.operations import operation
+from xenfs.calls.control import fill, sysctl
 from xenfs.calls.rows import Rows
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.pool import Buffer
 
-GET_CPU_FEATURESET = sysctl_op(Sysctl.get_cpu_featureset, repeatable=True)
-GET_HOST_POLICY = sysctl_op(Sysctl.get_cpu_policy, repeatable=True)
-GET_CPU_POLICY = domctl_op(Domctl.get_cpu_policy, repeatable=True)
-SET_CPU_POLICY = domctl_op(Domctl.set_cpu_policy)
+GET_CPU_FEATURESET = operation(Sysctl.get_cpu_featureset)
+GET_HOST_POLICY = operation(Sysctl.get_cpu_policy)
+GET_CPU_POLICY = operation(Domctl.get_cpu_policy)
+SET_CPU_POLICY = operation(Domctl.set_cpu_policy)
 
 NO_SUBLEAF = 0xFFFFFFFF  # XEN_CPUID_NO_SUBLEAF
 _NOT_THIS = 0xFFFFFFFF  # in err_leaf, err_subleaf, err_msr: it is not what was wrong
@@ -113,7 +114,7 @@ def set_domain_policy(xen: Hypervisor, domid: int, policy: Policy) -> None:
             body = _policy_arm(xen, buf, SET_CPU_POLICY.cmd, domid)
             body.err_leaf = body.err_subleaf = body.err_msr = _NOT_THIS
             counts = {"nr_leaves": len(policy.leaves), "nr_msrs": len(policy.msrs)}
-            fill(buf, body, {**counts, "leaves": leaves, "msrs": msrs})
+            fill(xen.abi, buf, body, {**counts, "leaves": leaves, "msrs": msrs})
             try:
                 xen.hypercall(SET_CPU_POLICY, buf, domid=domid)
             except HypercallError as problem:
@@ -135,7 +136,7 @@ def _policy_arm(xen: Hypervisor, buf: Buffer, cmd: int, domid: int) -> Any:
 def _domain(xen: Hypervisor, domid: int, **given: Any) -> Any:
     with xen.pool.take(xen.abi.sizeof("struct xen_domctl")) as buf:
         body = _policy_arm(xen, buf, GET_CPU_POLICY.cmd, domid)
-        fill(buf, body, given)
+        fill(xen.abi, buf, body, given)
         xen.hypercall(GET_CPU_POLICY, buf, domid=domid)
         return xen.abi.copy(body)
 

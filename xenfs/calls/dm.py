@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from xenfs.abi.numbers import DmOp, Hypercall
+from xenfs.abi.numbers import DmOp
+from xenfs.abi.operations import Operation, operation
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import Operation, operation
 
-NR_VCPUS = operation(Hypercall.dm_op, DmOp.nr_vcpus, repeatable=True)
+NR_VCPUS = operation(DmOp.nr_vcpus)
 
 
 def nr_vcpus(xen: Hypervisor, domid: int) -> int:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from xenfs.abi.numbers import Domctl, Hypercall, Memory, ShadowOp
-from xenfs.calls.control import domctl, domctl_op
+from xenfs.abi.numbers import Domctl, Memory, ShadowOp
+from xenfs.abi.operations import Operation, operation
+from xenfs.calls.control import domctl
 from xenfs.calls.multicall import wide
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import Operation, operation
 
-CLAIM_PAGES = operation(Hypercall.memory_op, Memory.claim_pages)
-MAXIMUM_GPFN = operation(Hypercall.memory_op, Memory.maximum_gpfn, repeatable=True)
-GET_POD_TARGET = operation(Hypercall.memory_op, Memory.get_pod_target, repeatable=True)
-SET_POD_TARGET = operation(Hypercall.memory_op, Memory.set_pod_target, slow=True, repeatable=True)
-GET_POOL = domctl_op(Domctl.get_paging_mempool_size, repeatable=True)
-SET_POOL = domctl_op(Domctl.set_paging_mempool_size, slow=True, repeatable=True)
-SHADOW_OP = domctl_op(Domctl.shadow_op, slow=True, repeatable=True)
+CLAIM_PAGES = operation(Memory.claim_pages)
+MAXIMUM_GPFN = operation(Memory.maximum_gpfn)
+GET_POD_TARGET = operation(Memory.get_pod_target)
+SET_POD_TARGET = operation(Memory.set_pod_target)
+GET_POOL = operation(Domctl.get_paging_mempool_size)
+SET_POOL = operation(Domctl.set_paging_mempool_size)
+GET_ALLOCATION = operation(Domctl.shadow_op, "GET_ALLOCATION").as_whole()
+SET_ALLOCATION = operation(Domctl.shadow_op, "SET_ALLOCATION").as_whole()
 
 MIB = 1 << 20
 
@@ -69,9 +70,9 @@ def set_paging_pool(xen: Hypervisor, domid: int, nbytes: int) -> None:
 
 def paging_pool_mib(xen: Hypervisor, domid: int) -> int:
     """The same in MiB, rounded up, as Xen before 4.17 tells it; shadow_op GET_ALLOCATION. EINVAL for one's own."""
-    return int(domctl(xen, SHADOW_OP, domid, "shadow_op", op=ShadowOp.GET_ALLOCATION).mb)
+    return int(domctl(xen, GET_ALLOCATION, domid, "shadow_op", op=ShadowOp.GET_ALLOCATION).mb)
 
 
 def set_paging_pool_mib(xen: Hypervisor, domid: int, mib: int) -> None:
     """Set it in MiB; shadow_op SET_ALLOCATION."""
-    domctl(xen, SHADOW_OP, domid, "shadow_op", op=ShadowOp.SET_ALLOCATION, mb=mib)
+    domctl(xen, SET_ALLOCATION, domid, "shadow_op", op=ShadowOp.SET_ALLOCATION, mb=mib)

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from xenfs.abi import Abi
 from xenfs.abi.numbers import Domctl, DomInf, Sysctl
-from xenfs.calls.control import domctl, domctl_op, sysctl, sysctl_op
+from xenfs.abi.operations import operation
+from xenfs.calls.control import domctl, sysctl
 from xenfs.calls.rows import Rows, packer
 from xenfs.errors import HypercallError, Stale, XenfsError
 from xenfs.hypervisor.base import Hypervisor
@@ -18,9 +19,9 @@ from xenfs.hypervisor.lives import Domain, Roll, Sight
 from xenfs.hypervisor.sources import asks
 from xenfs.pool import Buffer
 
-GETDOMAININFO = domctl_op(Domctl.getdomaininfo, repeatable=True)
-GETDOMAININFOLIST = sysctl_op(Sysctl.getdomaininfolist, repeatable=True)
-GET_DOMAIN_STATE = domctl_op(Domctl.get_domain_state, repeatable=True)
+GETDOMAININFO = operation(Domctl.getdomaininfo)
+GETDOMAININFOLIST = operation(Sysctl.getdomaininfolist)
+GET_DOMAIN_STATE = operation(Domctl.get_domain_state)
 
 _BATCH = 512  # domains a call: Xen holds its domain list lock meanwhile
 _STRUCT = "struct xen_domctl_getdomaininfo"

@@ -8,24 +8,26 @@ from contextlib import ExitStack
 from typing import Any
 
 from xenfs.abi.numbers import Affinity, Domctl
+from xenfs.abi.operations import operation
 from xenfs.calls.bitmaps import bitmap, members, nbytes
-from xenfs.calls.control import domctl, domctl_op
+from xenfs.calls.control import domctl
 from xenfs.calls.multicall import multicall
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.operation import hint
 from xenfs.hypervisor.sources import asks
 
-GETVCPUINFO = domctl_op(Domctl.getvcpuinfo, repeatable=True)
-GETVCPUAFFINITY = domctl_op(Domctl.getvcpuaffinity, repeatable=True)
-SETVCPUAFFINITY = domctl_op(Domctl.setvcpuaffinity, repeatable=True)
-GETNODEAFFINITY = domctl_op(Domctl.getnodeaffinity, repeatable=True)
-SETNODEAFFINITY = domctl_op(Domctl.setnodeaffinity, repeatable=True)
-MAX_MEM = domctl_op(Domctl.max_mem, repeatable=True)
-PAUSEDOMAIN = domctl_op(Domctl.pausedomain)
-UNPAUSEDOMAIN = domctl_op(Domctl.unpausedomain)
+GETVCPUINFO = operation(Domctl.getvcpuinfo)
+GETVCPUAFFINITY = operation(Domctl.getvcpuaffinity)
+SETVCPUAFFINITY = operation(Domctl.setvcpuaffinity)
+GETNODEAFFINITY = operation(Domctl.getnodeaffinity)
+SETNODEAFFINITY = operation(Domctl.setnodeaffinity)
+MAX_MEM = operation(Domctl.max_mem)
+PAUSEDOMAIN = operation(Domctl.pausedomain)
+UNPAUSEDOMAIN = operation(Domctl.unpausedomain)
 _BATCH = 32
 _NO_VCPU = frozenset({errno.EINVAL, errno.ESRCH, errno.ENOENT})
-DESTROYDOMAIN = domctl_op(Domctl.destroydomain, slow=True)
+DESTROYDOMAIN = operation(Domctl.destroydomain)
 
 
 @asks(GETVCPUINFO)
@@ -58,7 +60,7 @@ def _batch(xen: Hypervisor, domid: int, vcpus: range) -> Iterator[Any]:
         results = multicall(xen, [(GETVCPUINFO, (buf,)) for _, buf in views], domid)
         for result, (view, _) in zip(results, views, strict=True):
             if result < 0 and -result not in _NO_VCPU:
-                raise HypercallError(GETVCPUINFO.name, -result, GETVCPUINFO.hint(-result, xen.abi))
+                raise HypercallError(GETVCPUINFO.name, -result, hint(GETVCPUINFO, -result, xen.abi))
             yield None if result < 0 else xen.abi.copy(view.u.getvcpuinfo)
 
 

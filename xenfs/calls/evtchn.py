@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import EventOp, EventStatus, Hypercall
+from xenfs.abi.numbers import EventOp, EventStatus
+from xenfs.abi.operations import operation
 from xenfs.calls.multicall import multicall
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import operation
+from xenfs.hypervisor.operation import hint
 
-STATUS = operation(Hypercall.event_channel_op, EventOp.status, repeatable=True)
+STATUS = operation(EventOp.status)
 
 _BATCH = 64  # ports a multicall
 _MOST_PORTS = 1 << 17  # of the FIFO kind, which has more than the older one
@@ -57,7 +58,7 @@ def _batch(xen: Hypervisor, domid: int, numbers: range) -> Iterator[Port]:
             if -result in _PAST_THE_LAST:
                 return
             if result < 0:
-                raise HypercallError(STATUS.name, -result, STATUS.hint(-result, xen.abi))
+                raise HypercallError(STATUS.name, -result, hint(STATUS, -result, xen.abi))
             yield Port(view.port, view.status, view.vcpu, _peer(view))
 
 

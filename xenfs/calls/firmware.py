@@ -6,13 +6,14 @@ import errno
 from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import EfiCall, Firmware, FirmwareEfi, Platform
-from xenfs.calls.control import platform, platform_op
+from xenfs.abi.operations import operation
+from xenfs.calls.control import platform
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 
-FIRMWARE_INFO = platform_op(Platform.firmware_info, repeatable=True)
-EFI_RUNTIME_CALL = platform_op(Platform.efi_runtime_call, slow=True, repeatable=True)
-READ_MEMTYPE = platform_op(Platform.read_memtype, repeatable=True)
+FIRMWARE_INFO = operation(Platform.firmware_info)
+EFI_RUNTIME_CALL = operation(Platform.efi_runtime_call, "query_variable_info").as_whole()
+READ_MEMTYPE = operation(Platform.read_memtype)
 
 _VENDOR_BYTES = 512  # UTF-16
 _USUAL = 0x7  # non-volatile, readable at boot and at run time: the kind that efibootmgr writes

@@ -8,22 +8,22 @@ from __future__ import annotations
 import errno
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import FlaskOp, Hypercall, Interface
+from xenfs.abi.numbers import FlaskOp, Interface
+from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import fill
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import Operation, operation
 
-GETENFORCE = operation(Hypercall.xsm_op, FlaskOp.GETENFORCE, repeatable=True)
-SETENFORCE = operation(Hypercall.xsm_op, FlaskOp.SETENFORCE)
-POLICYVERS = operation(Hypercall.xsm_op, FlaskOp.POLICYVERS, repeatable=True)
-MLS = operation(Hypercall.xsm_op, FlaskOp.MLS, repeatable=True)
-CONTEXT_TO_SID = operation(Hypercall.xsm_op, FlaskOp.CONTEXT_TO_SID, repeatable=True)
-SID_TO_CONTEXT = operation(Hypercall.xsm_op, FlaskOp.SID_TO_CONTEXT, repeatable=True)
-GETBOOL = operation(Hypercall.xsm_op, FlaskOp.GETBOOL, repeatable=True)
-SETBOOL = operation(Hypercall.xsm_op, FlaskOp.SETBOOL)
-COMMITBOOLS = operation(Hypercall.xsm_op, FlaskOp.COMMITBOOLS)
-RELABEL_DOMAIN = operation(Hypercall.xsm_op, FlaskOp.RELABEL_DOMAIN)
+GETENFORCE = operation(FlaskOp.GETENFORCE)
+SETENFORCE = operation(FlaskOp.SETENFORCE)
+POLICYVERS = operation(FlaskOp.POLICYVERS)
+MLS = operation(FlaskOp.MLS)
+CONTEXT_TO_SID = operation(FlaskOp.CONTEXT_TO_SID)
+SID_TO_CONTEXT = operation(FlaskOp.SID_TO_CONTEXT)
+GETBOOL = operation(FlaskOp.GETBOOL)
+SETBOOL = operation(FlaskOp.SETBOOL)
+COMMITBOOLS = operation(FlaskOp.COMMITBOOLS)
+RELABEL_DOMAIN = operation(FlaskOp.RELABEL_DOMAIN)
 
 _BY_NAME = 0xFFFFFFFF  # a boolean's number, to have Xen look for its name
 _ROOM, _MOST_ROOM = 4096, 1 << 20  # a context with many categories is longer than a page
@@ -136,6 +136,6 @@ def _flask(xen: Hypervisor, op: Operation, arm: str = "", /, **given: Any) -> tu
         view.cmd, view.interface_version = op.cmd, Interface.XEN_FLASK_INTERFACE_VERSION
         body = getattr(view.u, arm) if arm else None
         if body is not None:
-            fill(buf, body, given)
+            fill(xen.abi, buf, body, given)
         result = xen.hypercall(op, buf, domid=given.get("domid"))
         return result, None if body is None else xen.abi.copy(body)

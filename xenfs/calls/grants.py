@@ -6,15 +6,16 @@ import errno
 from collections.abc import Sequence
 from typing import Any
 
-from xenfs.abi.numbers import GrantOp, GrantStatus, Hypercall
+from xenfs.abi.numbers import GrantOp, GrantStatus
+from xenfs.abi.operations import operation
 from xenfs.calls.multicall import in_a_row
 from xenfs.calls.rows import Rows
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import operation
+from xenfs.hypervisor.operation import hint
 
-QUERY_SIZE = operation(Hypercall.grant_table_op, GrantOp.query_size, repeatable=True)
-GET_VERSION = operation(Hypercall.grant_table_op, GrantOp.get_version, repeatable=True)
+QUERY_SIZE = operation(GrantOp.query_size)
+GET_VERSION = operation(GrantOp.get_version)
 
 # This hypercall has statuses of its own; what they are called everywhere else.
 _SIZE = "struct gnttab_query_size"
@@ -54,7 +55,7 @@ def sizes(xen: Hypervisor, domids: Sequence[int]) -> list[tuple[int, int] | None
 def _raised(xen: Hypervisor, results: Sequence[int]) -> None:
     """Say what went wrong where nothing at all was answered, such as that this Xen has no grant tables."""
     if results and all(result < 0 for result in results):
-        raise HypercallError(QUERY_SIZE.name, -results[0], QUERY_SIZE.hint(-results[0], xen.abi))
+        raise HypercallError(QUERY_SIZE.name, -results[0], hint(QUERY_SIZE, -results[0], xen.abi))
 
 
 def version(xen: Hypervisor, domid: int) -> int:

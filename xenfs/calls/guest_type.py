@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from xenfs.abi.numbers import Domctl
-from xenfs.calls.control import domctl, domctl_op
+from xenfs.abi.operations import operation
+from xenfs.calls.control import domctl
 from xenfs.calls.many import asked_about
 from xenfs.hypervisor.base import Hypervisor
 
-GET_ADDRESS_SIZE = domctl_op(Domctl.get_address_size, repeatable=True)
-GETTSCINFO = domctl_op(Domctl.gettscinfo, repeatable=True)
+GET_ADDRESS_SIZE = operation(Domctl.get_address_size)
+GETTSCINFO = operation(Domctl.gettscinfo)
 
 
 def address_size(xen: Hypervisor, domid: int) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from xenfs.abi.numbers import HvmOp, Hypercall
+from xenfs.abi.numbers import HvmOp
+from xenfs.abi.operations import operation
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import operation
 from xenfs.hypervisor.sources import asks
 
-GET_TIME = operation(Hypercall.hvm_op, HvmOp.get_time, repeatable=True)
+GET_TIME = operation(HvmOp.get_time)
 
 
 @asks(GET_TIME)

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from xenfs.abi.numbers import Domctl, HvmOp, HvmParam, HvmRecord, Hypercall
-from xenfs.calls.control import domctl, domctl_op, fill
+from xenfs.abi.numbers import Domctl, HvmOp, HvmParam, HvmRecord
+from xenfs.abi.operations import Operation, operation
+from xenfs.calls.control import domctl, fill
 from xenfs.calls.many import asked_about
 from xenfs.calls.multicall import multicall
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import Operation, operation
 
-GET_PARAM = operation(Hypercall.hvm_op, HvmOp.get_param, repeatable=True)
-SET_PARAM = operation(Hypercall.hvm_op, HvmOp.set_param)
-GETHVMCONTEXT = domctl_op(Domctl.gethvmcontext, repeatable=True)
-GETHVMCONTEXT_PARTIAL = domctl_op(Domctl.gethvmcontext_partial, repeatable=True)
+GET_PARAM = operation(HvmOp.get_param)
+SET_PARAM = operation(HvmOp.set_param)
+GETHVMCONTEXT = operation(Domctl.gethvmcontext)
+GETHVMCONTEXT_PARTIAL = operation(Domctl.gethvmcontext_partial)
 
 _MOST_AT_ONCE = 2**20  # bytes of saved states in one batch
 _UNASKED = frozenset({HvmRecord.END, HvmRecord.HEADER})  # Xen does not give these one by one
@@ -82,7 +82,7 @@ def _contexts_at_once(xen: Hypervisor, domids: Sequence[int], sizes: Sequence[in
             buf = loans.enter_context(xen.pool.take(xen.abi.sizeof("struct xen_domctl")))
             view = xen.abi.view("struct xen_domctl", buf)
             view.cmd, view.interface_version, view.domain = GETHVMCONTEXT.cmd, xen.abi.domctl, domid
-            fill(buf, view.u.hvmcontext, {"size": size, "buffer": state})
+            fill(xen.abi, buf, view.u.hvmcontext, {"size": size, "buffer": state})
             views.append((view, state))
             calls.append((GETHVMCONTEXT, (buf,)))
         results = multicall(xen, calls)

@@ -7,15 +7,15 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import Hypercall, HypfsOp, HypfsType
+from xenfs.abi.numbers import HypfsOp, HypfsType
+from xenfs.abi.operations import operation
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import operation
 from xenfs.pool import Buffer
 
-READ = operation(Hypercall.hypfs_op, HypfsOp.read, repeatable=True)
-WRITE = operation(Hypercall.hypfs_op, HypfsOp.write_contents)
-GET_VERSION = operation(Hypercall.hypfs_op, HypfsOp.get_version, repeatable=True)
+READ = operation(HypfsOp.read)
+WRITE = operation(HypfsOp.write_contents)
+GET_VERSION = operation(HypfsOp.get_version)
 
 _FIRST_TRY = 4096
 _LONGEST = 1 << 24

@@ -6,14 +6,15 @@ import errno
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import Hypercall, KexecOp, KexecRange, KexecType
+from xenfs.abi.numbers import KexecOp, KexecRange, KexecType
+from xenfs.abi.operations import operation
 from xenfs.calls.multicall import multicall
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import operation
+from xenfs.hypervisor.operation import hint
 
-STATUS = operation(Hypercall.kexec_op, KexecOp.kexec_status, repeatable=True)
-GET_RANGE = operation(Hypercall.kexec_op, KexecOp.kexec_get_range, repeatable=True)
+STATUS = operation(KexecOp.kexec_status)
+GET_RANGE = operation(KexecOp.kexec_get_range)
 
 _STRUCT = "struct xen_kexec_range"
 _BATCH = 32  # CPUs a multicall
@@ -61,5 +62,5 @@ def _found(xen: Hypervisor, result: int, view: Any) -> Range | None:
     if -result in _NONE:
         return None
     if result < 0:
-        raise HypercallError(GET_RANGE.name, -result, GET_RANGE.hint(-result, xen.abi))
+        raise HypercallError(GET_RANGE.name, -result, hint(GET_RANGE, -result, xen.abi))
     return Range(int(view.start), int(view.size))

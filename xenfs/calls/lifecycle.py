@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from xenfs.abi.numbers import Domctl, Hypercall, SchedOp, ShutdownReason, Trigger
-from xenfs.calls.control import domctl, domctl_op
+from xenfs.abi.numbers import Domctl, SchedOp, ShutdownReason, Trigger
+from xenfs.abi.operations import operation
+from xenfs.calls.control import domctl
 from xenfs.calls.domains import GET_DOMAIN_STATE
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import operation
 from xenfs.hypervisor.sources import asks
 
-SENDTRIGGER = domctl_op(Domctl.sendtrigger)
-SETDOMAINHANDLE = domctl_op(Domctl.setdomainhandle, repeatable=True)
-RESUMEDOMAIN = domctl_op(Domctl.resumedomain)
-REMOTE_SHUTDOWN = operation(Hypercall.sched_op, SchedOp.remote_shutdown)
+SENDTRIGGER = operation(Domctl.sendtrigger)
+SETDOMAINHANDLE = operation(Domctl.setdomainhandle)
+RESUMEDOMAIN = operation(Domctl.resumedomain)
+REMOTE_SHUTDOWN = operation(SchedOp.remote_shutdown)
 
 
 @asks(GET_DOMAIN_STATE)

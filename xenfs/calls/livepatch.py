@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import LivepatchOp, Sysctl
-from xenfs.calls.control import sysctl, sysctl_op
+from xenfs.abi.operations import operation
+from xenfs.calls.control import sysctl
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 
-LIVEPATCH_OP = sysctl_op(Sysctl.livepatch_op, repeatable=True)
+LIVEPATCH_OP = operation(Sysctl.livepatch_op, "LIST").as_whole()
 
 _NAME_BYTES = 128  # XEN_LIVEPATCH_NAME_SIZE, the NUL included
 _MOST = 1024  # entries that Xen gives in one call; E2BIG for more

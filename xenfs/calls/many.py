@@ -9,13 +9,14 @@ from typing import Any
 
 from xenfs.abi import Abi
 from xenfs.abi.numbers import DomctlSched
+from xenfs.abi.operations import Operation
 from xenfs.calls.domctl import GETVCPUINFO
 from xenfs.calls.multicall import in_a_row
 from xenfs.calls.rows import Rows
 from xenfs.calls.scheduler import PARAMETERS, SCHEDULER_OP
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import Operation
+from xenfs.hypervisor.operation import hint
 
 _BATCH = 512
 _STRUCT = "struct xen_domctl"
@@ -81,7 +82,7 @@ def found(xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: R
     def rows() -> Iterator[Row | None]:
         for result, answer in asked(xen, op, questions, answers):
             if result < 0 and -result not in _GONE:
-                raise HypercallError(op.name, -result, op.hint(-result, xen.abi))
+                raise HypercallError(op.name, -result, hint(op, -result, xen.abi))
             yield None if result < 0 else answer
 
     return list(rows())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from xenfs.abi.numbers import Hypercall, Interface, McaOp
+from xenfs.abi.numbers import Interface, McaOp
+from xenfs.abi.operations import operation
 from xenfs.calls.control import fill
 from xenfs.calls.sysctl import physinfo
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import operation
 
-PHYSCPUINFO = operation(Hypercall.mca, McaOp.physcpuinfo, repeatable=True)
+PHYSCPUINFO = operation(McaOp.physcpuinfo)
 _CPU = "struct mcinfo_logical_cpu"
 
 
@@ -34,7 +34,7 @@ def logical_cpus(xen: Hypervisor) -> dict[int, Any]:
         view = xen.abi.view("struct xen_mc", buf)
         view.cmd, view.interface_version = McaOp.physcpuinfo, Interface.XEN_MCA_INTERFACE_VERSION
         body = view.u.mc_physcpuinfo
-        fill(buf, body, {"ncpus": most, "info": cpus})
+        fill(xen.abi, buf, body, {"ncpus": most, "info": cpus})
         xen.hypercall(PHYSCPUINFO, buf)
         found = xen.abi.array(_CPU, int(body.ncpus), cpus)
         return {int(cpu.mc_cpunr): xen.abi.copy(cpu) for cpu in found}

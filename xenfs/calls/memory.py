@@ -6,19 +6,19 @@ import errno
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import Hypercall, Memory, RdmFlag
+from xenfs.abi.numbers import Memory, RdmFlag
+from xenfs.abi.operations import operation
 from xenfs.calls.control import fill
 from xenfs.calls.multicall import wide
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import operation
 
-MAXIMUM_RAM_PAGE = operation(Hypercall.memory_op, Memory.maximum_ram_page, repeatable=True)
-MACHINE_MEMORY_MAP = operation(Hypercall.memory_op, Memory.machine_memory_map, repeatable=True)
-RESERVED_DEVICE_MEMORY_MAP = operation(Hypercall.memory_op, Memory.reserved_device_memory_map, repeatable=True)
-SHARING_FREED = operation(Hypercall.memory_op, Memory.get_sharing_freed_pages, repeatable=True)
-SHARING_SHARED = operation(Hypercall.memory_op, Memory.get_sharing_shared_pages, repeatable=True)
-SHARING_OP = operation(Hypercall.memory_op, Memory.sharing_op, repeatable=True)
+MAXIMUM_RAM_PAGE = operation(Memory.maximum_ram_page)
+MACHINE_MEMORY_MAP = operation(Memory.machine_memory_map)
+RESERVED_DEVICE_MEMORY_MAP = operation(Memory.reserved_device_memory_map)
+SHARING_FREED = operation(Memory.get_sharing_freed_pages)
+SHARING_SHARED = operation(Memory.get_sharing_shared_pages)
+SHARING_OP = operation(Memory.sharing_op, "audit").as_whole()
 
 _E820_ENTRY = 20  # packed: u64 start, u64 size, u32 type
 _MOST_E820 = 1024
@@ -103,6 +103,6 @@ def sharing_audit(xen: Hypervisor) -> int:
 def _memory_op(xen: Hypervisor, op: Any, struct: str, answer: Callable[[Any], int], **given: Any) -> int:
     with xen.pool.take(xen.abi.sizeof(struct)) as buf:
         view = xen.abi.view(struct, buf)
-        fill(buf, view, given)
+        fill(xen.abi, buf, view, given)
         xen.hypercall(op, op.cmd, buf)
         return answer(view)

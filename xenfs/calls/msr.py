@@ -8,13 +8,14 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from xenfs.abi.numbers import Platform, ResourceOp
-from xenfs.calls.control import fill, platform_op
+from xenfs.abi.operations import operation
+from xenfs.calls.control import fill
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import PLATFORM_VERSION
 from xenfs.pool import Buffer
 
-RESOURCE_OP = platform_op(Platform.resource_op, repeatable=True)
+RESOURCE_OP = operation(Platform.resource_op, "MSR_READ").as_whole()
 _ENTRY = "struct xenpf_resource_entry"
 _MOST_ENTRIES = 3  # RESOURCE_ACCESS_MAX_ENTRIES: what Xen does in one go on one CPU
 
@@ -70,7 +71,7 @@ def _made(xen: Hypervisor, cpu: int, entries: Buffer, count: int) -> int:
     with xen.pool.take(xen.abi.sizeof("struct xen_platform_op")) as buf:
         view = xen.abi.view("struct xen_platform_op", buf)
         view.cmd, view.interface_version = RESOURCE_OP.cmd, PLATFORM_VERSION
-        fill(buf, view.u.resource_op, {"nr_entries": count, "cpu": cpu, "entries": entries})
+        fill(xen.abi, buf, view.u.resource_op, {"nr_entries": count, "cpu": cpu, "entries": entries})
         return xen.hypercall(RESOURCE_OP, buf)
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from errno import EFAULT
 from functools import cache
 from typing import TypeAlias
 
 from xenfs.abi import Abi
 from xenfs.abi.numbers import Hypercall
+from xenfs.abi.operations import Does, Operation, operation
 from xenfs.calls.rows import Rows
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import FAULT_RETRIES, Hypervisor
-from xenfs.hypervisor.operation import Operation
+from xenfs.hypervisor.operation import hint
 from xenfs.pool import Buffer
 
 Call: TypeAlias = tuple[Operation, Sequence[int | Buffer]]
 
-MULTICALL = Operation(Hypercall.multicall, 0, "batch")
-_OF_REPEATABLE = Operation(Hypercall.multicall, 0, "batch", repeatable=True)
+MULTICALL = operation(Hypercall.multicall)
+_OF_REPEATABLE = replace(MULTICALL, repeatable=True)
+_OF_LOOKING = replace(_OF_REPEATABLE, does=Does.LOOKS)
 
 
 def multicall(xen: Hypervisor, calls: Sequence[Call], domid: int | None = None) -> list[int]:
@@ -49,8 +52,7 @@ def _batch(xen: Hypervisor, calls: Sequence[Call], domid: int | None) -> list[in
                     buf.attach(entry, ("args", index), arg)
                 else:
                     entry.args[index] = arg
-        batch = _OF_REPEATABLE if all(op.repeatable for op, _ in calls) else MULTICALL
-        xen.hypercall(batch, buf, len(calls), domid=domid)
+        xen.hypercall(_batch_of([op for op, _ in calls]), buf, len(calls), domid=domid)
         return [_signed(entry.result) for entry in entries]
 
 
@@ -82,12 +84,18 @@ def _row(
     with xen.pool.take(step * count) as buf:
         buf.fill((entry + _words((0, *after))).ljust(step, b"\0") * count)
         buf.attach_each(len(entry), step, structs, stride, count)
-        xen.hypercall(_OF_REPEATABLE if op.repeatable else MULTICALL, buf, count)
+        xen.hypercall(_batch_of([op]), buf, count)
         return [_signed(word) for (word,) in _results(xen.abi)(bytes(buf), count)]
 
 
 def _words(numbers: Iterable[int]) -> bytes:
     return b"".join(number.to_bytes(8, "little") for number in numbers)
+
+
+def _batch_of(ops: Sequence[Operation]) -> Operation:
+    if all(op.does is Does.LOOKS and op.repeatable for op in ops):
+        return _OF_LOOKING
+    return _OF_REPEATABLE if all(op.repeatable for op in ops) else MULTICALL
 
 
 def _alone(xen: Hypervisor, op: Operation, *args: int | Buffer) -> int:
@@ -106,7 +114,7 @@ def wide(xen: Hypervisor, op: Operation, *args: int | Buffer) -> int:
     """The result of one hypercall in full width; HypercallError when it is an errno."""
     (result,) = multicall(xen, [(op, args)])
     if -4096 < result < 0:
-        raise HypercallError(op.name, -result, op.hint(-result, xen.abi))
+        raise HypercallError(op.name, -result, hint(op, -result, xen.abi))
     return result
 
 

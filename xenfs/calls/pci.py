@@ -8,15 +8,16 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from xenfs.abi.numbers import DeviceKind, Domctl, Domid, Invalid, Sysctl
+from xenfs.abi.operations import operation
 from xenfs.calls import version
-from xenfs.calls.control import domctl, domctl_op, sysctl, sysctl_op
+from xenfs.calls.control import domctl, sysctl
 from xenfs.calls.many import asked_about
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 
-PCITOPOINFO = sysctl_op(Sysctl.pcitopoinfo, repeatable=True)
-TEST_ASSIGN_DEVICE = domctl_op(Domctl.test_assign_device, repeatable=True)
-GET_DEVICE_GROUP = domctl_op(Domctl.get_device_group, repeatable=True)
+PCITOPOINFO = operation(Sysctl.pcitopoinfo)
+TEST_ASSIGN_DEVICE = operation(Domctl.test_assign_device)
+GET_DEVICE_GROUP = operation(Domctl.get_device_group)
 
 UNKNOWN_NODE = -1
 _BATCH = 512  # devices a call; Xen may stop after 64

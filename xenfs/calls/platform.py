@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from xenfs.abi.numbers import PcpuFlag, Platform
-from xenfs.calls.control import platform, platform_op
+from xenfs.abi.operations import operation
+from xenfs.calls.control import platform
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
 
-GET_CPUINFO = platform_op(Platform.get_cpuinfo, repeatable=True)
-GET_UCODE_REVISION = platform_op(Platform.get_ucode_revision, repeatable=True)
-GET_CPU_VERSION = platform_op(Platform.get_cpu_version, repeatable=True)
+GET_CPUINFO = operation(Platform.get_cpuinfo)
+GET_UCODE_REVISION = operation(Platform.get_ucode_revision)
+GET_CPU_VERSION = operation(Platform.get_cpu_version)
 
 
 @asks(GET_CPUINFO)

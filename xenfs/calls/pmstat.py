@@ -10,17 +10,16 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from xenfs.abi import Abi
-from xenfs.abi.numbers import Hypercall, PmStat, Sysctl
+from xenfs.abi.numbers import PmStat, Sysctl
+from xenfs.abi.operations import operation
 from xenfs.calls.control import sysctl
 from xenfs.calls.multicall import in_a_row
 from xenfs.calls.rows import Rows
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import Operation
+from xenfs.hypervisor.operation import hint
 
-STAT = {
-    what: Operation(Hypercall.sysctl, Sysctl.get_pmstat, f"get_pmstat {what.name}", repeatable=True) for what in PmStat
-}
+STAT = {what: operation(Sysctl.get_pmstat, what.name) for what in PmStat}
 UNTOUCHED = 2**64 - 1  # what is in a slot that Xen has no C-state for
 _BATCH = 512
 _GETCX = ("u", "get_pmstat", "u", "getcx")
@@ -139,7 +138,7 @@ def _cx_batch(xen: Hypervisor, cpus: Sequence[int], room: int) -> Iterator[tuple
         words = {name: each.memory.cast("Q").tolist() for name, each in slots.items()}
     for index, (cpu, result, (nr, nr_pc, nr_cc)) in enumerate(zip(cpus, results, rows, strict=True)):
         if result < 0 and result != -errno.EINVAL:
-            raise HypercallError(op.name, -result, op.hint(-result, xen.abi))
+            raise HypercallError(op.name, -result, hint(op, -result, xen.abi))
         if result >= 0:
             own = {name: of[index * sizes[name] // 8 :] for name, of in words.items()}
             pairs = zip(own["triggers"][: min(room, nr)], own["residencies"], strict=False)

@@ -3,14 +3,14 @@ and to a PVH control domain; x86."""
 
 from __future__ import annotations
 
-from xenfs.abi.numbers import Hypercall, PmuOp
+from xenfs.abi.numbers import PmuOp
+from xenfs.abi.operations import Operation, operation
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import Operation, operation
 
-MODE_GET = operation(Hypercall.xenpmu_op, PmuOp.mode_get, repeatable=True)
-MODE_SET = operation(Hypercall.xenpmu_op, PmuOp.mode_set, slow=True)
-FEATURE_GET = operation(Hypercall.xenpmu_op, PmuOp.feature_get, repeatable=True)
-FEATURE_SET = operation(Hypercall.xenpmu_op, PmuOp.feature_set, slow=True)
+MODE_GET = operation(PmuOp.mode_get)
+MODE_SET = operation(PmuOp.mode_set)
+FEATURE_GET = operation(PmuOp.feature_get)
+FEATURE_SET = operation(PmuOp.feature_set)
 
 _MAJOR, _MINOR = 0, 1  # XENPMU_VER_MAJ and _MIN: Xen wants the first, in all nine releases
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from xenfs.abi.numbers import CpupoolOp, SchedId, Sysctl, SysctlSched
-from xenfs.calls.control import sysctl, sysctl_op
+from xenfs.abi.operations import operation
+from xenfs.calls.control import sysctl
 from xenfs.calls.sysctl import Cpupool, pool_parameters
 from xenfs.hypervisor.base import Hypervisor
 
-CHANGE = sysctl_op(Sysctl.cpupool_op, slow=True)
-SET_PARAMETERS = sysctl_op(Sysctl.scheduler_op, repeatable=True)
+CHANGE = operation(Sysctl.cpupool_op)
+SET_PARAMETERS = operation(Sysctl.scheduler_op, "putinfo").as_whole()
 
 
 def _change(xen: Hypervisor, action: CpupoolOp, **given: int) -> None:

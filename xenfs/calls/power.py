@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Any
 
-from xenfs.abi.numbers import CoreParking, CpuHotplug, Hypercall, Platform, PmSetting, Sysctl
+from xenfs.abi.numbers import CoreParking, CpuHotplug, Platform, PmSetting, Sysctl
+from xenfs.abi.operations import operation
 from xenfs.calls.control import platform, sysctl
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import Operation
 
 UNLIMITED = 0xFFFFFFFF  # XEN_SYSCTL_CX_UNLIMITED
 
 
-def pm_op(sub: IntEnum, name: str = "", *, repeatable: bool = True) -> Operation:
-    """The operation of a pm_op sub-operation, which all have the sysctl's number in common."""
-    return Operation(Hypercall.sysctl, Sysctl.pm_op, f"pm_op {name or sub.name}", repeatable=repeatable)
-
-
-def parking_op(sub: CoreParking, **behaviour: bool) -> Operation:
-    """The operation of a core_parking sub-operation."""
-    return Operation(Hypercall.platform_op, Platform.core_parking, f"core_parking {sub.name}", **behaviour)
-
-
-GET_MAX_CSTATE = pm_op(PmSetting.get_max_cstate)
-SET_MAX_CSTATE = pm_op(PmSetting.set_max_cstate)
-SET_SCHED_SMT = pm_op(PmSetting.set_sched_opt_smt)
-GET_PARKED = parking_op(CoreParking.GET, repeatable=True)
-SET_PARKED = parking_op(CoreParking.SET, slow=True)
-SMT = {
-    on: Operation(Hypercall.sysctl, Sysctl.cpu_hotplug, f"cpu_hotplug {what.name}", slow=True)
-    for on, what in ((True, CpuHotplug.SMT_ENABLE), (False, CpuHotplug.SMT_DISABLE))
-}
+GET_MAX_CSTATE = operation(Sysctl.pm_op, "get_max_cstate")
+SET_MAX_CSTATE = operation(Sysctl.pm_op, "set_max_cstate")
+SET_SCHED_SMT = operation(Sysctl.pm_op, "set_sched_opt_smt")
+GET_PARKED = operation(Platform.core_parking, "GET")
+SET_PARKED = operation(Platform.core_parking, "SET")
+SMT = {True: operation(Sysctl.cpu_hotplug, "SMT_ENABLE"), False: operation(Sysctl.cpu_hotplug, "SMT_DISABLE")}
 
 
 def max_cstate(xen: Hypervisor, sub_state: bool) -> int:

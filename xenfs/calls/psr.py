@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from xenfs.abi.numbers import Domctl, PsrAlloc, PsrCmt, PsrCmtOp, PsrDomainOp, PsrFlag, Sysctl
-from xenfs.calls.control import domctl, domctl_op, sysctl, sysctl_op
+from xenfs.abi.operations import operation
+from xenfs.calls.control import domctl, sysctl
 from xenfs.calls.many import asked_about
 from xenfs.hypervisor.base import Hypervisor
 
-PSR_CMT = sysctl_op(Sysctl.psr_cmt_op, repeatable=True)
-PSR_ALLOC = sysctl_op(Sysctl.psr_alloc, repeatable=True)
-DOMAIN_CMT = domctl_op(Domctl.psr_cmt_op, repeatable=True)
-DOMAIN_CMT_CHANGE = domctl_op(Domctl.psr_cmt_op)
-DOMAIN_ALLOC = domctl_op(Domctl.psr_alloc, repeatable=True)
+PSR_CMT = operation(Sysctl.psr_cmt_op)
+PSR_ALLOC = operation(Sysctl.psr_alloc)
+DOMAIN_CMT = operation(Domctl.psr_cmt_op, "QUERY_RMID").as_whole()
+DOMAIN_CMT_CHANGE = operation(Domctl.psr_cmt_op, "ATTACH").as_whole()
+GET_ALLOC = operation(Domctl.psr_alloc, "GET_L3_CBM").as_whole()
+SET_ALLOC = operation(Domctl.psr_alloc, "SET_L3_CBM").as_whole()
 
 
 class Allocation(NamedTuple):
@@ -60,7 +62,7 @@ def share(xen: Hypervisor, domid: int, what: PsrDomainOp, socket: int) -> int:
 
     EINVAL of L3_CBM where code and data are told apart; otherwise as `allocation`.
     """
-    return int(domctl(xen, DOMAIN_ALLOC, domid, "psr_alloc", cmd=what, target=socket).data)
+    return int(domctl(xen, GET_ALLOC, domid, "psr_alloc", cmd=what, target=socket).data)
 
 
 def set_share(xen: Hypervisor, domid: int, what: PsrDomainOp, socket: int, value: int) -> None:
@@ -68,7 +70,7 @@ def set_share(xen: Hypervisor, domid: int, what: PsrDomainOp, socket: int, value
 
     EINVAL for a mask with a hole or no bit, or a throttle that is too high; EOVERFLOW where all classes are in use.
     """
-    domctl(xen, DOMAIN_ALLOC, domid, "psr_alloc", cmd=what, target=socket, data=value)
+    domctl(xen, SET_ALLOC, domid, "psr_alloc", cmd=what, target=socket, data=value)
 
 
 def rmid(xen: Hypervisor, domid: int) -> int:

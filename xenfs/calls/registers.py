@@ -6,11 +6,12 @@ import errno
 from typing import Any
 
 from xenfs.abi.numbers import Domctl
-from xenfs.calls.control import domctl, domctl_op
+from xenfs.abi.operations import operation
+from xenfs.calls.control import domctl
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 
-GETVCPUCONTEXT = domctl_op(Domctl.getvcpucontext, repeatable=True)
+GETVCPUCONTEXT = operation(Domctl.getvcpucontext)
 _STRUCT = "struct vcpu_guest_context"
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from xenfs.abi.numbers import Hypercall, VcpuOp
+from xenfs.abi.numbers import VcpuOp
+from xenfs.abi.operations import operation
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import operation
 
-GET_RUNSTATE_INFO = operation(Hypercall.vcpu_op, VcpuOp.get_runstate_info, repeatable=True)
+GET_RUNSTATE_INFO = operation(VcpuOp.get_runstate_info)
 
 
 def runstate(xen: Hypervisor, vcpu: int) -> Any:

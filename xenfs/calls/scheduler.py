@@ -6,11 +6,13 @@ import errno
 from typing import Any
 
 from xenfs.abi.numbers import Domctl, DomctlSched, SchedId
-from xenfs.calls.control import domctl, domctl_op
+from xenfs.abi.operations import operation
+from xenfs.calls.control import domctl
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 
-SCHEDULER_OP = domctl_op(Domctl.scheduler_op, repeatable=True)
+SCHEDULER_OP = operation(Domctl.scheduler_op, "getinfo").as_whole()
+SET_PARAMETERS = operation(Domctl.scheduler_op, "putinfo").as_whole()
 
 # scheduler: (member of the union, its parameters)
 PARAMETERS: dict[int, tuple[str, tuple[str, ...]]] = {
@@ -42,7 +44,7 @@ def set_parameters(xen: Hypervisor, domid: int, sched_id: int, **values: int) ->
     now = parameters(xen, domid, sched_id)
     full = {name: values.get(name, getattr(now, name)) for name in names}
     domctl(
-        xen, SCHEDULER_OP, domid, "scheduler_op",
+        xen, SET_PARAMETERS, domid, "scheduler_op",
         sched_id=sched_id, cmd=DomctlSched.putinfo, u={arm: full},
     )  # fmt: skip
 
@@ -64,7 +66,7 @@ def _vcpu_op(xen: Hypervisor, domid: int, vcpu: int, cmd: DomctlSched, **values:
         for name, value in values.items():
             setattr(view.u.rtds, name, value)
         domctl(
-            xen, SCHEDULER_OP, domid, "scheduler_op",
+            xen, SCHEDULER_OP if cmd == DomctlSched.getvcpuinfo else SET_PARAMETERS, domid, "scheduler_op",
             sched_id=SchedId.RTDS, cmd=cmd, u={"v": {"vcpus": (buf, buf.nbytes), "nr_vcpus": 1}},
         )  # fmt: skip
         return xen.abi.copy(view.u.rtds)

@@ -8,14 +8,14 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import Platform
-from xenfs.calls.control import platform_op
+from xenfs.abi.operations import operation
 from xenfs.calls.multicall import multicall
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import PLATFORM_VERSION
+from xenfs.hypervisor.operation import PLATFORM_VERSION, hint
 from xenfs.pool import Buffer
 
-GET_SYMBOL = platform_op(Platform.get_symbol, slow=True, repeatable=True)
+GET_SYMBOL = operation(Platform.get_symbol)
 
 _NAME_BYTES = 128  # KSYM_NAME_LEN and a NUL
 _BATCH = 64  # symbols a multicall: there are ten thousand and more
@@ -78,6 +78,6 @@ def _asked(xen: Hypervisor, slots: Sequence[tuple[Buffer, Any, Buffer]], number:
         if result == -errno.ERANGE or (not result and view.namelen <= 1):
             return
         if result < 0:
-            raise HypercallError(GET_SYMBOL.name, -result, GET_SYMBOL.hint(-result, xen.abi))
+            raise HypercallError(GET_SYMBOL.name, -result, hint(GET_SYMBOL, -result, xen.abi))
         text = bytes(name.memory[: min(view.namelen, _NAME_BYTES)]).split(b"\0", 1)[0]
         yield view.symnum, Symbol(view.address, view.type.decode("ascii", "replace"), text.decode("ascii", "replace"))

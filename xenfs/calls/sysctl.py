@@ -7,27 +7,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import CpuHotplug, CpupoolOp, SchedId, Sysctl, SysctlSched
+from xenfs.abi.numbers import CpuHotplug, CpupoolOp, PageOffline, SchedId, Sysctl, SysctlSched
+from xenfs.abi.operations import operation
 from xenfs.calls.bitmaps import members, nbytes
-from xenfs.calls.control import sysctl, sysctl_op
+from xenfs.calls.control import sysctl
 from xenfs.errors import HypercallError, NotThere
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
 from xenfs.pool import Buffer
 
-PHYSINFO = sysctl_op(Sysctl.physinfo, repeatable=True)
-SCHED_ID = sysctl_op(Sysctl.sched_id, repeatable=True)
-GETCPUINFO = sysctl_op(Sysctl.getcpuinfo, repeatable=True)
-CPUTOPOINFO = sysctl_op(Sysctl.cputopoinfo, repeatable=True)
-NUMAINFO = sysctl_op(Sysctl.numainfo, repeatable=True)
-AVAILHEAP = sysctl_op(Sysctl.availheap, repeatable=True)
-PAGE_OFFLINE = sysctl_op(Sysctl.page_offline_op, repeatable=True)
-DEBUG_KEYS = sysctl_op(Sysctl.debug_keys)
-READCONSOLE = sysctl_op(Sysctl.readconsole, repeatable=True)
-CLEARCONSOLE = sysctl_op(Sysctl.readconsole)
-CPU_HOTPLUG = sysctl_op(Sysctl.cpu_hotplug, slow=True)
-CPUPOOL = sysctl_op(Sysctl.cpupool_op, repeatable=True)
-SCHEDULER_OP = sysctl_op(Sysctl.scheduler_op, repeatable=True)
+PHYSINFO = operation(Sysctl.physinfo)
+SCHED_ID = operation(Sysctl.sched_id)
+GETCPUINFO = operation(Sysctl.getcpuinfo)
+CPUTOPOINFO = operation(Sysctl.cputopoinfo)
+NUMAINFO = operation(Sysctl.numainfo)
+AVAILHEAP = operation(Sysctl.availheap)
+PAGE_OFFLINE = {each: operation(Sysctl.page_offline_op, each.name).as_whole() for each in PageOffline}
+DEBUG_KEYS = operation(Sysctl.debug_keys)
+READCONSOLE = operation(Sysctl.readconsole).chosen({"clear": 0})
+CLEARCONSOLE = operation(Sysctl.readconsole, "clear").as_whole()
+CPU_HOTPLUG = operation(Sysctl.cpu_hotplug)
+CPUPOOL = operation(Sysctl.cpupool_op, "INFO").as_whole()
+SCHEDULER_OP = operation(Sysctl.scheduler_op, "getinfo").as_whole()
 
 NOWHERE = 0xFFFFFFFF  # XEN_INVALID_CORE_ID and its kin: a CPU number without a CPU
 _CONSOLE_CHUNK = 16384
@@ -119,7 +120,7 @@ def page_offline(xen: Hypervisor, what: int, first: int, last: int) -> list[int]
     """The status word of each page from mfn `first` to `last` after asking for, or doing, `what`; page_offline_op."""
     count = last - first + 1
     with xen.pool.take(4 * count) as words:
-        sysctl(xen, PAGE_OFFLINE, "page_offline", cmd=what, start=first, end=last, status=words)
+        sysctl(xen, PAGE_OFFLINE[PageOffline(what)], "page_offline", cmd=what, start=first, end=last, status=words)
         return words.memory[: 4 * count].cast("I").tolist()
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from xenfs.abi.numbers import ConsoleOp, Hypercall
+from xenfs.abi.numbers import ConsoleOp
+from xenfs.abi.operations import operation
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import operation
 
-WRITE = operation(Hypercall.console_io, ConsoleOp.write, slow=True)
+WRITE = operation(ConsoleOp.write)
 
 
 def write(xen: Hypervisor, data: bytes) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from xenfs.abi.numbers import Hypercall, Xenver
+from xenfs.abi.numbers import Xenver
+from xenfs.abi.operations import operation
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import operation
 
-_OPS = {cmd: operation(Hypercall.xen_version, cmd, repeatable=True) for cmd in Xenver}
+_OPS = {cmd: operation(cmd) for cmd in Xenver}
 _FEATURE_WORDS = 1  # XENFEAT_NR_SUBMAPS
 _LONGEST = 65536
 

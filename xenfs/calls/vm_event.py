@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import Domctl, Domid, VmEventOp
-from xenfs.calls.control import domctl, domctl_op
+from xenfs.abi.operations import operation
+from xenfs.calls.control import domctl
 from xenfs.hypervisor.base import Hypervisor
 
-VM_EVENT_OP = domctl_op(Domctl.vm_event_op, repeatable=True)
+VM_EVENT_OP = operation(Domctl.vm_event_op, "GET_VERSION").as_whole()
 
 
 def interface_version(xen: Hypervisor) -> int:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import Hypercall, Memory
+from xenfs.abi.numbers import Memory
+from xenfs.abi.operations import operation
 from xenfs.calls.control import fill
 from xenfs.calls.multicall import in_a_row
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import operation
 
-GET_VNUMAINFO = operation(Hypercall.memory_op, Memory.get_vnumainfo, repeatable=True)
+GET_VNUMAINFO = operation(Memory.get_vnumainfo)
 
 _STRUCT = "struct xen_vnuma_topology_info"
 _TRIES = 4
@@ -80,7 +80,12 @@ def _filled(xen: Hypervisor, domid: int, nodes: int, vcpus: int, ranges: int) ->
         bufs = {name: loans.enter_context(xen.pool.take(max(1, size))) for name, size in sizes.items()}
         view = xen.abi.view(_STRUCT, buf)
         handles: dict[str, Any] = {name: {"h": (each, sizes[name])} for name, each in bufs.items()}
-        fill(buf, view, {"domid": domid, "nr_vnodes": nodes, "nr_vcpus": vcpus, "nr_vmemranges": ranges, **handles})
+        fill(
+            xen.abi,
+            buf,
+            view,
+            {"domid": domid, "nr_vnodes": nodes, "nr_vcpus": vcpus, "nr_vmemranges": ranges, **handles},
+        )
         xen.hypercall(GET_VNUMAINFO, GET_VNUMAINFO.cmd, buf, domid=domid)
         nodes, vcpus, ranges = view.nr_vnodes, view.nr_vcpus, view.nr_vmemranges
         steps = bufs["vdistance"].memory[: 4 * nodes * nodes].cast("I").tolist()

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from xenfs.abi.numbers import Domctl, Hypercall, Sysctl
-from xenfs.calls.control import domctl_op, sysctl_op
+from xenfs.abi.operations import Operation, operation
+from xenfs.abi.operations.grammar import unlisted
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import Operation
 
 _TRY = {
-    Hypercall.sysctl: sysctl_op(Sysctl.sched_id, repeatable=True),
-    Hypercall.domctl: domctl_op(Domctl.getdomaininfo, repeatable=True),
+    Hypercall.sysctl: operation(Sysctl.sched_id),
+    Hypercall.domctl: operation(Domctl.getdomaininfo),
 }
 _STRUCTS = {Hypercall.sysctl: "struct xen_sysctl", Hypercall.domctl: "struct xen_domctl"}
 _NO_SUCH_COMMAND = 0xFFFF
@@ -48,7 +48,7 @@ def spoken(xen: Hypervisor, hypercall: Hypercall, versions: Iterable[int]) -> Sp
             return Spoken(None, f"this Xen has no {hypercall.name} at all: it was built without it", absent=True)
         if code != errno.EACCES:
             return Spoken(version)
-    nothing = Operation(hypercall, _NO_SUCH_COMMAND, "(probe)")
+    nothing = unlisted(hypercall, _NO_SUCH_COMMAND, "(probe)")
     for version in versions:
         if _tried(xen, nothing, version) != errno.EACCES:
             return Spoken(version, denied=True)

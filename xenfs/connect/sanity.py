@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from xenfs.abi.numbers import DomInf, Hypercall, Xenver
+from xenfs.abi.numbers import DomInf, Xenver
+from xenfs.abi.operations import operation
 from xenfs.calls import domains, memory, sysctl
 from xenfs.calls.domains import DomainInfo
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import operation
 
-_GUEST_HANDLE = operation(Hypercall.xen_version, Xenver.guest_handle, repeatable=True)
+_GUEST_HANDLE = operation(Xenver.guest_handle)
 _MOST_CPUS, _MOST_NODES, _MOST_VCPUS, _FIRST_RESERVED = 16384, 1024, 8192, 0x7FF0
 _COMPARED = 8  # domains whose entry in the list is compared with what is said of each alone
 _IDLE = DomInf.dying | DomInf.shutdown | DomInf.paused

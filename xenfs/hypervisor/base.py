@@ -13,12 +13,13 @@ from time import perf_counter_ns
 from typing import Any
 
 from xenfs.abi import Abi
+from xenfs.abi.operations import Does, Operation
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.domain_log import DomainLog
 from xenfs.hypervisor.glances import Glances
 from xenfs.hypervisor.ledger import Ledger
 from xenfs.hypervisor.lives import Domain, Lives
-from xenfs.hypervisor.operation import Operation
+from xenfs.hypervisor.operation import hint
 from xenfs.pool import Buffer, Holdings, Pages, Pool
 from xenfs.xenstore import Xenstore
 from xenfs.xenstore.names import StoreNames
@@ -105,11 +106,11 @@ class Hypervisor:
         finally:
             self.pool.retire_flight(args)
             self.calls.end(number, op, domid, result, started)
-            if not op.repeatable:
+            if op.does is not Does.LOOKS:
                 self.glances.forget()  # it may have changed what there is
         if result < 0:
             accepted = op.hypercall.name in self.accepted
-            raise HypercallError(op.name, -result, op.hint(-result, self.abi, accepted=accepted))
+            raise HypercallError(op.name, -result, hint(op, -result, self.abi, accepted=accepted))
         return result
 
     def _repeated(self, op: Operation, args: tuple[int | Buffer, ...], raw: tuple[int, ...]) -> int:

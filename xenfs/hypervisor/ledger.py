@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import count
 from time import perf_counter_ns, time_ns
 
+from xenfs.abi.operations import Operation
 from xenfs.errors import errno_name
-from xenfs.hypervisor.operation import Operation
 from xenfs.pool import Buffer
 
 _NOT_THERE = frozenset({errno.ENOSYS, errno.EOPNOTSUPP})

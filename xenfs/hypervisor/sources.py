@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from xenfs.hypervisor.operation import Operation
+from xenfs.abi.operations import Operation
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -22,7 +22,7 @@ How many bytes lie behind a guest handle stands beside it in the header (see pro
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, IntEnum, IntFlag
 from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack
 
@@ -230,6 +230,11 @@ class Operation:
                     best, found = length, way
         return found
 
+    def as_whole(self) -> Operation:
+        """This part under the name of its whole, which is the one that records know it by."""
+        assert self.whole is not None, self
+        return replace(self, name=self.whole.name)
+
     def leaves(self) -> Iterator[Operation]:
         """The operation itself, or all its parts that have none themselves."""
         if not self.parts:
@@ -300,6 +305,13 @@ class Family:
         elif "repeatable" not in facts:
             made.repeatable = made.does is Does.LOOKS
         return made
+
+
+def unlisted(hypercall: Hypercall, cmd: int, name: str) -> Operation:
+    """An operation that stands in no table, such as one that Xen does not have: it may do anything."""
+    return Operation(
+        Family(hypercall), hypercall, hypercall, cmd, name, f"{hypercall.name} {name}", Does.CHANGES, "", ""
+    )
 
 
 def _as_the_worst(whole: Operation) -> None:

@@ -17,8 +17,8 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from xenfs import calls
+from xenfs.abi.operations import Operation
 from xenfs.abi.releases import RELEASES
-from xenfs.hypervisor.operation import Operation
 from xenfs.nodes.tables.base import Dir, Exchange, File, Link, Node, Region, Stream
 from xenfs.nodes.tables.forms import form
 
