@@ -1,7 +1,8 @@
 """docs/coverage.md: for every operation that is wanted the files that are it, and where they were seen.
 
-What is wanted is in operations.tsv. What was seen comes from the recordings of real Xens (tests/recordings), from what
-the acceptance tests noted there (tests/xen/seen), and from their comparisons with Xen's own tools (tests/xen/*.py).
+What there is comes from the tables of xenfs/abi/operations; which files are an operation, from operations.tsv. What was
+seen comes from the recordings of real Xens (tests/recordings), from what the acceptance tests noted there
+(tests/xen/seen), and from their comparisons with Xen's own tools (tests/xen/*.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from typing import NamedTuple
 
 import simulated
 
+from xenfs.abi import load
+from xenfs.abi.layout import version
+from xenfs.abi.operations import Does, Operation, operations
 from xenfs.nodes import tree
 from xenfs.nodes.tables import reference
 from xenfs.nodes.tables.base import Node
@@ -37,6 +41,7 @@ Xen's own tools. A file that is written and read is in two lines where these are
 """
 
 
+_KNOWN = tuple(simulated.RELEASES)
 _MOST_NAMED = 20  # of one directory: beyond, a star stands for them
 
 
@@ -64,9 +69,30 @@ def wanted() -> list[Wanted]:
     found = []
     for line in (CHECKOUT / "scripts/reference.d/operations.tsv").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
-            hypercall, operation, tier, since, uses, lacks, *_ = [*line.split("\t"), "", "", ""]
+            hypercall, operation, tier, uses, lacks, *_ = [*line.split("\t"), "", ""]
+            since = _releases(_declared(hypercall, operation))[0]
             found.append(Wanted(hypercall, operation, tier, since, tuple(_uses(uses)), lacks))
     return found
+
+
+@cache
+def declared() -> dict[tuple[str, str], Operation]:
+    """Every operation that the tables have and that is not several, by hypercall and word in small letters."""
+    return {(op.hypercall.name, op.word.lower()): op for whole in operations() for op in whole.leaves()}
+
+
+def _declared(hypercall: str, words: str) -> Operation:
+    """The operation that a line means; its last word may say which half of one is meant ("get_max_cstate 1")."""
+    known = declared()
+    whole = words.lower()
+    return known.get((hypercall, whole)) or known[hypercall, whole.rpartition(" ")[0]]
+
+
+@cache
+def _releases(op: Operation, arches: tuple[str, ...] = ARCHES) -> tuple[str, ...]:
+    """The releases that have it, on any of these architectures."""
+    targets = {release: [load(version(release), arch).target for arch in arches] for release in _KNOWN}
+    return tuple(release for release in _KNOWN if any(op.exists(each) for each in targets[release]))
 
 
 def _uses(text: str) -> Iterator[Use]:
@@ -199,8 +225,8 @@ def text() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     counted = {"a file": 0, "simulated": 0, "seen on a real Xen": 0, "compared with a peer": 0}
-    operations = wanted()
-    for each in operations:
+    named = wanted()
+    for each in named:
         cells = _cells(each)
         for name, yes in zip(counted, (_there(each), cells[4] != "-", _seen(each), cells[6] != "none"), strict=True):
             counted[name] += bool(yes)
@@ -208,7 +234,48 @@ def text() -> str:
     total = ", ".join(
         f"{count} have {name}" if name == "a file" else f"{count} are {name}" for name, count in counted.items()
     )
-    return "\n".join([*lines, "", f"Of {len(operations)} operations {total}.", ""])
+    return "\n".join([*lines, "", f"Of {len(named)} operations {total}.", "", *_every(named), ""])
+
+
+_EVERY = """\
+## Every operation of Xen
+
+All that the tables in `xenfs/abi/operations` have. With `-o raw` each is a file of its own below `raw/`. Those that can
+be made only as a bare hypercall say why. Where the first table has files, `raw/` is a second way.
+
+| Hypercall | Operation | It | x86_64 | arm64 | Reached | Made on real Xen |
+|---|---|---|---|---|---|---|"""
+_DOES = {Does.LOOKS: "looks", Does.CHANGES: "changes", Does.ENDS: "ends a domain"}
+
+
+def _every(named: list[Wanted]) -> Iterator[str]:
+    files: dict[Operation, list[Wanted]] = {}
+    for each in named:
+        files.setdefault(_declared(each.hypercall, each.operation), []).append(each)
+    yield _EVERY
+    newest = 0
+    for op in declared().values():
+        newest += _KNOWN[-1] in _releases(op)
+        yield f"| {' | '.join(_row(op, files.get(op, [])))} |"
+    yield ""
+    yield f"{len(declared())} operations, {newest} of them in Xen {_KNOWN[-1]}, {len(files)} with files of their own."
+
+
+def _row(op: Operation, named: list[Wanted]) -> Iterator[str]:
+    yield op.hypercall.name
+    yield op.word or op.hypercall.name
+    yield _DOES[op.does] + ("; may end the host" if op.dangerous else "")
+    for arch in ARCHES:
+        known = _releases(op, (arch,))
+        yield f"{known[0]}-{known[-1]}" if len(known) > 1 else known[0] if known else "-"
+    path = f"raw/{op.hypercall.name}/{op.word.replace(' ', ':')}"
+    if op.bare:
+        yield f"`raw/hypercall` only: {op.bare}"
+    else:
+        yield ("files above, " if named else "") + ("`raw/multicall`" if op.name == "multicall batch" else f"`{path}`")
+    raw = Wanted(op.hypercall.name, op.word, "D", "", (Use("r", path), Use("w", path)), "")
+    seen = {release: None for each in (*named, raw) for release in _seen(each)}
+    yield ", ".join(seen) or "not noted"
 
 
 def _cells(each: Wanted) -> tuple[str, ...]:
