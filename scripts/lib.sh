@@ -104,10 +104,10 @@ need_venv() {
 make_venv() {
     if [ "$("$py" -VV 2>/dev/null)" != "$("$python" -VV)" ]; then
         say "making a virtual environment in $venv ($("$python" -V))"
-        "$python" -m venv --clear "$venv" || die "could not make a virtual environment in $venv"
+        "$python" -I -m venv --clear "$venv" || die "could not make a virtual environment in $venv"
     fi
     say "installing xenfs's dependencies there${extra:+, and those for \"$extra\"} (the first time takes a minute or two)"
-    "$py" -m pip --disable-pip-version-check install --quiet --editable "$checkout${extra:+[$extra]}" ||
+    "$py" -I -m pip --disable-pip-version-check install --quiet --editable "$checkout${extra:+[$extra]}" ||
         die "pip could not install them"
     stamp >"$(stamp_file)"
 }

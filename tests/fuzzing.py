@@ -17,9 +17,9 @@ from typing import Any
 import pyfuse3
 from worlds import Host
 
-from xenfs.cli.mounts import mounts
 from xenfs.cli.roll import Roll
 from xenfs.errors import StartError, XenfsError
+from xenfs.filesystem.mountinfo import mounts
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record
 from xenfs.filesystem.sinks import Sink

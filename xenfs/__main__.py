@@ -1,4 +1,7 @@
-"""`python -m xenfs`: the command `xenfs` where it is not installed."""
+"""`python -P -m xenfs`: the command `xenfs` where it is not installed.
+
+Without -P or -I, Python looks for `xenfs` in the working directory first: no place to be root in, where it is another's.
+"""
 
 import os
 import sys

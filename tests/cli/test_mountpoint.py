@@ -15,8 +15,8 @@ import pytest
 
 from xenfs.cli import mountpoint
 from xenfs.cli.mountpoint import Claim, dead
-from xenfs.cli.mounts import mounted_at
 from xenfs.errors import StartError
+from xenfs.filesystem.mountinfo import mounted_at
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -111,6 +111,17 @@ def test_what_hangs_is_not_dead(where: Path, fuse: Fuse, monkeypatch: pytest.Mon
         Claim(str(where))
     assert time.monotonic() - began > 0.4
     assert mounted_at(str(where)) is not None
+
+
+@MOUNTS
+def test_a_helper_that_hangs_is_left(where: Path, fuse: Fuse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mountpoint, "_ANSWER_S", 0.5)
+    monkeypatch.setattr(mountpoint, "tool", lambda path, lazy: ["sleep", "100"])
+    os.close(fuse())
+    began = time.monotonic()
+    with pytest.raises(StartError, match="whose daemon is gone cannot be unmounted"):
+        Claim(str(where))
+    assert time.monotonic() - began < 30
 
 
 @MOUNTS

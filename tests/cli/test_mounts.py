@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xenfs.cli import main, mounts, umount
+from xenfs.cli import main, umount
+from xenfs.filesystem import mountinfo as mounts
 
 LINE = "100 28 0:45 / {at} rw,nosuid,nodev shared:7 master:1 - {fstype} {source} rw,user_id=0\n"
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from xenfs.cli import main, mounts, paths
-from xenfs.cli.mounts import Mount
+from xenfs.cli import main, paths
+from xenfs.filesystem import mountinfo as mounts
+from xenfs.filesystem.mountinfo import Mount
 from xenfs.nodes.tables.base import Dir, Each, File, Node
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tree import reference, whole

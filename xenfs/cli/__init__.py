@@ -15,6 +15,7 @@ from types import ModuleType
 
 from xenfs import __version__
 from xenfs.errors import StartError, XenfsError
+from xenfs.nodes.tables.harmless import harmless
 
 COMMANDS = {
     "mount": "mount the tree and serve it until a signal or an unmount",
@@ -41,6 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `xenfs tree | head`: nobody reads any more, nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as problem:  # this machine's, not ours
+        where = f"{harmless(str(problem.filename))}: " if problem.filename else ""
+        print(f"xenfs: {where}{problem.strerror or problem}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return status

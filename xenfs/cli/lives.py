@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-from xenfs.cli.mounts import OUR_TYPE, mounts
 from xenfs.errors import XenfsError
+from xenfs.filesystem.mountinfo import OUR_TYPE, mounts
 
 OVER = (errno.ESTALE, errno.ENOENT, errno.ESRCH)
 """What a file answers whose domain is gone."""

@@ -26,6 +26,7 @@ from xenfs.filesystem.serve import GRACE_S, serve
 from xenfs.filesystem.sinks import sinks
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes import policy, tree
+from xenfs.nodes.tables.harmless import harmless
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.xenstore import XenstoreClient, transport
 
@@ -64,12 +65,12 @@ def run(args: argparse.Namespace) -> NoReturn:
     )
     chosen = options.parse(",".join(args.options), uid=os.getuid(), gid=os.getgid())
     claim = Claim(args.mountpoint)
-    mountpoint = claim.mountpoint
+    mountpoint = harmless(claim.mountpoint)
     _fuse_device()
     rights = _rights(chosen)
     becoming = identity(chosen.run_as)
-    forget_inheritance([fd for fd in (args.ready_fd, claim.fd) if fd is not None])
-    unmounter = Unmounter(mountpoint)
+    forget_inheritance([fd for fd in (args.ready_fd, claim.fd, claim.lock) if fd is not None])
+    unmounter = Unmounter()
     opener = Opener(transport.candidates()) if becoming else None
     if opener:
         transport.opened_by(opener)
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> NoReturn:
     which = _which(xen)  # asked before anything fails on purpose
 
     def ready() -> None:
-        unmounter.mounted()
+        unmounter.mounted(claim.fd)
         claim.release()
         lockable = chosen.pool_max + _OTHER_LOCKED if xen.backend.pages.faults else 0
         give_up_rights(lockable, becoming, insist=bool(chosen.run_as))
@@ -105,7 +106,7 @@ def run(args: argparse.Namespace) -> NoReturn:
         _tell(args.ready_fd, notify, f"mounted on {mountpoint} ({which})")
 
     try:
-        trio.run(serve, ops, mountpoint, ready, GRACE_S, unmounter.unmount)
+        trio.run(serve, ops, claim.target, ready, GRACE_S, unmounter.unmount)
     except BaseException as problem:
         cause = _single(problem)
         if isinstance(cause, RuntimeError):  # what pyfuse3 says when libfuse does not mount

@@ -9,17 +9,20 @@ import logging
 import os
 import signal
 import stat
+import struct
 import subprocess
 import time
 
-from xenfs.cli.mounts import OUR_TYPE, Mount, mounted_at
 from xenfs.cli.umount import tool
 from xenfs.errors import StartError
+from xenfs.filesystem.mountinfo import OUR_TYPE, Mount, mounted_at
+from xenfs.nodes.tables.harmless import harmless
 
 log = logging.getLogger(__name__)
 
 _ANSWER_S = 5.0
 _LOOK_S = 0.01
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _MOST_DEAD = 16  # one upon another
 _DEAD = (errno.ENOTCONN, errno.ECONNABORTED)
 
@@ -28,45 +31,94 @@ class Claim:
     """A directory that nothing is mounted on, and that no other xenfs mounts on until this is released."""
 
     def __init__(self, path: str) -> None:
-        where = os.path.abspath(path)
+        where = _absolute(path)
         _clear(where)
         self.fd = _directory(where)
+        self.lock = -1
         self.mountpoint = os.readlink(f"/proc/self/fd/{self.fd}")  # of a path, it might hang
         try:
-            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.lock = _locked(os.fstat(self.fd))
+            there = mounted_at(where)  # by one who was quicker
+            if there is not None:
+                raise _busy(where, there)
         except BlockingIOError:
             self.release()
-            raise StartError(f"{where} is busy: another xenfs is just being mounted there", errno.EBUSY) from None
-        except OSError as problem:  # a filesystem that has no locks: then the last look has to do
-            log.debug("%s cannot be locked: %s", where, problem)
-        there = mounted_at(where)  # by one who was quicker
-        if there is not None:
+            raise _refused(where, "is busy: another xenfs is just being mounted there", errno.EBUSY) from None
+        except BaseException:
             self.release()
-            raise _busy(where, there)
+            raise
+
+    @property
+    def target(self) -> str:
+        """What to mount on. Root mounts on the directory that was looked at, whatever its path leads to by now."""
+        return f"/proc/self/fd/{self.fd}" if os.geteuid() == 0 else self.mountpoint
 
     def release(self) -> None:
         """The mount is there, or will not be."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        for fd in {self.fd, self.lock} - {-1}:
+            os.close(fd)
+        self.fd = self.lock = -1
+
+
+def _refused(where: str, why: str, code: int) -> StartError:
+    return StartError(f"{harmless(where)} {why}", code)
+
+
+def _absolute(path: str) -> str:
+    try:
+        return os.path.abspath(path)
+    except OSError as problem:
+        raise _refused(path, "leads nowhere: the working directory is gone", problem.errno or errno.ENOENT) from None
+
+
+def _locked(directory: os.stat_result) -> int:
+    """A lock for this directory, in a file that nobody else can open; BlockingIOError where it is taken.
+
+    A lock on the directory itself could be taken, and held, by whoever may look into it. -1 where there is no place for
+    such a file: then the last look has to do.
+    """
+    for folder in ("/run", os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.geteuid()}"):
+        try:
+            if not folder.startswith("/") or os.stat(folder).st_uid != os.geteuid():
+                continue
+            fd = os.open(
+                f"{folder}/xenfs-mount.lock",
+                os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK,
+                0o600,
+            )
+        except OSError as problem:
+            log.debug("no lock in %s: %s", folder, problem)
+            continue
+        try:
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _one_byte(hash((directory.st_dev, directory.st_ino)) % 2**62))
+        except OSError:
+            os.close(fd)
+            raise BlockingIOError from None
+        return fd
+    return -1
+
+
+def _one_byte(at: int) -> bytes:
+    """A struct flock: this byte of the file, for writing; the file need not be that long."""
+    return struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0)
 
 
 def _directory(where: str) -> int:
     """The directory, open, if it can be a mount point."""
     try:
         if not stat.S_ISDIR(os.stat(where).st_mode):
-            raise StartError(f"{where} is not a directory", errno.ENOTDIR)
+            raise _refused(where, "is not a directory", errno.ENOTDIR)
         if os.listdir(where):
-            raise StartError(f"{where} is not empty: mount on an empty directory", errno.ENOTEMPTY)
+            raise _refused(where, "is not empty: mount on an empty directory", errno.ENOTEMPTY)
         return os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise StartError(f"{where} does not exist: make the directory first (mkdir -p {where})", errno.ENOENT) from None
-    except PermissionError:
-        raise StartError(f"no permission to look into {where}", errno.EACCES) from None
-    except OSError as problem:
-        raise StartError(
-            f"{where} cannot be a mount point: {problem.strerror}", problem.errno or errno.EINVAL
+        raise _refused(
+            where, f"does not exist: make the directory first (mkdir -p {harmless(where)})", errno.ENOENT
         ) from None
+    except PermissionError:
+        raise StartError(f"no permission to look into {harmless(where)}", errno.EACCES) from None
+    except OSError as problem:
+        raise _refused(where, f"cannot be a mount point: {problem.strerror}", problem.errno or errno.EINVAL) from None
 
 
 def _clear(where: str) -> None:
@@ -77,17 +129,27 @@ def _clear(where: str) -> None:
             return
         if there.fstype != OUR_TYPE or there.user != os.getuid() or not dead(there.mountpoint):
             raise _busy(where, there)
-        done = subprocess.run(tool(there.mountpoint, lazy=True), stdin=subprocess.DEVNULL, capture_output=True)
-        if done.returncode and mounted_at(where) == there:
-            raise StartError(f"{where} is busy: a xenfs whose daemon is gone cannot be unmounted there", errno.EBUSY)
-        log.warning("%s: removed a mount whose daemon was gone", where)
+        if not _removed(there.mountpoint) and mounted_at(where) == there:
+            raise _refused(where, "is busy: a xenfs whose daemon is gone cannot be unmounted there", errno.EBUSY)
+        log.warning("%s: removed a mount whose daemon was gone", harmless(where))
+
+
+def _removed(mountpoint: str) -> bool:
+    command = tool(mountpoint, lazy=True)
+    try:
+        return not subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_S
+        ).returncode  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        log.debug("%s: %s", command[0], problem)
+        return False
 
 
 def _busy(where: str, there: Mount) -> StartError:
     what = f"a {there.fstype}"
     if there.fstype == OUR_TYPE:
         what = "a xenfs" if there.user == os.getuid() else f"a xenfs of user {there.user}"
-    return StartError(f"{where} is busy: {what} is mounted there already", errno.EBUSY)
+    return _refused(where, f"is busy: {what} is mounted there already", errno.EBUSY)
 
 
 def dead(mountpoint: str) -> bool:
@@ -112,5 +174,4 @@ def dead(mountpoint: str) -> bool:
         time.sleep(_LOOK_S)
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)  # a request to FUSE ends with its process
-    os.waitpid(pid, 0)
-    return False
+    return False  # nor waited for: where it cannot be killed, it is left

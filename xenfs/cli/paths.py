@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from xenfs.cli.mounts import OUR_TYPE, mounts
+from xenfs.filesystem.mountinfo import OUR_TYPE, mounts
 from xenfs.nodes.tables.base import Dir, Each, Node
 
 USUAL_MOUNTPOINT = "/run/xenfs"

@@ -8,8 +8,11 @@ import os
 import shutil
 import subprocess
 
-from xenfs.cli.mounts import OUR_TYPE, mounted_at
 from xenfs.errors import XenfsError
+from xenfs.filesystem.mountinfo import OUR_TYPE, mounted_at
+from xenfs.nodes.tables.harmless import harmless
+
+_LONGEST_S = 30.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,10 +30,21 @@ def run(args: argparse.Namespace) -> int:
     """Unmount; XenfsError says what keeps it from being unmounted."""
     mount = mounted_at(args.mountpoint)
     if mount is None:
-        raise XenfsError(f"nothing is mounted at {args.mountpoint}", errno.EINVAL)
+        raise XenfsError(f"nothing is mounted at {harmless(args.mountpoint)}", errno.EINVAL)
     if mount.fstype != OUR_TYPE:
-        raise XenfsError(f"{args.mountpoint} is not a xenfs but {mount.fstype}: left alone", errno.EINVAL)
-    done = subprocess.run(tool(mount.mountpoint, args.lazy), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        raise XenfsError(f"{harmless(args.mountpoint)} is not a xenfs but {mount.fstype}: left alone", errno.EINVAL)
+    try:
+        done = subprocess.run(
+            tool(mount.mountpoint, args.lazy),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_LONGEST_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise XenfsError(
+            f"unmounting {harmless(mount.mountpoint)} takes too long: try --lazy", errno.ETIMEDOUT
+        ) from None
     if done.returncode:
         raise XenfsError(_why(mount.mountpoint, done.stderr, args.lazy), errno.EBUSY)
     return 0

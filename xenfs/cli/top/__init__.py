@@ -13,12 +13,12 @@ import sys
 from contextlib import suppress
 from time import monotonic, sleep
 
-from xenfs.cli.mounts import OUR_TYPE, mounts
 from xenfs.cli.paths import USUAL_MOUNTPOINT
 from xenfs.cli.top.model import ORDERS, Model, matching, ordered
 from xenfs.cli.top.plain import as_json, table
 from xenfs.cli.top.source import Sample, Source
 from xenfs.errors import StartError, XenfsError
+from xenfs.filesystem.mountinfo import OUR_TYPE, mounts
 
 DETAILS = """\
 Everything comes from a few files of the mount: whoever may read them may use this. Press h for the keys. CPU% is of one

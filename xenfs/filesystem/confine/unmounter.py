@@ -7,22 +7,23 @@ nothing but the mount that it was told of. After a kill -9 no dead mount is left
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import logging
 import os
 import socket
 import subprocess
-from pathlib import Path
+import time
 
 from xenfs.filesystem.confine.helper import beside
 from xenfs.filesystem.confine.rights import SYS_ADMIN
+from xenfs.filesystem.mountinfo import OUR_TYPE, Mount, mount_of, mounts
 
 log = logging.getLogger(__name__)
 
-_FORCE, _DETACH, _NOFOLLOW = 1, 2, 8
+_FORCE, _DETACH = 1, 2
 _WAIT_S = 5.0
+_ATTEMPTS, _AGAIN_S = 10, 0.02  # a directory above may be renamed at the same moment
 _UNMOUNT = b"-"
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -30,16 +31,19 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Unmounter:
     """The daemon's end. To be made before any thread, and before anything is opened that is not for everybody."""
 
-    def __init__(self, mountpoint: str) -> None:
-        self._mountpoint = mountpoint
-        self._pid, self._socket = beside(
-            b"xenfs-unmount", frozenset((SYS_ADMIN,)), lambda ours: _wait(ours, mountpoint)
-        )
+    def __init__(self) -> None:
+        self._pid, self._socket = beside(b"xenfs-unmount", frozenset((SYS_ADMIN,)), _wait)
 
-    def mounted(self) -> None:
-        """The mount is there: this one, by its device number, and no other."""
-        with contextlib.suppress(OSError):
-            self._socket.send(_device(self._mountpoint).encode())
+    def mounted(self, directory: int) -> None:
+        """The mount is there, on this open directory: that one, by its number, whatever its path may come to be."""
+        for _ in range(_ATTEMPTS):
+            where = os.readlink(f"/proc/self/fd/{directory}")
+            there = [mount for mount in mounts() if mount.mountpoint == where]
+            if there and there[-1].fstype == OUR_TYPE:
+                self._socket.send(str(there[-1].number).encode())
+                return
+            time.sleep(_AGAIN_S)
+        log.warning("the mount is not where it was made: unmount it by hand in the end")
 
     def unmount(self) -> None:
         """Unmount if it is still mounted, and end. The second time there is nothing to do."""
@@ -50,38 +54,50 @@ class Unmounter:
             self._socket.send(_UNMOUNT)
             if self._socket.recv(16) != _UNMOUNT:
                 raise ConnectionResetError(errno.ECONNRESET, "it is gone")
-            os.waitpid(self._pid, 0)
+            os.waitpid(self._pid, 0)  # nothing comes after its answer
         except OSError as problem:
             log.warning("the process that unmounts does not answer: %s", problem)
         finally:
             self._socket.close()
 
 
-def _wait(ours: socket.socket, mountpoint: str) -> None:
+def _wait(ours: socket.socket) -> None:
     """All of the life of the other process."""
-    device = ""
+    number = 0
     while (told := ours.recv(64)) not in (b"", _UNMOUNT):
-        device = told.decode()
-    if device and _device(mountpoint) == device:
-        _unmount(mountpoint)
-    with contextlib.suppress(OSError):
+        number = int(told)
+    _unmount(number)
+    if told:
         ours.send(_UNMOUNT)
 
 
-def _unmount(mountpoint: str) -> None:
-    # By force: whatever waits for an answer gets an error, also where the mount stays busy
-    if _libc.umount2(os.fsencode(mountpoint), _FORCE | _DETACH | _NOFOLLOW):
-        with contextlib.suppress(OSError):
-            subprocess.run(["fusermount3", "-u", "-z", "-q", "--", mountpoint], check=False, timeout=_WAIT_S)
+def _unmount(number: int) -> None:
+    """By number: the path is only the way there, and may lead somewhere else by now."""
+    for _ in range(_ATTEMPTS):
+        there = next((mount for mount in mounts() if (mount.number, mount.fstype) == (number, OUR_TYPE)), None)
+        if there is None or _unmounted(there):
+            return
+        time.sleep(_AGAIN_S)
 
 
-def _device(mountpoint: str) -> str:
-    """The device number of the topmost mount there, if it is of our type; nothing is looked up below it."""
-    found = ""
-    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
-        before, _, after = line.partition(b" - ")
-        words = before.split(b" ")
-        name = words[4].decode("unicode_escape").encode("latin-1")
-        if name == os.fsencode(mountpoint):
-            found = words[2].decode() if after.startswith(b"fuse.xenfs ") else ""
-    return found
+def _unmounted(there: Mount) -> bool:
+    try:
+        fd = os.open(there.mountpoint, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        if mount_of(fd) != there.number:  # a directory above was renamed, or something is mounted upon it
+            return False
+        # By force: whatever waits for an answer gets an error, also where the mount stays busy
+        return not _libc.umount2(b"/proc/self/fd/%d" % fd, _FORCE | _DETACH) or _helped(there.mountpoint)
+    finally:
+        os.close(fd)
+
+
+def _helped(mountpoint: str) -> bool:
+    """By the set-user-ID program, for whoever is not root."""
+    command = ["fusermount3", "-u", "-z", "-q", "--", mountpoint]
+    try:
+        return subprocess.run(command, check=False, timeout=_WAIT_S / 2).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False

@@ -16,6 +16,7 @@ from xenfs.errors import StartError
 from xenfs.nodes.policy.globs import ANY, Glob, Parts, parts
 from xenfs.nodes.policy.places import TOP, Place, Places
 from xenfs.nodes.policy.rules import Policy, Rule
+from xenfs.nodes.policy.trusted import Untrusted, opened
 
 _LONGEST = 1 << 18
 _KEYS = ("paths", "user", "group", "rights", "tier", "private")
@@ -54,10 +55,11 @@ def _error(path: str, place: Place | None, why: str) -> StartError:
 def _text(path: str) -> str:
     """The file's text. Who can change the policy can have every right, so nobody but its owner may be able to."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(fd, "rb") as file:
-            status = os.fstat(fd)
+        with open(opened(path), "rb") as file:
+            status = os.fstat(file.fileno())
             data = file.read(_LONGEST + 1) if stat.S_ISREG(status.st_mode) else b""
+    except Untrusted as problem:
+        raise _error(path, None, str(problem)) from None
     except OSError as problem:
         raise StartError(f"policy {path}: {problem.strerror}", problem.errno or errno.EIO) from None
     if not stat.S_ISREG(status.st_mode):

@@ -1,4 +1,8 @@
-"""What is mounted here, from /proc/self/mountinfo."""
+"""What is mounted here, from /proc/self/mountinfo.
+
+Anybody can have a mount, and any byte but NUL and "/" in its name. The kernel escapes blank, tab, newline and backslash
+and leaves a carriage return, a form feed and all the rest as they are. So lines end at a newline and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +40,12 @@ def mounted_at(path: str, mountinfo: str = "/proc/self/mountinfo") -> Mount | No
     parent, name = os.path.split(os.path.abspath(path))
     unresolved = os.path.join(os.path.realpath(parent), name)
     return there.get(unresolved) or there.get(os.path.realpath(path))
+
+
+def mount_of(fd: int) -> int:
+    """The number of the mount that an open file, or a held path (O_PATH), is in. No filesystem is asked."""
+    lines = Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("mnt_id:"))
 
 
 def _parsed(line: str) -> Mount:
