@@ -1,6 +1,6 @@
 """`python -P -m xenfs`: the command `xenfs` where it is not installed.
 
-Without -P or -I, Python looks for `xenfs` in the working directory first: no place to be root in, where it is another's.
+Without -P or -I, Python looks for `xenfs` in the working directory first, which may be somebody else's.
 """
 
 import os

@@ -81,11 +81,7 @@ def _locked(directory: os.stat_result) -> int:
         try:
             if not folder.startswith("/") or os.stat(folder).st_uid != os.geteuid():
                 continue
-            fd = os.open(
-                f"{folder}/xenfs-mount.lock",
-                os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK,
-                0o600,
-            )
+            fd = os.open(f"{folder}/xenfs-mount.lock", _LOCK_FLAGS, 0o600)
         except OSError as problem:
             log.debug("no lock in %s: %s", folder, problem)
             continue
