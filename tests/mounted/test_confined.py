@@ -217,7 +217,7 @@ def test_the_daemon_is_a_user_of_its_own(mounter: Mounter) -> None:
         assert found["Groups"].strip() == ""
     assert (mount.where / "domains/1/freeze").stat().st_uid == 0
     assert "not given up" not in mount.errors()
-    assert mount.stop() < 5
+    mount.stop()
 
 
 @ROOT
