@@ -59,8 +59,8 @@ def test_every_part_of_a_write() -> None:
     Record([kept]).add(Act("write", ROOT, "domains/3/freeze", b"1\n", 3, 1_234_567, calls))
     [(line, priority, fields)] = kept.records
     assert line == (
-        'write path="domains/3/freeze" value="1" calls="domctl:getdomaininfo(3)=0 domctl:pausedomain(3)=ESRCH" '
-        'result=ESRCH usec=1234 uid=0 gid=0 pid=42 command="bash"'
+        'write result=ESRCH uid=0 gid=0 pid=42 usec=1234 command="bash" path="domains/3/freeze" value="1" '
+        'calls="domctl:getdomaininfo(3)=0 domctl:pausedomain(3)=ESRCH"'
     )
     assert priority == 5
     assert fields["XENFS_VALUE"] == "1"
@@ -77,9 +77,11 @@ def test_long_binary_and_private_values() -> None:
     long = parts(b"x" * 300)
     assert long["bytes"] == "300"
     assert len(long["sha256"]) == 64
-    assert "value" not in long
+    assert long["value"] == "x" * 257 or long["value"] == "x" * 256
     assert "sha256" in parts(b"\x01\x02", binary=True)
-    assert "sha256" in parts(b"\n" * 200), "short, but not when it is made harmless"
+    assert "value" not in parts(b"\x01\x02", binary=True)
+    assert "sha256" in parts(b"\x01" * 200), "short, but not when it is made harmless"
+    assert parts(b"\x01" * 200)["value"] == "\\x01" * 128 + "…", "cut between characters"
     assert parts(b"rip 0x1234", private=True) | {"bytes": ""} == parts(b"anything x", private=True) | {"bytes": ""}
     assert parts(b"caf\xc3\xa9")["value"] == "café"
 
@@ -122,7 +124,8 @@ def test_no_line_can_be_forged(data: bytes, name: bytes, command: bytes) -> None
     assert not inside
     names = [word.split("=")[0] for word in plain.split()]
     assert len(names) == len(set(names))
-    assert names[-4:] == ["uid", "gid", "pid", "command"]
+    assert names == ["write", "result", "uid", "gid", "pid", "usec", "command", "path", *names[8:]]
+    assert len(line.encode()) < 4000, "what a pipe takes at once"
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60))
@@ -168,6 +171,48 @@ def test_noise_hides_nobody_else() -> None:
     assert "summary" not in kept.records[-1][0], "after a second, there is room again"
 
 
+@pytest.mark.parametrize("char", ['"', "\\", "\n", "\u202e", "\U0001f600", "\udcff", "x"])
+def test_a_long_path_pushes_nothing_out(char: str) -> None:
+    """Who it was, what came of it, the digest of the value and the calls are there, whatever somebody called things."""
+    kept = Kept()
+    calls = watched(*[("x" * 60, 32767, -3)] * 16)
+    act = Act("write", Caller(1000, 100, 7, char * 255), char * 3000, b"v" * 4096, 13, 5, calls)
+    Record([kept]).add(act)
+    [(line, _, fields)] = kept.records
+    assert line.startswith("write result=EACCES uid=1000 gid=100 pid=7 usec=0 command=")
+    assert len(line.encode("utf-8", "surrogateescape")) < 4000
+    assert '…" value="' in line
+    assert f" bytes=4096 sha256={fields['XENFS_SHA256']} calls=" in line
+    assert line.endswith('"')
+
+
+def test_roots_acts_are_never_left_out() -> None:
+    kept = Kept()
+    record = Record([kept], Hand())
+    for uid in range(2000):
+        record.add(Act("open", Caller(uid + 1, 1, 1), "x", code=13))
+    before = len(kept.records)
+    for _ in range(1000):
+        record.add(Act("write", ROOT, "x", code=13))
+        record.add(Act("write", ROOT, "x"))
+    assert len(kept.records) - before == 2000
+
+
+def test_who_is_quiet_is_forgotten() -> None:
+    """The memory is bounded, and a user who comes when others are done has a share of his own."""
+    kept, hand = Kept(), Hand()
+    record = Record([kept], hand)
+    for turn in range(20):
+        for uid in range(1, 3000):
+            record.add(Act("open", Caller(uid + 3000 * turn, 1, 1), "x", code=13))
+        assert len(record._buckets) <= 514
+        hand.now += 20
+    before = len(kept.records)
+    for _ in range(200):
+        record.add(Act("open", Caller(77, 1, 1), "x", code=13))
+    assert len(kept.records) - before == 200
+
+
 def test_many_users_share() -> None:
     kept = Kept()
     record = Record([kept], Hand())
@@ -186,7 +231,7 @@ def test_the_summary_comes_by_itself() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(record.tend)
             for _ in range(300):
-                record.add(Act("write", ROOT, "x"))
+                record.add(Act("write", Caller(1000, 1000, 7), "x"))
             await trio.sleep(5.5)
             nursery.cancel_scope.cancel()
 

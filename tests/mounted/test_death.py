@@ -165,7 +165,8 @@ def test_kill_while_writes_are_under_way(mounter: Mounter, tmp_path: Path) -> No
     assert re.search(rb"not connected|abort", said), said
     answered = [int(line) for line in (first + rest).split()]
     lines = record.read_text().splitlines()
-    recorded = [int(number) for number in re.findall(r'value="(\d+)" calls="[^"]*" result=0 ', "\n".join(lines))]
+    written = r' write result=0 .* value="(\d+)" calls="[^"]*"$'
+    recorded = [int(number) for number in re.findall(written, "\n".join(lines), re.MULTILINE)]
     assert answered == list(range(1000, 1000 + len(answered)))
     assert recorded == list(range(1000, 1000 + len(recorded))), "in order, none twice"
     assert len(recorded) in (len(answered), len(answered) + 1)

@@ -172,7 +172,9 @@ def test_a_full_disk_under_the_record(mounter: Mounter, tmp_path: Path) -> None:
         until(lambda: " left_out=" in (folder / "record").read_text(), 20)
         text = (folder / "record").read_text()
         counted = sum(int(number) for number in re.findall(r"summary left_out=(\d+) ", text))
-        whole = [line for line in text.splitlines() if re.search(r' value="3\d\d" calls=.* command="[^"]*"$', line)]
+        whole = [
+            line for line in text.splitlines() if re.search(r' command="[^"]*" .* value="3\d\d" calls="[^"]*"$', line)
+        ]
         assert len(whole) + counted == 41, "each write is there or counted"
         assert (folder / "record").stat().st_size > before
         mount.write("domains/1/sched/weight", "400")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from mounting import REPOSITORY, Mount
+from mounting import REPOSITORY, Mount, Mounter
 from patience import PATIENCE_S
 
 EXAMPLE = REPOSITORY / "contrib" / "policy.example.toml"
 ADM, OPERATOR = 4, 37  # Debian's numbers, the same everywhere
-MONITOR, OPS, STRANGER = 60001, 60002, 60003
+MONITOR, OPS, STRANGER, WRITER = 60001, 60002, 60003, 60004
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be others")
 
@@ -152,7 +153,7 @@ def test_what_was_opened_stays_open_and_is_the_openers(guarded: Mount) -> None:
     finally:
         os.close(fd)
     line = (guarded.where.parent / "record").read_text().splitlines()[-1]
-    assert 'write path="domains/3/sched/weight" value="257"' in line
+    assert ' path="domains/3/sched/weight" value="257"' in line
     assert " uid=0 " in line
     guarded.write("domains/3/sched/weight", "256")
 
@@ -165,12 +166,14 @@ def test_the_record_says_who(guarded: Mount) -> None:
     lines = (guarded.where.parent / "record").read_text().splitlines()[-4:]
     assert all(f" uid={OPS} gid={OPS} " in line and 'command="bash"' in line for line in lines[:3])
     assert f" pid={pid} " in lines[0]
-    assert 'write path="domains/2/freeze" value="1" calls="domctl:getdomaininfo(2)=' in lines[0]
+    assert ' path="domains/2/freeze" value="1" calls="domctl:getdomaininfo(2)=' in lines[0]
     assert "domctl:pausedomain(2)=0" in lines[0]
-    assert " result=0 " in lines[0]
+    assert " write result=0 " in lines[0]
     assert "domctl:unpausedomain(2)=0" in lines[1]
-    assert 'value="x" calls="" result=EINVAL ' in lines[2]
-    assert lines[3].split(" ", 1)[1].startswith('open path="domains/2/freeze" calls="" result=EACCES ')
+    assert 'value="x" calls=""' in lines[2]
+    assert " write result=EINVAL " in lines[2]
+    assert lines[3].split(" ", 1)[1].startswith("open result=EACCES ")
+    assert ' path="domains/2/freeze" calls=""' in lines[3]
     assert f" uid={MONITOR} " in lines[3]
 
 
@@ -204,3 +207,67 @@ def test_a_policy_that_is_wrong_mounts_nothing(tmp_path: Path, text: str, words:
         assert not mount.mounted
     finally:
         mount.force()
+
+
+# What truncates, what looks below private directories, and what a rule with `none` is about
+
+
+def test_truncate_is_writing(guarded: Mount) -> None:
+    """The kernel lets it through where anybody might write; who may not is refused and recorded."""
+    record = guarded.where.parent / "record"
+    assert as_user(guarded, WRITER, "truncate -s 0 domains/2/freeze", groups=[ADM])[0] != 0
+    line = record.read_text().splitlines()[-1]
+    assert f"open result=EACCES uid={WRITER} " in line
+    assert ' path="domains/2/freeze"' in line
+    path = guarded.where / "domains/2/freeze"
+    assert truncated(path, WRITER, ADM) == errno.EACCES
+    assert f" truncate result=EACCES uid={WRITER} " in record.read_text().splitlines()[-1]
+    assert truncated(path, OPS, OPERATOR) == 0
+
+
+def truncated(path: Path, uid: int, group: int) -> int:
+    """The errno of truncate(2) by another user, in a process of his."""
+    pid = os.fork()
+    if not pid:
+        code = 255
+        try:
+            os.setgroups([group])
+            os.setgid(uid)
+            os.setuid(uid)
+            os.truncate(path, 0)
+            code = 0
+        except OSError as problem:
+            code = problem.errno or 255
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def saved(mount: Mount) -> list[str]:
+    """Operations for which a guest is saved, and paused meanwhile, as far as they were made."""
+    rows = mount.read("xenfs/calls/stat").splitlines()
+    return [row for row in rows if "hvmcontext" in row.split(" ")[0] or "hvmcontext" in row.split("=")[0]]
+
+
+@pytest.mark.parametrize("policy", ["", "grants", "private"])
+def test_nobody_has_a_guest_saved_by_looking(mounter: Mounter, tmp_path: Path, policy: str) -> None:
+    rule = '[[rule]]\nuser = "*"\npaths = ["**"]\nrights = "read"\n' + (
+        "private = true\n" if policy == "private" else ""
+    )
+    (tmp_path / "policy").write_text(rule)
+    (tmp_path / "policy").chmod(0o600)
+    mount = mounter("domains=12", options=f"policy={tmp_path}/policy" if policy else "allow_other")
+    open_up(tmp_path)
+    [guest, *_] = [name for name in mount.out("ls domains/*/hvm -d").split()]
+    before = saved(mount)
+    looked = (
+        f"ls {guest}/context.d", f"stat {guest}/context.d/cpu.0", f"cat {guest}/context.d/header.0",
+        "find . -name 'cpu.*'", "ls -R domains",
+    )  # fmt: skip
+    for command in looked:
+        as_user(mount, STRANGER, command)
+    allowed = policy == "private"
+    assert (saved(mount) != before) == allowed
+    assert (as_user(mount, STRANGER, f"ls {guest}/context.d")[1] != "") == allowed
+    assert mount.out(f"ls {guest}/context.d"), "root looks as ever"
+    assert as_user(mount, STRANGER, f"stat {guest}/context.d/cpu.0")[0] == (0 if allowed else 1)

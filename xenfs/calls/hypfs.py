@@ -17,18 +17,23 @@ READ = operation(HypfsOp.read)
 WRITE = operation(HypfsOp.write_contents)
 GET_VERSION = operation(HypfsOp.get_version)
 
+_NUMBERS = (HypfsType.UINT, HypfsType.INT, HypfsType.BOOL)
 _FIRST_TRY = 4096
 _LONGEST = 1 << 24
 _GZIP = 1  # XEN_HYPFS_ENC_GZIP
 
 
 class Entry(NamedTuple):
-    """An entry of hypfs: its name, its type (HypfsType), whether it can be written, and how it is encoded."""
+    """An entry of hypfs: its name, its type (HypfsType), whether it can be written, and how it is encoded.
+
+    `size` is how many bytes a number or a boolean takes; 0 for what may change its length.
+    """
 
     name: str
     type: int
     writable: bool
     encoding: int
+    size: int = 0
 
     @property
     def is_dir(self) -> bool:
@@ -62,7 +67,7 @@ def read(xen: Hypervisor, path: str) -> tuple[Entry, bytes]:
                 size = max(2 * size, _header(xen) + xen.abi.view("struct xen_hypfs_direntry", data).content_len)
                 continue
             found = xen.abi.view("struct xen_hypfs_direntry", data)
-            entry = Entry(path.rsplit("/", 1)[-1], found.type, found.max_write_len > 0, found.encoding)
+            entry = _entry(path.rsplit("/", 1)[-1], found)
             return entry, bytes(data.memory[_header(xen) : _header(xen) + found.content_len])
 
 
@@ -75,6 +80,11 @@ def content(xen: Hypervisor, path: str) -> tuple[Entry, bytes]:
         except zlib.error as problem:
             raise XenfsError(f"{path}: not the gzip data that Xen says it is ({problem})", errno.EIO) from None
     return entry, data
+
+
+def _entry(name: str, found: Any) -> Entry:
+    size = found.content_len if found.type in _NUMBERS else 0
+    return Entry(name, found.type, found.max_write_len > 0, found.encoding, size)
 
 
 def entries(xen: Hypervisor, path: str) -> list[Entry]:
@@ -91,7 +101,7 @@ def _listed(xen: Hypervisor, data: bytes) -> Iterator[Entry]:
     while at + names < len(data):
         item: Any = xen.abi.ffi.cast("struct xen_hypfs_dirlistentry *", xen.abi.ffi.from_buffer(data) + at)
         name = data[at + names : data.index(b"\0", at + names)].decode("utf-8", "replace")
-        yield Entry(name, item.e.type, item.e.max_write_len > 0, item.e.encoding)
+        yield _entry(name, item.e)
         if not item.off_next:
             return
         at += item.off_next

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from xenfs.cli.paths import Match, inside, match_of, shapes
 from xenfs.errors import XenfsError
+from xenfs.nodes.policy.tellers import TELLERS
 from xenfs.nodes.tables import reference
 from xenfs.nodes.tables.base import Dir, Exchange, File, Region, Stream
 from xenfs.nodes.tables.refusals import Refusals
@@ -65,6 +66,8 @@ def _facts(match: Match) -> Iterator[tuple[str, str]]:
         yield "errno", " ".join(errnos)
     if isinstance(node, File) and (node.slow_read or node.slow_write):
         yield "slow", "it may take seconds; other files do not wait for it"
+    if told := TELLERS.get(match.pattern):
+        yield "tells", f"{told}, also those that a policy denies"
     if node.when is not None:
         yield "absent", "where this Xen, its build or its architecture lacks it"
     elif node.only is not None:

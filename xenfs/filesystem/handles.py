@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from typing import Any
 
@@ -48,6 +49,11 @@ class Handle:
         """Remember nothing: the next read takes a snapshot again."""
         self.content = None
 
+    def keep(self) -> None:
+        """The same after a write, which has been carried out and must not be answered with an error of ours."""
+        with contextlib.suppress(XenfsError):
+            self.weigh()
+
     def write(self, xen: Hypervisor, data: bytes, offset: int) -> None:
         """One write, one operation; the offset says nothing, so that > and >> are alike."""
         self.node.apply(xen, self.inode.ids, data)
@@ -60,12 +66,15 @@ class Transaction(Handle):
     """
 
     node: Exchange
+    _lost = False  # there was an answer, and no room to remember it
     _due = False  # an answer is there, and its end has not been read
     _asked = 0  # where the question left the position of the open file
     _begin: int | None = None  # the offset of the answer's first byte, known from the first read
 
     def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
         """The answer, from offset 0 or from where the question ended (a shell cannot seek)."""
+        if self._lost:
+            raise XenfsError("the answer was too much to remember beside what else is open", errno.ENOMEM)
         if self.content is None:
             return self.node.produce(xen, self.inode.ids)[offset : offset + size]
         if self._begin is None or offset < self._begin:
@@ -73,6 +82,13 @@ class Transaction(Handle):
         at = offset - self._begin
         self._due = self._due and at + size < len(self.content)
         return self.content[at : at + size]
+
+    def keep(self) -> None:
+        """Where there is no room for the answer, its reader is told."""
+        try:
+            self.weigh()
+        except XenfsError:
+            self._lost = True
 
     def forget(self) -> None:
         """There is no answer, and the form is none."""
@@ -83,6 +99,7 @@ class Transaction(Handle):
         if self._due:
             raise XenfsError("the answer to the last question has not been read to its end", errno.EBUSY)
         self.forget()
+        self._lost = False
         self.content, self._asked = self.node.ask(xen, self.inode.ids, data), offset + len(data)
         self._due = bool(self.content)
 

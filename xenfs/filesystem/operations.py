@@ -68,6 +68,8 @@ class Operations(FixedNames):
         text = os.fsdecode(name)
         if text in (".", ".."):
             return self.attributes.of(parent if text == "." or parent.parent is None else parent.parent)
+        if directory.private and ctx is not None:
+            self.rights.require_look(caller(ctx), parent)
         found = await self.lanes.run(directory, directory.slow, self._child, parent, directory, text)
         inode = self.inodes.enter(parent, text, *found)
         self.inodes.hold(inode)
@@ -181,6 +183,8 @@ class Operations(FixedNames):
     async def setattr(self, inode: int, attr: Any, fields: Any, fh: int | None, ctx: Any) -> pyfuse3.EntryAttributes:
         where = self.inodes[inode]
         self.attributes.allow(where, attr, fields)
+        if fields.update_size and fh is None:  # an open file was asked for when it was opened
+            self._require_writing("truncate", caller(ctx, named=True), where, os.O_WRONLY)
         if fields.update_size and isinstance(where.node, Region):
             await self._cut(where, where.node, attr.st_size, ctx)
         return self.attributes.of(where)  # a shell's ">" truncates first, and there is nothing to cut
@@ -232,19 +236,25 @@ class Operations(FixedNames):
     def _opened(self, where: Inode, flags: int, ctx: Any) -> Handle:
         handle = open_file(where)
         writing = flags & os.O_ACCMODE != os.O_RDONLY
-        if writing and not stat.S_IMODE(where.node.mode) & 0o222:
-            raise XenfsError(f"{where.path} cannot be written", errno.EACCES)
         handle.caller = caller(ctx, named=writing)
-        try:
+        if writing:
+            self._require_writing("open", handle.caller, where, flags)
+        else:
             self.rights.require_open(handle.caller, where, flags)
-        except XenfsError as problem:
-            if writing:
-                self.witness.refused("open", handle.caller, where.path, problem)
-            raise
         if isinstance(handle, Follower):
             handle.begin(self.xen)
             self.waiting.opened(handle)
         return handle
+
+    def _require_writing(self, what: str, asking: Caller, where: Inode, flags: int) -> None:
+        """EACCES where they may not, which is recorded: whoever tries to write is to be found."""
+        try:
+            if not stat.S_IMODE(where.node.mode) & 0o222:
+                raise XenfsError(f"{where.path} cannot be written", errno.EACCES)
+            self.rights.require_open(asking, where, flags)
+        except XenfsError as problem:
+            self.witness.refused(what, asking, where.path, problem)
+            raise
 
     @answered
     async def read(self, fh: int, off: int, size: int) -> bytes:
@@ -267,7 +277,7 @@ class Operations(FixedNames):
             await self.lanes.run(handle.node, handle.node.slow_write, handle.write, self.xen, bytes(buf), off)
         self.attributes.written(handle.inode)
         if handle.content is not None:
-            handle.weigh()
+            handle.keep()
         return len(buf)
 
     @answered

@@ -1,7 +1,7 @@
 """The record: who wrote what where, which hypercalls that made, and what came of it. For writes it is always kept.
 
-Much at once is cut down, for each user and for refusals apart: noise hides nothing but the noise of the same user. What
-is left out is counted, and the counts are in the record.
+Much at once is cut down, for each user and for refusals apart: noise hides nothing but the noise of the same user, and
+nothing of root's is left out. What is left out is counted, and the counts are in the record.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from xenfs.errors import errno_name
 from xenfs.filesystem.callers import Caller
 from xenfs.filesystem.sinks import Sink
 from xenfs.hypervisor.ledger import Watch
-from xenfs.nodes.tables.harmless import harmless
+from xenfs.nodes.tables.harmless import cut
 
 log = logging.getLogger(__name__)
 
 _BURST, _EACH_S = 200.0, 20.0  # records at once, and for each second
-_MOST_BUCKETS = 512  # users times two; beyond, they share
+_MOST_BUCKETS = 512  # users times two who are busy at once; beyond, they share
+_ROOT = 0  # never left out: nobody but root can make noise as root
 _SUMMARY_S = 5.0
 _LONGEST_VALUE = 256
 _MOST_ROWS = 16
-_LONGEST_LINE = 3800  # with all that is around it, below what a pipe takes at once
+# Bytes of what is shown: with quotes escaped and all that is around it, below the 4096 that a pipe takes at once.
+_LONGEST_PATH, _LONGEST_TEXT, _LONGEST_CALLS, _LONGEST_COMMAND = 640, 512, 1024, 64
 _NOTICE, _INFO = 5, 6
 _WRITE_ID, _SUMMARY_ID = "6f1c2a0f1f7a4d0fa3b0b5c1c6c9d3e7", "0b4a6f0f5d3c4c2f8a4e9c7d1b2f6a85"
 
@@ -52,30 +54,33 @@ class Act:
     private: bool = False
 
     def value(self) -> dict[str, str]:
-        """What was written: as text, or its length and digest; of a guest's inside the length alone."""
+        """What was written: as text, cut where it is long; or length and digest; of a guest's inside the length."""
         size = {"bytes": str(len(self.data))}
         if self.private and not self.binary:
             return size
-        text = "" if self.binary else harmless(self.data[: _LONGEST_VALUE + 1].removesuffix(b"\n"))
-        if self.binary or len(self.data) > _LONGEST_VALUE or len(text) > _LONGEST_VALUE:
-            return {**size, "sha256": hashlib.sha256(self.data).hexdigest()}
-        return {"value": text}
+        digest = {**size, "sha256": hashlib.sha256(self.data).hexdigest()}
+        if self.binary:
+            return digest
+        text = cut(self.data[: _LONGEST_VALUE + 1].removesuffix(b"\n"), _LONGEST_TEXT)
+        whole = len(self.data) <= _LONGEST_VALUE and not text.endswith("…")
+        return {"value": text} if whole else {"value": text, **digest}
 
     def parts(self) -> dict[str, str]:
-        """Everything, by name, none of it with a character that is not printable."""
+        """Everything, by name, none of it with a character that is not printable. Who and what came of it are first,
+        and what somebody chose is cut: a line never is, so no part can push out another."""
         done = " ".join(_call(*each) for each in self.calls.first)
         more = self.calls.count - len(self.calls.first)
         return {
             "operation": self.what,
-            "path": harmless(self.path),
-            **(self.value() if self.what == "write" else {}),
-            "calls": f"{done} and {more} more" if more else done,
             "result": "unknown" if self.code == UNKNOWN else errno_name(self.code) if self.code else "0",
-            "usec": str(self.took_ns // 1000),
             "uid": str(self.caller.uid),
             "gid": str(self.caller.gid),
             "pid": str(self.caller.pid),
-            "command": harmless(self.caller.command),
+            "usec": str(self.took_ns // 1000),
+            "command": cut(self.caller.command, _LONGEST_COMMAND),
+            "path": cut(self.path, _LONGEST_PATH),
+            **(self.value() if self.what == "write" else {}),
+            "calls": cut(f"{done} and {more} more" if more else done, _LONGEST_CALLS),
         }
 
 
@@ -87,6 +92,7 @@ class Record:
         self._buckets: dict[tuple[int, bool], tuple[float, float]] = {}
         self._left: Counter[tuple[int, str, str]] = Counter()
         self._since = 0.0
+        self._forgot = float("-inf")
         self._due = trio.Event()
 
     def __bool__(self) -> bool:
@@ -134,14 +140,28 @@ class Record:
         self._places = ()
 
     def _admitted(self, uid: int, refused: bool) -> bool:
-        key = (uid, refused)
+        if uid == _ROOT:
+            return True
+        key, now = (uid, refused), self._clock()
         if key not in self._buckets and len(self._buckets) >= _MOST_BUCKETS:
-            key = (-1, refused)
-        now = self._clock()
+            self._forget_who_is_quiet(now)
+            if len(self._buckets) >= _MOST_BUCKETS:
+                key = (-1, refused)
         tokens, then = self._buckets.get(key, (_BURST, now))
         tokens = min(_BURST, tokens + (now - then) * _EACH_S)
         self._buckets[key] = (tokens - 1 if tokens >= 1 else tokens, now)
         return tokens >= 1
+
+    def _forget_who_is_quiet(self, now: float) -> None:
+        """Who has a whole burst to go again is as one who was never there. Looked for once a second at the most."""
+        if now - self._forgot < 1:
+            return
+        self._forgot = now
+        self._buckets = {
+            key: (tokens, then)
+            for key, (tokens, then) in self._buckets.items()
+            if tokens + (now - then) * _EACH_S < _BURST
+        }
 
     def _leave_out(self, uid: int, what: str, result: str) -> None:
         if not self._left:
@@ -171,8 +191,7 @@ def _line(parts: dict[str, str]) -> str:
         value if name == "operation" else f"{name}={value}" if name in plain else f"{name}={_again(value)}"
         for name, value in parts.items()
     ]
-    line = " ".join(words)
-    return line if len(line.encode("utf-8", "replace")) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE // 4]}…"
+    return " ".join(words)
 
 
 def _again(value: str) -> str:
@@ -181,6 +200,6 @@ def _again(value: str) -> str:
 
 
 def _fields(parts: dict[str, str], ident: str) -> dict[str, str]:
-    """The names that they have in the journal. OBJECT_PID has it add what it knows of that process itself."""
+    """The names that they have in the journal. From root, OBJECT_PID has it add what it knows of that process."""
     found = {"MESSAGE_ID": ident, **{f"XENFS_{name.upper()}": value for name, value in parts.items()}}
     return {**found, "OBJECT_PID": parts["pid"]} if parts.get("pid", "0") != "0" else found

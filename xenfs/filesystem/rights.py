@@ -39,6 +39,10 @@ class Rights:
         """The same of a directory."""
         require_owner(caller, inode.node.owner(inode.ids))
 
+    def require_look(self, caller: Caller, inode: Inode) -> None:
+        """The same of a name that is looked up in a directory of private things. For others the modes alone suffice:
+        the kernel remembers names for all users together."""
+
     def require_link(self, caller: Caller, inode: Inode) -> None:
         """The same of a link."""
 
@@ -84,8 +88,12 @@ class PolicyRights(Rights):
         """Where something in it or below is granted."""
         if require_owner(caller, inode.node.owner(inode.ids)) or caller.uid in self._above:
             return
-        if not self._policy.may_list(who(caller, groups=self._policy.by_group), inode.path):
+        if not self._policy.may_list(who(caller, groups=self._policy.by_group), inode.path, inode.node):
             raise XenfsError(f"the policy does not let user {caller.uid} list this directory", errno.EACCES)
+
+    def require_look(self, caller: Caller, inode: Inode) -> None:
+        """Whoever may list it."""
+        self.require_list(caller, inode)
 
     def require_link(self, caller: Caller, inode: Inode) -> None:
         """A link is read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +16,8 @@ from xenfs.hypervisor.ledger import Watch, watch
 from xenfs.nodes.tables.asking import asking
 from xenfs.nodes.tables.base import Node
 from xenfs.nodes.tables.refusals import Refusals
+
+log = logging.getLogger(__name__)
 
 
 class Witness:
@@ -43,15 +46,22 @@ class Witness:
             asking.reset(acting)
             if act in self._running:
                 self._running.remove(act)
-                self.record.add(replace(act, code=code, took_ns=perf_counter_ns() - began))
+                self._note(replace(act, code=code, took_ns=perf_counter_ns() - began))
 
     def last_words(self) -> None:
         """The daemon ends: what still runs is recorded as it stands, its outcome unknown."""
         while self._running:
-            self.record.add(self._running.pop())
+            self._note(self._running.pop())
         self.record.close()
 
     def refused(self, what: str, caller: Caller, path: str, problem: XenfsError) -> None:
         """Note that somebody was not let in."""
         self.refusals.add(path, b"", problem)
-        self.record.add(Act(what, caller, path, code=answer(problem)))
+        self._note(Act(what, caller, path, code=answer(problem)))
+
+    def _note(self, act: Act) -> None:
+        """Whatever goes wrong with the record, what was done has been done, and its caller is told so."""
+        try:
+            self.record.add(act)
+        except Exception:
+            log.exception("%s of user %d is not in the record", act.what, act.caller.uid)

@@ -39,7 +39,7 @@ def typed(kind: int, data: bytes) -> str | bytes:
 
 
 def untyped(kind: int, nbytes: int, text: str) -> bytes:
-    """The bytes for a text, of a value that has `nbytes` now; BadInput where the text is not of that type."""
+    """The bytes for a text, of a value of `nbytes`; BadInput where the text is not of that type."""
     if kind == HypfsType.STRING:
         return text.encode() + b"\0"
     if kind == HypfsType.UINT:
@@ -58,11 +58,12 @@ def _read(xen: Hypervisor, *path: Entry) -> str | bytes:
 
 
 def _write(xen: Hypervisor, *path_and_text: Any) -> None:
+    """What type and length it has is known since its directory was listed: text that is wrong costs no hypercall."""
     *path, text = path_and_text
-    where = hypfs.path_of(tuple(path))
-    entry, now = hypfs.read(xen, where)
+    entry, where = path[-1], hypfs.path_of(tuple(path))
+    data = untyped(entry.type, entry.size, text)
     try:
-        hypfs.write(xen, where, untyped(entry.type, len(now), text))
+        hypfs.write(xen, where, data)
     except HypercallError as problem:
         raise XenfsError(f"Xen does not take this value for {where}: {problem}", problem.errno) from problem
 

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from worlds import Host
 
+from xenfs.cli import main
 from xenfs.errors import StartError
 from xenfs.nodes import tree
 from xenfs.nodes.policy import Policy, Rule, Who, load, shown
 from xenfs.nodes.policy.globs import ANY, Glob, parts
+from xenfs.nodes.policy.tellers import TELLERS
 from xenfs.nodes.tables.base import Dir, Each, Exchange, File, Link
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "contrib" / "policy.example.toml"
@@ -101,7 +104,7 @@ def test_the_mode_never_keeps_out_whom_the_policy_lets_in(
     assert mode & 0o700 == node.mode & 0o700
     assert mode & ~0o777 == node.mode & ~0o777
     if isinstance(node, Dir):
-        if policy.may_list(who, path):
+        if policy.may_list(who, path, node):
             assert mode & 0o055 == 0o055
         below = f"{path}/new" if path else "new"
         if node is MAKING and policy.may(who, below, node, write=True):
@@ -131,7 +134,7 @@ def test_tiers_are_about_files() -> None:
     policy = only(read=True, write=True, tiers=frozenset("A"))
     assert policy.may(SEVEN, "a", PLAIN, write=True)
     assert not policy.may(SEVEN, "a", RARE, write=False)
-    assert policy.may_list(SEVEN, "a")
+    assert policy.may_list(SEVEN, "a", MAKING)
     assert not policy.may(SEVEN, "a", MAKING, write=True), "a directory has no tier: nothing is made by that"
     assert only(write=True).may(SEVEN, "a", MAKING, write=True)
 
@@ -283,3 +286,49 @@ def test_text_at_random_is_taken_or_refused_in_one_line(tmp_path_factory: pytest
     except StartError as problem:
         assert problem.errno == errno.EINVAL  # noqa: PT017
         assert str(problem).isprintable()  # noqa: PT017
+
+
+# The same thing twice, and what tells of it elsewhere
+
+
+@pytest.mark.parametrize(
+    ("denied", "asked"),
+    [
+        ("host/params/loglvl", "hypfs/params/loglvl"),
+        ("hypfs/params/loglvl", "host/params/loglvl"),
+        ("hypfs/cpupool/0/sched-gran", "cpupools/0/sched_gran"),
+        ("cpupools/0/sched_gran", "hypfs/cpupool/0/sched-gran"),
+        ("cpupools/**", "hypfs/cpupool/3/sched-gran"),
+    ],
+)
+def test_a_rule_about_one_name_is_about_the_other(denied: str, asked: str) -> None:
+    everything = Rule((Glob("**"),), users=frozenset({7}), read=True, write=True)
+    policy = Policy([everything, Rule((Glob(denied),), users=frozenset({7}))])
+    for write in (False, True):
+        assert not policy.may(SEVEN, asked, PLAIN, write=write)
+        assert policy.may(SEVEN, "hypfs/params/other", PLAIN, write=write)
+
+
+def test_what_tells_of_every_domain_is_in_the_table() -> None:
+    """Each file of the whole host is read: what shows a UUID or a name is known to, and said."""
+    text = (Path(__file__).resolve().parents[3] / "docs" / "permissions.md").read_text()
+    for pattern in TELLERS:
+        assert f"| `{pattern}`" in text, pattern
+    with Host("domains=6") as host:
+        domids = [name for name in host.names("domains") if name.isdecimal()][1:]
+        uuids = [host.value(f"domains/{domid}/uuid") for domid in domids]
+        names = [host.value(f"domains/{domid}/name") for domid in domids]
+        assert len({*uuids, *names}) == 2 * len(domids) > 6
+        for place in host.files():
+            if place.path.startswith("domains/") and place.path.split("/")[1].isdecimal():
+                continue
+            if isinstance(place.node, File) and place.node.read is not None and not isinstance(place.node, Exchange):
+                content = place.node.produce(host.xen, place.ids).decode("utf-8", "replace")
+                telling = any(one in content for one in (*uuids, *names))
+                assert not telling or place.path in TELLERS, place.path
+
+
+def test_describe_says_what_a_file_tells(capsys: pytest.CaptureFixture[str]) -> None:
+    for pattern in TELLERS:
+        assert main(["describe", pattern]) == 0
+        assert "also those that a policy denies" in capsys.readouterr().out, pattern

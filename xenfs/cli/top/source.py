@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Generic, NamedTuple, TypeVar
 
 from xenfs.errors import XenfsError
+from xenfs.nodes.tables.harmless import exact
 
 _CHUNK = 1 << 18
 _PAGE_KB = 4
@@ -142,8 +143,9 @@ class Source:
         return {int(cpu.removeprefix("cpu")): int(ns) for cpu, ns in lines}
 
     def _names(self) -> dict[str, str]:
-        lines = self._optional("domains/names").split("\n")
-        return dict(line.partition(" ")[::2] for line in lines if line)
+        """The names as they are, and not as a terminal may see them: what is shown is made fit for it there."""
+        words = (line.partition(" ") for line in self._optional("domains/names").split("\n") if line)
+        return {domid: exact(name) for domid, _, name in words}
 
     def _optional(self, path: str) -> str:
         """A file that may be missing, forbidden, or just gone."""

@@ -8,7 +8,7 @@ from xenfs.calls import domains
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.tables import show
-from xenfs.nodes.tables.harmless import file_name
+from xenfs.nodes.tables.harmless import file_name, harmless
 
 
 def name(xen: Hypervisor, domain: Domain) -> str:
@@ -33,8 +33,8 @@ def listing(xen: Hypervisor) -> str:
 
 
 def one_line(raw: bytes) -> str:
-    """A name without line breaks."""
-    return raw.decode("utf-8", "surrogateescape").replace("\n", "\\n").replace("\r", "\\r")
+    """A name as one line that a terminal can be shown; no other name looks the same, and `exact` gives it back."""
+    return harmless(raw)
 
 
 def by_name(xen: Hypervisor) -> list[tuple[str, Domain]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -49,13 +49,19 @@ class Rule:
         """Whether this is about that entry. Tiers are those of files: a rule with tiers is about no directory."""
         if self.tiers and (isinstance(node, Dir) or node.tier not in self.tiers):
             return False
-        return any(glob.fits(path) for glob in self.paths)
+        return any(glob.fits(each) for each in same(path) for glob in self.paths)
+
+    def opens(self, path: tuple[str, ...], node: Node) -> bool:
+        """Whether there is something for them in this directory or below; what is private takes so many words."""
+        if self.denies or (is_private(node) and not (self.read and self.private)):
+            return False
+        return any(glob.leads(path) for glob in self.paths)
 
     def grants(self, node: Node, write: bool) -> bool:
         """Whether this gives the right; a guest's inside only to who is given it in so many words."""
         if write:
             return self.write
-        return self.read and (self.private or not getattr(node, "private", False))
+        return self.read and (self.private or not is_private(node))
 
 
 class Policy:
@@ -72,25 +78,43 @@ class Policy:
         theirs = [rule for rule in self.rules if rule.means(who) and rule.covers(where, node)]
         return not any(rule.denies for rule in theirs) and any(rule.grants(node, write) for rule in theirs)
 
-    def may_list(self, who: Who, path: str) -> bool:
+    def may_list(self, who: Who, path: str, node: Node) -> bool:
         """Whether they may list this directory: where anything is granted to them in it or below."""
         where = parts(path)
         theirs = [rule for rule in self.rules if rule.means(who)]
-        if any(rule.denies and not rule.tiers and any(g.fits(where) for g in rule.paths) for rule in theirs):
+        if any(rule.denies and rule.covers(where, node) for rule in theirs):
             return False
-        return any(not rule.denies and any(g.leads(where) for g in rule.paths) for rule in theirs)
+        return any(rule.opens(where, node) for rule in theirs)
 
     def _bits(self, path: str, node: Node) -> int:
         """The permission bits, as for "other", that the policy could grant to anybody at all."""
         where = parts(path)
         grants = [rule for rule in self.rules if not rule.denies]
         if isinstance(node, Dir):
-            looked_into = any(glob.leads(where) for rule in grants for glob in rule.paths)
+            looked_into = any(rule.opens(where, node) for rule in grants)
             changed = _changeable(node) and any(rule.write and rule.covers((*where, ANY), node) for rule in grants)
             return (0o5 if looked_into else 0) | (0o2 if changed else 0)
         covering = [rule for rule in grants if rule.covers(where, node)]
         read = 0o4 if any(rule.grants(node, False) for rule in covering) else 0
         return read | (0o2 if any(rule.write for rule in covering) else 0)
+
+
+def same(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The path, and the other one where the tree has the same thing twice: a rule about one is about both."""
+    yield path
+    if path[:2] == ("hypfs", "params"):
+        yield ("host", *path[1:])
+    elif path[:2] == ("host", "params"):
+        yield ("hypfs", *path[1:])
+    elif path[:2] == ("hypfs", "cpupool") and path[3:] == ("sched-gran",):
+        yield ("cpupools", path[2], "sched_gran")
+    elif path[:1] == ("cpupools",) and path[2:] == ("sched_gran",):
+        yield ("hypfs", "cpupool", path[1], "sched-gran")
+
+
+def is_private(node: Node) -> bool:
+    """Whether it shows a guest's inside."""
+    return bool(getattr(node, "private", False))
 
 
 def _changeable(node: Dir) -> bool:

@@ -358,6 +358,7 @@ class Dir(Node):
     _each: tuple[Each, ...] = member(init=False, repr=False)
     _fixed: tuple[Node, ...] = member(init=False, repr=False)
     _choosy: bool = member(init=False, repr=False)
+    _private: bool = member(init=False, repr=False)
 
     @property
     def choosy(self) -> bool:
@@ -366,9 +367,15 @@ class Dir(Node):
 
     @property
     def mode(self) -> int:
-        """0755 where entries can be made or removed, else 0555."""
+        """0755 where entries can be made or removed, else 0555; for the owner alone where all in it is private."""
         removable = any(isinstance(e.node, Dir) and e.node.remove for e in self._each)
-        return stat.S_IFDIR | (0o755 if self.make or removable else 0o555)
+        mode = 0o755 if self.make or removable else 0o555
+        return stat.S_IFDIR | (mode & 0o700 if self.private else mode)
+
+    @property
+    def private(self) -> bool:
+        """Whether all that can be in it shows a guest's inside: so do its names, and to look may pause the guest."""
+        return self._private
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -382,6 +389,8 @@ class Dir(Node):
         object.__setattr__(self, "_fixed", tuple(named.values()))
         object.__setattr__(self, "_choosy", any(node.only for node in named.values()))
         object.__setattr__(self, "_each", tuple(e for e in self.entries if isinstance(e, Each)))
+        shapes = [node for entry in self.entries for node in _shapes(entry)]
+        object.__setattr__(self, "_private", bool(shapes) and all(getattr(node, "private", False) for node in shapes))
 
     def found(self, xen: Hypervisor, ids: Ids) -> list[Sequence[Any]]:
         """What there is in this directory now: the fixed entries, then what each `Each` lists.
@@ -416,6 +425,13 @@ class Dir(Node):
             if ident is not None:
                 return each.shape(ident), (*ids, ident)
         return None
+
+
+def _shapes(entry: Node | Each) -> Sequence[Node]:
+    """Every node that an entry of a directory can be."""
+    if isinstance(entry, Node):
+        return (entry,)
+    return (entry.node,) if isinstance(entry.node, Node) else entry.shapes
 
 
 def as_line(content: str | bytes) -> bytes:

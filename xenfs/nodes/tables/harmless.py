@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 _LONGEST_NAME = 255  # bytes
 
 
@@ -14,20 +16,62 @@ def harmless(text: str | bytes) -> str:
     return "".join(c if c.isprintable() and c != "\\" else _escaped(c) for c in given)
 
 
+def cut(text: str | bytes, longest: int) -> str:
+    """The same, cut to so many bytes: between characters, never within what stands for one; "…" says that it was."""
+    given = text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text
+    found: list[str] = []
+    left = longest
+    for char in given:
+        shown = harmless(char)
+        left -= len(shown.encode())
+        if left < 0:
+            return "".join(found) + "…"
+        found.append(shown)
+    return "".join(found)
+
+
 def _escaped(char: str) -> str:
     if "\udc80" <= char <= "\udcff":  # a byte that is not UTF-8
         return f"\\x{ord(char) - 0xDC00:02x}"
-    return char.encode("unicode_escape").decode("ascii")
+    escaped = char.encode("unicode_escape").decode("ascii")
+    return f"\\u00{escaped[2:]}" if "\x80" <= char <= "\xff" else escaped  # \x85 is a byte, \u0085 a character
+
+
+_ESCAPE = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|.)")
+
+
+def exact(shown: str) -> str:
+    """The text behind what `harmless` made of it; bytes that are not UTF-8 as "surrogateescape" has them."""
+    return _ESCAPE.sub(lambda match: _meant(match[0][1:]), shown)
+
+
+def _meant(escape: str) -> str:
+    if escape[:1] in ("x", "u", "U") and len(escape) > 1:
+        code = int(escape[1:], 16)
+        return chr(code + 0xDC00) if escape[0] == "x" and code >= 0x80 else chr(code)
+    return {"n": "\n", "r": "\r", "t": "\t"}.get(escape, escape)
 
 
 def file_name(raw: bytes) -> str:
-    """A domain's name as the name of a file: "/" becomes %2F, and what would disturb who reads a listing likewise.
+    """A domain's name as the name of a file, from which it can be told again: `unquote` of it gives the bytes.
 
-    The two names that mean something are kept apart. Empty for what is longer than a file name can be.
+    "/" becomes %2F and "%" itself %25; what moves a cursor, ends a line or turns the direction of writing becomes the
+    %XX of its bytes, and so do "." and "..", which mean something. Empty for what is longer than a file name can be.
     """
-    text = raw.decode("utf-8", "surrogateescape").replace("/", "%2F")
-    if not text.isprintable():
-        text = "".join(f"%{ord(char):02X}" if char < " " or char == "\x7f" else char for char in text)
-    if text in (".", ".."):
-        text = text.replace(".", "%2E")
+    text = raw.decode("utf-8", "surrogateescape")
+    if not text.isprintable() or not _PLAIN.isdisjoint(text) or text in (".", ".."):
+        dots = text in (".", "..")
+        text = "".join(_quoted(c) if c in _PLAIN or dots or not _named(c) else c for c in text)
     return text if len(text.encode("utf-8", "surrogateescape")) <= _LONGEST_NAME else ""
+
+
+_PLAIN = frozenset("%/")
+
+
+def _named(char: str) -> bool:
+    """Whether it can stand in a listing; a byte that is not UTF-8 stays what it is, as in any file name."""
+    return char.isprintable() or "\udc80" <= char <= "\udcff"
+
+
+def _quoted(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogateescape"))
