@@ -182,9 +182,9 @@ class Operations(FixedNames):
     @answered
     async def setattr(self, inode: int, attr: Any, fields: Any, fh: int | None, ctx: Any) -> pyfuse3.EntryAttributes:
         where = self.inodes[inode]
-        self.attributes.allow(where, attr, fields)
         if fields.update_size and fh is None:  # an open file was asked for when it was opened
             self._require_writing("truncate", caller(ctx, named=True), where, os.O_WRONLY)
+        self.attributes.allow(where, attr, fields)
         if fields.update_size and isinstance(where.node, Region):
             await self._cut(where, where.node, attr.st_size, ctx)
         return self.attributes.of(where)  # a shell's ">" truncates first, and there is nothing to cut
