@@ -267,6 +267,8 @@ def test_nothing_is_imported_once_it_serves(mounter: Mounter) -> None:
     assert before > 100
     mount.shell("grep -rs . . >/dev/null; ls -lR >/dev/null; echo x >domains/1/freeze; rmdir domains/1; mkdir y")
     mount.shell("cat xenfs/error_log metrics/xen.prom; echo 1 >domains/2/kill; ls -f domains/by-name")
+    mount.shell(r"printf 'caf\303\251\377\033\342\200\256' >domains/1/freeze; stat -f .; truncate -s 9 version/major")
+    mount.shell("cat xenfs/error_log; fallocate -l 5 domains/1/freeze; chmod 777 domains; touch domains/1/freeze")
     later = mount.errors().split("import time:")[before + 1 :]
     assert not later, later
 

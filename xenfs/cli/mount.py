@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import errno
 import gc
 import logging
@@ -37,6 +38,8 @@ that xenfs does not know), pool_check (guard bytes around every hypercall buffer
 policy=FILE (what other users may do), record=auto|journal|syslog|stderr|file:PATH|off (where writes are recorded),
 run_as=USER (whom root becomes to serve: the user xenfs, or a number that nobody has)"""
 
+# Python reads their modules when they are first used: there may be no right to by then.
+_CODECS = ("ascii", "latin-1", "unicode_escape", "utf-16-le")
 _OTHER_LOCKED = 1 << 20  # bytes beside those of a pool that locks its memory
 
 
@@ -140,10 +143,13 @@ def _record(chosen: options.Options) -> Record:
 
 
 def _settle() -> None:
-    """Tune the garbage collector to a daemon: what is here now stays, and a listing makes many tuples but no cycles.
+    """Have what will be needed, and tune the garbage collector to a daemon: what is here now stays, and a listing makes
+    many tuples but no cycles.
 
     With the usual thresholds a tenth of a listing of 10,000 domains would be spent looking for cycles in it.
     """
+    for name in _CODECS:
+        codecs.lookup(name)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

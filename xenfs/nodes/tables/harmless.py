@@ -30,11 +30,17 @@ def cut(text: str | bytes, longest: int) -> str:
     return "".join(found)
 
 
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
+
+
 def _escaped(char: str) -> str:
-    if "\udc80" <= char <= "\udcff":  # a byte that is not UTF-8
-        return f"\\x{ord(char) - 0xDC00:02x}"
-    escaped = char.encode("unicode_escape").decode("ascii")
-    return f"\\u00{escaped[2:]}" if "\x80" <= char <= "\xff" else escaped  # \x85 is a byte, \u0085 a character
+    """Without a codec: that would be a module of Python's, which the daemon may have no right to read any more."""
+    code = ord(char)
+    if char in _SHORT:
+        return _SHORT[char]
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 _ESCAPE = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|.)")
