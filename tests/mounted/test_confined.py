@@ -298,6 +298,21 @@ def test_the_pool_grows_without_the_capability_to_lock_memory() -> None:
     assert (done.stdout, done.stderr) == ("grew\n", "")
 
 
+@ROOT
+def test_it_serves_from_where_only_root_may_read(mounter: Mounter, tmp_path: Path) -> None:
+    """A checkout in root's own directory: all that is read of it has been read when the daemon becomes another user."""
+    private = tmp_path / "private"
+    shutil.copytree(REPOSITORY / "xenfs", private / "xenfs", ignore=shutil.ignore_patterns("__pycache__"))
+    private.chmod(0o700)
+    program, env = ("-P", "-m", "xenfs"), {"PYTHONPATH": str(private)}
+    mount = mounter("domains=3", options="lifecycle,debug", env=env, program=program)
+    mount.write("domains/1/freeze", "1")
+    done = mount.shell("find . -type f -perm /400 -exec cat {} + >/dev/null")
+    assert "Permission denied" not in done.stderr
+    assert "Input/output error" not in done.stderr
+    assert "Traceback" not in mount.errors()
+
+
 def test_after_a_kill_no_dead_mount_is_left(mounter: Mounter) -> None:
     mount = mounter("domains=3")
     fd = os.open(mount.where / "domains/1/freeze", os.O_RDONLY)
