@@ -25,6 +25,7 @@ from xenfs.filesystem.record import Record
 from xenfs.filesystem.sinks import Sink
 from xenfs.nodes import policy, tree
 from xenfs.nodes.tables.base import Exchange, File
+from xenfs.nodes.tables.cost import Cost
 from xenfs.options import parse
 from xenfs.simulator import settings
 from xenfs.xenstore.wire import Decoder, Message, Op, Parts, answer, strings
@@ -113,7 +114,7 @@ class Writer:
         return code
 
 
-async def _inline(kind: object, slow: bool, work: Callable[..., Any], *args: Any) -> Any:
+async def _inline(uid: int, kind: object, cost: Cost, work: Callable[..., Any], *args: Any, **_: Any) -> Any:
     return work(*args)
 
 

@@ -1,4 +1,4 @@
-"""The slow lane: what hangs holds up its own kind alone, what is too much is turned away, nothing is left over."""
+"""Lanes: what hangs holds up its own kind and its own user alone, what is too much is turned away, nothing is left."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ import trio.testing
 
 from xenfs.errors import XenfsError
 from xenfs.filesystem.lanes import Lanes
+from xenfs.nodes.tables.cost import NOTHING, Cost
+
+ROOT, ANN, BEN = 0, 1000, 1001
+WAITS, BULK = Cost.WAITS, Cost.DOMAINS
 
 
 async def code_of(call: Awaitable[Any]) -> int:
@@ -43,80 +47,209 @@ class Hung:
         return "done"
 
 
-def among_hanging(count: int, test: Callable[[Lanes, Hung, list[int]], Awaitable[None]], **more: float) -> list[int]:
-    """Run a test beside so many calls of one kind that hang; then let go, and return how each of these ended."""
+async def among(
+    test: Callable[[Lanes, Hung, list[int]], Awaitable[None]],
+    count: int,
+    uid: int = ANN,
+    cost: Cost = WAITS,
+    kind: Callable[[int], object] = lambda number: "hung",
+    **more: Any,
+) -> list[int]:
+    """Run a test beside so many calls that hang; then let go, and return how each of these ended."""
     codes: list[int] = []
+    lanes, hung = Lanes(**{name: more.pop(name) for name in ("patience_s",) if name in more}), Hung()
 
-    async def run() -> None:
-        lanes, hung = Lanes(**more), Hung()
+    async def one(number: int) -> None:
+        codes.append(await code_of(lanes.run(uid, kind(number), cost, hung, **more)))
 
-        async def one() -> None:
-            codes.append(await code_of(lanes.run("hung", True, hung)))
-
-        async with trio.open_nursery() as nursery:
-            for _ in range(count):
-                nursery.start_soon(one)
-            await trio.testing.wait_all_tasks_blocked()
-            try:
+    async with trio.open_nursery() as nursery:
+        for number in range(count):
+            nursery.start_soon(one, number)
+        await trio.testing.wait_all_tasks_blocked()
+        try:
+            with trio.fail_after(60):
                 await test(lanes, hung, codes)
-            finally:
-                hung.go.set()
-        assert lanes.waiting == 0
-        assert lanes._kinds == {}
-
-    trio.run(run)
+        finally:
+            hung.go.set()
+    assert lanes.idle
     return codes
 
 
 def test_another_kind_goes_on_while_one_hangs() -> None:
     async def test(lanes: Lanes, hung: Hung, codes: list[int]) -> None:
-        with trio.fail_after(30):
-            assert [await lanes.run("other", True, lambda: 7) for _ in range(20)] == [7] * 20
+        assert [await lanes.run(BEN, "other", WAITS, lambda: 7) for _ in range(20)] == [7] * 20
         await until(4, hung)
         assert lanes.waiting == 20
 
-    assert among_hanging(20, test) == [0] * 20
+    assert trio.run(among, test, 20) == [0] * 20
+
+
+def test_another_user_goes_on_while_all_that_one_wants_hangs() -> None:
+    async def test(lanes: Lanes, hung: Hung, codes: list[int]) -> None:
+        await until(4, hung)
+        assert [await lanes.run(BEN, number, WAITS, lambda: 7) for number in range(20)] == [7] * 20
+
+    assert trio.run(lambda: among(test, 40, kind=lambda number: number)) == [0] * 40
+
+
+def test_users_take_turns() -> None:
+    """Ann has eighty things in the queue; Ben's one comes second and not last."""
+    order: list[str] = []
+
+    async def run() -> None:
+        lanes, hung = Lanes(), Hung()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lanes.run, ANN, "first", BULK, hung)
+            await trio.testing.wait_all_tasks_blocked()
+            for number in range(80):
+                nursery.start_soon(lanes.run, ANN, number, BULK, order.append, "ann")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(lanes.run, BEN, "ben", BULK, order.append, "ben")
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            hung.go.set()
+        assert lanes.idle
+
+    trio.run(run)
+    assert len(order) == 81
+    assert order.index("ben") == 0, "one of the two threads is never Ann's"
+
+
+@pytest.mark.parametrize("cost", [WAITS, BULK])
+def test_readers_take_no_place_of_root_and_of_writers(cost: Cost) -> None:
+    """Hundreds of each of many users: root reads and kills, and a user writes who may, and none of them sees EAGAIN."""
+
+    async def run() -> None:
+        lanes, hung = Lanes(), Hung()
+        codes: list[int] = []
+
+        async def one(number: int) -> None:
+            codes.append(await code_of(lanes.run(1000 + number % 20, number, cost, hung)))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(1000):
+                nursery.start_soon(one, number)
+            await trio.testing.wait_all_tasks_blocked()
+            assert codes.count(errno.EAGAIN) > 500
+            with trio.fail_after(60):
+                for _ in range(50):
+                    assert await lanes.run(ROOT, "stat", cost, lambda: 7) == 7
+                    assert await lanes.run(ROOT, "kill", WAITS, lambda: 7, writes=True) == 7
+                    assert await lanes.run(1001, "kill", WAITS, lambda: 7, writes=True) == 7
+            hung.go.set()
+        assert lanes.idle
+
+    trio.run(run)
+
+
+def test_who_comes_late_finds_a_place_among_readers() -> None:
+    async def run() -> None:
+        lanes, hung = Lanes(), Hung()
+        async with trio.open_nursery() as nursery:
+            for number in range(300):
+                nursery.start_soon(code_of, lanes.run(1000 + number % 3, number, WAITS, hung))
+            await trio.testing.wait_all_tasks_blocked()
+            late: list[int] = []
+
+            async def one() -> None:
+                late.append(await code_of(lanes.run(BEN + 100, "late", WAITS, lambda: 7)))
+
+            nursery.start_soon(one)
+            await trio.testing.wait_all_tasks_blocked()
+            assert errno.EAGAIN not in late
+            hung.go.set()
+        assert late == [0]
+
+    trio.run(run)
 
 
 def test_what_is_too_much_of_one_kind_is_turned_away() -> None:
     async def test(lanes: Lanes, hung: Hung, codes: list[int]) -> None:
         assert codes == [errno.EAGAIN] * 76
-        assert await lanes.run("other", True, lambda: 7) == 7
+        assert await lanes.run(ROOT, "other", WAITS, lambda: 7, writes=True) == 7
+        assert await lanes.run(ANN, "other", NOTHING, lambda: 7) == 7, "what is prompt needs no thread"
 
-    assert sorted(among_hanging(100, test)) == [0] * 24 + [errno.EAGAIN] * 76
-
-
-def test_what_is_too_much_in_all_is_turned_away() -> None:
-    async def test(lanes: Lanes, hung: Hung, codes: list[int]) -> None:
-        async with trio.open_nursery() as nursery:
-            for _ in range(24):
-                nursery.start_soon(lanes.run, "hung too", True, hung)
-            await trio.testing.wait_all_tasks_blocked()
-            await until(8, hung)
-            assert await code_of(lanes.run("other", True, lambda: 7)) == errno.EAGAIN
-            assert await lanes.run("other", False, lambda: 7) == 7, "what is prompt needs no thread"
-            hung.go.set()
-
-    among_hanging(24, test)
+    assert sorted(trio.run(lambda: among(test, 100, ROOT, writes=True))) == [0] * 24 + [errno.EAGAIN] * 76
 
 
 def test_nobody_waits_for_long_and_what_has_begun_is_not_given_up() -> None:
     async def test(lanes: Lanes, hung: Hung, codes: list[int]) -> None:
-        with trio.fail_after(30):
-            while len(codes) < 2:
-                await trio.sleep(0.01)
+        while len(codes) < 2:
+            await trio.sleep(0.01)
         assert codes == [errno.EAGAIN] * 2
         assert hung.begun == 4
 
-    assert sorted(among_hanging(6, test, patience_s=0.2)) == [0] * 4 + [errno.EAGAIN] * 2
+    assert sorted(trio.run(lambda: among(test, 6, patience_s=0.2))) == [0] * 4 + [errno.EAGAIN] * 2
 
 
-def test_an_error_is_the_callers_and_frees_the_thread() -> None:
+def test_one_result_for_all_who_wait_and_none_older_than_its_request() -> None:
+    """While it is being computed a hundred of several users ask: one more computation, begun after they asked."""
+    computed = 0
+    go = threading.Event()
+
+    def compute() -> int:
+        nonlocal computed
+        computed += 1
+        number = computed
+        assert go.wait(60)
+        return number
+
     async def run() -> None:
         lanes = Lanes()
-        for _ in range(20):
-            with pytest.raises(ZeroDivisionError):
-                await lanes.run("kind", True, lambda: 1 // 0)
-        assert lanes.waiting == 0
+        found: list[int] = []
+
+        async def one(uid: int) -> None:
+            found.append(await lanes.run(uid, "stat", BULK, compute, key="stat"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one, ANN)
+            await trio.testing.wait_all_tasks_blocked()
+            for number in range(80):
+                nursery.start_soon(one, ANN + number % 2)
+            await trio.testing.wait_all_tasks_blocked()
+            go.set()
+        assert sorted(found) == [1] + [2] * 80
+        assert lanes.idle
+
+    trio.run(run)
+
+
+def test_an_error_is_everybodys_who_waited_and_frees_the_thread() -> None:
+    async def run() -> None:
+        lanes = Lanes()
+        errors: list[BaseException] = []
+
+        async def one() -> None:
+            with pytest.raises(ZeroDivisionError) as caught:
+                await lanes.run(ANN, "kind", WAITS, lambda: 1 // 0, key="same")
+            errors.append(caught.value)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(one)
+        assert len(errors) == 20
+        assert lanes.idle
+
+    trio.run(run)
+
+
+def test_who_gives_up_leaves_what_others_wait_for() -> None:
+    async def run() -> None:
+        lanes, hung = Lanes(), Hung()
+        found: list[int] = []
+
+        async def one() -> None:
+            found.append(await lanes.run(BEN, "same", BULK, lambda: 7, key="same"))
+
+        async with trio.open_nursery() as nursery:
+            for uid in (ANN, BEN):
+                nursery.start_soon(lanes.run, uid, uid, BULK, hung)
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.CancelScope() as scope:
+                nursery.start_soon(one)
+                scope.cancel()
+                await lanes.run(ANN, "same", BULK, lambda: 7, key="same")
+            hung.go.set()
+        assert found == [7]
+        assert lanes.idle
 
     trio.run(run)

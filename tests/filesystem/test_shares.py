@@ -17,6 +17,7 @@ from xenfs.errors import XenfsError
 from xenfs.filesystem import shares
 from xenfs.filesystem.shares import SMALL, Shares
 from xenfs.nodes.tables.base import Exchange, File
+from xenfs.nodes.tables.cost import Cost
 from xenfs.options import Options
 
 __all__ = ["readdir_reply"]
@@ -29,7 +30,7 @@ def by(uid: int) -> Any:
 
 
 def limited(host: Host) -> Kernel:
-    slow = File("slow", "a value", read=lambda xen: BIG, slow_read=True)
+    slow = File("slow", "a value", read=lambda xen: BIG, grows=Cost.WAITS)
     asked = Exchange("asked", "an answer", write=lambda xen, question: question * 50_000)
     return over(
         host, File("big", "a value", read=lambda xen: BIG), File("small", "a value", read=lambda xen: "x"), slow, asked,

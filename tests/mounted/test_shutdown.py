@@ -20,6 +20,7 @@ import logging, os, signal, sys, threading, trio
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.serve import serve
 from xenfs.connect.opening import open_hypervisor
+from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
@@ -33,7 +34,7 @@ def stuck(xen, *_):
     return "at last"
 
 root = Dir("", "top", (
-    File("slow", "a call that takes its time", read=stuck, write=stuck, slow_read=True, slow_write=True),
+    File("slow", "a call that takes its time", read=stuck, write=stuck, grows=Cost.WAITS, write_grows=Cost.WAITS),
     File("bug", "a bug", read=lambda xen: 1 // 0),
     File("hang", "a call in the event loop itself", read=stuck),
     File("quick", "an answer", read=lambda xen: "now"),

@@ -10,12 +10,7 @@ def members(data: bytes | memoryview, nr_bits: int | None = None) -> list[int]:
     mask = int.from_bytes(data, "little")
     if nr_bits is not None:
         mask &= (1 << nr_bits) - 1
-    found = []
-    while mask:
-        low = mask & -mask
-        found.append(low.bit_length() - 1)
-        mask ^= low
-    return found
+    return [number for number, bit in enumerate(reversed(bin(mask))) if bit == "1"]
 
 
 def nbytes(nr_bits: int) -> int:

@@ -64,10 +64,10 @@ def _facts(match: Match) -> Iterator[tuple[str, str]]:
         yield "since", f"Xen {reference.since_of(match.pattern + '/' * isinstance(node, Dir))}"
     if errnos := reference.errnos_of(node):
         yield "errno", " ".join(errnos)
-    if isinstance(node, File) and (node.slow_read or node.slow_write):
-        yield "slow", "it may take seconds; other files do not wait for it"
     if told := TELLERS.get(match.pattern):
         yield "tells", f"{told}, also those that a policy denies"
+    if cost := reference.cost_of(node):
+        yield "work", cost
     if node.when is not None:
         yield "absent", "where this Xen, its build or its architecture lacks it"
     elif node.only is not None:

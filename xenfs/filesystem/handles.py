@@ -12,12 +12,14 @@ from xenfs.filesystem.inodes import Inode
 from xenfs.filesystem.shares import Share
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables.base import Exchange, File, Region, Stream
+from xenfs.nodes.tables.cost import NOTHING, Cost
 
 
 class Handle:
     """A plain file. The read at offset 0 takes a snapshot, and later offsets are cut from it."""
 
     share: Share  # of the user who opened it
+    shared = True  # a snapshot is as good for every open of the file
 
     def __init__(self, inode: Inode, node: File) -> None:
         self.inode, self.node = inode, node
@@ -25,9 +27,9 @@ class Handle:
         self.weighed = 0  # bytes of it that count against its user's share
         self.caller = NOBODY  # who opened it: a read or a write does not say whose it is
 
-    def slow(self, offset: int) -> bool:
-        """True where this read has to ask the hypervisor something that can take seconds."""
-        return self.node.slow_read and (offset == 0 or self.content is None)
+    def cost(self, offset: int) -> Cost:
+        """What a read from there grows with: nothing where the snapshot has it."""
+        return self.node.grows if offset == 0 or self.content is None else NOTHING
 
     def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset` of the snapshot."""
@@ -66,10 +68,15 @@ class Transaction(Handle):
     """
 
     node: Exchange
+    shared = False
     _lost = False  # there was an answer, and no room to remember it
     _due = False  # an answer is there, and its end has not been read
     _asked = 0  # where the question left the position of the open file
     _begin: int | None = None  # the offset of the answer's first byte, known from the first read
+
+    def cost(self, offset: int) -> Cost:
+        """Nothing: the answer is there since the question was written, or the form is fixed."""
+        return NOTHING
 
     def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
         """The answer, from offset 0 or from where the question ended (a shell cannot seek)."""
@@ -108,14 +115,15 @@ class Place(Handle):
     """Bytes that are read and written where they lie: nothing is remembered."""
 
     node: Region
+    shared = False
 
     def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
         """What lies there now."""
         return self.node.part(xen, self.inode.ids, offset, size)
 
-    def slow(self, offset: int) -> bool:
+    def cost(self, offset: int) -> Cost:
         """Each read asks."""
-        return self.node.slow_read
+        return self.node.grows
 
     def write(self, xen: Hypervisor, data: bytes, offset: int) -> None:
         """Write there."""
@@ -126,6 +134,7 @@ class Follower(Handle):
     """A growing file: reading on from where the last read ended gives what is new, or end of file."""
 
     node: Stream
+    shared = False
 
     def __init__(self, inode: Inode, node: Stream) -> None:
         super().__init__(inode, node)
@@ -134,6 +143,10 @@ class Follower(Handle):
         self._begin = 0  # the offset of the first byte of content
         self._taken = 0  # the offset behind the last byte that was read
         self.content = b""
+
+    def cost(self, offset: int) -> Cost:
+        """What looking for news grows with: nothing where what is there suffices."""
+        return self.node.grows if offset == 0 or offset >= self._begin + len(self.content or b"") else NOTHING
 
     def begin(self, xen: Hypervisor) -> None:
         """Opened: everything from here on is new to this open."""

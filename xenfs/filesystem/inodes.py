@@ -21,7 +21,9 @@ ROOT = pyfuse3.ROOT_INODE
 class Inode:
     """An entry of the tree together with the ids that it was reached by."""
 
-    __slots__ = ("changed_ns", "children", "ids", "listing", "lookups", "name", "node", "number", "parent", "unsure")
+    __slots__ = (
+        "changed_ns", "children", "ids", "listing", "lookups", "name", "node", "number", "parent", "parted", "unsure",
+    )  # fmt: skip
 
     def __init__(self, number: pyfuse3.InodeT, node: Node, ids: Ids, name: str, parent: Inode | None) -> None:
         self.number, self.node, self.ids, self.name, self.parent = number, node, ids, name, parent
@@ -29,6 +31,7 @@ class Inode:
         self.unsure = False  # whether the kernel has been told that its size is not what it takes it for
         self.children: dict[str, Inode] | None = None  # most of ten thousand directories are never looked into
         self.listing: Listing | None = None
+        self.parted = 0  # how often a name was removed from it
 
     @property
     def path(self) -> str:
@@ -46,7 +49,7 @@ class Inode:
 class Listing:
     """What a directory had when it was opened: the parts that were found, and an inode for each name.
 
-    `fits` another finding whose parts are the same objects, so that a host with ten thousand domains and no change
+    `holds` of another finding whose parts are the same objects, so that a host with ten thousand domains and no change
     is listed without looking at each again.
     """
 
@@ -55,7 +58,7 @@ class Listing:
     def __init__(self, found: list[Sequence[Any]], entries: list[tuple[bytes, Inode]]) -> None:
         self._found, self.entries = found, entries
 
-    def fits(self, found: list[Sequence[Any]]) -> bool:
+    def holds(self, found: list[Sequence[Any]]) -> bool:
         """Whether the same was found."""
         return all(ours is theirs for ours, theirs in zip(self._found, found, strict=True))
 
@@ -130,6 +133,7 @@ class Inodes:
         if parent.children:
             parent.children.pop(name, None)
         parent.listing = None
+        parent.parted += 1
 
     def forget(self, number: int, lookups: int) -> None:
         """The kernel gives back `lookups` of its references; with the last one the number means nothing any more."""

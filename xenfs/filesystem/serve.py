@@ -7,10 +7,12 @@ from collections.abc import Callable
 import pyfuse3
 import trio
 
+from xenfs.filesystem.lanes import MOST_WAITING
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.stopping import Stopping
 
 GRACE_S = 4.0
+_HANDLERS = MOST_WAITING + 64  # so many are never all waiting
 
 
 def fuse_options(allow_other: bool, ro: bool) -> set[str]:
@@ -57,5 +59,5 @@ async def serve(
 
 async def _main(others: trio.CancelScope) -> None:
     """Serve until the mount is gone; what goes on beside it ends with it."""
-    await pyfuse3.main()
+    await pyfuse3.main(max_tasks=_HANDLERS)
     others.cancel()

@@ -16,6 +16,7 @@ from xenfs.nodes.host import scheduler_name
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, File, field
 from xenfs.nodes.tables.conditions import answers
+from xenfs.nodes.tables.cost import Cost
 
 
 def _pools(xen: Hypervisor) -> list[tuple[str, int]]:
@@ -51,6 +52,7 @@ POOL = Dir(
         ),
         CPUS,
         File("domains", "Ids of the domains in the pool, one a line", read=_domains, call="sysctl getdomaininfolist",
+             grows=Cost.DOMAINS,
              format="one a line"),
         field(cpupool, "nr_domains", show.dec, "How many domains are in the pool"),
         SCHED_GRAN,
@@ -74,7 +76,14 @@ CPUPOOLS = Dir(
     "cpupools",
     "Groups of CPUs, each with a scheduler of its own",
     (
-        File("free_cpus", "CPUs that are in no pool", read=_free_cpus, show=show.ranges, call="sysctl cpupool_op"),
+        File(
+            "free_cpus",
+            "CPUs that are in no pool",
+            read=_free_cpus,
+            show=show.ranges,
+            call="sysctl cpupool_op",
+            grows=Cost.CPUS,
+        ),
         Each(label="<p>", list=_pools, find=_pool, node=POOL),
     ),
     when=answers(lambda xen: sysctl.cpupools(xen)),

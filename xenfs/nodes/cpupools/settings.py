@@ -13,6 +13,7 @@ from xenfs.nodes.host.hazards import require_lossless
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import File
 from xenfs.nodes.tables.conditions import answers, every, since
+from xenfs.nodes.tables.cost import Cost
 
 _MOST = 2**31 - 1
 _GRANULARITIES = ("cpu", "core", "socket")
@@ -63,7 +64,8 @@ def _all_or_nothing(xen: Hypervisor, pool: int, steps: Sequence[_Step]) -> None:
 
 CPUS = File(
     "cpus", 'CPUs of the pool; write a list, "+3", "-3", or all for those that are free', write=_set_cpus,
-    read=lambda xen, pool: cpupool(xen, pool).cpus, show=show.ranges, parse=parse.number_list(), slow_write=True,
+    read=lambda xen, pool: cpupool(xen, pool).cpus, show=show.ranges, parse=parse.number_list(), grows=Cost.CPUS,
+    write_grows=Cost.WAITS,
     call="sysctl cpupool_op", errnos="EBUSY",
 )  # fmt: skip
 

@@ -36,6 +36,7 @@ from xenfs.nodes.flask import CONTEXT
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File, Guard, Link, Reader, field
 from xenfs.nodes.tables.conditions import answers
+from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.members import members
 
 _FIRST_RESERVED = 0x7FF0  # DOMID_FIRST_RESERVED: no domain that can be listed has this id or a higher one
@@ -112,7 +113,7 @@ DOMAIN = Dir(
             call="domctl getdomaininfo, setdomainhandle, (xen_version guest_handle)",
         ),
         File(
-            "name", "Name in xenstore, empty without one", read=names.name, slow_read=True,
+            "name", "Name in xenstore, empty without one", read=names.name, grows=Cost.WAITS,
             format="text, or empty", call="(xenstore)",
         ),
         File("type", "pv, hvm or pvh", read=_kind, format="one word"),
@@ -131,7 +132,7 @@ DOMAIN = Dir(
         CONTEXT,
         ADDRESS_SIZE,
         File(
-            "vcpu_stat", "A line for each vCPU", read=vcpu_stat, format='"v key=value ..." lines',
+            "vcpu_stat", "A line for each vCPU", read=vcpu_stat, grows=Cost.VCPUS, format='"v key=value ..." lines',
             call="domctl getvcpuinfo",
         ),
         File(
@@ -139,7 +140,7 @@ DOMAIN = Dir(
             knowing=True, parse=parse.switch, call="domctl getdomaininfo, pausedomain, unpausedomain", format="0 or 1",
         ),
         File(
-            "kill", "Write 1: the domain ends at once", write=_kill, parse=parse.one, slow_write=True,
+            "kill", "Write 1: the domain ends at once", write=_kill, parse=parse.one, write_grows=Cost.MEMORY,
             option="lifecycle", call="domctl destroydomain", tier="B",
         ),
         *ENDS,
@@ -187,12 +188,13 @@ DOMAINS = Dir(
     "Domains",
     (
         File(
-            "stat", "A line for each domain: its single-value files", read=_stat, format='"d key=value ..." lines',
+            "stat", "A line for each domain: its single-value files", read=_stat, grows=Cost.DOMAINS,
+            format='"d key=value ..." lines',
             call="sysctl getdomaininfolist",
         ),
         File(
-            "names", "A line for each domain that has a name in xenstore", read=names.listing, slow_read=True,
-            format='"d name" lines', call="sysctl getdomaininfolist, (xenstore)",
+            "names", "A line for each domain that has a name in xenstore", read=names.listing, format='"d name" lines',
+            grows=Cost.DOMAINS | Cost.WAITS, call="sysctl getdomaininfolist, (xenstore)",
         ),
         EVENTS,
         Link("self", "The domain that xenfs runs in", target=lambda xen: str(own_domid(xen))),
@@ -201,16 +203,20 @@ DOMAINS = Dir(
             "Domains by their names in xenstore",
             (Each(label="<name>", list=names.by_name, find=names.find_name, node=_LINK, guard=_ALIVE),),
             volatile=True,
-            slow=True,
+            grows=Cost.DOMAINS | Cost.WAITS,
+            find_grows=Cost.DOMAINS | Cost.WAITS,
         ),
         Dir(
             "by-uuid",
             "Domains by their UUIDs",
             (Each(label="<uuid>", list=names.by_uuid, find=names.find_uuid, node=_LINK, guard=_ALIVE),),
             volatile=True,
+            grows=Cost.DOMAINS,
+            find_grows=Cost.DOMAINS,
         ),
         Each(label="<d>", list=domains.named, find=_find, node=DOMAIN, guard=_ALIVE),
     ),
     when=answers(lambda xen: domains.info_now(xen, 0)),
     volatile=True,
+    grows=Cost.DOMAINS,
 )  # fmt: skip

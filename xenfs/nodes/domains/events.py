@@ -10,6 +10,7 @@ from xenfs.hypervisor.domain_log import Happening
 from xenfs.nodes.domains import facts, names
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Stream
+from xenfs.nodes.tables.cost import Cost
 
 _FRESH_S = 0.02  # hundreds who were woken together do not need a listing each
 
@@ -38,6 +39,6 @@ EVENTS = Stream(
     "events",
     "Domains created, named, shut down, dying or gone since this open: seq, what, domid, UUID, shutdown reason, name",
     read=lambda xen: b"", follow=_follow, start=_start, ahead=lambda xen, position: xen.happenings.last > position,
-    topic=DOMAINS, call=GETDOMAININFOLIST.name,
+    topic=DOMAINS, grows=Cost.DOMAINS | Cost.WAITS, call=GETDOMAININFOLIST.name,
     format='"<seq> created|named|shutdown|dying|gone <domid> <uuid> <reason>|- [<name>]" lines',
 )  # fmt: skip

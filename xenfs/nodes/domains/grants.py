@@ -11,6 +11,7 @@ from xenfs.hypervisor.sources import asks
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, File, field
 from xenfs.nodes.tables.conditions import answers
+from xenfs.nodes.tables.cost import Cost
 
 
 @asks(grants.QUERY_SIZE)
@@ -48,7 +49,7 @@ EVTCHN = Dir(
     (
         File(
             "ports", '"port state vcpu peer" of each that is open; the peer is domid:port, domid, or a number',
-            read=_ports, format='"port state vcpu peer" lines', call=evtchn.STATUS.name,
+            read=_ports, grows=Cost.LENGTH, format='"port state vcpu peer" lines', call=evtchn.STATUS.name,
         ),
     ),
 )  # fmt: skip

@@ -19,6 +19,7 @@ from xenfs.nodes.domains.vnuma import VNUMA
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File, field
 from xenfs.nodes.tables.conditions import answers, since, x86
+from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 
 MOST_KIB = 2**44  # 16 PiB: what 52 bits of physical address can name
@@ -107,7 +108,7 @@ def _set_pool(xen: Hypervisor, domain: Domain, nbytes: int) -> None:
 
 PAGING_POOL = File(
     "paging_pool_bytes", "Memory for its page tables, bytes (whole MiB before Xen 4.17)", read=_pool, write=_set_pool,
-    show=show.dec, parse=_multiple(_PAGE, _MOST_POOL, "number of bytes"), slow_write=True, only=_has_pool,
+    show=show.dec, parse=_multiple(_PAGE, _MOST_POOL, "number of bytes"), write_grows=Cost.MEMORY, only=_has_pool,
     when=_pool_exists, tier="B", call="domctl get_paging_mempool_size, set_paging_mempool_size, shadow_op",
 )  # fmt: skip
 
@@ -130,7 +131,7 @@ POD = Dir(
         File(
             "target", "Memory that it is to have, what is kept for it included, kB",
             read=lambda xen, domain: memory.pod(xen, domain.domid).tot_pages, write=_set_target, knowing=True,
-            show=show.kib_of_pages, parse=_kib, slow_write=True, tier="B",
+            show=show.kib_of_pages, parse=_kib, write_grows=Cost.MEMORY, tier="B",
             call="memory_op get_pod_target, set_pod_target",
         ),
         field(_pod, "cache", show.kib_of_pages, "Memory kept for it to touch, kB", of="pod_cache_pages", tier="B"),

@@ -26,6 +26,7 @@ from xenfs.nodes.host.sockets import any_cpu, find_socket, online_cpus, sockets
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File
 from xenfs.nodes.tables.conditions import Condition, every, some, x86
+from xenfs.nodes.tables.cost import Cost
 
 _ERROR, _UNAVAILABLE = 1 << 63, 1 << 62  # of the counter: no such RMID or event; nothing counted yet
 _EVENT_NUMBERS = {name: number for number, name in enumerate(EVENTS, 1)}
@@ -199,6 +200,7 @@ def _counter(event: str, help: str) -> File:
 
     return File(
         event, help, read=lambda xen, domain, socket: _counted(xen, domain, socket, event), when=counts,
+        grows=Cost.CPUS,
         call="domctl psr_cmt_op, platform_op resource_op", format="decimal number, Error or Unavailable",
     )  # fmt: skip
 
@@ -228,6 +230,8 @@ _MON = Dir(
     ),
     only=_monitored,
     when=monitors,
+    grows=Cost.CPUS,
+    find_grows=Cost.CPUS,
 )
 
 _allocates: Condition = every(x86, some(*map(somewhere, ALLOCATES)))
@@ -238,7 +242,8 @@ DOMAIN_PSR = Dir(
     (
         File(
             "schemata", "Masks of caches (L3:0=ff;1=ff), throttle of bandwidth (MB:0=10; 0 for none), by socket",
-            read=_schemata, write=_set_schemata, parse=parse_schemata, tier="B", when=_allocates,
+            read=_schemata, write=_set_schemata, parse=parse_schemata, grows=Cost.CPUS,
+            write_grows=Cost.CPUS, tier="B", when=_allocates,
             call="sysctl psr_alloc, domctl psr_alloc", format="as in resctrl: resource and socket=value, one a line",
         ),
         File(

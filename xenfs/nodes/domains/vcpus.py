@@ -19,6 +19,7 @@ from xenfs.nodes.domains.runstate import RUNSTATE
 from xenfs.nodes.domains.vcpu_sched import VCPU_SCHED
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File, field
+from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.members import members
 
 
@@ -95,8 +96,14 @@ _SET: dict[str, Any] = {
     "show": show.ranges,
     "parse": parse.number_list(),
     "call": "domctl getvcpuaffinity, setvcpuaffinity",
+    "grows": Cost.CPUS,
+    "write_grows": Cost.CPUS,
 }
-_NOW: dict[str, Any] = {"show": show.ranges, "call": "domctl getvcpuaffinity, sysctl cpupool_op"}
+_NOW: dict[str, Any] = {
+    "show": show.ranges,
+    "call": "domctl getvcpuaffinity, sysctl cpupool_op",
+    "grows": Cost.CPUS,
+}
 
 VCPU = Dir(
     "<v>",
@@ -128,6 +135,10 @@ VCPU = Dir(
         *REGISTERS,
         RUNSTATE,
     ),
+    grows=Cost.VCPUS,
+    find_grows=Cost.VCPUS,
 )  # fmt: skip
 
-VCPUS = Dir("vcpus", "Virtual CPUs", (Each(label="<v>", list=_vcpus, find=_find, node=VCPU),))
+VCPUS = Dir(
+    "vcpus", "Virtual CPUs", (Each(label="<v>", list=_vcpus, find=_find, node=VCPU),), grows=Cost.VCPUS
+)  # fmt: skip

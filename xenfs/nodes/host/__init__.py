@@ -28,6 +28,7 @@ from xenfs.nodes.hypfs import PARAMS
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File, Stream, field
 from xenfs.nodes.tables.conditions import answers
+from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 from xenfs.nodes.tables.members import members
 
@@ -108,7 +109,8 @@ NODE = Dir(
             "distance", "Distance to every node", read=lambda xen, n: sysctl.numa(xen)[n].distances,
             show=_far, format="words with a blank between, - for a node that cannot be reached", call="sysctl numainfo",
         ),
-        File("cpulist", "CPUs of the node", read=_node_cpus, format="list such as 0-3,8", call="sysctl cputopoinfo"),
+        File("cpulist", "CPUs of the node", read=_node_cpus, format="list such as 0-3,8", call="sysctl cputopoinfo",
+             grows=Cost.CPUS),
         File(
             "heap_free_bytes", "Free bytes of Xen's heap on the node", read=lambda xen,
             n: sysctl.free_heap(xen, n), show=show.dec, call="sysctl availheap", tier="B",
@@ -131,7 +133,7 @@ CONSOLE = Dir(
         ),
         File(
             "tty", "Write a line for Xen's console: what is connected to it shows it", write=tty.write, parse=_line,
-            slow_write=True, call=tty.WRITE.name, tier="B",
+            write_grows=Cost.WAITS, call=tty.WRITE.name, tier="B",
         ),
     ),
 )  # fmt: skip
@@ -151,7 +153,7 @@ HOST = Dir(
             format="words with a blank between", call="sysctl physinfo",
         ),
         File(
-            "cpu_stat", "Idle time of each CPU, ns; 0 while it is offline", read=_cpu_stat,
+            "cpu_stat", "Idle time of each CPU, ns; 0 while it is offline", read=_cpu_stat, grows=Cost.CPUS,
             format='"cpu<c> ns" lines', call="sysctl getcpuinfo, cputopoinfo",
         ),
         SMT,

@@ -12,6 +12,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.conditions import answers, every, x86
+from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.members import members
 
 _TYPES = {0: "uncachable", 1: "write-combining", 4: "write-through", 5: "write-protect", 6: "write-back"}
@@ -47,7 +48,7 @@ KEXEC = Dir(
         ),
         File(
             "ranges", "Where memory is kept for a crash, where Xen is, and each CPU's notes: start and bytes",
-            read=_ranges, call=f"{kexec.GET_RANGE.name}, sysctl physinfo", tier="B",
+            read=_ranges, grows=Cost.CPUS, call=f"{kexec.GET_RANGE.name}, sysctl physinfo", tier="B",
             format='"name start=0x... size=..." lines',
         ),
     ),
@@ -106,7 +107,7 @@ EFI = Dir(
     "EFI's run-time services",
     (
         File(
-            "variable_info", "Room for variables: all of it, what is left, the largest one; bytes", slow_read=True,
+            "variable_info", "Room for variables: all of it, what is left, the largest one; bytes", grows=Cost.WAITS,
             read=_variable_info, call=firmware.EFI_RUNTIME_CALL.name, format='"key value" lines', **_C,
         ),
     ),

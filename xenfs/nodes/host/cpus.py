@@ -17,6 +17,7 @@ from xenfs.nodes.host.residency import CSTATES, PSTATES
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File, field
 from xenfs.nodes.tables.conditions import answers, lately
+from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 
 _places = lately(cpu_topology)
@@ -85,13 +86,13 @@ CPU = Dir(
     (
         File(
             "online", "Whether Xen uses this CPU; write 0 or 1", read=is_online, show=show.flag, when=_pcpu,
-            write=_set_online, parse=parse.switch, slow_write=True, tier="B",
+            write=_set_online, parse=parse.switch, write_grows=Cost.WAITS, tier="B",
             call="platform_op get_cpuinfo, sysctl cpu_hotplug",
         ),
         field(pcpu_info, "apic_id", _id, "Id of its local APIC", when=_pcpu),
         field(pcpu_info, "acpi_id", _id, "Id that ACPI has for it", when=_pcpu),
         File("idle_ns", "Idle time, ns; 0 while offline", read=_idle_ns, show=show.dec,
-             call="sysctl getcpuinfo, cputopoinfo"),
+             call="sysctl getcpuinfo, cputopoinfo", grows=Cost.CPUS),
         File(
             "version", "Vendor, family, model and stepping", read=pcpu_version, show=_version, tier="B",
             call="platform_op get_cpu_version", format='"key value" lines', only=is_online,
@@ -101,11 +102,13 @@ CPU = Dir(
             "topology",
             "Where the CPU is",
             (
-                field(topology, "core_id", show.dec, "Core within the socket", of="core"),
-                field(topology, "physical_package_id", show.dec, "Socket", of="socket"),
-                field(topology, "node", show.dec, "NUMA node", only=_has_node),
+                field(topology, "core_id", show.dec, "Core within the socket", of="core", grows=Cost.CPUS),
+                field(topology, "physical_package_id", show.dec, "Socket", of="socket", grows=Cost.CPUS),
+                field(topology, "node", show.dec, "NUMA node", only=_has_node, grows=Cost.CPUS),
             ),
             only=_is_placed,
+            grows=Cost.CPUS,
+            find_grows=Cost.CPUS,
         ),
         *PROCESSOR,
         CPUFREQ,
@@ -113,6 +116,8 @@ CPU = Dir(
         CSTATES,
     ),
     volatile=True,
+    grows=Cost.CPUS,
+    find_grows=Cost.CPUS,
 )  # fmt: skip
 
 CPUS = Dir(
@@ -126,8 +131,18 @@ CPUS = Dir(
             format="list such as 0-3,8",
             call="platform_op get_cpuinfo",
             when=_pcpu,
+            grows=Cost.CPUS,
         ),
-        File("present", "CPUs that the machine has", read=cpu_topology, show=show.ranges, call="sysctl cputopoinfo"),
+        File(
+            "present",
+            "CPUs that the machine has",
+            read=cpu_topology,
+            show=show.ranges,
+            call="sysctl cputopoinfo",
+            grows=Cost.CPUS,
+        ),
         Each(label="<c>", list=_cpus, find=_cpu, node=CPU),
     ),
+    grows=Cost.CPUS,
+    find_grows=Cost.CPUS,
 )

@@ -13,6 +13,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.conditions import answers, every, x86
+from xenfs.nodes.tables.cost import Cost
 
 _MODES = {str(mode.name).lower(): int(mode) for mode in (PmuMode.OFF, PmuMode.SELF, PmuMode.HV, PmuMode.ALL)}
 _MODE_NAMES = {value: name for name, value in _MODES.items()}
@@ -48,12 +49,13 @@ PMU = Dir(
     (
         File(
             "mode", "off; self: a domain sees itself; hv: the control domain sees Xen too; all: and every domain",
-            read=_mode, write=_set_mode, parse=parse.one_of(_MODES), slow_write=True, write_option="debug", tier="B",
+            read=_mode, write=_set_mode, parse=parse.one_of(_MODES), write_grows=Cost.WAITS, tier="B",
+            write_option="debug",
             call=f"{pmu.MODE_GET.name}, mode_set",
         ),
         File(
             "features", "What guests may use: 1 branch trace store, 2 few counters, 4 only architectural events",
-            read=pmu.features, write=_set_features, show=show.hexa, parse=features, slow_write=True, tier="B",
+            read=pmu.features, write=_set_features, show=show.hexa, parse=features, write_grows=Cost.WAITS, tier="B",
             write_option="debug", call=f"{pmu.FEATURE_GET.name}, feature_set",
         ),
     ),
@@ -94,7 +96,8 @@ def _xensyms(xen: Hypervisor) -> bytes:
 
 
 XENSYMS = File(
-    "xensyms", "Xen's symbols, as /proc/kallsyms has the kernel's: address, type, name", read=_xensyms, slow_read=True,
+    "xensyms", "Xen's symbols, as /proc/kallsyms has the kernel's: address, type, name", read=_xensyms,
+    grows=Cost.WAITS,
     call=symbols.GET_SYMBOL.name, tier="B", format='"address type name" lines', when=every(x86, answers(symbols.first)),
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, File
 from xenfs.nodes.tables.conditions import answers
+from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.harmless import file_name
 
 _STATES = {int(state): str(state.name).lower() for state in LivepatchState}
@@ -58,7 +59,7 @@ def _metadata(xen: Hypervisor, name: bytes) -> str:
     raise NotThere(f"live patch: {show.text(name)}")
 
 
-_B: dict[str, Any] = {"call": livepatch.LIVEPATCH_OP.name, "tier": "B", "slow_read": True}
+_B: dict[str, Any] = {"call": livepatch.LIVEPATCH_OP.name, "tier": "B", "grows": Cost.LENGTH}
 
 LIVEPATCH = Dir(
     "livepatch",
@@ -93,4 +94,6 @@ LIVEPATCH = Dir(
     ),
     when=answers(livepatch.count),
     volatile=True,
+    grows=Cost.LENGTH,
+    find_grows=Cost.LENGTH,
 )

@@ -14,6 +14,7 @@ from xenfs.nodes.host.hazards import require_offline_lossless
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.conditions import answers, every
+from xenfs.nodes.tables.cost import Cost
 
 _limit = parse.or_word(parse.integer(0, power.UNLIMITED - 1, "C-state"), "unlimited", power.UNLIMITED)
 
@@ -55,7 +56,7 @@ POWER = Dir(
         File(
             "parked_cpus", "How many CPUs Xen keeps out of use on the control domain's request",
             read=power.parked_cpus, show=show.dec, write=_park, parse=parse.integer(0, 4095, "number of CPUs"),
-            slow_write=True, write_option="debug", tier="B", errnos="EBUSY EEXIST ENODEV EPERM",
+            write_grows=Cost.WAITS, write_option="debug", tier="B", errnos="EBUSY EEXIST ENODEV EPERM",
             call="platform_op core_parking GET, platform_op core_parking SET",
             when=answers(power.parked_cpus),
         ),
@@ -76,7 +77,7 @@ def _set_smt(xen: Hypervisor, word: str) -> None:
 
 SMT = File(
     "smt", "on where cores run two threads or more; write on or off for all cores", tier="B",
-    read=smt_is_on, show=lambda on: "on" if on else "off", slow_write=True,
+    read=smt_is_on, show=lambda on: "on" if on else "off", grows=Cost.CPUS, write_grows=Cost.WAITS,
     write=_set_smt, parse=parse.one_of(("on", "off")),
     call="sysctl cputopoinfo, platform_op get_cpuinfo, sysctl cpu_hotplug SMT_ENABLE, sysctl cpu_hotplug SMT_DISABLE",
     format="on or off", errnos="EBUSY ENODEV EPERM",

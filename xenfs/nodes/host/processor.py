@@ -13,6 +13,7 @@ from xenfs.nodes.host.sockets import has_sensor, temperature
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, File, field
 from xenfs.nodes.tables.conditions import answers, every, since, x86
+from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.members import members
 
 
@@ -44,6 +45,7 @@ PROCESSOR = (
     ),
     File(
         "mca", "What the machine check code knows of it, with its name; a PV control domain only", read=_mca, tier="B",
+        grows=Cost.CPUS,
         format="key value lines", call=mca.PHYSCPUINFO.name, when=every(x86, answers(mca.nr_online)), only=is_online,
     ),
     File(

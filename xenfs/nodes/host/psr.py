@@ -16,6 +16,7 @@ from xenfs.nodes.host.sockets import find_socket, online_cpus, sockets
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, File, field
 from xenfs.nodes.tables.conditions import ABSENT, Condition, answers, every, known, x86
+from xenfs.nodes.tables.cost import NOTHING, Cost
 
 EVENTS = {"llc_occupancy": 0x1, "mbm_total_bytes": 0x2, "mbm_local_bytes": 0x4}
 """What can be counted of a domain, by its bit in Xen's mask of events."""
@@ -98,8 +99,10 @@ def _cache(name: str, what: PsrAlloc) -> Dir:
     )
 
 
-def _fact(name: str, help: str, read: Callable[[Hypervisor], Any], show: Callable[[Any], str]) -> File:
-    return File(name, help, read=read, show=show, call=psr.PSR_CMT.name, tier="B")
+def _fact(
+    name: str, help: str, read: Callable[[Hypervisor], Any], show: Callable[[Any], str], grows: Cost = NOTHING
+) -> File:
+    return File(name, help, read=read, show=show, call=psr.PSR_CMT.name, tier="B", grows=grows)
 
 
 _cmt = answers(_ask(PsrCmt.get_total_rmid))
@@ -112,7 +115,7 @@ _CMT = Dir(
         _fact(
             "l3_upscaling_factor", "Bytes that one count stands for", _ask(PsrCmt.get_l3_upscaling_factor), show.dec
         ),
-        _fact("l3_cache_size_kb", "L3 cache of each socket: socket and kB", _cache_sizes, show.text),
+        _fact("l3_cache_size_kb", "L3 cache of each socket: socket and kB", _cache_sizes, show.text, Cost.CPUS),
         _fact("mon_features", "What can be counted, one name a line", features, show.lines),
     ),
     when=_cmt,
@@ -146,7 +149,13 @@ PSR = Dir(
     "Sharing of caches and memory bandwidth",
     (
         _CMT,
-        Dir("sockets", "Allocation, by socket", (Each(label="<s>", list=sockets, find=find_socket, node=_SOCKET),)),
+        Dir(
+            "sockets",
+            "Allocation, by socket",
+            (Each(label="<s>", list=sockets, find=find_socket, node=_SOCKET),),
+            grows=Cost.CPUS,
+            find_grows=Cost.CPUS,
+        ),
     ),
     when=x86,
 )

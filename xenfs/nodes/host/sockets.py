@@ -13,6 +13,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, File
 from xenfs.nodes.tables.conditions import allowed, every, x86
+from xenfs.nodes.tables.cost import Cost
 
 _VALID = 1 << 31  # of a thermal status: what it reads is a temperature
 _TJ_MAX = 100  # degrees C, of CPUs that do not say: all but some Atoms
@@ -86,14 +87,20 @@ SOCKET = Dir(
         File(
             "temp1_input", "Its temperature, thousandths of a degree C", show=show.dec, since="4.22",
             read=lambda xen, socket: temperature(xen, any_cpu(xen, socket), Msr.PACKAGE_THERM_STATUS),
-            only=_has_cpu, call=msr.RESOURCE_OP.name,
+            only=_has_cpu, call=msr.RESOURCE_OP.name, grows=Cost.CPUS,
             when=every(x86, allowed(lambda xen: msr.read(xen, _first, Msr.PACKAGE_THERM_STATUS))),
         ),
         File(
             "ppin", "Inventory number that the processor was made with", read=_ppin, show=show.hexa, private=True,
-            only=_has_cpu, call=msr.RESOURCE_OP.name, tier="C", when=every(x86, allowed(lambda xen: _ppin(xen, 0))),
+            only=_has_cpu, call=msr.RESOURCE_OP.name, grows=Cost.CPUS, tier="C",
+            when=every(x86, allowed(lambda xen: _ppin(xen, 0))),
         ),
     ),
+    grows=Cost.CPUS,
+    find_grows=Cost.CPUS,
 )  # fmt: skip
 
-SOCKETS = Dir("sockets", "Sockets", (Each(label="<s>", list=sockets, find=find_socket, node=SOCKET),), when=x86)
+SOCKETS = Dir(
+    "sockets", "Sockets", (Each(label="<s>", list=sockets, find=find_socket, node=SOCKET),), when=x86,
+    grows=Cost.CPUS, find_grows=Cost.CPUS,
+)  # fmt: skip

@@ -11,6 +11,7 @@ from xenfs.nodes.metrics.snapshot import take
 from xenfs.nodes.metrics.table import GROUPS
 from xenfs.nodes.metrics.text import family
 from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables.cost import Cost
 
 
 def prometheus(xen: Hypervisor) -> str:
@@ -30,7 +31,7 @@ METRICS = Dir(
     (
         File(
             "xen.prom", "Prometheus's text format 0.0.4, for node_exporter's textfile collector and whoever reads it",
-            read=prometheus, slow_read=True, fresh=True, long=True,
+            read=prometheus, grows=Cost.DOMAINS | Cost.CPUS | Cost.WAITS, fresh=True, long=True,
             call="sysctl physinfo, getcpuinfo, cputopoinfo, numainfo, cpupool_op, getdomaininfolist, multicall batch",
         ),
     ),

@@ -20,6 +20,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import source
 from xenfs.nodes.tables import parse as parsers
 from xenfs.nodes.tables import show as shows
+from xenfs.nodes.tables.cost import NOTHING, Cost, WriteCost
 from xenfs.nodes.tables.forms import form, may_be_long
 
 Ids = tuple[Any, ...]
@@ -111,8 +112,9 @@ class File(Node):
     `call` names the operations behind it; without it they are those that `read` was said to ask (`asks`).
     `parse` turns written text into the writer's value, `show` turns the reader's value into text. `format` says in
     words what it looks like where these functions do not, `errnos` what a write may say beside what `parse` and the
-    operations say of themselves. `slow_read` and `slow_write` send the work to the lane for calls that can take
-    seconds. A `knowing` writer is given what the guard has learned, as `(xen, *ids, value, known)`, so that it need not
+    operations say of themselves. `grows` says what a read's work grows with, `write_grows` a write's, as a function of
+    the written bytes where these choose the operation: that is the one way to choose where the work is done.
+    A `knowing` writer is given what the guard has learned, as `(xen, *ids, value, known)`, so that it need not
     ask again. `private` is for what shows a guest's inside. `checked` says that the reader itself proves that it saw
     the right life. `fresh` makes its time of modification the present, for programs that take an old file for one that
     nobody writes. `long` says whether the content may be more than a page, where the words of its format do not: what
@@ -127,8 +129,8 @@ class File(Node):
     since: str = ""
     format: str = ""
     errnos: str = ""
-    slow_read: bool = False
-    slow_write: bool = False
+    grows: Cost = NOTHING
+    write_grows: WriteCost = NOTHING
     knowing: bool = False
     private: bool = False
     checked: bool = False
@@ -160,6 +162,10 @@ class File(Node):
         """
         long = may_be_long(self.format or form(self.show).words) if self.long is None else self.long
         return 0 if long else PAGE
+
+    def write_cost(self, data: bytes) -> Cost:
+        """What carrying out this write grows with; asked in the event loop, before the data are looked at."""
+        return self.write_grows if isinstance(self.write_grows, Cost) else self.write_grows(data)
 
     def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
         """The whole content, for a read at offset 0.
@@ -309,6 +315,7 @@ class Link(Node):
     """A symbolic link; `target(xen, *ids)` is relative to the directory that it is in."""
 
     target: Callable[..., str]
+    grows: Cost = NOTHING
 
     @property
     def mode(self) -> int:
@@ -342,8 +349,9 @@ class Dir(Node):
     """A directory: fixed entries by name, and any number of `Each`.
 
     `make(xen, *ids, name)` and `remove(xen, *ids)` are mkdir in it and rmdir of it, for mounts that have the option
-    `make_option`; `call` names what they are to Xen. `volatile` says that names
-    come and go, so that the kernel must not remember them for long; `slow`, that finding one can take seconds.
+    `make_option`; `call` names what they are to Xen. `volatile` says that names come and go, so that the kernel must
+    not remember them for long. `grows` says what the work of listing it grows with, `find_grows` that of finding one
+    name.
     """
 
     entries: Sequence[Node | Each] = ()
@@ -353,7 +361,8 @@ class Dir(Node):
     call: str = ""
     make_option: str = "lifecycle"
     volatile: bool = False
-    slow: bool = False
+    grows: Cost = NOTHING
+    find_grows: Cost = NOTHING
     _named: dict[str, Node] = member(init=False, repr=False)
     _each: tuple[Each, ...] = member(init=False, repr=False)
     _fixed: tuple[Node, ...] = member(init=False, repr=False)

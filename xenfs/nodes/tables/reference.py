@@ -20,6 +20,7 @@ from xenfs import calls
 from xenfs.abi.operations import Operation
 from xenfs.abi.releases import RELEASES
 from xenfs.nodes.tables.base import Dir, Exchange, File, Link, Node, Region, Stream
+from xenfs.nodes.tables.cost import NOTHING, Cost
 from xenfs.nodes.tables.forms import form
 
 PRESENCE = Path(__file__).with_name("presence.json")
@@ -81,6 +82,21 @@ def errnos_of(node: Node) -> list[str]:
     for operation in operations_of(node):
         found |= _errnos_by_operation().get(operation, set())
     return sorted(found - _ABSENT)
+
+
+def cost_of(node: Node) -> str:
+    """What the work behind it grows with, in words; empty where that is nothing."""
+    said = {
+        "listing": getattr(node, "grows", NOTHING) if isinstance(node, Dir) else NOTHING,
+        "finding a name": getattr(node, "find_grows", NOTHING),
+        "reading": NOTHING if isinstance(node, Dir) else getattr(node, "grows", NOTHING),
+        "writing": node.write_grows if isinstance(node, File) and node.write is not None else NOTHING,
+    }
+    return "; ".join(
+        f"{what} {cost.words if isinstance(cost, Cost) else 'goes by what is written'}"
+        for what, cost in said.items()
+        if cost is not NOTHING
+    )
 
 
 @cache

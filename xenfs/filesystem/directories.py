@@ -1,0 +1,179 @@
+"""FUSE requests for names: looking them up, listing them, following links, making and removing directories."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyfuse3
+
+from xenfs.errors import NotThere, XenfsError
+from xenfs.filesystem.boundary import answered
+from xenfs.filesystem.callers import Caller, caller
+from xenfs.filesystem.inodes import Inode, Listing
+from xenfs.filesystem.served import Served, directory_of
+from xenfs.filesystem.shares import Share
+from xenfs.nodes.tables.base import Dir, File, Ids, Link, Node
+from xenfs.nodes.tables.cost import Cost
+
+_PATIENCE_S = 2.0  # the kernel lets nobody else list, make or remove in this directory meanwhile
+
+
+class Directories(Served):
+    """Everything but files."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._listings: dict[int, tuple[Inode, list[tuple[bytes, Inode]], Share]] = {}
+
+    @answered
+    async def lookup(self, parent_inode: int, name: bytes, ctx: Any) -> pyfuse3.EntryAttributes:
+        if wait := self.turns.due(ctx.uid):
+            await self._wait(ctx.uid, wait)
+        parent = self.inodes[parent_inode]
+        directory = directory_of(parent)
+        text = os.fsdecode(name)
+        if text in (".", ".."):
+            return self.attributes.of(parent if text == "." or parent.parent is None else parent.parent)
+        if directory.private and ctx is not None:
+            self.rights.require_look(caller(ctx), parent)
+        found = await self._found(ctx.uid, parent, directory, text)
+        inode = self.inodes.enter(parent, text, *found)
+        self.inodes.hold(inode)
+        return self.attributes.of(inode)
+
+    async def _found(self, uid: int, parent: Inode, directory: Dir, name: str) -> tuple[Node, Ids]:
+        return await self.lanes.run(
+            uid, directory, directory.find_grows, self._child, parent, directory, name, key=(parent.number, name)
+        )
+
+    def _child(self, parent: Inode, directory: Dir, name: str) -> tuple[Node, Ids]:
+        directory.glance(self.xen, parent.ids)
+        found = directory.child(self.xen, parent.ids, name)
+        if found is None:
+            raise NotThere(f"entry {name!r} in {parent.path or '/'}")
+        return found
+
+    async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
+        for number, lookups in inode_list:
+            self.inodes.forget(number, lookups)
+
+    @answered
+    async def opendir(self, inode: int, ctx: Any) -> pyfuse3.FileHandleT:
+        if wait := self.turns.due(ctx.uid):
+            await self._wait(ctx.uid, wait)
+        where = self.inodes[inode]
+        directory = directory_of(where)
+        self.rights.require_list(caller(ctx), where)
+        share = self.shares.take(ctx.uid)
+        try:
+            listing = await self._listed(ctx.uid, where, directory)
+        except BaseException:
+            self.shares.give_back(share, 0)
+            raise
+        number = next(self._numbers)
+        self._listings[number] = where, listing.entries, share
+        return pyfuse3.FileHandleT(number)
+
+    async def _listed(self, uid: int, where: Inode, directory: Dir) -> Listing:
+        """One listing for all who ask for it together; anew where a name was removed meanwhile."""
+        while True:
+            parted = where.parted
+            found = await self.lanes.run(
+                uid, directory, directory.grows, self._listing, where, directory, key=where.number
+            )
+            if where.parted == parted:
+                return found
+            where.listing = None
+
+    def _listing(self, where: Inode, directory: Dir) -> Listing:
+        directory.glance(self.xen, where.ids)
+        found = directory.found(self.xen, where.ids)
+        listing = where.listing
+        if listing is None or not listing.holds(found):
+            listing = Listing(found, self.inodes.listed(where, directory.bound(found, where.ids)))
+            where.listing = listing
+        return listing
+
+    @answered
+    async def readdir(self, fh: int, start_id: int, token: Any) -> None:
+        _, entries, share = self._listings[fh]
+        if wait := self.turns.due(share.uid):
+            await self._wait(share.uid, wait)
+        attributes, hold, reply = self.attributes.of, self.inodes.hold, pyfuse3.readdir_reply
+        alike = not self.rights.by_path
+        entry: pyfuse3.EntryAttributes | None = None
+        shape: Node | None = None
+        for position in range(start_id, len(entries)):
+            name, inode = entries[position]
+            if entry is None or inode.node is not shape:
+                entry = attributes(inode)
+                alone = isinstance(inode.node, File) or inode.node.owner(inode.ids) is not None
+                shape = inode.node if alike and not alone else None
+            else:
+                # Equal but for the number; to make each anew is half of the cost of a listing.
+                entry.st_ino = inode.number
+            if not reply(token, name, entry, position + 1):
+                break
+            hold(inode)
+
+    @answered
+    async def releasedir(self, fh: int) -> None:
+        where, _, share = self._listings.pop(fh)
+        self.shares.give_back(share, 0)
+        self.departed.closed(where)
+
+    @answered
+    async def readlink(self, inode: int, ctx: Any) -> bytes:
+        if wait := self.turns.due(ctx.uid):
+            await self._wait(ctx.uid, wait)
+        where = self.inodes[inode]
+        if not isinstance(where.node, Link):
+            raise XenfsError(f"{where.path} is not a link", errno.EINVAL)
+        self.rights.require_link(caller(ctx), where)
+        # The kernel remembers the name a little longer than the domain lives.
+        where.node.require_alive(self.xen, where.ids)
+        return os.fsencode(where.node.target(self.xen, *where.ids))
+
+    @answered
+    async def mkdir(self, parent_inode: int, name: bytes, mode: int, ctx: Any) -> pyfuse3.EntryAttributes:
+        parent = self.inodes[parent_inode]
+        make = directory_of(parent).make
+        if make is None:
+            raise XenfsError(f"nothing can be made in {parent.path or '/'}", errno.EPERM)
+        text = os.fsdecode(name)
+        await self._act(
+            "mkdir", caller(ctx, named=True), _below(parent, text), parent.node, parent.ids,
+            lambda: make(self.xen, *parent.ids, text),
+        )  # fmt: skip
+        return await self.lookup(parent_inode, name, ctx)
+
+    @answered
+    async def rmdir(self, parent_inode: int, name: bytes, ctx: Any) -> None:
+        parent = self.inodes[parent_inode]
+        text = os.fsdecode(name)
+        node, ids = await self._found(ctx.uid, parent, directory_of(parent), text)
+        remove = node.remove if isinstance(node, Dir) else None
+        if remove is None:
+            raise XenfsError(f"{_below(parent, text)} cannot be removed", errno.EPERM)
+        await self._act(
+            "rmdir", caller(ctx, named=True), _below(parent, text), node, ids, lambda: remove(self.xen, *ids)
+        )
+        # A dying domain is there still.
+        self.inodes.part(parent, text)
+
+    async def _act(self, what: str, asking: Caller, path: str, node: Node, ids: Ids, work: Callable[[], Any]) -> None:
+        def guarded() -> None:
+            node.require_alive(self.xen, ids)
+            work()
+            node.require_same(self.xen, ids)
+
+        with self.witness.seeing(what, asking, path, node):
+            self.rights.require_change(asking, path, node, node.owner(ids))
+            await self.lanes.run(asking.uid, node, Cost.WAITS, guarded, writes=True, patience_s=_PATIENCE_S)
+
+
+def _below(parent: Inode, name: str) -> str:
+    return f"{parent.path}/{name}" if parent.path else name

@@ -1,0 +1,61 @@
+"""What all requests share: the tree, who may what, the lanes and turns, and what an entry's attributes are."""
+
+from __future__ import annotations
+
+import errno
+from itertools import count
+
+import trio
+
+from xenfs.errors import XenfsError
+from xenfs.filesystem.attributes import Attributes
+from xenfs.filesystem.departed import Departed
+from xenfs.filesystem.fixed_names import FixedNames
+from xenfs.filesystem.inodes import Inode, Inodes
+from xenfs.filesystem.lanes import Lanes
+from xenfs.filesystem.record import Record
+from xenfs.filesystem.rights import Rights
+from xenfs.filesystem.shares import Shares
+from xenfs.filesystem.turns import Turns
+from xenfs.filesystem.witness import Witness
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.nodes.tables.base import Dir
+from xenfs.nodes.tables.refusals import Refusals
+from xenfs.options import Options
+
+
+class Served(FixedNames):
+    """One tree on one hypervisor."""
+
+    def __init__(
+        self,
+        xen: Hypervisor,
+        root: Dir,
+        options: Options,
+        refusals: Refusals,
+        rights: Rights | None = None,
+        record: Record | None = None,
+    ) -> None:
+        super().__init__()
+        self.xen, self.options = xen, options
+        self.rights = rights or Rights(options)
+        self.witness = Witness(refusals, record or Record())
+        self.inodes = Inodes(root)
+        self.lanes, self.turns = Lanes(), Turns()
+        self.departed = Departed(self.inodes, xen.lives)
+        xen.departed = self.departed.over
+        self.shares = Shares(options.open_max)
+        self._numbers = count(1)
+        self.attributes = Attributes(xen, options, self.rights)
+
+    async def _wait(self, uid: int, seconds: float) -> None:
+        """Let others come first."""
+        with self.lanes.place(uid):
+            await trio.sleep(seconds)
+
+
+def directory_of(inode: Inode) -> Dir:
+    """The directory that this inode is; ENOTDIR where it is none."""
+    if not isinstance(inode.node, Dir):
+        raise XenfsError(f"{inode.path} is not a directory", errno.ENOTDIR)
+    return inode.node
