@@ -253,3 +253,42 @@ def test_who_gives_up_leaves_what_others_wait_for() -> None:
         assert lanes.idle
 
     trio.run(run)
+
+
+def test_what_need_not_end_is_answered_when_it_has_begun(caplog: pytest.LogCaptureFixture) -> None:
+    """Errors that come at once are the caller's; later ones are logged."""
+
+    def refuse() -> None:
+        raise XenfsError("not yours", errno.EPERM)
+
+    async def whole() -> None:
+        lanes, hung = Lanes(), Hung()
+
+        def fail_late() -> None:
+            hung()
+            raise XenfsError("too late", errno.EIO)
+
+        with trio.fail_after(60):
+            await lanes.begin(ROOT, "rmdir", hung, 20)
+            await lanes.begin(ROOT, "rmdir", fail_late, 20)
+            assert await code_of(lanes.begin(ROOT, "rmdir", refuse, 20)) == errno.EPERM
+            assert not lanes.idle
+            hung.go.set()
+            await lanes.drained()
+
+    trio.run(whole)
+    assert "too late" in caplog.text
+
+
+def test_who_may_not_wait_long_is_told_when_nothing_has_begun() -> None:
+    async def run() -> None:
+        lanes, hung = Lanes(), Hung()
+        with trio.fail_after(60):
+            for _ in range(4):
+                await lanes.begin(ROOT, "rmdir", hung, 20)
+            assert await code_of(lanes.begin(ROOT, "rmdir", hung, 0.1)) == errno.EAGAIN
+            hung.go.set()
+            await lanes.drained()
+        assert hung.begun == 4
+
+    trio.run(run)

@@ -34,7 +34,10 @@ def stuck(xen, *_):
     return "at last"
 
 root = Dir("", "top", (
-    File("slow", "a call that takes its time", read=stuck, write=stuck, grows=Cost.WAITS, write_grows=Cost.WAITS),
+    *(
+        File(name, "a call that takes its time", read=stuck, write=stuck, grows=Cost.WAITS, write_grows=Cost.WAITS)
+        for name in ("slow", "slow1", "slow2")
+    ),
     File("bug", "a bug", read=lambda xen: 1 // 0),
     File("hang", "a call in the event loop itself", read=stuck),
     File("quick", "an answer", read=lambda xen: "now"),
@@ -105,7 +108,7 @@ def test_a_call_that_ends_in_time_gets_its_answer(tmp_path: Path, serving: list[
 
 def test_a_call_that_does_not_end_is_left_behind(tmp_path: Path, serving: list[Server]) -> None:
     serving.append(server := Server(tmp_path))
-    readers = [server.reader() for _ in range(3)]
+    readers = [server.reader(name) for name in ("slow", "slow1", "slow2")]
     server.process.send_signal(signal.SIGTERM)
     status, seconds, said = server.ended()
     assert status == 0
@@ -142,7 +145,7 @@ def test_a_second_signal_is_enough(tmp_path: Path, serving: list[Server]) -> Non
 
 def test_a_call_that_runs_does_not_hold_up_the_others(tmp_path: Path, serving: list[Server]) -> None:
     serving.append(server := Server(tmp_path))
-    readers = [server.reader() for _ in range(2)]
+    readers = [server.reader(name) for name in ("slow1", "slow2")]
     assert (tmp_path / "quick").read_text() == "now\n"
     assert [reader.poll() for reader in readers] == [None] * 2
     server.process.send_signal(signal.SIGUSR1)
@@ -172,7 +175,7 @@ def test_a_bug_costs_one_eio_and_the_mount_goes_on(tmp_path: Path, serving: list
         with pytest.raises(OSError, match="Input/output error"):
             (tmp_path / "bug").read_text()
     assert (tmp_path / "quick").read_text() == "now\n"
-    assert os.listdir(tmp_path) == ["slow", "bug", "hang", "quick"]
+    assert os.listdir(tmp_path) == ["slow", "slow1", "slow2", "bug", "hang", "quick"]
     server.process.send_signal(signal.SIGTERM)
     status, _, said = server.ended()
     assert status == 0

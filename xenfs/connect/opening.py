@@ -11,6 +11,7 @@ from xenfs.abi.numbers import Hypercall
 from xenfs.abi.releases import DOMCTLS, INTERFACES, RELEASES, SYSCTLS, releases_speaking
 from xenfs.abi.select import Version
 from xenfs.calls import sysctl, version
+from xenfs.connect.own import own_domid
 from xenfs.connect.probing import spoken
 from xenfs.connect.sanity import doubts
 from xenfs.errors import HypercallError, StartError
@@ -69,6 +70,7 @@ def open_hypervisor(
         found.attach(memory)
         xen = _introduced(found, memory)
         xen.store = found.xenstore()
+        own_domid(xen)
     except BaseException:
         found.close()
         raise

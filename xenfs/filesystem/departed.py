@@ -62,7 +62,7 @@ class Departed:
                 await self._news.wait()
                 self._news = trio.Event()
                 while names := self._names():
-                    await trio.to_thread.run_sync(_forget, names, limiter=self._limiter)
+                    await trio.to_thread.run_sync(forget, names, limiter=self._limiter)
         finally:
             self._token = None
             self._gone.clear()
@@ -78,8 +78,10 @@ class Departed:
         return found
 
 
-def _forget(names: list[tuple[pyfuse3.InodeT, bytes]]) -> None:
-    """In a thread of its own: the kernel may have to wait for an answer that is on its way to this directory."""
+def forget(names: list[tuple[pyfuse3.InodeT, bytes]]) -> None:
+    """Tell the kernel that these names, and all below them, are to be looked up anew.
+
+    In a thread of its own: the kernel may have to wait for an answer that is on its way to this directory."""
     for directory, name in names:
         try:
             pyfuse3.invalidate_entry(directory, name)

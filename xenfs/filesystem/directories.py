@@ -159,12 +159,25 @@ class Directories(Served):
         if remove is None:
             raise XenfsError(f"{_below(parent, text)} cannot be removed", errno.EPERM)
         await self._act(
-            "rmdir", caller(ctx, named=True), _below(parent, text), node, ids, lambda: remove(self.xen, *ids)
-        )
+            "rmdir", caller(ctx, named=True), _below(parent, text), node, ids, lambda: remove(self.xen, *ids),
+            ends=False,
+        )  # fmt: skip
         # A dying domain is there still.
         self.inodes.part(parent, text)
 
-    async def _act(self, what: str, asking: Caller, path: str, node: Node, ids: Ids, work: Callable[[], Any]) -> None:
+    async def _act(
+        self,
+        what: str,
+        asking: Caller,
+        path: str,
+        node: Node,
+        ids: Ids,
+        work: Callable[[], Any],
+        *,
+        ends: bool = True,
+    ) -> None:
+        """Have something done; where it need not end, return when it has begun."""
+
         def guarded() -> None:
             node.require_alive(self.xen, ids)
             work()
@@ -172,7 +185,10 @@ class Directories(Served):
 
         with self.witness.seeing(what, asking, path, node):
             self.rights.require_change(asking, path, node, node.owner(ids))
-            await self.lanes.run(asking.uid, node, Cost.WAITS, guarded, writes=True, patience_s=_PATIENCE_S)
+            if ends:
+                await self.lanes.run(asking.uid, node, Cost.WAITS, guarded, writes=True, patience_s=_PATIENCE_S)
+            else:
+                await self.lanes.begin(asking.uid, node, guarded, _PATIENCE_S)
 
 
 def _below(parent: Inode, name: str) -> str:

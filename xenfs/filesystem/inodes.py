@@ -6,8 +6,8 @@ are not needed. The kernel's lookup counts say how long an entry is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import count
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count, islice
 from typing import Any
 
 import pyfuse3
@@ -22,7 +22,8 @@ class Inode:
     """An entry of the tree together with the ids that it was reached by."""
 
     __slots__ = (
-        "changed_ns", "children", "ids", "listing", "lookups", "name", "node", "number", "parent", "parted", "unsure",
+        "changed_ns", "children", "ids", "listing", "lookups", "name", "node", "number", "parent", "parted",
+        "round", "unsure",
     )  # fmt: skip
 
     def __init__(self, number: pyfuse3.InodeT, node: Node, ids: Ids, name: str, parent: Inode | None) -> None:
@@ -32,6 +33,7 @@ class Inode:
         self.children: dict[str, Inode] | None = None  # most of ten thousand directories are never looked into
         self.listing: Listing | None = None
         self.parted = 0  # how often a name was removed from it
+        self.round = 0  # of Keeping, in which it was last looked up
 
     @property
     def path(self) -> str:
@@ -71,6 +73,9 @@ class Inodes:
         top = Inode(ROOT, root, (), "", None)
         top.lookups = 1
         self._by_number: dict[int, Inode] = {ROOT: top}
+        self.round = 0
+        self._beyond = 1 << 62
+        self._told: Callable[[], None] = lambda: None
         self._of: dict[Any, tuple[Inode, ...]] = {}  # by the thing that an `Each` of a fixed directory found
 
     def __len__(self) -> int:
@@ -107,6 +112,9 @@ class Inodes:
         """Count a lookup: the kernel has this number now, and gives it back by `forget`."""
         if not inode.lookups:
             self._by_number[inode.number] = inode
+            if len(self._by_number) > self._beyond:
+                self._beyond = 1 << 62
+                self._told()
             if inode.parent is not None:
                 if inode.parent.children is None:
                     inode.parent.children = {}
@@ -114,7 +122,35 @@ class Inodes:
                 if inode.ids and not inode.parent.ids:
                     thing = inode.ids[0]
                     self._of[thing] = (*self._of.get(thing, ()), inode)
+        elif inode.round != self.round:
+            self._by_number[inode.number] = self._by_number.pop(inode.number)  # the longest unused come first
+        inode.round = self.round
         inode.lookups += 1
+
+    def call_beyond(self, many: int, told: Callable[[], None]) -> None:
+        """Call this once as soon as there are more entries than so many."""
+        self._beyond, self._told = many, told
+        if len(self) > many:
+            told()
+
+    def unused(self, before: int, beyond: int, most: int) -> list[tuple[pyfuse3.InodeT, bytes]]:
+        """(directory, name) of some entries that the kernel knows: those not looked up since round `before`, and the
+        longest unused of all while there are more than `beyond`. Entries of fixed names are few, and stay.
+
+        They count as looked up from now on: what is open, or somebody's working directory, cannot be forgotten.
+        """
+        found: list[tuple[pyfuse3.InodeT, bytes]] = []
+        surplus = len(self._by_number) - beyond
+        for inode in list(islice(self._by_number.values(), 4 * most)):
+            if len(found) >= most or (inode.round >= before and surplus <= 0):
+                break
+            if inode.number != ROOT:
+                self._by_number[inode.number] = self._by_number.pop(inode.number)
+                inode.round = self.round
+            if inode.ids:
+                found += _entry(inode)
+                surplus -= 1
+        return found
 
     def names_of(self, thing: Any) -> list[tuple[pyfuse3.InodeT, bytes]]:
         """(directory, name) of every entry known to the kernel that is about this thing as a whole."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import errno
+import logging
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ import trio
 from xenfs.errors import XenfsError
 from xenfs.nodes.tables.cost import NOTHING, Cost
 
+log = logging.getLogger(__name__)
 Args = TypeVarTuple("Args")
 Result = TypeVar("Result")
 
@@ -26,6 +28,7 @@ ROOT = 0
 _BULK_THREADS = 2  # the interpreter runs one of them at a time, and each slows the event loop down
 _LONG_THREADS = 8  # one lock serialises most of Xen's control operations: more threads would only wait there
 _LONG = Cost.MEMORY | Cost.WAITS
+SOON_S = 0.1
 _PATIENCE_S = 20.0  # who has waited so long for a thread that none will come soon is told so
 _OF_ONE, _OF_ALL, _FOR_EACH = 96, 256, 8  # requests of readers that wait: of one user, of all; and for who comes then
 _OF_ROOT, _OF_WRITER = 96, 24  # of root and of those who write: in all, of one user and of one kind
@@ -38,11 +41,11 @@ MOST_WAITING = _MOST_READERS + _OF_ROOT
 class Job:
     """A piece of work, done once for all who wait for it."""
 
-    __slots__ = ("begun", "done", "error", "key", "kind", "uids", "value", "waiting", "work")
+    __slots__ = ("begun", "done", "error", "key", "kind", "started", "uids", "value", "waiting", "work")
 
     def __init__(self, kind: object, key: Hashable, work: Callable[[], Any]) -> None:
         self.kind, self.key, self.work = kind, key, work
-        self.begun, self.done = False, trio.Event()
+        self.begun, self.started, self.done = False, trio.Event(), trio.Event()
         self.value: Any = None
         self.error: Exception | None = None
         self.uids: list[int] = []
@@ -89,22 +92,42 @@ class Lane:
         A thread is never abandoned: Xen would go on writing into memory that was lent to someone else by then.
         """
         try:
-            with trio.move_on_after(patience_s):
-                await job.done.wait()
-        except trio.Cancelled:
+            try:
+                with trio.move_on_after(patience_s):
+                    await job.done.wait()
+            except trio.Cancelled:
+                if not job.begun:
+                    raise
             if not job.begun:
-                raise
+                raise XenfsError("other operations hold this one up: it was not begun in time", errno.EAGAIN)
+            with trio.CancelScope(shield=True):
+                await job.done.wait()
         finally:
-            job.waiting -= 1
-            if not job.waiting and not job.begun:
-                self._withdraw(job)
-        if not job.begun:
-            raise XenfsError("other operations hold this one up: it was not begun in time", errno.EAGAIN)
-        with trio.CancelScope(shield=True):
-            await job.done.wait()
+            self._leave(job)
         if job.error is not None:
             raise job.error
         return job.value
+
+    async def begun(self, job: Job, patience_s: float, soon_s: float) -> Any:
+        """What comes of it where it is over within `soon_s`; else None, as soon as that has passed since it began."""
+        try:
+            with trio.move_on_after(patience_s):
+                await job.started.wait()
+            if job.begun:
+                with trio.move_on_after(soon_s):
+                    await job.done.wait()
+        except trio.Cancelled:
+            self._leave(job)
+            raise
+        if job.begun and not job.done.is_set():
+            return self._leave(job)
+        return await self.result(job, 0)
+
+    def _leave(self, job: Job) -> None:
+        """One less waits for it; what nobody waits for does not begin."""
+        job.waiting -= 1
+        if not job.waiting and not job.begun:
+            self._withdraw(job)
 
     def _go_on(self) -> None:
         while self._busy < self._threads and (found := self._next()) is not None:
@@ -124,6 +147,7 @@ class Lane:
         if uid in self._queues:
             self._queues[uid] = self._queues.pop(uid)  # to the end
         job.begun = True
+        job.started.set()
         self._busy += 1
         self._of_user[uid] += 1
         self._of_kind[job.kind] += 1
@@ -146,6 +170,8 @@ class Lane:
             job.value = result.unwrap()
         except Exception as problem:
             job.error = problem
+            if not job.waiting:
+                log.warning("%s: what was begun has failed after it was answered: %s", job.kind, problem)
         job.done.set()
         self._go_on()
 
@@ -205,6 +231,21 @@ class Lanes:
             job = lane.put(uid, kind, key, partial(work, *args))
             found: Result = await lane.result(job, self._patience_s if patience_s is None else patience_s)
             return found
+
+    async def begin(self, uid: int, kind: object, work: Callable[[], object], patience_s: float) -> None:
+        """Have something long done that root, or who may write, wants, and return when it has begun.
+
+        What goes wrong within SOON_S is the caller's; later it is in the log alone. A call that runs is seen in
+        xenfs/calls/in_flight.
+        """
+        with self._place(uid, kind):
+            job = self._own_long.put(uid, kind, None, work)
+            await self._own_long.begun(job, patience_s, SOON_S)
+
+    async def drained(self) -> None:
+        """Return when nothing runs in the background any more."""
+        while not self.idle:
+            await trio.sleep(SOON_S / 2)
 
     @contextmanager
     def place(self, uid: int) -> Iterator[None]:

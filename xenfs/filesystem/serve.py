@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import pyfuse3
@@ -12,6 +13,9 @@ from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.stopping import Stopping
 
 GRACE_S = 4.0
+_SWITCH_S = 0.0005
+"""How long a thread that makes lines of ten thousand domains may hold up the event loop each time: Python's own 5 ms
+make a read ten times as long. docs/threads.md has the figures."""
 _HANDLERS = MOST_WAITING + 64  # so many are never all waiting
 
 
@@ -39,6 +43,7 @@ async def serve(
         ops.witness.last_words()
         unmount()
 
+    sys.setswitchinterval(_SWITCH_S)
     stopping = Stopping(grace_s, last_words)  # nothing that comes before the mount is missed
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ops.witness.record.tend)
@@ -48,8 +53,10 @@ async def serve(
             async with trio.open_nursery() as inner:
                 inner.start_soon(_main, inner.cancel_scope)
                 inner.start_soon(ops.departed.run)
+                inner.start_soon(ops.keeping.run)
                 ready()
                 stopping.listen()
+            await ops.lanes.drained()
             stopping.in_order = True
         finally:
             last_words()

@@ -12,6 +12,7 @@ from xenfs.filesystem.attributes import Attributes
 from xenfs.filesystem.departed import Departed
 from xenfs.filesystem.fixed_names import FixedNames
 from xenfs.filesystem.inodes import Inode, Inodes
+from xenfs.filesystem.keeping import Keeping
 from xenfs.filesystem.lanes import Lanes
 from xenfs.filesystem.record import Record
 from xenfs.filesystem.rights import Rights
@@ -44,6 +45,7 @@ class Served(FixedNames):
         self.lanes, self.turns = Lanes(), Turns()
         self.departed = Departed(self.inodes, xen.lives)
         xen.departed = self.departed.over
+        self.keeping = Keeping(xen, self.inodes)
         self.shares = Shares(options.open_max)
         self._numbers = count(1)
         self.attributes = Attributes(xen, options, self.rights)

@@ -16,7 +16,7 @@ from xenfs.abi import Abi
 from xenfs.abi.operations import Does, Operation
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.domain_log import DomainLog
-from xenfs.hypervisor.glances import Glances
+from xenfs.hypervisor.glances import Glances, Listings
 from xenfs.hypervisor.ledger import Ledger
 from xenfs.hypervisor.lives import Domain, Lives
 from xenfs.hypervisor.operation import hint
@@ -76,6 +76,7 @@ class Hypervisor:
         self.calls = Ledger()
         self.held = Holdings(pool)
         self.glances = Glances()
+        self.listings = Listings(self.glances)
         self.happenings = DomainLog()
         self.names = StoreNames()
         self.lives = Lives(self._over)

@@ -6,6 +6,7 @@ them again and again. So answers about names are kept for as long as the kernel 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable
 from time import monotonic
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ class Glances:
         self._newer: dict[Hashable, Any] = {}
         self._older: dict[Hashable, Any] = {}
         self._turn_at = 0.0
+        self.forgotten = 0  # how often all was forgotten because something was done
         self.furthest = _FURTHEST
         self._last, self._reach = 2**16, 1
 
@@ -65,7 +67,12 @@ class Glances:
 
     def forget(self) -> None:
         """Something was done: ask anew whatever is asked next, and let what is being asked now be kept by nobody."""
+        self.forgotten += 1
         self._newer, self._older = {}, {}
+
+    def tidy(self) -> None:
+        """Give back what is old, where nobody asks any more."""
+        self._turn()
 
     def _turn(self) -> None:
         now = self._clock()
@@ -73,3 +80,34 @@ class Glances:
             self._older = self._newer if now < self._turn_at + KEPT_S / 2 else {}
             self._newer = {}
             self._turn_at = now + KEPT_S / 2
+
+
+LISTING_KEPT_S = 0.25
+
+
+class Listings:
+    """Whole listings, for questions about names that need one: made once for all who ask within a quarter of a second.
+
+    For worker threads, which wait for one another here; the event loop never asks.
+    """
+
+    def __init__(self, glances: Glances, clock: Callable[[], float] = monotonic) -> None:
+        self._glances, self._clock = glances, clock
+        self._locks: dict[Hashable, threading.Lock] = {}
+        self._kept: dict[Hashable, tuple[float, int, Any]] = {}
+
+    def recent(self, question: Hashable, ask: Callable[[], Answer]) -> Answer:
+        """The last answer where it was begun within LISTING_KEPT_S and nothing was done since; else a new one."""
+        with self._locks.setdefault(question, threading.Lock()):
+            begun_at, forgotten, answer = self._kept.get(question, (float("-inf"), 0, None))
+            if self._clock() - begun_at > LISTING_KEPT_S or forgotten != self._glances.forgotten:
+                begun_at, forgotten = self._clock(), self._glances.forgotten
+                answer = ask()
+                self._kept[question] = begun_at, forgotten, answer
+            return answer  # type: ignore[no-any-return]
+
+    def tidy(self) -> None:
+        """Give back what is old."""
+        for question, (begun_at, _, _) in list(self._kept.items()):
+            if self._clock() - begun_at > LISTING_KEPT_S:
+                self._kept.pop(question, None)

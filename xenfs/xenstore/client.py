@@ -27,6 +27,8 @@ from xenfs.xenstore.wire import (
     text,
 )
 
+_EACH_S = 0.001
+
 MOST_RESTARTS = 16
 """How often a directory may change under a partial reading before the reader gives up with EAGAIN."""
 
@@ -34,8 +36,9 @@ MOST_RESTARTS = 16
 class XenstoreClient(Xenstore):
     """Xenstore over the first of `paths` that opens. Thread-safe: one exchange at a time.
 
-    xenstored has `timeout_s` for each reply, or the call raises XenfsError(ETIMEDOUT). After that calls fail
-    at once for `rest_s`: a row of readers does not wait one after the other for a xenstored that is gone.
+    A call returns within `timeout_s`, and a millisecond more for each of many paths, or raises XenfsError(ETIMEDOUT):
+    waiting for others' exchanges, connecting and trying once more are all within it. After that calls fail at once for
+    `rest_s`: a row of readers does not wait one after the other for a xenstored that is gone.
     """
 
     def __init__(self, paths: Sequence[str] | None = None, *, timeout_s: float = 5.0, rest_s: float = 2.0) -> None:
@@ -70,10 +73,13 @@ class XenstoreClient(Xenstore):
         return WatchConnection(self._paths, timeout_s=self._timeout_s)
 
     def close(self) -> None:
-        """Give the connection back; later calls raise ESHUTDOWN."""
-        with self._lock:
-            self._closed = True
-            self._disconnect()
+        """Give the connection back; later calls raise ESHUTDOWN. Whoever is in an exchange closes it when that ends."""
+        self._closed = True
+        if self._lock.acquire(blocking=False):
+            try:
+                self._disconnect()
+            finally:
+                self._lock.release()
 
     def _long_directory(self, path: Path) -> list[bytes] | None:
         parts = Parts()
@@ -88,19 +94,30 @@ class XenstoreClient(Xenstore):
 
     def _ask(self, asked: Sequence[tuple[Op, bytes]]) -> list[bytes | Refused]:
         """The outcome of each request, after one more attempt where the connection turns out to be gone."""
-        with self._lock:
+        deadline = time.monotonic() + self._timeout_s + _EACH_S * len(asked)
+        self._require_usable()
+        if not self._lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise self._late()
+        try:
             requests = [Message(op, self._new_id(), 0, payload) for op, payload in asked]
             packed = [pack(request) for request in requests]
             self._require_usable()
             try:
-                return self._attempt(requests, packed)
+                return self._attempt(requests, packed, deadline)
             except (BrokenPipeError, ConnectionResetError):  # reading twice is harmless
-                return self._last_attempt(requests, packed)
+                return self._last_attempt(requests, packed, deadline)
+        finally:
+            if self._closed:
+                self._disconnect()
+            self._lock.release()
 
-    def _attempt(self, requests: Sequence[Message], packed: Sequence[bytes]) -> list[bytes | Refused]:
+    def _late(self) -> XenfsError:
+        return XenfsError(f"xenstore did not answer within {self._timeout_s:g} s", errno.ETIMEDOUT)
+
+    def _attempt(self, requests: Sequence[Message], packed: Sequence[bytes], deadline: float) -> list[bytes | Refused]:
         """One exchange. A failure costs the connection, in which replies may be left."""
         try:
-            return list(self._exchange(requests, packed, self._connected()))
+            return list(self._exchange(requests, packed, self._connected(deadline), deadline))
         except BaseException as exc:
             self._disconnect()
             if isinstance(exc, XenfsError) and exc.errno in (errno.ETIMEDOUT, errno.ECONNREFUSED):
@@ -109,9 +126,11 @@ class XenstoreClient(Xenstore):
                 raise _named(exc) from exc
             raise
 
-    def _last_attempt(self, requests: Sequence[Message], packed: Sequence[bytes]) -> list[bytes | Refused]:
+    def _last_attempt(
+        self, requests: Sequence[Message], packed: Sequence[bytes], deadline: float
+    ) -> list[bytes | Refused]:
         try:
-            return self._attempt(requests, packed)
+            return self._attempt(requests, packed, deadline)
         except OSError as exc:
             raise _named(exc) from exc
 
@@ -121,9 +140,9 @@ class XenstoreClient(Xenstore):
         if time.monotonic() < self._rest_until:
             raise XenfsError("xenstore did not answer a moment ago", errno.ETIMEDOUT)
 
-    def _connected(self) -> Transport:
+    def _connected(self, deadline: float) -> Transport:
         if self._transport is None:
-            self._transport = open_transport(self._paths, self._timeout_s)
+            self._transport = open_transport(self._paths, max(0.01, deadline - time.monotonic()))
             self._decoder = Decoder()
         return self._transport
 
@@ -137,11 +156,10 @@ class XenstoreClient(Xenstore):
         return self._last_id
 
     def _exchange(
-        self, requests: Sequence[Message], packed: Sequence[bytes], transport: Transport
+        self, requests: Sequence[Message], packed: Sequence[bytes], transport: Transport, deadline: float
     ) -> Iterator[bytes | Refused]:
         """Send `requests`, at most a window of them ahead of their replies, which come in the same order."""
         outgoing, sent, answered = bytearray(), 0, 0
-        deadline = time.monotonic() + self._timeout_s
         while answered < len(requests):
             while sent < min(len(requests), answered + transport.window):
                 outgoing += packed[sent]
@@ -152,7 +170,6 @@ class XenstoreClient(Xenstore):
                     raise malformed("a reply that nobody asked for")
                 yield _outcome(requests[answered], reply)
                 answered += 1
-                deadline = time.monotonic() + self._timeout_s
 
     def _wait(self, transport: Transport, outgoing: bytearray, deadline: float) -> None:
         """Send what fits, then wait for something to come. Sending is first: xenbus never polls writable."""
@@ -163,7 +180,7 @@ class XenstoreClient(Xenstore):
         poll = select.poll()
         poll.register(transport, select.POLLIN | (select.POLLOUT if outgoing else 0))
         if left_s <= 0 or not poll.poll(left_s * 1000):
-            raise XenfsError(f"xenstore did not answer within {self._timeout_s:g} s", errno.ETIMEDOUT)
+            raise self._late()
 
     def _arrived(self, transport: Transport) -> Iterator[Message]:
         """The replies that are there now. Events are not for this connection, which sets no watch."""

@@ -115,13 +115,15 @@ class StoreNames:
 
     # What watches tell
 
-    def changed(self, domid: int) -> None:
-        """The watch on this domain's name has fired, as it does once when it is set."""
+    def changed(self, domid: int) -> bool:
+        """The watch on this domain's name has fired, as it does once when it is set; whether anybody wants to know."""
         with self._lock:
             self.changes += 1
-            if domid in self._asked_for:
-                self._fired[domid] = self._fired.get(domid, 0) + 1
-                self._kept.pop(domid, None)
+            if domid not in self._asked_for:
+                return False
+            self._fired[domid] = self._fired.get(domid, 0) + 1
+            self._kept.pop(domid, None)
+            return True
 
     def domains_changed(self) -> None:
         """A domain has come or gone."""

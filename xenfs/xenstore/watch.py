@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections import deque
@@ -86,13 +87,11 @@ class StoreWatch:
         if token == _DOMAINS:
             self._names.domains_changed()
             return True
-        if not token.startswith(_NAME):
-            return False
-        domid = int(token.removeprefix(_NAME))
+        domid = _domid(token)
         if event.answered:
             return self._names.heard(domid, event.value)
-        self._names.changed(domid)
-        watches.ask(name_path(domid), token)
+        if self._names.changed(domid):
+            watches.ask(name_path(domid), token)
         return False
 
     def end(self) -> None:
@@ -144,3 +143,11 @@ class StoreWatch:
         while self._asked:
             domid, wanted = self._asked.popleft()
             (watches.add if wanted else watches.remove)(name_path(domid), _NAME + str(domid).encode())
+
+
+def _domid(token: bytes) -> int:
+    """Whose name a token stands for; EIO where it is none that was ever set."""
+    number = token.removeprefix(_NAME)
+    if not token.startswith(_NAME) or not number.isdigit() or len(number) > len("32767"):
+        raise XenfsError(f"xenstored sent an event with the token {token[:40]!r}", errno.EIO)
+    return int(number)

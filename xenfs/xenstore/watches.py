@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from xenfs.errors import XenfsError
 from xenfs.xenstore.base import Event, Path, Watches
 from xenfs.xenstore.transport import open_transport
-from xenfs.xenstore.wire import Decoder, Message, Op, Refused, answer, pack, strings, text
+from xenfs.xenstore.wire import Decoder, Message, Op, Refused, answer, malformed, pack, strings, text
 
 log = logging.getLogger(__name__)
 
+_DONE = b"OK\0"  # what xenstored answers where there is nothing to say
 _MOST_READS = 64  # a flood of events leaves the thread time for something else
 
 
@@ -107,8 +108,10 @@ class WatchConnection(Watches):
 
     def _take(self, message: Message) -> None:
         if message.op == Op.WATCH_EVENT:
-            path, token = (*strings(message.payload), b"", b"")[:2]
-            self._fired.append(Event(path, token))
+            said = strings(message.payload)
+            if len(said) < 2:
+                raise malformed("an event without a token")
+            self._fired.append(Event(said[0], said[1]))
             return
         request = self._asked.pop(message.req_id, None)
         if request is None:
@@ -118,6 +121,8 @@ class WatchConnection(Watches):
             value = answer(request, message)
         except Refused as refused:
             log.debug("%s", refused)
+        if value is not None and request.op != Op.READ and value != _DONE:
+            raise malformed("an odd reply to a request for a watch")
         if message.req_id in self._tokens:
             self._fired.append(Event(request.payload.rstrip(b"\0"), self._tokens.pop(message.req_id), True, value))
 

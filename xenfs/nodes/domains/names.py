@@ -86,8 +86,6 @@ def _still(xen: Hypervisor, what: str, wanted: str) -> Domain | None:
 
 
 def _listed(xen: Hypervisor, listing: Callable[[Hypervisor], list[tuple[str, Domain]]], wanted: str) -> Domain | None:
-    """What a listing of a moment ago has; what that has not is looked for anew."""
-    domain = xen.glances.recall(listing, lambda: dict(listing(xen))).get(wanted)
-    if domain is not None and not xen.lives.ended(domain):
-        return domain
-    return dict(listing(xen)).get(wanted)
+    """What a listing of a moment ago has. A name that it has not is not there, and costs nobody another listing."""
+    domain = xen.listings.recent(listing, lambda: dict(listing(xen))).get(wanted)
+    return None if domain is None or xen.lives.ended(domain) else domain

@@ -1,0 +1,100 @@
+"""What is remembered is bounded over all users, and given back when they stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import trio
+from test_operations import Kernel, kernel, readdir_reply
+from worlds import Host
+
+from xenfs.errors import Stale
+from xenfs.filesystem import keeping
+from xenfs.filesystem.inodes import ROOT
+from xenfs.filesystem.keeping import AT_REST, Keeping
+
+__all__ = ["readdir_reply"]
+
+
+@pytest.fixture
+def crowded() -> Iterator[Host]:
+    with Host("domains=400") as host:
+        yield host
+
+
+def obeying(k: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel forgets what it is told to, and all that is below."""
+    inodes = k.ops.inodes
+
+    def below(number: int) -> Iterator[int]:
+        for inode in list((inodes[number].children or {}).values()):
+            yield from below(inode.number)
+        yield number
+
+    def forget(names: list[tuple[int, bytes]]) -> None:
+        for directory, name in names:
+            try:
+                found = (inodes[directory].children or {}).get(name.decode())
+            except Stale:
+                continue
+            if found is not None:
+                for number in list(below(found.number)):
+                    inodes.forget(number, inodes[number].lookups)
+
+    monkeypatch.setattr(keeping, "forget", forget)
+
+
+async def find(k: Kernel, domids: range) -> None:
+    for domid in domids:
+        await k.list(f"domains/{domid}")
+
+
+def test_a_walk_over_everything_stays_within_the_bound(crowded: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        k = kernel(crowded)
+        obeying(k, monkeypatch)
+        most = 0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Keeping(crowded.xen, k.ops.inodes, most=3000).run)
+            for first in range(20, 400, 20):
+                await find(k, range(first, first + 20))
+                with trio.fail_after(60):
+                    while len(k.ops.inodes) > 3000:
+                        await trio.sleep(0.01)
+                most = max(most, len(k.ops.inodes))
+            nursery.cancel_scope.cancel()
+        assert most > 2000
+
+    trio.run(run)
+
+
+def test_it_is_given_back_when_all_have_stopped(crowded: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        k = kernel(crowded)
+        obeying(k, monkeypatch)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Keeping(crowded.xen, k.ops.inodes, round_s=0.05).run)
+            await find(k, range(20, 120))
+            assert len(k.ops.inodes) > AT_REST
+            with trio.fail_after(60):
+                while len(k.ops.inodes) > AT_REST:
+                    await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+        assert k.ops.inodes[ROOT].children, "fixed names stay"
+
+    trio.run(run)
+
+
+def test_what_cannot_be_forgotten_is_not_asked_for_again_and_again(crowded: Host) -> None:
+    async def run() -> None:
+        k = kernel(crowded)
+        await find(k, range(20, 60))
+        inodes = k.ops.inodes
+        inodes.round += 10
+        asked: list[tuple[int, bytes]] = []
+        while names := inodes.unused(5, 10**6, 64):
+            asked += names
+        assert len(asked) == len(set(asked)) > 1000
+
+    trio.run(run)

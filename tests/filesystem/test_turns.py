@@ -1,0 +1,57 @@
+"""The event loop's time by user: who asks for more than his part waits, nobody else does, and nobody who is alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from xenfs.filesystem import turns
+from xenfs.filesystem.turns import REQUEST_S, Turns
+
+ROOT, ANN, BEN = 0, 1000, 1001
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(turns, "monotonic", made)
+    return made
+
+
+def test_alone_nobody_waits(clock: Clock) -> None:
+    assert {Turns().due(ANN) for _ in range(3)} == {0.0}
+    alone = Turns()
+    assert not any(alone.due(ANN) for _ in range(10_000))
+
+
+def test_who_asks_for_more_than_his_part_waits_for_it(clock: Clock) -> None:
+    """Eighty threads of Ann's ask at once again and again; Ben once every hundredth of a second, and never waits."""
+    ours = Turns()
+    served = 0
+    for _ in range(100):
+        clock.now += 0.01
+        assert ours.due(BEN) == 0.0
+        while ours.due(ANN) <= 0.01:
+            served += 1
+    assert served * REQUEST_S <= 1.0 / 2 + 0.02
+
+
+def test_root_never_waits(clock: Clock) -> None:
+    ours = Turns()
+    ours.due(ANN)
+    assert not any(ours.due(ROOT) for _ in range(10_000))
+
+
+def test_who_is_gone_is_forgotten(clock: Clock) -> None:
+    ours = Turns()
+    for uid in range(1000, 1100):
+        ours.due(uid)
+    clock.now += 2
+    ours.due(ANN)
+    assert len(ours) == 1

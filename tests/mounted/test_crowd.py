@@ -1,0 +1,111 @@
+"""Nobody takes the mount from anybody: one user's eighty threads, failing stats, and a death that takes its time."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from mounting import Mount, Mounter
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="acts as other users")
+
+ANN, BEN = 23001, 23002
+
+HOSTILE = """
+import os, sys, threading, time
+os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
+where, end = sys.argv[1], time.monotonic() + float(sys.argv[4])
+def loop(number):
+    path = where + ("/metrics/xen.prom", "/domains/names", "/domains/stat")[number % 3]
+    while time.monotonic() < end:
+        try:
+            if sys.argv[5] == "read":
+                fd = os.open(path, os.O_RDONLY)
+                try:
+                    os.pread(fd, 1 << 17, 0)
+                finally:
+                    os.close(fd)
+            else:
+                os.stat(f"{where}/domains/by-uuid/{os.urandom(8).hex()}")
+        except OSError:
+            pass
+threads = [threading.Thread(target=loop, args=(n,)) for n in range(int(sys.argv[3]))]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+@contextmanager
+def hostile(mount: Mount, what: str, threads: int = 80, seconds: float = 4.0) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of Ann's that wants too much meanwhile."""
+    words = [sys.executable, "-c", HOSTILE, str(mount.where), str(ANN), str(threads), str(seconds), what]
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+    time.sleep(0.7)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def crowded(mounter: Mounter) -> Mount:
+    mount = mounter("xen=4.20,domains=3000", options="allow_other,lifecycle")
+    for parent in (mount.where, *mount.where.parents):
+        if parent != Path("/") and not parent.is_mount():
+            parent.chmod(parent.stat().st_mode | 0o055)
+    return mount
+
+
+def test_root_kills_and_freezes_beside_eighty_threads_of_another(crowded: Mount) -> None:
+    """Never EAGAIN; and however the threads turn, root's acts are done."""
+    codes: Counter[int] = Counter()
+    with hostile(crowded, "read", seconds=60):
+        for domid in range(100, 140):
+            for name in ("freeze", "kill"):
+                try:
+                    crowded.write(f"domains/{domid}/{name}", "1")
+                except OSError as problem:
+                    codes[problem.errno or 0] += 1
+                else:
+                    codes[0] += 1
+    assert codes == {0: 80}
+
+
+def test_failing_stats_list_the_domains_four_times_a_second_at_most(crowded: Mount) -> None:
+    """A user without any right; counted in hypercalls, six of which list three thousand domains."""
+
+    def listings() -> int:
+        text = crowded.read("xenfs/calls/stat")
+        found = re.search(r"getdomaininfolist .*?count=(\d+)", text)
+        return int(found[1]) if found else 0
+
+    with hostile(crowded, "stat", threads=8, seconds=60):
+        before, began = listings(), time.monotonic()
+        time.sleep(2)
+        counted, took = listings() - before, time.monotonic() - began
+    assert 0 < counted <= 6 * (took / 0.25 + 2)
+
+
+def test_a_removal_that_takes_long_holds_up_no_listing(mounter: Mounter) -> None:
+    mount = mounter("domains=14", "--faults", "domctl:destroydomain hang=8s", options="lifecycle")
+    crashed = mount.where / "domains/12"
+    began = time.monotonic()
+    removing = threading.Thread(target=crashed.rmdir)
+    removing.start()
+    time.sleep(0.05)
+    names = os.listdir(mount.where / "domains")
+    assert (mount.where / "domains/3/state").read_text()
+    removing.join()
+    assert time.monotonic() - began < 6
+    assert "3" in names
+    assert "destroydomain" in mount.read("xenfs/calls/in_flight")
