@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from xenfs.abi.numbers import DomInf
 from xenfs.calls import domains
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
@@ -37,12 +38,25 @@ def one_line(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape").replace("\n", "\\n").replace("\r", "\\r")
 
 
+def _meant_first(xen: Hypervisor) -> list[Domain]:
+    """Every domain: of two with one name or UUID the one that lives is meant, then the one that came last.
+
+    For a moment a guest that restarts is two domains, one on its way out and one that begins.
+    """
+
+    def later(pair: tuple[Domain, domains.DomainInfo]) -> tuple[int, int]:
+        domain, info = pair
+        return 2 * bool(info.flags & DomInf.dying) + bool(info.flags & DomInf.shutdown), -domain.life
+
+    return [domain for domain, _ in sorted(domains.living(xen), key=later)]
+
+
 def by_name(xen: Hypervisor) -> list[tuple[str, Domain]]:
-    """(file name, domain) of every domain that has a name; of equal names the lowest id."""
+    """(file name, domain) of every domain that has a name; of equal names who is meant first."""
     if xen.store is None:
         return []
     changes = xen.names.changes
-    living = [domain for domain, _ in domains.living(xen)]
+    living = _meant_first(xen)
     domids = [domain.domid for domain in living]
     xen.names.only(domids)
     found: dict[str, Domain] = {}
@@ -61,11 +75,13 @@ def find_name(xen: Hypervisor, wanted: str) -> Domain | None:
 
 
 def by_uuid(xen: Hypervisor) -> list[tuple[str, Domain]]:
-    """(UUID, domain) of every domain; of equal UUIDs the lowest id."""
+    """(UUID, domain) of every domain; of equal UUIDs who is meant first."""
     changes = xen.names.changes
     found: dict[str, Domain] = {}
-    for domain, info in domains.living(xen):
-        found.setdefault(show.handle(info.handle), domain)
+    for domain in _meant_first(xen):
+        sight = xen.lives.seen(domain)
+        if sight is not None:
+            found.setdefault(show.handle(sight.uuid), domain)
     xen.names.keep_index("uuid", changes, found)
     return list(found.items())
 
