@@ -39,7 +39,7 @@ def one_line(raw: bytes) -> str:
 
 
 def _meant(named: Iterable[tuple[str, Domain, domains.DomainInfo]]) -> dict[str, Domain]:
-    """By name, in the order of ids: of two with one name or UUID the one that lives is meant, then the one that came last.
+    """By name, in the order of ids: of two with one name or UUID the one that lives is meant, then the last that came.
 
     For a moment a guest that restarts is two domains, one on its way out and one that begins.
     """
