@@ -23,7 +23,9 @@ def by_name(xen: Hypervisor) -> list[tuple[str, int]]:
         return []
     numbers = [pool.id for pool in sysctl.cpupools(xen)]
     found: dict[str, int] = {}
-    for number, value in zip(numbers, xen.store.read_many(list(map(_path, numbers))), strict=True):
+    store = xen.store
+    values = xen.names.listed(lambda: store.read_many(list(map(_path, numbers))), len(numbers))
+    for number, value in zip(numbers, values, strict=True):
         if text := file_name(value or b""):
             found.setdefault(text, number)
     return list(found.items())

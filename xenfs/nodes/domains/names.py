@@ -53,14 +53,18 @@ def _meant(named: Iterable[tuple[str, Domain, domains.DomainInfo]]) -> dict[str,
 
 
 def by_name(xen: Hypervisor) -> list[tuple[str, Domain]]:
-    """(file name, domain) of every domain that has a name; of equal names who is meant."""
+    """(file name, domain) of every domain that has a name; of equal names who is meant.
+
+    Nobody where xenstore does not answer.
+    """
     if xen.store is None:
         return []
     changes = xen.names.changes
     living = domains.living(xen)
     domids = [domain.domid for domain, _ in living]
     xen.names.only(domids)
-    values = xen.names.read(xen.store, domids)
+    store = xen.store
+    values = xen.names.listed(lambda: xen.names.read(store, domids), len(domids))
     found = _meant((file_name(value or b""), *each) for each, value in zip(living, values, strict=True))
     if xen.names.keeps_all(domids):
         xen.names.keep_index("name", changes, found)
