@@ -26,6 +26,8 @@ def _set_cpus(xen: Hypervisor, pool: int, asked: parse.Numbers) -> None:
     gone, new = (frozenset(cpu for cpu in cpus for cpu in together(cpu)) for cpus in (now - wanted, wanted - now))
     if asked.change != "-":
         gone -= frozenset(cpu for each in wanted for cpu in together(each))  # a part of a core keeps the whole of it
+    if asked.parts and not (asked.change or asked.all or wanted):
+        raise BadInput("no CPU would be left: write nothing at all to empty the pool", at=0)
     _refuse(xen, known, new - now, gone & now, free)
     try:
         for cpu in sorted(wanted - now):

@@ -162,7 +162,7 @@ class Numbers:
     @property
     def all(self) -> bool:
         """Whether it is the word all and nothing else."""
-        return [part[1:] for part in self.parts] == [(None, False, False)]
+        return not self.change and [part[1:] for part in self.parts] == [(None, False, False)]
 
     def applied(
         self,
@@ -214,12 +214,15 @@ def number_list(what: str = "CPU", *, empty: bool = False) -> Callable[[str], Nu
 
     @formed(f"list of {what}s such as 0-3,8 or all,^0{nodes}, or a change such as +4 or -4", ranged=True)
     def parse(value: str) -> Numbers:
-        body = value.strip(" \t\n")
-        if empty and not body:
+        body = value.strip(" \t")
+        if empty and not body.strip("\n"):
             return Numbers(())
         change = body[0] if body[:1] in ("+", "-") else ""
         words = [word.strip(" \t") for word in body[len(change) :].split(",")]
-        return Numbers(tuple(_part(word, what) for word in words), change)
+        parts = tuple(_part(word, what) for word in words)
+        if parts[0].excluded:
+            raise BadInput(f"this takes out of nothing: write all,{words[0]}", word=words[0])
+        return Numbers(parts, change)
 
     return parse
 
