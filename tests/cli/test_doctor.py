@@ -47,7 +47,7 @@ class Answering:
     abi = types.SimpleNamespace(release=(4, 17), arch="x86_64", sysctl=0x15, domctl=0x15)
     pool = types.SimpleNamespace(pages=types.SimpleNamespace(name="hypercall", faults=False))
     unusable: dict[str, str] = {}  # noqa: RUF012
-    verified, doubt = True, ""
+    verified, doubt, release = True, "", (4, 17)
     closed = False
 
     def close(self) -> None:
@@ -127,6 +127,8 @@ def test_a_xen_that_is_not_known_is_warned_of(machine: Machine, xen: Answering) 
     found = one(checks.examine(machine(DOM0)), "release")
     assert found.status == "warn"
     assert found.detail == "xenfs does not know Xen 4.23; unverified: read-only without -o unverified"
+    xen.release = (4, 23)
+    assert one(checks.examine(machine(DOM0)), "Xen answers").detail.startswith("4.23 (taken for 4.17) on x86_64")
 
 
 def test_unusable_interfaces_are_warned_of(machine: Machine, xen: Answering) -> None:

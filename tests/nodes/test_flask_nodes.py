@@ -150,3 +150,12 @@ def test_without_flask_it_is_absent(host: Host) -> None:
     assert not host.has("flask")
     assert not host.has("domains/1/context")
     assert "xsm_op GETENFORCE ENOSYS" in host.value("xenfs/missing")
+
+
+@pytest.mark.logs("does not know Xen 4.23")
+def test_the_nul_is_counted_as_4_23_wants_it() -> None:
+    with Host("xen=4.23,flask=on", Options(unverified=True)) as host:
+        sid = ask(host, "flask/context", "system_u:system_r:dom0_t")
+        assert ask(host, "flask/sid", sid) == "system_u:system_r:dom0_t"
+        for name in host.names("flask/booleans"):
+            host.write(f"flask/booleans/{name}", "1")

@@ -84,11 +84,11 @@ TABLE: list[tuple[str, list[bytes]]] = [
     (r"host/power/sched_smt", [b"2", b"01", b"off", *POWERS]),
     (r"host/power/parked_cpus", [b"8", b"4096", b"max", *POWERS]),
     (r"host/smt", [b"1", b"0", b"On", b"forceoff", *POWERS]),
-    (r"domains/\d+/memory/max", [b"MAX", b"max max", b"1 kB", b"4G", POWERS[2], b"17592186044417"]),
+    (r"domains/\d+/memory/max", [b"MAX", b"max max", b"1 kB", b"4GB", POWERS[2], b"17592186044417", b"5"]),
     (r"domains/\d+/sched/weight", [b"0", b"65536", b"max", *POWERS]),
     (r"domains/\d+/sched/cap", [b"65536", b"max", *POWERS]),
     (
-        r"domains/\d+/vcpus/\d+/affinity_(hard|soft)",
+        r"domains/\d+/(vcpus/\d+/)?affinity_(hard|soft)",
         [
             b"8",
             b"0-8",
@@ -99,13 +99,14 @@ TABLE: list[tuple[str, list[bytes]]] = [
             b"3-1",
             b"0-7,5-2",
             b"+",
-            b"all,1",
-            b"+all",
             b"All",
             b"-0-7",
             b"0-",
             b"-all",
             b"^0",
+            b"node:9",
+            b"all,^all",
+            b"nodes:all",
             b"0x1",
             b"65535",
             b"65536",
@@ -115,7 +116,7 @@ TABLE: list[tuple[str, list[bytes]]] = [
     ),
     (
         r"domains/\d+/memory/node_affinity",
-        [b"2", b"0-2", b"+64", b"-2", b"1-0", b"0,5-2", b"+", b"all,1", b"All", b"-0-1", b"-all", b"65536", *POWERS],
+        [b"2", b"0-2", b"+64", b"-2", b"1-0", b"0,5-2", b"+", b"All", b"-0-1", b"-all", b"65536", *POWERS],
     ),
     (
         r"domains/\d+/uuid",
@@ -125,7 +126,7 @@ TABLE: list[tuple[str, list[bytes]]] = [
     (r"domains/\d+/hvm/params/\w+", [b"max", b"0x10000000000000000", b"1 kB"]),
     (r"domains/\d+/shutdown", [b"Poweroff", b"poweroff reboot", b"halt", b"0", *POWERS]),
     (r"domains/\d+/memory/(claim|pod/target)", [b"1", b"4097", b"max", b"4 kB", b"17592186044420", *POWERS[2:]]),
-    (r"domains/\d+/memory/paging_pool_bytes", [b"1", b"4097", b"max", b"4M", b"17592186044416", *POWERS[2:]]),
+    (r"domains/\d+/memory/paging_pool_bytes", [b"1", b"4097", b"max", b"4MB", b"17592186044416", *POWERS[2:]]),
     (
         r"cpupools/\d+/cpus",
         [
@@ -135,16 +136,16 @@ TABLE: list[tuple[str, list[bytes]]] = [
             b"-8",
             b"3-1",
             b"+",
-            b"all,1",
-            b"+all",
             b"All",
             b"0-",
-            b"-all",
+            b"^0",
+            b"all,^all",
             b"65536",
             b"0-4000000000",
             *POWERS,
         ],
     ),
+    (r"cpupools/\d+/scheduler", [b"6", b"Credit", b"credit3", b"credit credit2", *POWERS]),
     (r"cpupools/\d+/sched_gran", [b"CPU", b"thread", b"cpu core", b"0", *POWERS]),
     (r"cpupools/\d+/sched/\w+", [b"-1", b"500001", b"max", b"1ms", *POWERS]),
     (
@@ -280,9 +281,11 @@ def each(request: pytest.FixtureRequest) -> Iterator[Host]:
 def table_row(path: str) -> list[bytes] | None:
     rows = [extra for pattern, extra in TABLE if re.fullmatch(pattern, path)]
     assert len(rows) <= 1, path
-    # "-1" takes CPU 1 out of a set, and smt is on or off.
+    # "-1" takes CPU 1 out of a set, nothing empties a pool, and smt is on or off.
     signed = re.search("pretended-int|affinity_|node_affinity|cpupools/\\d+/cpus", path)
     fine = (b"-1", b"- 1") if signed else (b"on",) if path == "host/smt" else ()
+    if re.fullmatch(r"cpupools/\d+/cpus", path):
+        fine = (*fine, *(data for data in NONSENSE if not data.split(b"\0")[0].strip(b" \t\n")))
     return [data for data in NONSENSE if data not in fine] + rows[0] if rows else None
 
 

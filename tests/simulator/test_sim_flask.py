@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EACCES, EINVAL, ENOBUFS, ENOENT, ENOSYS, ERANGE, ESRCH
+from errno import EACCES, EINVAL, EMSGSIZE, ENOBUFS, ENOENT, ENOSYS, ERANGE, ESRCH
 from typing import Any
 
 import pytest
@@ -149,3 +149,12 @@ def test_without_flask_there_is_nothing() -> None:
     assert [plain.op(name)[0] for name in ("GETENFORCE", "POLICYVERS", "MLS", "COMMITBOOLS")] == [-ENOSYS] * 4
     assert plain.info(1, "ssidref") == 0
     assert plain.sim.counts["xsm_op GETENFORCE"] == 1
+
+
+def test_from_4_23_on_the_nul_has_to_be_counted() -> None:
+    each = Flask("xen=4.23,flask=on")
+    assert each.sid(b"system_u:system_r:dom0_t")[0] == -EMSGSIZE
+    assert each.sid(b"system_u:system_r:dom0_t\0 and more")[0] == -EMSGSIZE
+    assert each.sid(b"system_u:system_r:dom0_t\0")[0] == 0
+    assert each.boolean("GETBOOL", b"no_such\0")[0] == -ENOENT
+    assert each.boolean("GETBOOL", b"no_such")[0] == -EMSGSIZE

@@ -21,6 +21,9 @@ from xenfs.hypervisor.base import Hypervisor
 CREATE = operation(Domctl.createdomain)
 MAX_VCPUS = operation(Domctl.max_vcpus)
 PAUSE_S = 0.1
+ANY = 0  # what a test says for a number of Xen's choosing
+DOMID_ANY = 0x7FF5  # how it is said since 4.22; before, 0 was it, which no domain but the first can have
+FREE_S = 60.0
 BOOT_S = 400.0  # under emulation, beside other guests
 
 
@@ -57,14 +60,30 @@ def bare(xen: Hypervisor, domid: int, handle: bytes = b"", vcpus: int = 1) -> Gu
         body["grant_opts"] = 1
     with xen.pool.take(xen.abi.sizeof("struct xen_domctl")) as buf:
         view = xen.abi.view("struct xen_domctl", buf)
-        view.cmd, view.interface_version, view.domain = CREATE.cmd, xen.abi.domctl, domid
+        chosen = DOMID_ANY if domid == ANY and xen.abi.release >= (4, 22) else domid
+        view.cmd, view.interface_version, view.domain = CREATE.cmd, xen.abi.domctl, chosen
         for name, value in body.items():
             setattr(view.u.createdomain, name, value)
         xen.abi.ffi.buffer(view.u.createdomain.handle)[:] = handle or uuid.uuid4().bytes
-        xen.hypercall(CREATE, buf, domid=domid)
+        _when_it_is_free(lambda: xen.hypercall(CREATE, buf, domid=domid))
         made = int(view.domain)
     domctl(xen, MAX_VCPUS, made, "max_vcpus", max=vcpus)
     return Guest(made, "", lambda: end(xen, made))
+
+
+def _when_it_is_free(create: Callable[[], object]) -> None:
+    """Create a domain: its number is free again only when the one that had it is finally destroyed."""
+
+    def created() -> bool:
+        try:
+            create()
+        except HypercallError as problem:
+            if problem.errno != errno.EEXIST:
+                raise
+            return False
+        return True
+
+    eventually(created, FREE_S, "the number is free")
 
 
 def end(xen: Hypervisor, domid: int) -> None:

@@ -16,6 +16,8 @@ INTERFACES: dict[Version, tuple[int, int]] = {
     (4, 15): (0x13, 0x13),
     (4, 14): (0x12, 0x13),
 }
+# What the development branch of a release to come was found to speak: not verified before it is released.
+DEVELOPMENT: dict[Version, tuple[int, int]] = {(4, 23): (0x18, 0x16)}
 RELEASES = tuple(sorted(INTERFACES))
 DOMCTLS = tuple(sorted({domctl for domctl, _ in INTERFACES.values()}))
 SYSCTLS = tuple(sorted({sysctl for _, sysctl in INTERFACES.values()}))

@@ -62,8 +62,8 @@ def context_to_sid(xen: Hypervisor, context: str) -> int:
 
     Without a policy Xen takes any text, and gives the SID of Xen itself for what it does not know. CONTEXT_TO_SID.
     """
-    data = context.encode()
-    with xen.pool.take(max(1, len(data))) as text:
+    data = _counted(context)
+    with xen.pool.take(len(data)) as text:
         text.fill(data)
         return int(_flask(xen, CONTEXT_TO_SID, "sid_context", size=len(data), context=text)[1].sid)
 
@@ -122,8 +122,13 @@ def relabel(xen: Hypervisor, domid: int, sid: int) -> None:
     _flask(xen, RELABEL_DOMAIN, "relabel", domid=domid, sid=sid)
 
 
+def _counted(text: str) -> bytes:
+    """With its NUL, which counts from Xen 4.23 on (EMSGSIZE without it); older ones read up to it."""
+    return text.encode("utf-8", "surrogateescape") + b"\0"
+
+
 def _named(xen: Hypervisor, op: Operation, name: str, **more: int) -> Any:
-    data = name.encode("utf-8", "surrogateescape")
+    data = _counted(name)
     with xen.pool.take(len(data)) as text:
         text.fill(data)
         return _flask(xen, op, "boolean", bool_id=_BY_NAME, size=len(data), name=text, **more)[1]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from xenfs.abi.numbers import CpupoolOp, SchedId, Sysctl, SysctlSched
 from xenfs.abi.operations import operation
+from xenfs.calls.again import again
 from xenfs.calls.control import sysctl
 from xenfs.calls.sysctl import Cpupool, pool_parameters
+from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 
 CHANGE = operation(Sysctl.cpupool_op)
 SET_PARAMETERS = operation(Sysctl.scheduler_op, "putinfo").as_whole()
 
 
-def _change(xen: Hypervisor, action: CpupoolOp, **given: int) -> None:
-    sysctl(xen, CHANGE, "cpupool_op", op=action, **given)
+def _change(xen: Hypervisor, action: CpupoolOp, *codes: int, **given: int) -> None:
+    again(lambda: sysctl(xen, CHANGE, "cpupool_op", op=action, **given), (errno.EAGAIN, *codes))
 
 
 def create(xen: Hypervisor, pool: int, sched_id: int) -> None:
@@ -34,8 +37,26 @@ def add_cpu(xen: Hypervisor, pool: int, cpu: int) -> None:
 
 
 def remove_cpu(xen: Hypervisor, pool: int, cpu: int) -> None:
-    """Take a CPU from a pool; EBUSY for the last one of a pool with domains. cpupool_op RMCPU."""
-    _change(xen, CpupoolOp.RMCPU, cpupool_id=pool, cpu=cpu)
+    """Take a CPU from a pool; EBUSY for the last one of a pool with domains. cpupool_op RMCPU.
+
+    Xen says EAGAIN while a vCPU that runs on the CPU cannot be moved, EADDRINUSE while one is pinned there for a
+    moment: it is asked again, for some seconds. After EAGAIN the CPU is in no pool, yet not free: `settle` ends that.
+    """
+    _change(xen, CpupoolOp.RMCPU, errno.EADDRINUSE, cpupool_id=pool, cpu=cpu)
+
+
+def settle(xen: Hypervisor, cpu: int) -> None:
+    """End a removal of a free CPU that somebody left half done, if there is one; EAGAIN where that is not possible yet.
+
+    Xen tells nobody that a CPU is moving, and a CPU that is must neither be added to a pool nor taken offline: with
+    credit that ends the host, seen on a real 4.20. Asked to remove a CPU that is free, it goes on with the removal, or
+    says EADDRNOTAVAIL. cpupool_op RMCPU.
+    """
+    try:
+        remove_cpu(xen, 0, cpu)
+    except HypercallError as problem:
+        if problem.errno not in (errno.EADDRNOTAVAIL, errno.EINVAL):
+            raise
 
 
 def move_domain(xen: Hypervisor, domid: int, pool: int) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from xenfs.abi.numbers import CoreParking, CpuHotplug, Platform, PmSetting, Sysctl
 from xenfs.abi.operations import operation
+from xenfs.calls.again import again
 from xenfs.calls.control import platform, sysctl
+from xenfs.calls.sysctl import physinfo
 from xenfs.hypervisor.base import Hypervisor
 
 UNLIMITED = 0xFFFFFFFF  # XEN_SYSCTL_CX_UNLIMITED
@@ -46,10 +49,14 @@ def set_sched_smt(xen: Hypervisor, on: bool) -> bool:
 def set_smt(xen: Hypervisor, on: bool) -> None:
     """Bring every core's further threads up or down; EOPNOTSUPP without SMT, EBUSY where scheduling needs it as it is.
 
-    Stops at the first CPU that does not move: ENODEV for one in a pool other than Pool-0. sysctl cpu_hotplug.
+    Stops at the first CPU that does not move: ENODEV for one in a pool other than Pool-0. Xen says EBUSY too where
+    it stopped to let others have their turn: it goes on when it is asked again. sysctl cpu_hotplug.
     """
     what = CpuHotplug.SMT_ENABLE if on else CpuHotplug.SMT_DISABLE
-    sysctl(xen, SMT[on], "cpu_hotplug", op=what)
+    again(
+        lambda: sysctl(xen, SMT[on], "cpu_hotplug", op=what), (errno.EBUSY,), within_s=1.0,
+        progress=lambda: int(physinfo(xen).nr_cpus),
+    )  # fmt: skip
 
 
 def parked_cpus(xen: Hypervisor) -> int:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import CpuHotplug, CpupoolOp, PageOffline, SchedId, Sysctl, SysctlSched
 from xenfs.abi.operations import operation
+from xenfs.calls.again import again
 from xenfs.calls.bitmaps import members, nbytes
 from xenfs.calls.control import sysctl
 from xenfs.errors import HypercallError, NotThere
@@ -86,6 +87,15 @@ def cpu_topology(xen: Hypervisor) -> dict[int, Topology]:
         words = places.memory[: 12 * filled].cast("I").tolist()
     triples = zip(*[iter(words)] * 3, strict=True)
     return {cpu: Topology(*place) for cpu, place in enumerate(triples) if any(word != NOWHERE for word in place)}
+
+
+def cpus_of_nodes(xen: Hypervisor) -> dict[int, list[int]]:
+    """The CPUs of each NUMA node that has some; sysctl cputopoinfo."""
+    found: dict[int, list[int]] = {}
+    for cpu, place in cpu_topology(xen).items():
+        if place.node != NOWHERE:
+            found.setdefault(place.node, []).append(cpu)
+    return found
 
 
 class Node(NamedTuple):
@@ -173,9 +183,12 @@ def console_clear(xen: Hypervisor) -> None:
 
 
 def hotplug(xen: Hypervisor, cpu: int, online: bool) -> None:
-    """Take a CPU in or out of use; EINVAL, EBUSY where Xen cannot do without it. sysctl cpu_hotplug."""
+    """Take a CPU in or out of use; EINVAL, EBUSY where Xen cannot do without it. sysctl cpu_hotplug.
+
+    EBUSY is also what Xen says while something else is going on with CPUs: it is asked again, for some seconds.
+    """
     what = CpuHotplug.ONLINE if online else CpuHotplug.OFFLINE
-    sysctl(xen, CPU_HOTPLUG, "cpu_hotplug", cpu=cpu, op=what)
+    again(lambda: sysctl(xen, CPU_HOTPLUG, "cpu_hotplug", cpu=cpu, op=what), (errno.EBUSY,))
 
 
 class Cpupool(NamedTuple):

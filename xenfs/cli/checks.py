@@ -208,7 +208,9 @@ def xen() -> Iterator[Check]:
 def _answers(found: Any) -> Iterator[Check]:
     abi = found.abi
     interfaces = f"sysctl {abi.sysctl:#x}, domctl {abi.domctl:#x}"
-    release = ".".join(map(str, abi.release))
+    release, taken_for = (".".join(map(str, each)) for each in (found.release, abi.release))
+    if release != taken_for:
+        release += f" (taken for {taken_for})"
     yield Check("ok", "Xen answers", f"{release} on {abi.arch}, {interfaces}")
     if not found.verified:
         yield Check("warn", "release", f"{found.doubt}; unverified: read-only without -o unverified")
@@ -230,7 +232,7 @@ def xenstore_answers() -> Check:
     try:
         name = store.read("/local/domain/0/name")
     except XenfsError as problem:
-        return Check("warn", "xenstore", f"{problem}: domains have no names")
+        return Check("warn", "xenstore", f"{problem}: domains have no names, and by-name/ is empty")
     finally:
         store.close()
     return Check("ok", "xenstore", f"answers; domain 0 is {(name or b'(nameless)').decode('utf-8', 'replace')}")

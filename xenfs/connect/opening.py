@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from xenfs import abi, pool
 from xenfs.abi.numbers import Hypercall
-from xenfs.abi.releases import DOMCTLS, INTERFACES, RELEASES, SYSCTLS, releases_speaking
+from xenfs.abi.releases import DEVELOPMENT, DOMCTLS, INTERFACES, RELEASES, SYSCTLS, releases_speaking
 from xenfs.abi.select import Version
 from xenfs.calls import sysctl, version
 from xenfs.connect.own import own_domid
@@ -93,6 +93,7 @@ def _introduced(found: Backend, memory: pool.Pool) -> Hypervisor:
     numbers = (answers["domctl"].version, answers["sysctl"].version)
     missing = [name for name, answer in answers.items() if answer.version is None]
     xen = Hypervisor(found, memory, _layouts(release, found.arch, *numbers))
+    xen.release = release
     xen.accepted = answers.keys() - {*missing} | ({"platform_op"} if release in INTERFACES else set())
     xen.unusable = {name: f"Xen {_text(release)}: {answers[name].why}" for name in missing}
     if any(answers[name].version not in (None, getattr(own, name)) for name in answers) or release not in INTERFACES:
@@ -128,7 +129,8 @@ def _doubt(release: Version, taken_for: Version, domctl: int | None, sysctl: int
         return f"this says it is Xen {_text(release)} but speaks {numbers or 'no known version'}, {whose}: a vendor's?"
     if not numbers:
         return f"xenfs does not know Xen {_text(release)}"
-    return f"xenfs does not know Xen {_text(release)}, which speaks {numbers}: taken for {_text(taken_for)}"
+    as_found = ", as its development branch was" if DEVELOPMENT.get(release) == (domctl, sysctl) else ""
+    return f"xenfs does not know Xen {_text(release)}, which speaks {numbers}: taken for {_text(taken_for)}{as_found}"
 
 
 def _judge(xen: Hypervisor) -> None:

@@ -70,6 +70,7 @@ class Hypervisor:
 
     def __init__(self, backend: Backend, pool: Pool, abi: Abi, *, verified: bool = True) -> None:
         self.backend, self.pool, self.abi, self.verified = backend, pool, abi, verified
+        self.release = abi.release  # what Xen says it is, where that is another than what it is taken for
         self.doubt = ""
         self.unusable: dict[str, str] = {}
         self.accepted: set[str] = set()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from xenfs.errors import XenfsError
 from xenfs.xenstore import Xenstore
+
+log = logging.getLogger(__name__)
 
 
 def name_path(domid: int) -> str:
@@ -40,6 +44,7 @@ class StoreNames:
         self.unwant: Callable[[int], object] = lambda domid: None
         self.domains_watched = False
         self.changes = 0  # how often anything was heard to change
+        self.silent = False  # whether the last question of a listing had no answer
 
     def read(self, store: Xenstore, domids: Sequence[int]) -> list[bytes | None]:
         """The name of each domain, None where xenstore has none."""
@@ -57,6 +62,23 @@ class StoreNames:
             values.update(found)
             self._keep(found, fired)
         return [values[domid] for domid in domids]
+
+    def listed(self, ask: Callable[[], list[bytes | None]], count: int) -> list[bytes | None]:
+        """What `ask` finds for a listing of so many names; none of them where xenstore is dead, or alive but deaf.
+
+        A directory of names is empty then, rather than one that cannot be read. The log says it once each time.
+        """
+        try:
+            found = ask()
+        except (XenfsError, OSError) as problem:
+            if not self.silent:
+                log.warning("xenstore does not answer: by-name/ is empty until it does (%s)", problem)
+            self.silent = True
+            return [None] * count
+        if self.silent:
+            log.info("xenstore answers again")
+        self.silent = False
+        return found
 
     def known(self, domids: Iterable[int]) -> dict[int, bytes]:
         """The names as they were last read, empty where there was none; nothing of those that never were. Asks nobody.

@@ -42,6 +42,7 @@ def test_a_pool_from_mkdir_to_rmdir(release: str, arch: str) -> None:
         if release != "4.14":
             host.write("cpupools/9/sched_gran", "core")
             assert host.value("cpupools/9/sched_gran") == "core"
+            host.write("cpupools/9/sched_gran", "cpu")
         host.write("cpupools/9/cpus", "all")
         assert host.value("cpupools/9/cpus") == free
         with pytest.raises(XenfsError) as caught:

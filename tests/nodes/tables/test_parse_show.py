@@ -56,7 +56,7 @@ def test_ranges_round_trip(numbers: set[int]) -> None:
     text = show.ranges(numbers)
     assert text.endswith("\n")
     if numbers:
-        assert parse.number_list()(text.removesuffix("\n")).chosen == numbers
+        assert parse.number_list()(text.removesuffix("\n")).applied((), numbers, "CPU") == numbers
 
 
 @given(st.sets(st.integers(0, 300)))
@@ -133,3 +133,59 @@ def test_shows() -> None:
     assert show.ranges([]) == "\n"
     assert [show.flag(x) for x in (0, 1, 2, "", None)] == ["0", "1", "1", "0", "0"]
     assert show.text(b"a\xffb").encode("utf-8", "surrogateescape") == b"a\xffb"
+
+
+NODES = {0: [0, 1, 2, 3], 1: [4, 5, 6, 7]}
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("all,^0-1", "2-7"), ("0-3,^1", "0,2-3"), ("node:0", "0-3"), ("nodes:0-1,^node:1", "0-3"),
+        ("all,^node:1,^0", "1-3"), ("nodes:1,0", "0,4-7"), ("+node:1", "2,4-7"), ("-all", ""), 
+        ("2, 4 ,^4", "2"),
+    ],
+)  # fmt: skip
+def test_lists_as_xl_takes_them(text: str, wanted: str) -> None:
+    """Words one after another, as in cpus= of a domain's configuration."""
+    found = parse.number_list()(text).applied({2}, range(8), "CPU", nodes=lambda: NODES)
+    assert show.ranges(found).strip() == wanted
+
+
+@pytest.mark.parametrize(
+    "text", ["node:all", "node:", "nodes", "^", "^2", "^0,0", "-^1", "^^1", "node:0-", "all-1", "+^", "nodes:1;2"]
+)
+def test_lists_that_are_none(text: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse.number_list()(text)
+    assert caught.value.errno == errno.EINVAL
+
+
+def test_a_node_that_is_not_there_and_nodes_of_nodes() -> None:
+    with pytest.raises(BadInput) as caught:
+        parse.number_list()("node:2").applied((), range(8), "CPU", nodes=lambda: NODES)
+    assert (caught.value.errno, str(caught.value)) == (errno.ERANGE, "no node 2 here (0 to 1)")
+    with pytest.raises(BadInput):
+        parse.number_list("node")("node:1")
+    assert parse.number_list("node")("all,^0").applied((), range(3), "node") == {1, 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "kib"), [("512M", 512 << 10), ("1g", 1 << 20), ("8k", 8), ("2T", 2 << 30), ("4096", 4096), ("0", 0)]
+)
+def test_sizes_are_binary(text: str, kib: int) -> None:
+    assert parse.size(4, 2**34, "number of kB", unit=1024)(text) == kib
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("16385G", errno.ERANGE), ("99999999999999999999T", errno.ERANGE), ("1k", errno.EINVAL), ("5", errno.EINVAL),
+     ("1M ", 0), ("1 M", errno.EINVAL), ("-1M", errno.EINVAL), ("1MB", errno.EINVAL), ("M", errno.EINVAL)],
+)  # fmt: skip
+def test_sizes_that_are_none(text: str, code: int) -> None:
+    if not code:
+        assert parse.size(4, 2**34, "number of kB", unit=1024)(text) == 1024
+        return
+    with pytest.raises(BadInput) as caught:
+        parse.size(4, 2**34, "number of kB", unit=1024)(text)
+    assert caught.value.errno == code

@@ -125,7 +125,7 @@ def _rate(now_ns: int, before_ns: int | None, elapsed_s: float) -> float | None:
 
 # Which domains, and in which order
 
-STATES = ("running", "runnable", "blocked", "paused", "crashed", "shutdown", "dying")
+STATES = ("running", "runnable", "blocked", "offline", "paused", "crashed", "shutdown", "dying")
 
 ORDERS: dict[str, tuple[Callable[[Row], Any], bool]] = {
     "domid": (lambda row: row.domain.domid, False),

@@ -1,6 +1,6 @@
 """cpupools/: groups of CPUs, each with a scheduler of its own.
 
-This file has the tables; settings.py has what is written and what it is checked for. Open this file first.
+This file has the tables; cpus.py and settings.py have what is written and what it is checked for. Open this file first.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xenfs.abi.numbers import SchedId
-from xenfs.calls import domains, pools, sysctl
+from xenfs.calls import domains, sysctl
 from xenfs.calls.sysctl import cpupool, physinfo
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.cpupools.settings import CPUS, SCHED_GRAN, make_pool, parameter
-from xenfs.nodes.host import scheduler_name
+from xenfs.nodes.cpupools import names
+from xenfs.nodes.cpupools.cpus import CPUS
+from xenfs.nodes.cpupools.settings import SCHED_GRAN, SCHEDULER, make_pool, parameter, remove_pool
 from xenfs.nodes.tables import show
-from xenfs.nodes.tables.base import Dir, Each, File, field
+from xenfs.nodes.tables.base import Dir, Each, File, Link, field
 from xenfs.nodes.tables.conditions import answers
 from xenfs.nodes.tables.cost import Cost
 
@@ -46,10 +47,11 @@ POOL = Dir(
     "<p>",
     "A cpupool",
     (
-        field(
-            cpupool, "scheduler", scheduler_name, "Scheduler of the pool", of="sched_id",
-            format="credit, credit2, rtds, arinc653 or null",
+        File(
+            "name", "Name in xenstore, empty without one", read=names.name, grows=Cost.WAITS, format="text, or empty",
+            call="(xenstore)",
         ),
+        SCHEDULER,
         CPUS,
         File("domains", "Ids of the domains in the pool, one a line", read=_domains, call="sysctl getdomaininfolist",
              grows=Cost.DOMAINS,
@@ -67,7 +69,7 @@ POOL = Dir(
             only=_either,
         ),
     ),
-    remove=lambda xen, pool: pools.destroy(xen, pool),
+    remove=remove_pool,
     call="sysctl cpupool_op",
     make_option="",
 )  # fmt: skip
@@ -83,6 +85,21 @@ CPUPOOLS = Dir(
             show=show.ranges,
             call="sysctl cpupool_op",
             grows=Cost.CPUS,
+        ),
+        Dir(
+            "by-name",
+            "Cpupools by their names in xenstore",
+            (
+                Each(
+                    label="<name>",
+                    list=names.by_name,
+                    find=lambda xen, name: dict(names.by_name(xen)).get(name),
+                    node=Link("<pool>", "Where the cpupool's directory is", target=lambda xen, pool: f"../{pool}"),
+                ),
+            ),
+            volatile=True,
+            grows=Cost.WAITS,
+            find_grows=Cost.WAITS,
         ),
         Each(label="<p>", list=_pools, find=_pool, node=POOL),
     ),

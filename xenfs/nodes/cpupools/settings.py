@@ -1,23 +1,26 @@
-"""cpupools/: what can be changed about a cpupool: its CPUs, its granularity, its scheduler's parameters."""
+"""cpupools/: what can be changed about a cpupool: its scheduler, with its parameters, and its granularity."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
+from xenfs.abi.numbers import SchedId
 from xenfs.calls import hypfs, pools, sysctl
-from xenfs.calls.sysctl import cpu_topology, cpupool
-from xenfs.errors import BadInput, HypercallError, NotThere
+from xenfs.calls.sysctl import cpupool
+from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.host.hazards import require_lossless
+from xenfs.nodes.cpupools.cpus import domains_in
+from xenfs.nodes.host import scheduler_name
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import File
 from xenfs.nodes.tables.conditions import answers, every, since
 from xenfs.nodes.tables.cost import Cost
 
 _MOST = 2**31 - 1
+_SHORTEST_US = 100  # XEN_SYSCTL_SCHED_RATELIMIT_MIN
 _GRANULARITIES = ("cpu", "core", "socket")
-_Step = tuple[Callable[[Hypervisor, int, int], None], int]
 
 
 def make_pool(xen: Hypervisor, name: str) -> None:
@@ -28,46 +31,54 @@ def make_pool(xen: Hypervisor, name: str) -> None:
     pools.create(xen, pool, sysctl.sched_id(xen))
 
 
-def _set_cpus(xen: Hypervisor, pool: int, asked: parse.Numbers) -> None:
-    """CPUs come before others go, so that a pool with domains is never empty in between."""
-    pools_now = {each.id: each for each in sysctl.cpupools(xen)}
-    known = pools_now.pop(pool, None)
-    if known is None:
-        raise NotThere(f"cpupool: {pool}")
-    now = frozenset(known.cpus)
-    elsewhere = {cpu: other.id for other in pools_now.values() for cpu in other.cpus}
-    present = list(cpu_topology(xen))
-    possible = [cpu for cpu in present if cpu not in elsewhere] if asked.all else present
-    wanted = asked.applied(now, possible, "CPU")
-    taken = sorted((wanted - now) & elsewhere.keys())
-    if taken:
-        raise BadInput(f"CPU {taken[0]} is in cpupool {elsewhere[taken[0]]}", errno.EBUSY, word=str(taken[0]))
-    require_lossless(xen, known, now - wanted)
-    steps: list[_Step] = [(pools.add_cpu, cpu) for cpu in sorted(wanted - now)]
-    steps += [(pools.remove_cpu, cpu) for cpu in sorted(now - wanted)]
-    _all_or_nothing(xen, pool, steps)
+_SCHEDULERS = tuple(SchedId(number).name.lower() for number in SchedId)
 
 
-def _all_or_nothing(xen: Hypervisor, pool: int, steps: Sequence[_Step]) -> None:
-    back: dict[Callable[..., None], Callable[..., None]] = {
-        pools.add_cpu: pools.remove_cpu,
-        pools.remove_cpu: pools.add_cpu,
-    }
-    for done, (step, cpu) in enumerate(steps):
-        try:
-            step(xen, pool, cpu)
-        except HypercallError:
-            for undo, changed in reversed(steps[:done]):
-                back[undo](xen, pool, changed)
+def remove_pool(xen: Hypervisor, pool: int) -> None:
+    """rmdir; EBUSY says which CPUs and domains keep it."""
+    known = cpupool(xen, pool)
+    reasons = [f"it has CPUs {show.ranges(known.cpus).strip()} (write nothing to cpus)"] if known.cpus else []
+    reasons += [there] if (there := domains_in(xen, pool)) else []
+    if pool == 0:
+        raise BadInput("cpupool 0 is the one that every CPU comes back to", errno.EBUSY)
+    if reasons:
+        raise BadInput(f"cpupool {pool} cannot go: {', and '.join(reasons)}", errno.EBUSY)
+    pools.destroy(xen, pool)
+
+
+def _set_scheduler(xen: Hypervisor, pool: int, name: str) -> None:
+    """Xen gives a pool its scheduler as it makes it: an empty one is made again, with the granularity that it had."""
+    known, wanted = cpupool(xen, pool), SchedId[name.upper()]
+    if wanted == known.sched_id:
+        return
+    if known.cpus or known.nr_domains:
+        raise BadInput(
+            f"a cpupool keeps its scheduler as long as it has CPUs: {show.ranges(known.cpus).strip()}",
+            errno.EBUSY, at=0,
+        )  # fmt: skip
+    granularity = _granularity(xen, pool) if _tells_granularity(xen) else ""
+    pools.destroy(xen, pool)
+    try:
+        pools.create(xen, pool, wanted)
+    except HypercallError as problem:
+        pools.create(xen, pool, known.sched_id)
+        if problem.errno != errno.ENOENT:
             raise
+        raise BadInput(f"this Xen was built without {name}", errno.ENOENT, word=name) from None
+    finally:
+        if granularity and granularity != _granularity(xen, pool):
+            hypfs.write(xen, _path(pool), granularity.encode() + b"\0")
 
 
-CPUS = File(
-    "cpus", 'CPUs of the pool; write a list, "+3", "-3", or all for those that are free', write=_set_cpus,
-    read=lambda xen, pool: cpupool(xen, pool).cpus, show=show.ranges, parse=parse.number_list(), grows=Cost.CPUS,
-    write_grows=Cost.WAITS,
-    call="sysctl cpupool_op", errnos="EBUSY",
+SCHEDULER = File(
+    "scheduler", "Scheduler of the pool; write another while it has no CPUs",
+    read=lambda xen, pool: cpupool(xen, pool).sched_id, show=scheduler_name, write=_set_scheduler,
+    parse=parse.one_of(_SCHEDULERS), call="sysctl cpupool_op", errnos="EBUSY ENOENT", write_grows=Cost.WAITS,
+    format="credit, credit2, rtds, arinc653 or null",
 )  # fmt: skip
+
+
+_tells_granularity = every(since(4, 15), answers(lambda xen: hypfs.entries(xen, "/cpupool")))
 
 
 def _path(pool: int) -> str:
@@ -91,8 +102,21 @@ SCHED_GRAN = File(
     read=_granularity, write=_set_granularity,
     parse=parse.one_of(_GRANULARITIES), call="hypfs_op read, write_contents", since="4.15",
     errnos="EBUSY",
-    when=every(since(4, 15), answers(lambda xen: hypfs.entries(xen, "/cpupool"))),
+    when=_tells_granularity,
 )  # fmt: skip
+
+
+def _fits(now: Any, name: str, value: int) -> None:
+    """Say what Xen would refuse with EINVAL: a limit of the rate that is too short, or longer than the time slice."""
+    if name == "ratelimit_us" and 0 < value < _SHORTEST_US:
+        raise BadInput(f"the ratelimit must be 0, or {_SHORTEST_US} to 500000", word=str(value), at=0)
+    slice_ms = value if name == "tslice_ms" else getattr(now, "tslice_ms", None)
+    limit_us = value if name == "ratelimit_us" else now.ratelimit_us
+    if slice_ms is not None and limit_us > 1000 * slice_ms:
+        raise BadInput(
+            f"ratelimit_us must not be more than tslice_ms: that would be {limit_us} us of {1000 * slice_ms} us",
+            word=str(value), at=0,
+        )  # fmt: skip
 
 
 def parameter(name: str, help: str, low: int, high: int, only: Callable[[Hypervisor, int], bool] | None = None) -> File:
@@ -102,6 +126,7 @@ def parameter(name: str, help: str, low: int, high: int, only: Callable[[Hypervi
         return int(getattr(sysctl.pool_parameters(xen, cpupool(xen, pool)), name))
 
     def write(xen: Hypervisor, pool: int, value: int) -> None:
+        _fits(sysctl.pool_parameters(xen, cpupool(xen, pool)), name, value)
         pools.set_parameters(xen, cpupool(xen, pool), **{name: value})
 
     return File(

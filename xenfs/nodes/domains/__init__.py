@@ -25,12 +25,13 @@ from xenfs.nodes.domains.grants import EVTCHN, GRANTS
 from xenfs.nodes.domains.guest_type import ADDRESS_SIZE, TSC
 from xenfs.nodes.domains.hvm import HVM
 from xenfs.nodes.domains.lifecycle import ENDS, NR_VCPUS, STATE, TRIGGER, rename
-from xenfs.nodes.domains.memory import MORE_MEMORY, MOST_KIB
+from xenfs.nodes.domains.memory import MORE_MEMORY
 from xenfs.nodes.domains.moves import CPUPOOL
 from xenfs.nodes.domains.own import require_other
 from xenfs.nodes.domains.passthrough import PASSTHROUGH
 from xenfs.nodes.domains.psr import DOMAIN_PSR
 from xenfs.nodes.domains.sched import SCHED
+from xenfs.nodes.domains.vcpu_affinity import DOMAIN_AFFINITY
 from xenfs.nodes.domains.vcpus import VCPUS, vcpu_stat
 from xenfs.nodes.flask import CONTEXT
 from xenfs.nodes.tables import parse, show
@@ -82,12 +83,19 @@ def _frozen(info: DomainInfo) -> str:
 
 
 def _freeze(xen: Hypervisor, domain: Domain, wanted: bool, known: DomainInfo) -> None:
+    """Xen counts pauses, of whomever: one is taken or given back, and then it is looked at what came of it."""
     paused = bool(known.flags & DomInf.paused)
     if wanted and not paused:
         require_other(xen, domain)
         domctl.pause(xen, domain.domid)
     elif paused and not wanted:
         domctl.unpause(xen, domain.domid)
+        if info(xen, domain).flags & DomInf.paused:
+            raise BadInput(
+                "one pause was taken back, and others hold it still: write 0 once more to take back another",
+                errno.EBUSY,
+                at=0,
+            )
 
 
 def _kill(xen: Hypervisor, domain: Domain, *_: object) -> None:
@@ -118,8 +126,8 @@ DOMAIN = Dir(
         ),
         File("type", "pv, hvm or pvh", read=_kind, format="one word"),
         File(
-            "state", "dying, crashed, shutdown, paused, running, blocked or runnable", read=_shown(facts.state),
-            format="one word",
+            "state", "dying, crashed, shutdown, paused, offline (no vCPU is online), running, blocked or runnable",
+            read=_shown(facts.state), format="one word",
         ),
         *STATE,
         File("shutdown_reason", "Why it has shut down, empty while it has not", read=_shown(facts.reason),
@@ -135,9 +143,11 @@ DOMAIN = Dir(
             "vcpu_stat", "A line for each vCPU", read=vcpu_stat, grows=Cost.VCPUS, format='"v key=value ..." lines',
             call="domctl getvcpuinfo",
         ),
+        *DOMAIN_AFFINITY,
         File(
             "freeze", "Whether it is paused; write 0 or 1, idempotent", read=_shown(_frozen), write=_freeze,
             knowing=True, parse=parse.switch, call="domctl getdomaininfo, pausedomain, unpausedomain", format="0 or 1",
+            errnos="EBUSY",
         ),
         File(
             "kill", "Write 1: the domain ends at once", write=_kill, parse=parse.one, write_grows=Cost.MEMORY,
@@ -154,8 +164,9 @@ DOMAIN = Dir(
                     call="domctl getdomaininfo, (memory_op current_reservation)",
                 ),
                 File(
-                    "max", "Most that it may have, kB, or max", read=_shown(lambda i: facts.limit(i.max_pages)),
-                    write=_set_max, parse=parse.or_max(parse.integer(0, MOST_KIB, "number of kB")),
+                    "max", "Most that it may have, kB (or a size such as 512M), or max",
+                    read=_shown(lambda i: facts.limit(i.max_pages)),
+                    write=_set_max, parse=parse.or_max(parse.size(4, facts.MOST_LIMIT_KIB, "number of kB", unit=1024)),
                     call="domctl getdomaininfo, max_mem, (memory_op maximum_reservation)",
                     format="decimal number, or max",
                 ),

@@ -8,6 +8,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import show
 
 NO_LIMIT_PAGES = 0xFFFFFFFF  # what Xen keeps for "as much as it likes"
+MOST_LIMIT_KIB = (NO_LIMIT_PAGES - 1) * 4
 NO_VCPU = 0xFFFFFFFF  # max_vcpu_id of a domain without vCPUs
 REASON_SHIFT = 16
 # Plain integers: a host with ten thousand domains asks each of these ten thousand times for one file.
@@ -17,7 +18,8 @@ _OVER = int(DomInf.dying | DomInf.shutdown)
 _BOARD = int(X86Emulation.PM | X86Emulation.RTC | X86Emulation.PIC | X86Emulation.PIT | X86Emulation.VGA)
 _REASONS = {int(reason): reason.name for reason in ShutdownReason}
 # In the order of precedence; where none holds, a domain is runnable.
-_STATES = tuple((int(DomInf[name]), name) for name in ("dying", "shutdown", "paused", "running", "blocked"))
+_STATES = tuple((int(DomInf[name]), name) for name in ("dying", "shutdown", "paused"))
+_AT_WORK = tuple((int(DomInf[name]), name) for name in ("running", "blocked"))
 
 
 def reason(info: DomainInfo) -> str:
@@ -48,11 +50,16 @@ def nr_vcpus(info: DomainInfo) -> int:
 
 
 def state(info: DomainInfo) -> str:
-    """dying, crashed, shutdown, paused, running, blocked or runnable: the first that holds."""
+    """dying, crashed, shutdown, paused, offline, running, blocked or runnable: the first that holds."""
     flags = info.flags
     for flag, name in _STATES:
         if flags & flag:
             return "crashed" if name == "shutdown" and reason(info) == "crash" else name
+    if not info.nr_online_vcpus:  # Xen calls such a one blocked, though nothing will wake it
+        return "offline"
+    for flag, name in _AT_WORK:
+        if flags & flag:
+            return name
     return "runnable"
 
 

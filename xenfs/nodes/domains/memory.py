@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 
 from xenfs.calls import domain_memory as memory
 from xenfs.calls import domains
@@ -20,7 +19,6 @@ from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File, field
 from xenfs.nodes.tables.conditions import answers, since, x86
 from xenfs.nodes.tables.cost import Cost
-from xenfs.nodes.tables.forms import formed
 
 MOST_KIB = 2**44  # 16 PiB: what 52 bits of physical address can name
 _PAGE_KIB = 4
@@ -28,20 +26,7 @@ _PAGE = 4096
 _MOST_POOL = 2**44 - _PAGE  # bytes: Xen counts its pages in 32 bits
 
 
-def _multiple(of: int, high: int, what: str) -> Callable[[str], int]:
-    number = parse.integer(0, high, what)
-
-    @formed(f"{what}, a multiple of {of}, to {high}", ranged=True)
-    def parser(text: str) -> int:
-        value = number(text)
-        if value % of:
-            raise BadInput(f"the {what} must be a multiple of {of}", word=text.strip(" \t"))
-        return value
-
-    return parser
-
-
-_kib = _multiple(_PAGE_KIB, MOST_KIB, "number of kB")
+_kib = parse.size(_PAGE_KIB, MOST_KIB, "number of kB", unit=1024)
 
 
 def _claim(xen: Hypervisor, domain: Domain, kib: int, info: DomainInfo) -> None:
@@ -108,7 +93,7 @@ def _set_pool(xen: Hypervisor, domain: Domain, nbytes: int) -> None:
 
 PAGING_POOL = File(
     "paging_pool_bytes", "Memory for its page tables, bytes (whole MiB before Xen 4.17)", read=_pool, write=_set_pool,
-    show=show.dec, parse=_multiple(_PAGE, _MOST_POOL, "number of bytes"), write_grows=Cost.MEMORY, only=_has_pool,
+    show=show.dec, parse=parse.size(_PAGE, _MOST_POOL, "number of bytes", unit=1), write_grows=Cost.MEMORY, only=_has_pool,
     when=_pool_exists, tier="B", call="domctl get_paging_mempool_size, set_paging_mempool_size, shadow_op",
 )  # fmt: skip
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from xenfs.abi.numbers import DomInf
 from xenfs.calls import domains
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
@@ -37,19 +38,34 @@ def one_line(raw: bytes) -> str:
     return harmless(raw)
 
 
+def _meant(named: Iterable[tuple[str, Domain, domains.DomainInfo]]) -> dict[str, Domain]:
+    """By name, in the order of ids: of two with one name or UUID the one that lives is meant, then the last that came.
+
+    For a moment a guest that restarts is two domains, one on its way out and one that begins.
+    """
+    best: dict[str, tuple[int, int, Domain]] = {}
+    for name, domain, info in named:
+        ending = 2 * bool(info.flags & DomInf.dying) + bool(info.flags & DomInf.shutdown)
+        here = (-ending, domain.life, domain)
+        if name and (name not in best or here[:2] > best[name][:2]):
+            best[name] = here
+    return {name: domain for name, (_, _, domain) in sorted(best.items(), key=lambda each: each[1][2].domid)}
+
+
 def by_name(xen: Hypervisor) -> list[tuple[str, Domain]]:
-    """(file name, domain) of every domain that has a name; of equal names the lowest id."""
+    """(file name, domain) of every domain that has a name; of equal names who is meant.
+
+    Nobody where xenstore does not answer.
+    """
     if xen.store is None:
         return []
     changes = xen.names.changes
-    living = [domain for domain, _ in domains.living(xen)]
-    domids = [domain.domid for domain in living]
+    living = domains.living(xen)
+    domids = [domain.domid for domain, _ in living]
     xen.names.only(domids)
-    found: dict[str, Domain] = {}
-    for domain, value in zip(living, xen.names.read(xen.store, domids), strict=True):
-        text = file_name(value or b"")
-        if text:
-            found.setdefault(text, domain)
+    store = xen.store
+    values = xen.names.listed(lambda: xen.names.read(store, domids), len(domids))
+    found = _meant((file_name(value or b""), *each) for each, value in zip(living, values, strict=True))
     if xen.names.keeps_all(domids):
         xen.names.keep_index("name", changes, found)
     return list(found.items())
@@ -61,11 +77,9 @@ def find_name(xen: Hypervisor, wanted: str) -> Domain | None:
 
 
 def by_uuid(xen: Hypervisor) -> list[tuple[str, Domain]]:
-    """(UUID, domain) of every domain; of equal UUIDs the lowest id."""
+    """(UUID, domain) of every domain; of equal UUIDs who is meant."""
     changes = xen.names.changes
-    found: dict[str, Domain] = {}
-    for domain, info in domains.living(xen):
-        found.setdefault(show.handle(info.handle), domain)
+    found = _meant((show.handle(info.handle), domain, info) for domain, info in domains.living(xen))
     xen.names.keep_index("uuid", changes, found)
     return list(found.items())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from xenfs.abi.numbers import SchedId
@@ -12,6 +13,7 @@ from xenfs.calls.sysctl import cpupool
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
+from xenfs.nodes.domains import facts
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File
 
@@ -36,11 +38,20 @@ def require_fit(now: Any, member: str, value: int) -> None:
         raise BadInput("the budget must not be more than the period", word=str(value))
 
 
+def _within_vcpus(xen: Hypervisor, domain: Domain, cap: int) -> None:
+    """More than all vCPUs can use says nothing: the toolstack refuses it, and Xen takes it."""
+    vcpus = facts.nr_vcpus(domains.info(xen, domain))
+    if cap > 100 * vcpus:
+        raise BadInput(f"cap must be 0 to {100 * vcpus}: it has {vcpus} vCPUs", errno.ERANGE, word=str(cap), at=0)
+
+
 def _parameter(name: str, help: str, member: str, low: int, high: int, *kinds: SchedId) -> File:
     def read(xen: Hypervisor, domain: Domain) -> int:
         return int(getattr(scheduler.parameters(xen, domain.domid, _scheduler(xen, domain)), member))
 
     def write(xen: Hypervisor, domain: Domain, value: int, known: DomainInfo) -> None:
+        if member == "cap":
+            _within_vcpus(xen, domain, value)
         if member in ("period", "budget"):
             require_fit(scheduler.parameters(xen, domain.domid, SchedId.RTDS), member, value)
         scheduler.set_parameters(xen, domain.domid, cpupool(xen, known.cpupool).sched_id, **{member: value})

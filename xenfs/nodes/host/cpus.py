@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from xenfs.calls import sysctl
 from xenfs.calls.platform import is_online, pcpu_info, pcpu_version
 from xenfs.calls.sysctl import NOWHERE, Topology, cpu_topology
-from xenfs.errors import NotThere
+from xenfs.errors import BadInput, NotThere
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
 from xenfs.nodes.host.cpufreq import CPUFREQ
@@ -52,7 +53,18 @@ def _idle_ns(xen: Hypervisor, cpu: int) -> int:
 def _set_online(xen: Hypervisor, cpu: int, online: bool) -> None:
     if online != is_online(xen, cpu):
         require_offline_lossless(xen, () if online else (cpu,))
+        if not online:
+            _require_may_go(xen, cpu)
         sysctl.hotplug(xen, cpu, online)
+
+
+def _require_may_go(xen: Hypervisor, cpu: int) -> None:
+    """Say why Xen would say no: EINVAL of the CPU that booted the machine, ENODEV of one in a pool that is not 0."""
+    if cpu == 0:
+        raise BadInput("CPU 0 has booted the machine: it stays online", errno.EINVAL, at=0)
+    for pool in sysctl.cpupools(xen):
+        if pool.id and cpu in pool.cpus:
+            raise BadInput(f"CPU {cpu} is in cpupool {pool.id}: take it out first", errno.ENODEV, at=0)
 
 
 def _version(found: Any) -> str:
@@ -87,7 +99,7 @@ CPU = Dir(
         File(
             "online", "Whether Xen uses this CPU; write 0 or 1", read=is_online, show=show.flag, when=_pcpu,
             write=_set_online, parse=parse.switch, write_grows=Cost.WAITS, tier="B",
-            call="platform_op get_cpuinfo, sysctl cpu_hotplug",
+            call="platform_op get_cpuinfo, sysctl cpu_hotplug", errnos="EBUSY EINVAL ENODEV EPERM",
         ),
         field(pcpu_info, "apic_id", _id, "Id of its local APIC", when=_pcpu),
         field(pcpu_info, "acpi_id", _id, "Id that ACPI has for it", when=_pcpu),

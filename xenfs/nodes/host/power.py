@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
+from contextlib import suppress
 
-from xenfs.calls import power
+from xenfs.calls import power, sysctl
 from xenfs.calls.platform import is_online, pcpu_info
 from xenfs.calls.sysctl import cpu_topology, physinfo
-from xenfs.errors import BadInput
+from xenfs.errors import BadInput, HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.host.hazards import require_offline_lossless
 from xenfs.nodes.tables import parse, show
@@ -72,7 +73,36 @@ def smt_is_on(xen: Hypervisor) -> bool:
 
 def _set_smt(xen: Hypervisor, word: str) -> None:
     require_offline_lossless(xen, cpu_topology(xen) if word == "off" else ())
-    power.set_smt(xen, word == "on")
+    before = _online(xen)
+    try:
+        power.set_smt(xen, word == "on")
+    except HypercallError as problem:
+        _put_back(xen, before, word == "on")
+        raise _why(xen, problem) from None
+
+
+def _online(xen: Hypervisor) -> frozenset[int]:
+    return frozenset(cpu for cpu in cpu_topology(xen) if is_online(xen, cpu))
+
+
+def _put_back(xen: Hypervisor, before: frozenset[int], on: bool) -> None:
+    """Xen stopped half-way: turn SMT back, then take down or bring up what that moved and was otherwise before."""
+    if _online(xen) == before:
+        return
+    with suppress(HypercallError):
+        power.set_smt(xen, not on)
+    for cpu in _online(xen) ^ before:
+        with suppress(HypercallError):
+            sysctl.hotplug(xen, cpu, cpu in before)
+
+
+def _why(xen: Hypervisor, problem: HypercallError) -> XenfsError:
+    """Which CPU it stopped at, where that is one of a pool that Xen takes none from."""
+    kept = [(cpu, pool.id) for pool in sysctl.cpupools(xen) if pool.id for cpu in pool.cpus]
+    if problem.errno != errno.ENODEV or not kept:
+        return problem
+    cpu, pool = kept[0]
+    return BadInput(f"CPU {cpu} is in cpupool {pool}: what it took down is back", errno.ENODEV, at=0)
 
 
 SMT = File(

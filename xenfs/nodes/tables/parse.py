@@ -6,8 +6,9 @@ from __future__ import annotations
 import errno
 import re
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from xenfs.errors import BadInput
 from xenfs.nodes.tables.forms import form, formed
@@ -55,6 +56,30 @@ def _number(word: str) -> int | None:
     # Of a number beyond every limit a part will do: Python takes long over thousands of digits, or refuses.
     number = int(match[1], 16) if match[1] else int(match[2].lstrip("0")[:_MOST_DIGITS] or "0")
     return -number if word.startswith("-") else number
+
+
+_SIZE = re.compile(r"([0-9]{1,20})([kKmMgGtT])")
+_POWERS = {letter: 1024**power for power, letter in enumerate("kmgt", 1)}
+
+
+def size(of: int, high: int, what: str, *, unit: int) -> Callable[[str], int]:
+    """A number of `unit` bytes, or with a letter as in 512M or 1g; a multiple of `of`, in units. EINVAL, ERANGE."""
+    number = integer(0, high, what)
+
+    @formed(f"{what}, a multiple of {of}, to {high}, or a size such as 512M", ranged=True)
+    def parse(value: str) -> int:
+        word = value.strip(" \t")
+        match = _SIZE.fullmatch(word)
+        found = number(value) if match is None else int(match[1]) * _POWERS[match[2].lower()]
+        if match is not None:
+            found, odd = divmod(found, unit)
+            if odd or found > high:
+                raise BadInput(f"{what} must be 0 to {high}", errno.ERANGE, word=word)
+        if found % of:
+            raise BadInput(f"the {what} must be a multiple of {of}", word=word)
+        return found
+
+    return parse
 
 
 def or_max(inner: Callable[[str], int]) -> Callable[[str], int | None]:
@@ -118,56 +143,106 @@ def one_of(names: Collection[str]) -> Callable[[str], str]:
     return parse
 
 
+class Part(NamedTuple):
+    """A word of a list: a run of numbers, or all where `run` is None; of nodes, whose CPUs are meant; taken out."""
+
+    word: str
+    run: range | None
+    of_nodes: bool = False
+    excluded: bool = False
+
+
 @dataclass(frozen=True)
 class Numbers:
-    """What a written list of CPUs or nodes asks for: a set, or a change to one. `all` is the word all."""
+    """What a written list of CPUs or nodes asks for: a set, or a change to one. Later words change what earlier say."""
 
-    chosen: frozenset[int]
+    parts: tuple[Part, ...]
     change: str = ""  # "", "+" or "-"
-    all: bool = False
-    parts: tuple[tuple[str, range], ...] = ()  # the words that the numbers came from
 
-    def applied(self, now: Collection[int], possible: Collection[int], what: str) -> frozenset[int]:
-        """The set that results from `now`; ERANGE names the first number that is not possible."""
-        odd = sorted(self.chosen - frozenset(possible))
-        if odd:
-            limit = f"{min(possible)} to {max(possible)}" if possible else "none"
-            word = next((part for part, run in self.parts if odd[0] in run), str(odd[0]))
-            raise BadInput(f"no {what} {odd[0]} here ({limit})", errno.ERANGE, word=word)
-        if self.all:
-            return frozenset(possible)
+    @property
+    def all(self) -> bool:
+        """Whether it is the word all and nothing else."""
+        return not self.change and [part[1:] for part in self.parts] == [(None, False, False)]
+
+    def applied(
+        self,
+        now: Collection[int],
+        possible: Collection[int],
+        what: str,
+        nodes: Callable[[], Mapping[int, Collection[int]]] = dict,
+        every: Collection[int] | None = None,
+    ) -> frozenset[int]:
+        """The set that results from `now`; ERANGE names the first number that is not possible.
+
+        `nodes` gives the CPUs of each node, where a word asks for them. `every` is what all means, if not `possible`.
+        """
+        chosen: set[int] = set()
+        for part in self.parts:
+            found = self._found(part, frozenset(possible), what, nodes, frozenset(possible if every is None else every))
+            chosen = chosen - found if part.excluded else chosen | found
         if self.change == "+":
-            return frozenset(now) | self.chosen
-        return frozenset(now) - self.chosen if self.change == "-" else self.chosen
+            return frozenset(now) | chosen
+        return frozenset(now) - chosen if self.change == "-" else frozenset(chosen)
+
+    def _found(
+        self, part: Part, possible: frozenset[int], what: str, nodes: Callable[[], Mapping[int, Collection[int]]],
+        every: frozenset[int],
+    ) -> frozenset[int]:  # fmt: skip
+        if part.run is None:
+            return every
+        if not part.of_nodes:
+            _within(part, possible, what)
+            return frozenset(part.run)
+        known = nodes()
+        _within(part, known.keys(), "node")
+        return possible.intersection(cpu for node in part.run for cpu in known[node])
 
 
-def number_list(what: str = "CPU") -> Callable[[str], Numbers]:
-    """A list such as "0-3,8", "+4", "-0-1" or "all"."""
+def _within(part: Part, possible: Collection[int], what: str) -> None:
+    odd = next((number for number in part.run or () if number not in possible), None)
+    if odd is not None:
+        limit = f"{min(possible)} to {max(possible)}" if possible else "none"
+        raise BadInput(f"no {what} {odd} here ({limit})", errno.ERANGE, word=part.word)
 
-    @formed(f"list of {what}s such as 0-3,8, a change such as +4 or -4, or all", ranged=True)
+
+def number_list(what: str = "CPU", *, empty: bool = False) -> Callable[[str], Numbers]:
+    """A list as xl takes it: "0-3,8", "all,^0-1", of CPUs also "nodes:0-1,^node:1"; "+4" or "-4" change one.
+
+    `empty` says that nothing at all may be written, too: a list without any.
+    """
+    nodes = ", or node:0" if what == "CPU" else ""
+
+    @formed(f"list of {what}s such as 0-3,8 or all,^0{nodes}, or a change such as +4 or -4", ranged=True)
     def parse(value: str) -> Numbers:
         body = value.strip(" \t")
-        if body == "all":
-            return Numbers(frozenset(), all=True)
+        if empty and not body.strip("\n"):
+            return Numbers(())
         change = body[0] if body[:1] in ("+", "-") else ""
         words = [word.strip(" \t") for word in body[len(change) :].split(",")]
-        parts = tuple((word, _run(word, what)) for word in words)
-        return Numbers(frozenset(number for _, run in parts for number in run), change, parts=parts)
+        parts = tuple(_part(word, what) for word in words)
+        if parts[0].excluded:
+            raise BadInput(f"this takes out of nothing: write all,{words[0]}", word=words[0])
+        return Numbers(parts, change)
 
     return parse
 
 
-def _run(part: str, what: str) -> range:
-    match = re.fullmatch(r"([0-9]{1,20})(?:-([0-9]{1,20}))?", part)
-    if not match:
-        raise BadInput(f'not a list of {what}s such as "0-3,8", or "all"', word=part or None, at=0)
-    low = int(match[1])
-    high = int(match[2] or low)
+_PART = re.compile(r"(\^?)(nodes?:)?(all|([0-9]{1,20})(?:-([0-9]{1,20}))?)")
+
+
+def _part(word: str, what: str) -> Part:
+    match = _PART.fullmatch(word)
+    if not match or (match[2] and (what != "CPU" or match[3] == "all")):
+        raise BadInput(f'not a list of {what}s such as "0-3,8" or "all,^0"', word=word or None, at=0)
+    if match[3] == "all":
+        return Part(word, None, excluded=bool(match[1]))
+    low = int(match[4])
+    high = int(match[5] or low)
     if high < low:
-        raise BadInput("this range runs backwards", word=part)
+        raise BadInput("this range runs backwards", word=word)
     if high >= _MOST_IN_A_LIST:
-        raise BadInput(f"no {what} has such a number", errno.ERANGE, word=part)
-    return range(low, high + 1)
+        raise BadInput(f"no {what} has such a number", errno.ERANGE, word=word)
+    return Part(word, range(low, high + 1), bool(match[2]), bool(match[1]))
 
 
 @formed("UUID")

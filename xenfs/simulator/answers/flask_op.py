@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from errno import ENOBUFS, ENOSYS, ERANGE, ESRCH
+from errno import EMSGSIZE, ENOBUFS, ENOSYS, ERANGE, ESRCH
 
+from xenfs.simulator.layouts import version
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.policy import Policy
 from xenfs.simulator.world.refused import Refused
@@ -111,9 +112,13 @@ def relabel_domain(xen: Machine, op: memoryview) -> int:
 
 
 def _text(xen: Machine, address: int, size: int) -> str:
+    """From 4.23 on its NUL must be there, and counted."""
     if size > _LONGEST:
         raise Refused(ENOBUFS)
-    return bytes(xen.at(address, size)).split(b"\0", 1)[0].decode("latin-1")
+    data = bytes(xen.at(address, size))
+    if version(xen.settings.xen)[:2] >= (4, 23) and data.find(b"\0") != size - 1:
+        raise Refused(EMSGSIZE)
+    return data.split(b"\0", 1)[0].decode("latin-1")
 
 
 OPERATIONS: Answers = {

@@ -62,7 +62,10 @@ def _records(xen: Machine, domain: Domain) -> Iterator[tuple[int, int, bytes]]:
     header = bytearray(_length(xen, "HEADER"))
     xen.put(memoryview(header), "hvm_save_header", magic=MAGIC, version=1, changeset=(1 << 64) - 1)
     yield _code(xen, "HEADER"), 0, bytes(header)
-    per_vcpu = [(name, vcpu.id) for name in OF_VCPUS for vcpu in domain.existing() if vcpu.online]
+    per_vcpu = [
+        (name, vcpu.id) for name in OF_VCPUS for vcpu in domain.existing()
+        if vcpu.online or name != "CPU"  # of one that is down Xen leaves out its registers alone
+    ]  # fmt: skip
     board = OF_DOMAINS + (OF_BOARD if domain.kind == "hvm" else ())
     devices = [(name, board[:place].count(name)) for place, name in enumerate(board)]
     for name, instance in sorted(per_vcpu + devices, key=lambda pair: (_code(xen, pair[0]), pair[1])):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from errno import EADDRNOTAVAIL, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ESRCH
+from errno import EADDRNOTAVAIL, EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ESRCH
 
+from xenfs.simulator.layouts import version
 from xenfs.simulator.world.clock import Clock
 from xenfs.simulator.world.domains import ALIVE, Domain
 from xenfs.simulator.world.host import Host
 from xenfs.simulator.world.placement import Placement
-from xenfs.simulator.world.refused import Refused
+from xenfs.simulator.world.refused import Panic, Refused
 
 CREDIT, CREDIT2, ARINC653, RTDS, NULL = 5, 6, 7, 8, 9
 SCHEDULERS = {CREDIT: "credit", CREDIT2: "credit2", RTDS: "rtds", NULL: "null"}
@@ -33,6 +34,9 @@ class Cpupools:
         self._host, self._placement, self._clock = host, placement, clock
         self.by_id: dict[int, Cpupool] = {}
         self.free = host.present
+        self.moving: tuple[int, Cpupool] | None = None  # a CPU whose removal is half done, and the pool it was in
+        self.stubborn = 0  # how often a vCPU cannot be moved away yet
+        self.crashes_of_offline = (4, 15) <= version(host.settings.series) < (4, 17)
 
     def at_least(self, number: int) -> Cpupool:
         """The pool with this id, or else the next higher one: ENOENT when there is none."""
@@ -67,8 +71,18 @@ class Cpupools:
             raise Refused(EBUSY)
         del self.by_id[number]
 
+    def together(self, pool: Cpupool, cpu: int) -> int:
+        """The mask of the CPUs that come and go with one: all of its core or socket, where the pool schedules these."""
+        one = self._host.cpus[cpu]
+        if pool.granularity == "cpu" or not self._host.x86:
+            return 1 << cpu
+        return sum(
+            1 << other.id for other in self._host.cpus
+            if other.online and other.socket == one.socket and (pool.granularity == "socket" or other.core == one.core)
+        )  # fmt: skip
+
     def add_cpu(self, number: int, cpu: int | None) -> None:
-        """Give a free CPU to a pool: any one, or this one."""
+        """Give a free CPU to a pool, and those that go with it: any one, or this one."""
         pool, host = self.get(number), self._host
         if cpu is None:
             if not self.free:
@@ -76,26 +90,51 @@ class Cpupools:
             cpu = (self.free & -self.free).bit_length() - 1
         if cpu >= host.nr_cpus:
             raise Refused(EINVAL)
-        if not (host.cpus[cpu].online and self.free >> cpu & 1):
+        if not host.cpus[cpu].online:
+            if pool.granularity != "cpu" and self.crashes_of_offline:
+                raise Panic(f"CPU {cpu}, which is offline, was added to a pool of granularity {pool.granularity}")
             raise Refused(ENODEV)
-        self.free &= ~(1 << cpu)
-        pool.cpus |= 1 << cpu
+        cpus = self.together(pool, cpu)
+        if cpus & ~self.free:
+            raise Refused(ENODEV)
+        if self.moving is not None and self.moving[0] == cpu:
+            if self.moving[1] is not pool:
+                raise Refused(EADDRNOTAVAIL)
+            if pool.scheduler == CREDIT:
+                raise Panic(f"CPU {cpu} was added again while a vCPU still ran on it")
+            self.moving = None
+        self.free &= ~cpus
+        pool.cpus |= cpus
         self.rebalance(pool)
 
     def remove_cpu(self, number: int, cpu: int | None) -> None:
-        """Take a CPU from a pool: the last one, or this one. A pool with live domains keeps its last CPU."""
+        """Take a CPU from a pool, and those that go with it: the last one, or this one.
+
+        A pool with live domains keeps its last CPU. While a vCPU cannot be moved (`stubborn` times, and then it can) it
+        is EAGAIN: the CPU is in no pool then, and moving.
+        """
         pool, host = self.get(number), self._host
         if cpu is None:
             cpu = pool.cpus.bit_length() - 1 if pool.cpus else host.nr_cpus
         if cpu >= host.nr_cpus or (pool.id == 0 and cpu == 0) or not host.cpus[cpu].online:
             raise Refused(EINVAL)
-        if not pool.cpus >> cpu & 1:
-            raise Refused(EADDRNOTAVAIL)
-        if pool.cpus == 1 << cpu:
-            self._empty(pool)
-        pool.cpus &= ~(1 << cpu)
-        self.free |= 1 << cpu
+        if self.moving is None or self.moving[0] != cpu:
+            self._begin_to_move(pool, cpu)
+        if self.stubborn:
+            self.stubborn -= 1
+            raise Refused(EAGAIN)
+        self.moving = None
         self.rebalance(pool)
+
+    def _begin_to_move(self, pool: Cpupool, cpu: int) -> None:
+        if self.moving is not None or not pool.cpus >> cpu & 1:
+            raise Refused(EADDRNOTAVAIL)
+        cpus = self.together(pool, cpu)
+        if pool.cpus == cpus:
+            self._empty(pool)
+        pool.cpus &= ~cpus
+        self.free |= cpus
+        self.moving = (cpu, pool)
 
     def _empty(self, pool: Cpupool) -> None:
         for domain in list(pool.domains):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EEXIST, EINVAL, ENODEV, EPERM
 
-from xenfs.simulator.world.refused import Refused
+from xenfs.simulator.world.refused import Panic, Refused
 from xenfs.simulator.world.world import World
 
 
@@ -37,6 +37,8 @@ def _take_down(world: World, number: int) -> None:
     bit, pool0, cpu = 1 << number, world.pools.by_id[0], world.host.cpus[number]
     if not (world.pools.free | pool0.cpus) & bit:
         raise Refused(ENODEV)
+    if world.pools.moving is not None and world.pools.moving[0] == number:
+        raise Panic(f"CPU {number} was taken offline while it was on its way out of a cpupool")
     if pool0.cpus & bit:
         world.pools.remove_cpu(0, number)
     world.pools.free &= ~bit

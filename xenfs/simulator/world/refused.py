@@ -9,3 +9,7 @@ class Refused(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code
+
+
+class Panic(Exception):
+    """Xen itself would not survive this. Whoever sees it in a test has found a way to end a host."""

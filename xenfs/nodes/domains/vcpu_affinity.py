@@ -1,0 +1,142 @@
+"""Where vCPUs may run and would rather run: affinity_hard and affinity_soft of a vCPU, and of all vCPUs of a domain."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import Any
+
+from xenfs.abi.numbers import Affinity
+from xenfs.calls import domains, domctl
+from xenfs.calls.sysctl import cpu_topology, cpupool, cpus_of_nodes, physinfo
+from xenfs.errors import BadInput, HypercallError
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.lives import Domain
+from xenfs.nodes.domains import facts
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import File
+from xenfs.nodes.tables.cost import Cost
+from xenfs.nodes.tables.forms import formed
+
+_NO_VCPU = (errno.EINVAL, errno.ESRCH, errno.ENOENT)
+
+
+def _of_vcpu(which: Affinity) -> Callable[[Hypervisor, Domain, int], list[int]]:
+    def read(xen: Hypervisor, domain: Domain, vcpu: int) -> list[int]:
+        return domctl.vcpu_affinity(xen, domain.domid, vcpu, which, physinfo(xen).max_cpu_id + 1)
+
+    return read
+
+
+def _set_of_vcpu(which: Affinity) -> Callable[[Hypervisor, Domain, int, parse.Numbers], None]:
+    def write(xen: Hypervisor, domain: Domain, vcpu: int, asked: parse.Numbers) -> None:
+        now = _of_vcpu(which)(xen, domain, vcpu) if asked.change else []
+        _set(xen, domain, which, {vcpu: _chosen(xen, asked, now)})
+
+    return write
+
+
+def _chosen(xen: Hypervisor, asked: parse.Numbers, now: list[int]) -> frozenset[int]:
+    chosen = asked.applied(now, list(cpu_topology(xen)), "CPU", nodes=lambda: cpus_of_nodes(xen))
+    if not chosen:
+        raise BadInput("no CPU would be left", at=0)
+    return chosen
+
+
+def _set(xen: Hypervisor, domain: Domain, which: Affinity, wanted: dict[int, frozenset[int]]) -> None:
+    nr_cpus = physinfo(xen).max_cpu_id + 1
+    try:
+        for vcpu, cpus in wanted.items():
+            domctl.set_vcpu_affinity(xen, domain.domid, vcpu, which, cpus, nr_cpus)
+    except HypercallError as problem:
+        if problem.errno != errno.EINVAL:
+            raise
+        pool = cpupool(xen, domains.info(xen, domain).cpupool)
+        raise BadInput(f"none of these CPUs is in cpupool {pool.id} ({show.ranges(pool.cpus).strip()})", at=0) from None
+
+
+def _of_all(which: Affinity) -> Callable[[Hypervisor, Domain], dict[int, list[int]]]:
+    """By vCPU, of those that there are."""
+
+    def read(xen: Hypervisor, domain: Domain) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for vcpu in range(facts.nr_vcpus(domains.info(xen, domain))):
+            try:
+                found[vcpu] = _of_vcpu(which)(xen, domain, vcpu)
+            except HypercallError as problem:
+                if problem.errno not in _NO_VCPU:
+                    raise
+        return found
+
+    return read
+
+
+def _set_of_all(which: Affinity) -> Callable[[Hypervisor, Domain, parse.Numbers], None]:
+    """All vCPUs or none: where one is refused, those before it get back what they had."""
+
+    def write(xen: Hypervisor, domain: Domain, asked: parse.Numbers) -> None:
+        before = _of_all(which)(xen, domain)
+        wanted = {vcpu: _chosen(xen, asked, now) for vcpu, now in before.items()}
+        try:
+            _set(xen, domain, which, wanted)
+        except (BadInput, HypercallError):
+            _set(xen, domain, which, {vcpu: frozenset(cpus) for vcpu, cpus in before.items()})
+            raise
+
+    return write
+
+
+@formed('list such as 0-3,8; "v list" lines where the vCPUs differ')
+def _shown(by_vcpu: dict[int, list[int]]) -> str:
+    lists = {vcpu: show.ranges(cpus).strip() for vcpu, cpus in by_vcpu.items()}
+    if len(set(lists.values())) == 1:
+        return next(iter(lists.values()))
+    return show.flat((str(vcpu), cpus) for vcpu, cpus in lists.items())
+
+
+def _effective(which: Affinity) -> Callable[[Hypervisor, Domain, int], set[int]]:
+    """What Xen works with: the affinity, cut to the pool's CPUs and, for the soft one, to the hard one."""
+
+    def read(xen: Hypervisor, domain: Domain, vcpu: int) -> set[int]:
+        cpus = set(cpupool(xen, domains.info(xen, domain).cpupool).cpus)
+        cpus &= set(_of_vcpu(Affinity.HARD)(xen, domain, vcpu))
+        return cpus & set(_of_vcpu(Affinity.SOFT)(xen, domain, vcpu)) if which == Affinity.SOFT else cpus
+
+    return read
+
+
+_SET: dict[str, Any] = {"parse": parse.number_list(), "call": "domctl getvcpuaffinity, setvcpuaffinity"}
+_NOW: dict[str, Any] = {"show": show.ranges, "call": "domctl getvcpuaffinity, sysctl cpupool_op", "grows": Cost.CPUS}
+
+
+def _vcpu_file(which: Affinity, help: str) -> File:
+    return File(
+        f"affinity_{str(which.name).lower()}",
+        help,
+        read=_of_vcpu(which),
+        write=_set_of_vcpu(which),
+        show=show.ranges,
+        grows=Cost.CPUS,
+        write_grows=Cost.CPUS,
+        **_SET,
+    )
+
+
+def _domain_file(which: Affinity, help: str) -> File:
+    return File(
+        f"affinity_{str(which.name).lower()}", help, read=_of_all(which), write=_set_of_all(which), show=_shown,
+        grows=Cost.CPUS | Cost.VCPUS, write_grows=Cost.CPUS | Cost.VCPUS | Cost.WAITS, **_SET,
+    )  # fmt: skip
+
+
+VCPU_AFFINITY = (
+    _vcpu_file(Affinity.HARD, "CPUs that it may run on"),
+    _vcpu_file(Affinity.SOFT, "CPUs that it prefers"),
+    File("affinity_hard.effective", "CPUs that it can run on in its cpupool", read=_effective(Affinity.HARD), **_NOW),
+    File("affinity_soft.effective", "CPUs that it prefers among those", read=_effective(Affinity.SOFT), **_NOW),
+)
+
+DOMAIN_AFFINITY = (
+    _domain_file(Affinity.HARD, "CPUs that its vCPUs may run on; a write sets it for all of them"),
+    _domain_file(Affinity.SOFT, "CPUs that its vCPUs prefer; a write sets it for all of them"),
+)
