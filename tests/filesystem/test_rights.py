@@ -240,7 +240,7 @@ def test_what_was_carried_out_is_answered_so(host: Host) -> None:
     """Whatever becomes of the record, and of what is remembered of an answer."""
 
     async def run() -> None:
-        options = Options(lifecycle=True, debug=True)
+        options = Options(lifecycle=True, debug=True, allow_other=True)
         ops = Operations(host.xen, host.root, options, host.refusals, record=Broken([Kept()]))
         handle = (await ops.open(await find(ops, "domains/2/freeze"), os.O_WRONLY, ctx(0))).fh
         assert await ops.write(handle, 0, b"1") == 1

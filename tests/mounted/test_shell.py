@@ -329,4 +329,4 @@ def test_mount_flags(mounted: Mount) -> None:
     assert {"nosuid", "nodev", "noexec"} <= set(line.split()[5].split(","))
     assert " - fuse.xenfs xenfs " in line
     assert "default_permissions" in line
-    assert "allow_other" not in line
+    assert os.geteuid() or "allow_other" in line, "what lets nobody in is the mode of the mount"

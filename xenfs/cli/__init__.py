@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import ModuleType
 
 from xenfs import __version__
@@ -32,23 +33,47 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status; whatever xenfs can name is one sentence on stderr."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _open_streams()
     try:
-        args = _parser(words).parse_args(words)
-        status: int = args.run(args)
+        status = _status(words)
         sys.stdout.flush()
     except XenfsError as problem:
         print(f"xenfs: {problem}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # `xenfs tree | head`: nobody reads any more, nothing is wrong
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard()
         return 0
     except OSError as problem:  # this machine's, not ours
         where = f"{harmless(str(problem.filename))}: " if problem.filename else ""
         print(f"xenfs: {where}{problem.strerror or problem}", file=sys.stderr)
+        _discard()
         return 1
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def _status(words: Sequence[str]) -> int:
+    try:
+        args = _parser(words).parse_args(words)
+        return int(args.run(args))
+    except SystemExit as ended:  # --help, or a command line that is wrong
+        return ended.code if isinstance(ended.code, int) else 2
+
+
+def _open_streams() -> None:
+    """Let descriptors 0 to 2 be open: /dev/fuse must not become the stdout that was closed."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def _discard() -> None:
+    """Where stdout takes nothing any more, Python would say so once more at the end, and give another status."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import trio
@@ -45,7 +46,7 @@ _OTHER_LOCKED = 1 << 20  # bytes beside those of a pool that locks its memory
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `xenfs mount`."""
-    parser.add_argument("mountpoint", metavar="MOUNTPOINT", help="an empty directory")
+    parser.add_argument("mountpoint", metavar="MOUNTPOINT", help="an empty directory, or what is mounted there")
     parser.add_argument("-o", dest="options", action="append", default=[], metavar="OPTIONS", help=_OPTIONS)
     parser.add_argument(
         "--hypervisor", default="auto", metavar="auto|privcmd|simulator[:SETTINGS]",
@@ -58,6 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--no-hypercall-device", action="store_true", help="do without /dev/xen/hypercall")
     parser.add_argument("--ready-fd", type=int, metavar="N", help='write "READY" to this descriptor once mounted')
+    parser.add_argument(
+        "--new-session", action="store_true",
+        help="leave the session once mounted: before, what stands there for x-systemd.automount lets pass only its own",
+    )  # fmt: skip
     parser.add_argument("-v", "--verbose", action="store_true", help="log refused requests too")
 
 
@@ -101,6 +106,9 @@ def run(args: argparse.Namespace) -> NoReturn:
     def ready() -> None:
         unmounter.mounted(claim.fd)
         claim.release()
+        if args.new_session:
+            with suppress(OSError):  # whoever leads a group of processes has one of its own
+                os.setsid()
         lockable = chosen.pool_max + _OTHER_LOCKED if xen.backend.pages.faults else 0
         give_up_rights(lockable, becoming, insist=bool(chosen.run_as))
         if args.faults:
@@ -125,7 +133,8 @@ def run(args: argparse.Namespace) -> NoReturn:
 def _end() -> NoReturn:
     """Nothing is left to do, and Python's own tidying up would take most of the time from the signal to the end."""
     logging.shutdown()
-    sys.stdout.flush()
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
     os._exit(0)
 
 
@@ -192,7 +201,10 @@ def _service_manager() -> socket.socket | None:
 
 def _tell(ready_fd: int | None, notify: socket.socket | None, sentence: str) -> None:
     """Say that the mount can be used: on stdout, to systemd, and to who asked with --ready-fd."""
-    print(f"xenfs: {sentence}", flush=True)
+    with suppress(
+        OSError, ValueError, AttributeError
+    ):  # a stdout that is full or closed: the mount is there all the same
+        print(f"xenfs: {sentence}", flush=True)
     if ready_fd is not None:
         os.write(ready_fd, b"READY\n")
         os.close(ready_fd)

@@ -28,22 +28,24 @@ _DEAD = (errno.ENOTCONN, errno.ECONNABORTED)
 
 
 class Claim:
-    """A directory that nothing is mounted on, and that no other xenfs mounts on until this is released."""
+    """A directory, or what is mounted there, that no xenfs is on, and no other mounts on until this is released."""
 
     def __init__(self, path: str) -> None:
         where = _absolute(path)
-        _clear(where)
-        self.fd = _directory(where)
+        self.fd = _directory(where) if _clear(where) is None else _mounted(where)
         self.lock = -1
         self.mountpoint = os.readlink(f"/proc/self/fd/{self.fd}")  # of a path, it might hang
         try:
-            self.lock = _locked(os.fstat(self.fd))
+            self.lock = _locked(self.fd)
             there = mounted_at(where)  # by one who was quicker
-            if there is not None:
+            if there is not None and there.fstype == OUR_TYPE:
                 raise _busy(where, there)
         except BlockingIOError:
             self.release()
             raise _refused(where, "is busy: another xenfs is just being mounted there", errno.EBUSY) from None
+        except OSError as problem:  # of another FUSE filesystem whose daemon is gone
+            self.release()
+            raise _refused(where, f"cannot be a mount point: {problem.strerror}", problem.errno or errno.EIO) from None
         except BaseException:
             self.release()
             raise
@@ -71,12 +73,13 @@ def _absolute(path: str) -> str:
         raise _refused(path, "leads nowhere: the working directory is gone", problem.errno or errno.ENOENT) from None
 
 
-def _locked(directory: os.stat_result) -> int:
+def _locked(directory: int) -> int:
     """A lock for this directory, in a file that nobody else can open; BlockingIOError where it is taken.
 
     A lock on the directory itself could be taken, and held, by whoever may look into it. -1 where there is no place for
     such a file: then the last look has to do.
     """
+    there = os.fstat(directory)
     for folder in ("/run", os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.geteuid()}"):
         try:
             if not folder.startswith("/") or os.stat(folder).st_uid != os.geteuid():
@@ -86,7 +89,7 @@ def _locked(directory: os.stat_result) -> int:
             log.debug("no lock in %s: %s", folder, problem)
             continue
         try:
-            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _one_byte(hash((directory.st_dev, directory.st_ino)) % 2**62))
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _one_byte(hash((there.st_dev, there.st_ino)) % 2**62))
         except OSError:
             os.close(fd)
             raise BlockingIOError from None
@@ -117,17 +120,31 @@ def _directory(where: str) -> int:
         raise _refused(where, f"cannot be a mount point: {problem.strerror}", problem.errno or errno.EINVAL) from None
 
 
-def _clear(where: str) -> None:
-    """Unmount what is dead there and was mounted by the same user; StartError for everything else."""
+def _mounted(where: str) -> int:
+    """What is mounted there, to mount upon it as mount(2) does. Only named, not opened: what stands there may be what
+    x-systemd.automount has put there, which mounts us, and would wait for itself."""
+    try:
+        return os.open(where, os.O_PATH | os.O_CLOEXEC)
+    except OSError as problem:
+        raise _refused(where, f"cannot be a mount point: {problem.strerror}", problem.errno or errno.EINVAL) from None
+
+
+def _clear(where: str) -> Mount | None:
+    """Unmount each xenfs that is dead there and was mounted by the same user; StartError for one that is not.
+
+    What is mounted there then, of another type, stays.
+    """
+    there = mounted_at(where)
     for _ in range(_MOST_DEAD):
-        there = mounted_at(where)
-        if there is None:
-            return
-        if there.fstype != OUR_TYPE or there.user != os.getuid() or not dead(there.mountpoint):
+        if there is None or there.fstype != OUR_TYPE:
+            return there
+        if there.user != os.getuid() or not dead(there.mountpoint):
             raise _busy(where, there)
         if not _removed(there.mountpoint) and mounted_at(where) == there:
             raise _refused(where, "is busy: a xenfs whose daemon is gone cannot be unmounted there", errno.EBUSY)
         log.warning("%s: removed a mount whose daemon was gone", harmless(where))
+        there = mounted_at(where)
+    raise _refused(where, "is busy: too many dead mounts are there, one upon another", errno.EBUSY)
 
 
 def _removed(mountpoint: str) -> bool:
@@ -142,9 +159,7 @@ def _removed(mountpoint: str) -> bool:
 
 
 def _busy(where: str, there: Mount) -> StartError:
-    what = f"a {there.fstype}"
-    if there.fstype == OUR_TYPE:
-        what = "a xenfs" if there.user == os.getuid() else f"a xenfs of user {there.user}"
+    what = "a xenfs" if there.user == os.getuid() else f"a xenfs of user {there.user}"
     return _refused(where, f"is busy: {what} is mounted there already", errno.EBUSY)
 
 

@@ -25,18 +25,26 @@ class Rights:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self._only = None if options.allow_other else os.getuid()  # who alone may look
 
     def mode(self, inode: Inode) -> int:
-        """File type and permission bits: what belongs to one user shows none to others."""
+        """File type and permission bits: what belongs to one user shows none to others.
+
+        Nor does the mount itself without allow_other, so that they can look at the directory that it is in.
+        """
         mode = inode.node.mode
+        if self._only is not None and inode.parent is None:
+            mode &= ~0o077
         return mode & ~0o077 if inode.node.owner(inode.ids) is not None else mode & ~self._options.umask
 
     def require_open(self, caller: Caller, inode: Inode, flags: int) -> None:
         """EACCES, with the reason, where this file may not be opened so."""
+        self._require_user(caller)
         require_owner(caller, inode.node.owner(inode.ids))
 
     def require_list(self, caller: Caller, inode: Inode) -> None:
         """The same of a directory."""
+        self._require_user(caller)
         require_owner(caller, inode.node.owner(inode.ids))
 
     def require_look(self, caller: Caller, inode: Inode) -> None:
@@ -45,10 +53,17 @@ class Rights:
 
     def require_link(self, caller: Caller, inode: Inode) -> None:
         """The same of a link."""
+        self._require_user(caller)
 
     def require_change(self, caller: Caller, path: str, node: Node, owner: int | None = None) -> None:
         """The same of making or removing a directory, and of cutting a file; `owner` is the user whose it is."""
+        self._require_user(caller)
         require_owner(caller, owner)
+
+    def _require_user(self, caller: Caller) -> None:
+        """Of a directory that somebody was handed, and did not come to by its path, the modes do not speak."""
+        if self._only is not None and caller.uid != self._only:
+            raise XenfsError("without allow_other this is for who has mounted it", errno.EACCES)
 
 
 def require_owner(caller: Caller, owner: int | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -20,7 +21,11 @@ _HANDLERS = MOST_WAITING + 64  # so many are never all waiting
 
 
 def fuse_options(allow_other: bool, ro: bool) -> set[str]:
-    """What the kernel is told of the mount: the modes are the access control, and nothing here is a program."""
+    """What the kernel is told of the mount: the modes are the access control, and nothing here is a program.
+
+    Root's are open to others as far as the kernel goes, or others could not look at the directory that they are in, nor
+    root itself with another group; what lets nobody in are the modes (rights.py).
+    """
     chosen = {"fsname=xenfs", "subtype=xenfs", "default_permissions", "nosuid", "nodev", "noexec"}
     chosen |= {"allow_other"} if allow_other else set()
     return chosen | ({"ro"} if ro else set())
@@ -48,7 +53,7 @@ async def serve(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ops.witness.record.tend)
         await nursery.start(ops.waiting.run)
-        pyfuse3.init(ops, mountpoint, fuse_options(ops.options.allow_other, ops.options.ro))
+        pyfuse3.init(ops, mountpoint, fuse_options(ops.options.allow_other or os.getuid() == 0, ops.options.ro))
         try:
             async with trio.open_nursery() as inner:
                 inner.start_soon(_main, inner.cancel_scope)
