@@ -94,7 +94,8 @@ def _set_pool(xen: Hypervisor, domain: Domain, nbytes: int) -> None:
 PAGING_POOL = File(
     "paging_pool_bytes", "Memory for its page tables, bytes (whole MiB before Xen 4.17)", read=_pool, write=_set_pool,
     show=show.dec, parse=parse.size(_PAGE, _MOST_POOL, "number of bytes", unit=1), write_grows=Cost.MEMORY,
-    only=_has_pool, when=_pool_exists, tier="B", call="domctl get_paging_mempool_size, set_paging_mempool_size, shadow_op",
+    only=_has_pool, when=_pool_exists, tier="B",
+    call="domctl get_paging_mempool_size, set_paging_mempool_size, shadow_op",
 )  # fmt: skip
 
 
