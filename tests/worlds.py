@@ -51,6 +51,9 @@ class Place(NamedTuple):
     node: Node
     ids: Ids
 
+    def __repr__(self) -> str:
+        return self.path
+
 
 class Clock:
     """Nanoseconds that pass when the test says so."""
