@@ -31,7 +31,10 @@ class HypercallError(XenfsError):
 
 
 class BadInput(XenfsError):
-    """Text that a writer may not write. Made before any hypercall; `word` or `at` tells where the caret goes."""
+    """Text that may not be written: said before anything is changed, by a parser or by a writer that has asked Xen.
+
+    `word` or `at` tells where the caret goes.
+    """
 
     def __init__(self, why: str, code: int = EINVAL, *, word: str | None = None, at: int | None = None) -> None:
         super().__init__(why, code)

@@ -98,8 +98,10 @@ def _cache(name: str, what: PsrAlloc) -> Dir:
     )
 
 
-def _fact(name: str, help: str, read: Callable[[Hypervisor], Any], show: Callable[[Any], str]) -> File:
-    return File(name, help, read=read, show=show, call=psr.PSR_CMT.name, tier="B")
+def _fact(
+    name: str, help: str, read: Callable[[Hypervisor], Any], show: Callable[[Any], str], format: str = ""
+) -> File:
+    return File(name, help, read=read, show=show, call=psr.PSR_CMT.name, tier="B", format=format)
 
 
 _cmt = answers(_ask(PsrCmt.get_total_rmid))
@@ -112,7 +114,9 @@ _CMT = Dir(
         _fact(
             "l3_upscaling_factor", "Bytes that one count stands for", _ask(PsrCmt.get_l3_upscaling_factor), show.dec
         ),
-        _fact("l3_cache_size_kb", "L3 cache of each socket: socket and kB", _cache_sizes, show.text),
+        _fact(
+            "l3_cache_size_kb", "L3 cache of each socket: socket and kB", _cache_sizes, show.text, '"socket kB" lines'
+        ),
         _fact("mon_features", "What can be counted, one name a line", features, show.lines),
     ),
     when=_cmt,

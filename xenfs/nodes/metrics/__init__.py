@@ -30,7 +30,8 @@ METRICS = Dir(
     (
         File(
             "xen.prom", "Prometheus's text format 0.0.4, for node_exporter's textfile collector and whoever reads it",
-            read=prometheus, slow_read=True, fresh=True, long=True,
+            read=prometheus, slow_read=True, fresh=True,
+            format="lines of Prometheus's text format",
             call="sysctl physinfo, getcpuinfo, cputopoinfo, numainfo, cpupool_op, getdomaininfolist, multicall batch",
         ),
     ),
