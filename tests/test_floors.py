@@ -181,7 +181,7 @@ def test_the_picture_of_the_house_is_true() -> None:
     drawn = re.findall(r"^     (\d)  (.*)$", page, re.M)
     assert [int(floor) for floor, _ in drawn] == list(range(len(FLOORS), 0, -1))
     for floor, line in drawn:
-        assert set(FLOORS[int(floor) - 1]) == set(re.findall(r"(?:^|\| )(\w+)(?:/|\.py)", line)), line
+        assert set(FLOORS[int(floor) - 1]) == set(re.findall(r"(?:^|\| +)(\w+)(?:/|\.py)", line)), line
     page += (PACKAGE.parent / "docs" / "one-read-one-write.md").read_text("utf-8")
     named = set(re.findall(r"[\w/.]+/\w+\.py", page))
     assert len(named) > 20
