@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from errno import EFAULT, EINVAL, EIO, ENODEV, ENOENT, EOPNOTSUPP, ESTALE, errorcode
 
 
@@ -28,6 +30,16 @@ class HypercallError(XenfsError):
         text = f"{operation}: {errno_name(code)} ({os.strerror(code)})"
         super().__init__(f"{text}; {hint}" if hint else text, code)
         self.operation = operation
+
+
+@contextmanager
+def answered_by(*codes: int) -> Iterator[None]:
+    """Go on behind the block where Xen says one of these errnos: here that is an answer, no failure."""
+    try:
+        yield
+    except HypercallError as problem:
+        if problem.errno not in codes:
+            raise
 
 
 class BadInput(XenfsError):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from xenfs.abi.numbers import CppcPreset, CppcSet, FreqPara, GetCpufreq, PmSetting, SetCpufreq, Sysctl
 from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import fill, sysctl
-from xenfs.errors import HypercallError, XenfsError
+from xenfs.errors import HypercallError, XenfsError, answered_by
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
 
@@ -176,13 +176,10 @@ def cppc(xen: Hypervisor, cpu: int) -> Cppc | None:
     """
     if not xen.abi.has("struct xen_sysctl_pm_op", "u.get_cppc"):
         return para(xen, cpu).cppc
-    try:
+    with answered_by(errno.ENODEV, errno.ENODATA):
         arm = _pm_op(xen, GET_CPPC, GetCpufreq.CPPC, cpu)
         return _cppc(arm.u.get_cppc)
-    except HypercallError as problem:
-        if problem.errno in (errno.ENODEV, errno.ENODATA):
-            return None
-        raise
+    return None
 
 
 def average(xen: Hypervisor, cpu: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from xenfs.abi.numbers import PsrAlloc, PsrCmt
 from xenfs.calls import psr
 from xenfs.calls.psr import Allocation
-from xenfs.errors import HypercallError
+from xenfs.errors import answered_by
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
 from xenfs.nodes.host.sockets import find_socket, online_cpus, sockets
@@ -42,12 +42,9 @@ def _cache_sizes(xen: Hypervisor) -> str:
 
 def allocation_or_none(xen: Hypervisor, what: PsrAlloc, socket: int) -> Allocation | None:
     """What a socket has of the resource; None where it has none."""
-    try:
+    with answered_by(*ABSENT, errno.ERANGE):
         return psr.allocation(xen, what, socket)
-    except HypercallError as problem:
-        if problem.errno in ABSENT or problem.errno == errno.ERANGE:
-            return None
-        raise
+    return None
 
 
 def has(what: PsrAlloc) -> Callable[..., bool]:
