@@ -12,13 +12,14 @@ from typing import Any
 from worlds import EVERYTHING
 
 from xenfs.connect.opening import open_hypervisor
-from xenfs.errors import HypercallError
+from xenfs.errors import HypercallError, XenfsError
+from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes import tree
-from xenfs.nodes.tables.base import Dir, Each, Node
+from xenfs.nodes.tables.base import Dir, Each, File, Node
 from xenfs.nodes.tables.contents import Shown, about_xen, contents
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.recording.recorder import Recording
-from xenfs.recording.replay import Replay
+from xenfs.recording.replay import Mismatch, Replay
 
 FOLDER = Path(__file__).parent / "recordings"
 FILES = sorted(FOLDER.glob("*.json.gz"))
@@ -26,11 +27,16 @@ PENDING = FOLDER / "pending.txt"
 
 
 def replay(recording: Recording, newer: list[str] | None = None) -> list[Shown]:
-    """Everything that the tree shows now of what was recorded then; what was not recorded is added to `newer`."""
+    """Everything that the tree shows now of what was recorded then.
+
+    With `newer` also what is newer and asks what was asked then, such as another member of a struct; the paths of what
+    asks anything else are added to it.
+    """
+    unknown: list[str] = []
 
     def wanted(path: str) -> bool:
-        if path not in recording.sections and about_xen(path) and newer is not None:
-            newer.append(path)
+        if path not in recording.sections and about_xen(path):
+            unknown.append(path)
         return path in recording.sections
 
     def begin(path: str) -> None:
@@ -45,9 +51,32 @@ def replay(recording: Recording, newer: list[str] | None = None) -> list[Shown]:
         begin("tree")
         root = _lenient(tree.build(xen, EVERYTHING, Refusals()))
         assert isinstance(root, Dir)
-        return list(contents(xen, root, begin, wanted=wanted))
+        shown = list(contents(xen, root, begin, wanted=wanted))
+        for path in unknown if newer is not None else ():
+            found = _answer(xen, root, path, begin)
+            shown += [found] if found else []
+            newer += [] if found else [path]
+        return shown
     finally:
         xen.close()
+
+
+def _answer(xen: Hypervisor, root: Node, path: str, begin: Callable[[str], None]) -> Shown | None:
+    """What an entry shows that was not there when the recording was made; None where that was not recorded."""
+    node, ids = root, ()
+    begin("tree")
+    try:
+        for name in path.split("/"):
+            found = node.child(xen, ids, name) if isinstance(node, Dir) else None
+            if found is None:
+                return None
+            node, ids = found
+        begin(path)
+        return (
+            Shown(path, node.produce(xen, ids).decode("utf-8", "surrogateescape")) if isinstance(node, File) else None
+        )
+    except (Mismatch, XenfsError):
+        return None
 
 
 def _lenient(node: Node) -> Node:
@@ -90,11 +119,11 @@ def pattern(path: str) -> str:
 
 
 def pending() -> list[str]:
-    """Patterns of entries that are newer than the recordings; kept short by recording again."""
+    """Patterns of entries that are newer than the recordings and ask what was not asked; short by recording again."""
     lines = PENDING.read_text().splitlines() if PENDING.exists() else []
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def is_pending(path: str) -> bool:
     """Whether a path's pattern, or that of a directory that it is in, is in pending.txt."""
-    return any(path == each or (each.endswith("/") and path.startswith(each)) for each in pending())
+    return any(f"{path.rstrip('/')}/".startswith(f"{each.rstrip('/')}/") for each in pending())

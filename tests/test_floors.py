@@ -175,6 +175,19 @@ def test_every_room_says_in_five_lines_what_it_is_for_and_where_to_begin(room: P
     assert sum(map(bool, said.splitlines())) <= 5, f"{room}: in more than five lines"
 
 
+def test_the_picture_of_the_house_is_true() -> None:
+    """CONTRIBUTING's floors are those above, and each file that it and docs/one-read-one-write.md name is there."""
+    page = (PACKAGE.parent / "CONTRIBUTING.md").read_text("utf-8")
+    drawn = re.findall(r"^     (\d)  (.*)$", page, re.M)
+    assert [int(floor) for floor, _ in drawn] == list(range(len(FLOORS), 0, -1))
+    for floor, line in drawn:
+        assert set(FLOORS[int(floor) - 1]) == set(re.findall(r"(?:^|\| +)(\w+)(?:/|\.py)", line)), line
+    page += (PACKAGE.parent / "docs" / "one-read-one-write.md").read_text("utf-8")
+    named = {name for name in re.findall(r"[\w/.]+/\w+\.py", page) if not name.startswith(("a/", "b/"))}
+    assert len(named) > 20
+    assert not {name for name in named if not any((root / name).is_file() for root in (PACKAGE, PACKAGE.parent))}
+
+
 def test_only_privcmd_opens_privcmd() -> None:
     """Only one module opens the device; doctor may look whether it is there, and messages may name it."""
     opens = re.compile(r"""(?:^|[^\w])(?:os\.)?open\(.*privcmd|ioctl\(""")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from xenfs import abi
 from xenfs.connect import opening
+from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Backend
 from xenfs.nodes import tree
 from xenfs.nodes.tables.base import Dir, Exchange, File, Ids, Node
@@ -50,6 +51,9 @@ class Place(NamedTuple):
     path: str
     node: Node
     ids: Ids
+
+    def __repr__(self) -> str:
+        return self.path
 
 
 class Clock:
@@ -184,6 +188,14 @@ class Host:
     def write(self, path: str, data: str | bytes) -> None:
         """One write."""
         self.put(self.at(path), data.encode() if isinstance(data, str) else data)
+
+    def refused(self, path: str, text: str) -> int:
+        """The errno of a write that has to fail."""
+        try:
+            self.write(path, text)
+        except XenfsError as problem:
+            return problem.errno
+        raise AssertionError(f"{path} took {text!r}")
 
     def put(self, place: Place, data: bytes) -> bytes:
         """One write to an entry that was found before, noted as FUSE would; an Exchange answers."""

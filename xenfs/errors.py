@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from errno import EFAULT, EINVAL, EIO, ENODEV, ENOENT, EOPNOTSUPP, ESTALE, errorcode
 
 
@@ -30,8 +32,21 @@ class HypercallError(XenfsError):
         self.operation = operation
 
 
+@contextmanager
+def answered_by(*codes: int) -> Iterator[None]:
+    """Go on behind the block where Xen says one of these errnos: here that is an answer, no failure."""
+    try:
+        yield
+    except HypercallError as problem:
+        if problem.errno not in codes:
+            raise
+
+
 class BadInput(XenfsError):
-    """Text that a writer may not write. Made before any hypercall; `word` or `at` tells where the caret goes."""
+    """Text that may not be written: said before anything is changed, by a parser or by a writer that has asked Xen.
+
+    `word` or `at` tells where the caret goes.
+    """
 
     def __init__(self, why: str, code: int = EINVAL, *, word: str | None = None, at: int | None = None) -> None:
         super().__init__(why, code)

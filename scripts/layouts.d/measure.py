@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import re
 import shlex
@@ -16,6 +15,7 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))
 
+import golden  # noqa: E402
 from probe import CannotCompile, Probe  # noqa: E402
 
 from xenfs.abi import Abi, load  # noqa: E402
@@ -38,6 +38,8 @@ def main() -> int:
         return 2
     try:
         release = options.release or release_of(compiler, options.headers)
+        if options.write:
+            return write(release, options, compiler)
         found, counts = compare(release, options.arch, compiler, options.headers)
     except CannotCompile as why:
         say(f"{options.arch}: not measured: {' '.join(compiler)} cannot use the headers in {options.headers}:\n{why}")
@@ -55,7 +57,43 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--arch", choices=TRIPLETS, required=True)
     parser.add_argument("--cc", default="", help="compiler and options instead of the one found")
     parser.add_argument("--release", type=version, help="what the headers are of; found out where it is not ambiguous")
+    parser.add_argument("--write", action="store_true", help="add what is declared and not in the golden data")
+    parser.add_argument("--constant", action="append", default=[], help="with --write: this constant, too")
     return parser.parse_args()
+
+
+def write(release: tuple[int, ...], options: argparse.Namespace, compiler: list[str]) -> int:
+    """Add to the golden data what this release's headers have of it; 1 where they lack something that was asked for."""
+    path, name = GOLDEN / f"{options.arch}.json", ".".join(map(str, release))
+    data, declared = golden.load(path), load(release, options.arch)
+    if name not in data["releases"]:
+        raise CannotCompile("there is no golden data of this release")
+    answers = question(declared, dict.fromkeys(options.constant, 0)).ask(compiler, options.headers)
+    measured, kept = dict(layouts(declared, answers)), measured_layouts(data, release)
+    unknown: dict[str, list[str]] = {}
+    for tag in sorted(measured.keys() - kept.keys()):
+        found = {"size": measured[tag].size, "fields": {key: list(at) for key, at in measured[tag].fields.items()}}
+        unknown[tag] = golden.add(data, "structs", tag, name, found)
+    for constant in options.constant:
+        if f"constant {constant}" in answers:
+            value = answers[f"constant {constant}"]
+            unknown[constant] = golden.add(data, "constants", constant, name, {"value": value})
+    path.write_text(golden.text(data), encoding="utf-8")
+    for added, releases in unknown.items():
+        print(f"Xen {name} {options.arch}: added {added}; {_gap(releases)}")
+    lacking = {each.split()[1] for each in declared.declared()} - measured.keys() | set(
+        options.constant
+    ) - unknown.keys()
+    for each in sorted(lacking):
+        print(f"Xen {name} {options.arch}: {each} is not in these headers; {_PACKAGES}")
+    return 1 if lacking else 0
+
+
+_PACKAGES = "Debian's libxen-dev has those of 4.14, 4.17 and 4.20 (--fetch), --from takes others"
+
+
+def _gap(releases: list[str]) -> str:
+    return f"nothing is known of {' '.join(releases)}: {_PACKAGES}" if releases else "known of every release"
 
 
 def say(text: str) -> None:
@@ -84,11 +122,11 @@ def release_of(compiler: list[str], headers: Path) -> tuple[int, ...]:
 
 def compare(release: tuple[int, ...], arch: str, compiler: list[str], headers: Path) -> tuple[list[str], str]:
     """What differs, one line each, and how much was looked at, in words."""
-    golden: Any = json.loads((GOLDEN / f"{arch}.json").read_text())
+    known = golden.load(GOLDEN / f"{arch}.json")
     if release not in RELEASES:
         raise CannotCompile("there is no golden data of this release")
-    declared, stored = load(release, arch), measured_layouts(golden, release)
-    constants = measured_constants(golden, release)
+    declared, stored = load(release, arch), measured_layouts(known, release)
+    constants = measured_constants(known, release)
     answers = question(declared, constants).ask(compiler, headers)
     found = []
     measured = dict(layouts(declared, answers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 sys.path.insert(0, str(CHECKOUT / "scripts" / "layouts.d"))
 
+import golden  # noqa: E402
 from measure import TRIPLETS, find_compiler  # noqa: E402
 from probe import CannotCompile, Probe  # noqa: E402
 
@@ -72,6 +74,45 @@ def test_installed_headers_agree() -> None:
     if done.returncode == 2:
         pytest.skip(done.stderr)  # a release that xenfs does not know
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("arch", TRIPLETS)
+def test_golden_data_is_written_as_it_was(arch: str) -> None:
+    path = CHECKOUT / "xenfs" / "simulator" / "golden" / f"{arch}.json"
+    assert golden.text(golden.load(path)) == path.read_text()
+
+
+def test_what_is_added_to_golden_data() -> None:
+    data = {"releases": ["4.14", "4.15", "4.16", "4.17", "4.18"], "constants": {"Z": []}}
+    assert golden.add(data, "constants", "A", "4.14", {"value": 1}) == ["4.15", "4.16", "4.17", "4.18"]
+    assert golden.add(data, "constants", "A", "4.17", {"value": 1}) == ["4.18"]
+    assert data["constants"]["A"] == [{"since": "4.14", "until": "4.17", "value": 1}]
+    assert golden.add(data, "constants", "A", "4.18", {"value": 2}) == []
+    assert data["constants"]["A"] == [
+        {"since": "4.14", "until": "4.17", "value": 1}, {"since": "4.18", "until": "4.18", "value": 2},
+    ]  # fmt: skip
+    assert list(data["constants"]) == ["A", "Z"]
+
+
+@pytest.mark.skipif(not Path("/usr/include/xen/xen.h").exists(), reason="libxen-dev is not installed")
+@pytest.mark.skipif(not COMPILERS["x86_64"], reason="no compiler for x86_64")
+def test_what_was_lost_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A struct and a constant taken out of the golden data come back as they were, of the release that is installed."""
+    import measure
+
+    release = ".".join(map(str, measure.release_of(COMPILERS["x86_64"], Path("/usr/include"))))
+    whole = golden.load(measure.GOLDEN / "x86_64.json")
+    lacking = json.loads(json.dumps(whole))
+    del lacking["structs"]["xen_sysctl_tbuf_op"], lacking["constants"]["XEN_SYSCTL_tbuf_op"]
+    (tmp_path / "x86_64.json").write_text(golden.text(lacking))
+    monkeypatch.setattr(measure, "GOLDEN", tmp_path)
+    words = ["measure", "--arch", "x86_64", "--write", "--constant", "XEN_SYSCTL_tbuf_op", "/usr/include"]
+    monkeypatch.setattr(sys, "argv", words)
+    assert measure.main() in (0, 1)  # 1: another declaration is not in these headers
+    found = golden.load(tmp_path / "x86_64.json")
+    for kind, name in (("structs", "xen_sysctl_tbuf_op"), ("constants", "XEN_SYSCTL_tbuf_op")):
+        (was,) = whole[kind][name]
+        assert found[kind][name] == [was | {"since": release, "until": release}]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mounting import Mount, Mounter
+from mounting import Mount, Mounter, lasting
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,12 +47,6 @@ def mounter(tmp_path: Path) -> Iterator[Mounter]:
 @pytest.fixture(scope="module")
 def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
     """One mount with all options for the tests of a module that leave it as it was."""
-    where = tmp_path_factory.mktemp("mounted") / "xenfs"
-    where.mkdir()
-    mount = Mount(where, "--hypervisor", "simulator", "-o", "lifecycle,debug,raw,pool_check")
-    try:
+    with lasting(tmp_path_factory.mktemp("mounted"), options="lifecycle,debug,raw,pool_check") as mount:
         yield mount
-        mount.stop()
-        assert not [line for line in mount.errors().splitlines() if "Traceback" in line or "Error" in line]
-    finally:
-        mount.force()
+        assert "Error" not in mount.errors()

@@ -133,4 +133,19 @@ def refused(*codes: int) -> Iterator[None]:
         pytest.fail(f"not refused with any of {codes}")
 
 
+@contextlib.contextmanager
+def lasting(folder: Path, settings: str = "", options: str = "") -> Iterator[Mount]:
+    """A mount of a simulated host for a whole module, which ends in good order and has logged nothing that is wrong."""
+    where = folder / "xenfs"
+    where.mkdir()
+    hypervisor = f"simulator:{settings}" if settings else "simulator"
+    made = Mount(where, "--hypervisor", hypervisor, *(("-o", options) if options else ()))
+    try:
+        yield made
+        made.stop()
+        assert "Traceback" not in made.errors()
+    finally:
+        made.force()
+
+
 Mounter = Callable[..., Mount]

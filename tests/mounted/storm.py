@@ -22,6 +22,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 import trio
+from held_lives import max_kb_of, weight_of
 
 from xenfs.connect.opening import open_hypervisor
 from xenfs.filesystem.operations import Operations
@@ -36,16 +37,6 @@ from xenfs.simulator.world.domains import Domain
 IDS = (1, 2, 3, 4)
 WEIGHT, MAX_KB = 256, 8192  # what a life begins with
 LIVES, HIT = 100, 10  # more lives than these, and more that were written to, are enough
-
-
-def weight_of(life: int) -> int:
-    """The weight that is written to this life and no other, as long as there are fewer than 60,000."""
-    return 1000 + life
-
-
-def max_kb_of(life: int) -> int:
-    """The same for memory/max."""
-    return 65536 + 4 * life
 
 
 class Underway:

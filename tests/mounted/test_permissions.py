@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from mounting import REPOSITORY, Mount, Mounter
+from mounting import REPOSITORY, Mount, Mounter, lasting
 from patience import PATIENCE_S
 
 EXAMPLE = REPOSITORY / "contrib" / "policy.example.toml"
@@ -34,16 +34,9 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
     policy = folder / "policy.toml"
     policy.write_text(EXAMPLE.read_text())
     policy.chmod(0o600)
-    where = folder / "xenfs"
-    where.mkdir()
     options = f"lifecycle,debug,raw,policy={policy},record=file:{folder}/record"
-    mount = Mount(where, "--hypervisor", "simulator", "-o", options)
-    try:
+    with lasting(folder, options=options) as mount:
         yield mount
-        mount.stop()
-        assert "Traceback" not in mount.errors()
-    finally:
-        mount.force()
 
 
 def as_user(

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import random
 import threading
 import time
 import uuid
-from collections import Counter
 
 import pytest
+from held_lives import GONE, Outcomes, max_kb_of, require_only_what_may_be, together, weight_of, words_for
 from xen_guests import bare
 from xen_mount import Mount
 
 from xenfs.calls.domctl import unpause
 from xenfs.hypervisor.base import Hypervisor
 
-GONE = {errno.ESTALE, errno.ENOENT, errno.ESRCH}
 LIVES, CLIENTS = 30, 20
 LIFE_S, PATIENCE_S = (0.1, 0.6), 60.0
 WEIGHT, MAX_KB = 256, 0  # what a life begins with
-
-
-def weight_of(life: int) -> int:
-    """The weight that is written to this life and to no other."""
-    return 1000 + life
-
-
-def max_kb_of(life: int) -> int:
-    """The same for memory/max."""
-    return 65536 + 4 * life
 
 
 class Client(threading.Thread):
@@ -45,7 +33,7 @@ class Client(threading.Thread):
         super().__init__(daemon=True)
         self.directory, self.random = mount.path(f"domains/{domid}"), random.Random(seed)
         self.writing, self.stopped = threading.Lock(), threading.Event()
-        self.outcomes: Counter[str] = Counter()
+        self.outcomes = Outcomes()
 
     def run(self) -> None:
         """Hold one life after the other."""
@@ -56,7 +44,7 @@ class Client(threading.Thread):
                     held.callback(os.close, directory)
                     self._write_on(directory, held)
                 except OSError as problem:
-                    self._note("hold", problem)
+                    self.outcomes.note("hold", problem)
                     time.sleep(0.05)
 
     def _write_on(self, directory: int, held: contextlib.ExitStack) -> None:
@@ -66,9 +54,7 @@ class Client(threading.Thread):
             return fd
 
         life = uuid.UUID(os.read(opened("uuid", os.O_RDONLY), 100).decode().strip()).int
-        words = {"sched/weight": str(weight_of(life)), "memory/max": str(max_kb_of(life))}
-        if life % 2:
-            words |= {"freeze": "1", "kill": "1"}
+        words = words_for(life)
         files = {name: opened(name) for name in words}
         likely = [name for name in words if name != "kill"] * 5 + [name for name in words if name == "kill"]
         refused = 0
@@ -79,13 +65,9 @@ class Client(threading.Thread):
                     os.write(files[name], words[name].encode())
                     self.outcomes["ok"] += 1
                 except OSError as problem:
-                    self._note(name, problem)
+                    self.outcomes.note(name, problem)
                     refused += 1
             time.sleep(self.random.uniform(0, 0.05))
-
-    def _note(self, what: str, problem: OSError) -> None:
-        name = errno.errorcode[problem.errno or errno.EIO]
-        self.outcomes[name if problem.errno in GONE else f"{what}: {name}"] += 1
 
 
 def wrong_in(mount: Mount, domid: int, life: int) -> list[str]:
@@ -138,10 +120,10 @@ def test_no_write_reaches_a_later_life(mount: Mount, xen: Hypervisor) -> None:
             client.stopped.set()
         for client in clients:
             client.join(PATIENCE_S)
-    outcomes = sum((client.outcomes for client in clients), Counter[str]())
+    outcomes = together(client.outcomes for client in clients)
     print(f"{LIVES} lives of domain {domid}: {dict(outcomes)}")
     assert not any(client.is_alive() for client in clients)
     assert wrong == []
-    assert set(outcomes) <= {"ok", "ESTALE", "ENOENT", "ESRCH"}, outcomes
+    require_only_what_may_be(outcomes)
     assert outcomes["ESTALE"] > LIVES, "clients did hold on to what was over"
     assert outcomes["ok"] > LIVES, "and did write to what was not"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from xenfs.abi.numbers import CppcPreset, CppcSet, FreqPara, GetCpufreq, PmSetting, SetCpufreq, Sysctl
 from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import fill, sysctl
-from xenfs.errors import HypercallError, XenfsError
+from xenfs.errors import HypercallError, XenfsError, answered_by
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
 
@@ -22,24 +22,31 @@ SET_CPPC = operation(Sysctl.pm_op, "SET_CPUFREQ_CPPC")
 TURBO = {True: operation(Sysctl.pm_op, "enable_turbo"), False: operation(Sysctl.pm_op, "disable_turbo")}
 
 NAME_LENGTH = 16  # CPUFREQ_NAME_LEN
+USERSPACE, ONDEMAND = "userspace", "ondemand"
 HWP = "hwp"
 EPP = "amd-cppc-epp"
 GOVERNORLESS = frozenset({HWP, EPP})
 """Drivers that leave the choice to the hardware: what the struct has for governors means nothing with them."""
 
 
+class Ondemand(NamedTuple):
+    """What the governor ondemand goes by: how often it looks, in us, and above which load it runs as fast as it may."""
+
+    sampling_rate_max: int
+    sampling_rate_min: int
+    sampling_rate: int
+    up_threshold: int
+
+
 class Governed(NamedTuple):
-    """What a governor steers by. `setspeed` is for userspace, the others for ondemand: rates in us, a percentage."""
+    """What a governor steers by. Only one that is userspace has `setspeed`, and only ondemand has `ondemand`."""
 
     governor: str
     cur: int
     max: int
     min: int
-    setspeed: int
-    sampling_rate_max: int
-    sampling_rate_min: int
-    sampling_rate: int
-    up_threshold: int
+    setspeed: int | None
+    ondemand: Ondemand | None
 
 
 class Cppc(NamedTuple):
@@ -145,11 +152,11 @@ def _governed(xen: Hypervisor, arm: Any) -> Governed | None:
     governor = _text(bytes(xen.abi.ffi.buffer(block.scaling_governor)))
     if not governor:
         return None
-    demand = block.u.ondemand
     return Governed(
         governor, int(block.scaling_cur_freq), int(block.scaling_max_freq), int(block.scaling_min_freq),
-        int(block.u.userspace.scaling_setspeed), int(demand.sampling_rate_max), int(demand.sampling_rate_min),
-        int(demand.sampling_rate), int(demand.up_threshold),
+        int(block.u.userspace.scaling_setspeed) if governor.lower() == USERSPACE else None,
+        Ondemand(*(int(getattr(block.u.ondemand, name)) for name in Ondemand._fields))
+        if governor.lower() == ONDEMAND else None,
     )  # fmt: skip
 
 
@@ -169,13 +176,10 @@ def cppc(xen: Hypervisor, cpu: int) -> Cppc | None:
     """
     if not xen.abi.has("struct xen_sysctl_pm_op", "u.get_cppc"):
         return para(xen, cpu).cppc
-    try:
+    with answered_by(errno.ENODEV, errno.ENODATA):
         arm = _pm_op(xen, GET_CPPC, GetCpufreq.CPPC, cpu)
         return _cppc(arm.u.get_cppc)
-    except HypercallError as problem:
-        if problem.errno in (errno.ENODEV, errno.ENODATA):
-            return None
-        raise
+    return None
 
 
 def average(xen: Hypervisor, cpu: int) -> int:

@@ -12,7 +12,7 @@ from xenfs.abi.operations import operation
 from xenfs.calls import version
 from xenfs.calls.control import domctl, sysctl
 from xenfs.calls.many import asked_about
-from xenfs.errors import HypercallError
+from xenfs.errors import HypercallError, answered_by
 from xenfs.hypervisor.base import Hypervisor
 
 PCITOPOINFO = operation(Sysctl.pcitopoinfo)
@@ -89,13 +89,10 @@ def assignable(xen: Hypervisor, device: Address, domid: int = Domid.INVALID) -> 
 
     For a domain: whether the device could be given to it. False, too, of a device that Xen does not know.
     """
-    try:
+    with answered_by(errno.EINVAL):
         _test(xen, domid, device.sbdf, 0)
-    except HypercallError as problem:
-        if problem.errno == errno.EINVAL:
-            return False
-        raise
-    return True
+        return True
+    return False
 
 
 def have_iommu(xen: Hypervisor, domids: Sequence[int]) -> list[bool]:

@@ -18,6 +18,7 @@ from xenfs.calls.rows import Rows
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import hint
+from xenfs.hypervisor.sources import asks
 
 STAT = {what: operation(Sysctl.get_pmstat, what.name) for what in PmStat}
 UNTOUCHED = 2**64 - 1  # what is in a slot that Xen has no C-state for
@@ -52,12 +53,14 @@ class CStates(NamedTuple):
     core: dict[int, int]
 
 
+@asks(STAT[PmStat.get_max_px])
 def max_px(xen: Hypervisor, cpu: int) -> int:
     """How many P-states a CPU has; get_pmstat get_max_px."""
     arm = _stat(xen, PmStat.get_max_px, cpu)
     return int(arm.u.getpx.total)
 
 
+@asks(STAT[PmStat.get_pxstat])
 def pxstat(xen: Hypervisor, cpu: int) -> PStates:
     """Statistics of a CPU's P-states; ENODATA while its driver has none. get_pmstat get_pxstat.
 
@@ -82,12 +85,14 @@ def reset_pxstat(xen: Hypervisor, cpu: int) -> None:
     _stat(xen, PmStat.reset_pxstat, cpu)
 
 
+@asks(STAT[PmStat.get_max_cx])
 def max_cx(xen: Hypervisor, cpu: int) -> int:
     """How many C-states a CPU has, C0 among them; 0 where Xen knows of none. get_pmstat get_max_cx."""
     arm = _stat(xen, PmStat.get_max_cx, cpu)
     return int(arm.u.getcx.nr)
 
 
+@asks(STAT[PmStat.get_cxstat])
 def cxstat(xen: Hypervisor, cpu: int, room: int | None = None) -> CStates:
     """Statistics of a CPU's C-states, of `room` of them or of all; get_pmstat get_cxstat.
 

@@ -8,7 +8,7 @@ from typing import Any
 from xenfs.abi.numbers import Domctl
 from xenfs.abi.operations import operation
 from xenfs.calls.control import domctl
-from xenfs.errors import HypercallError
+from xenfs.errors import answered_by
 from xenfs.hypervisor.base import Hypervisor
 
 GETVCPUCONTEXT = operation(Domctl.getvcpucontext)
@@ -27,10 +27,7 @@ def context(xen: Hypervisor, domid: int, vcpu: int) -> Any:
 
 def started(xen: Hypervisor, domid: int, vcpu: int) -> bool:
     """Whether a vCPU ever got registers; to ask this of one that runs would pause it."""
-    try:
+    with answered_by(errno.ENODATA, errno.EINVAL):
         context(xen, domid, vcpu)
-    except HypercallError as problem:
-        if problem.errno in (errno.ENODATA, errno.EINVAL):
-            return False
-        raise
-    return True
+        return True
+    return False

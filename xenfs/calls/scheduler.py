@@ -8,7 +8,7 @@ from typing import Any
 from xenfs.abi.numbers import Domctl, DomctlSched, SchedId
 from xenfs.abi.operations import operation
 from xenfs.calls.control import domctl
-from xenfs.errors import HypercallError
+from xenfs.errors import answered_by
 from xenfs.hypervisor.base import Hypervisor
 
 SCHEDULER_OP = operation(Domctl.scheduler_op, "getinfo").as_whole()
@@ -28,11 +28,8 @@ def parameters(xen: Hypervisor, domid: int, sched_id: int) -> Any:
     Of rtds those of vCPU 0, which a set gives all vCPUs: asked for the domain's, Xen answers with its defaults.
     """
     if sched_id == SchedId.RTDS:
-        try:
+        with answered_by(errno.EINVAL):  # a domain without vCPUs
             return vcpu_parameters(xen, domid, 0)
-        except HypercallError as problem:
-            if problem.errno != errno.EINVAL:  # a domain without vCPUs
-                raise
     arm, _ = PARAMETERS[sched_id]
     found = domctl(xen, SCHEDULER_OP, domid, "scheduler_op", sched_id=sched_id, cmd=DomctlSched.getinfo)
     return xen.abi.copy(getattr(found.u, arm))

@@ -12,7 +12,7 @@ from xenfs.abi.operations import operation
 from xenfs.calls.again import again
 from xenfs.calls.bitmaps import members, nbytes
 from xenfs.calls.control import sysctl
-from xenfs.errors import HypercallError, NotThere
+from xenfs.errors import NotThere, answered_by
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
 from xenfs.pool import Buffer
@@ -228,26 +228,20 @@ def cpupools(xen: Hypervisor) -> list[Cpupool]:
     nr_cpus = physinfo(xen).max_cpu_id + 1
     found: list[Cpupool] = []
     while True:
-        try:
+        with answered_by(errno.ENOENT):
             found.append(next_cpupool(xen, found[-1].id + 1 if found else 0, nr_cpus))
-        except HypercallError as problem:
-            if problem.errno == errno.ENOENT:
-                return found
-            raise
+            continue
+        return found
 
 
 @asks(CPUPOOL)
 def cpupool(xen: Hypervisor, pool_id: int) -> Cpupool:
     """The cpupool with this id; NotThere when there is none."""
-    try:
+    with answered_by(errno.ENOENT):
         found = next_cpupool(xen, pool_id, physinfo(xen).max_cpu_id + 1)
-    except HypercallError as problem:
-        if problem.errno != errno.ENOENT:
-            raise
-        found = None
-    if found is None or found.id != pool_id:
-        raise NotThere(f"cpupool: {pool_id}")
-    return found
+        if found.id == pool_id:
+            return found
+    raise NotThere(f"cpupool: {pool_id}")
 
 
 def pool_parameters(xen: Hypervisor, pool: Cpupool) -> Any:

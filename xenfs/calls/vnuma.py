@@ -11,7 +11,7 @@ from xenfs.abi.numbers import Memory
 from xenfs.abi.operations import operation
 from xenfs.calls.control import fill
 from xenfs.calls.multicall import in_a_row
-from xenfs.errors import HypercallError
+from xenfs.errors import HypercallError, answered_by
 from xenfs.hypervisor.base import Hypervisor
 
 GET_VNUMAINFO = operation(Memory.get_vnumainfo)
@@ -51,11 +51,8 @@ def topology(xen: Hypervisor, domid: int) -> Topology:
     """The whole of it; memory_op get_vnumainfo, which says ENOBUFS and how much there is until there is room."""
     for _ in range(_TRIES):
         counts = _counts(xen, domid)
-        try:
+        with answered_by(errno.ENOBUFS, errno.EAGAIN):
             return _filled(xen, domid, *counts)
-        except HypercallError as problem:
-            if problem.errno not in (errno.ENOBUFS, errno.EAGAIN):
-                raise
     raise HypercallError(GET_VNUMAINFO.name, errno.EAGAIN, "the virtual nodes keep changing")
 
 
@@ -64,11 +61,8 @@ def _counts(xen: Hypervisor, domid: int) -> tuple[int, int, int]:
     with xen.pool.take(xen.abi.sizeof(_STRUCT)) as buf:
         view = xen.abi.view(_STRUCT, buf)
         view.domid = domid
-        try:
+        with answered_by(errno.ENOBUFS):
             xen.hypercall(GET_VNUMAINFO, GET_VNUMAINFO.cmd, buf, domid=domid)
-        except HypercallError as problem:
-            if problem.errno != errno.ENOBUFS:
-                raise
         return view.nr_vnodes, view.nr_vcpus, view.nr_vmemranges
 
 

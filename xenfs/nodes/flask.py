@@ -7,7 +7,7 @@ import re
 
 from xenfs.calls import domains, flask
 from xenfs.calls.domains import DomainInfo
-from xenfs.errors import BadInput, HypercallError
+from xenfs.errors import BadInput, answered_by
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.tables import parse, show
@@ -66,12 +66,9 @@ def _booleans(xen: Hypervisor) -> list[tuple[str, str]]:
 
 
 def _boolean(xen: Hypervisor, name: str) -> str | None:
-    try:
+    with answered_by(errno.ENOENT, errno.ENOBUFS):
         return flask.boolean(xen, name).name
-    except HypercallError as problem:
-        if problem.errno in (errno.ENOENT, errno.ENOBUFS):
-            return None
-        raise
+    return None
 
 
 BOOLEAN = File(

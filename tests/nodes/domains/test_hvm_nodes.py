@@ -21,12 +21,6 @@ def raw(host: Host, path: str) -> bytes:
     return place.node.produce(host.xen, place.ids)
 
 
-def refused(host: Host, path: str, text: str) -> int:
-    with pytest.raises(XenfsError) as caught:
-        host.write(path, text)
-    return caught.value.errno
-
-
 @pytest.mark.parametrize(("release", "arch"), COMBINATIONS)
 def test_parameters_of_each_kind(release: str, arch: str) -> None:
     with Host(f"xen={release},arch={arch}") as host:
@@ -48,8 +42,8 @@ def test_a_caller_is_told_little_of_itself() -> None:
 
 def test_what_xen_does_not_take(host: Host) -> None:
     params = "domains/3/hvm/params"
-    assert refused(host, f"{params}/timer_mode", "4") == errno.EINVAL
-    assert refused(host, f"{params}/ioreq_pfn", "77") == errno.EEXIST
+    assert host.refused(f"{params}/timer_mode", "4") == errno.EINVAL
+    assert host.refused(f"{params}/ioreq_pfn", "77") == errno.EEXIST
     host.write(f"{params}/ioreq_pfn", host.value(f"{params}/ioreq_pfn"))
     assert stat.S_IMODE(host.at(f"{params}/altp2m").node.mode) == 0o444
 
@@ -141,8 +135,8 @@ def test_rtds_parameters_of_a_vcpu() -> None:
         host.write(f"{path}/period_us", "20000")
         assert [host.value(f"{path}/{name}") for name in host.names(path)] == ["20000", "5000", "0"]
         assert host.value("domains/3/vcpus/0/sched/budget_us") == "4000", "each vCPU has its own"
-        assert refused(host, f"{path}/budget_us", "20001") == errno.EINVAL
-        assert refused(host, f"{path}/period_us", "4999") == errno.EINVAL
+        assert host.refused(f"{path}/budget_us", "20001") == errno.EINVAL
+        assert host.refused(f"{path}/period_us", "4999") == errno.EINVAL
         for text, code in (("9", errno.ERANGE), ("4294967296", errno.ERANGE), ("x", errno.EINVAL), ("", errno.EINVAL)):
-            assert refused(host, f"{path}/budget_us", text) == code
-        assert refused(host, f"{path}/extratime", "2") == errno.EINVAL
+            assert host.refused(f"{path}/budget_us", text) == code
+        assert host.refused(f"{path}/extratime", "2") == errno.EINVAL

@@ -80,7 +80,7 @@ def _readable(xen: Hypervisor, domain: Domain, vcpu: int) -> bool:
 REGISTERS = (
     File(
         "regs", "Its registers, hexadecimal; it is paused for the moment", read=_regs, private=True, tier="B",
-        only=_readable, call=registers.GETVCPUCONTEXT.name,
+        only=_readable, call=registers.GETVCPUCONTEXT.name, format='"register value" lines',
     ),
     File(
         "context", "struct vcpu_guest_context, binary", read=_context, private=True, binary=True, show=bytes, tier="B",

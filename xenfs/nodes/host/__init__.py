@@ -17,7 +17,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.host.boot import EFI, FIRMWARE, KEXEC, MTRR
 from xenfs.nodes.host.cpuid import CPUID
 from xenfs.nodes.host.cpus import CPUS
-from xenfs.nodes.host.instruments import PMU, TIME, VM_EVENT_VERSION, XENSYMS
+from xenfs.nodes.host.instruments import PMU, TIME, TRACE, VM_EVENT_VERSION, XENSYMS
 from xenfs.nodes.host.livepatch import LIVEPATCH
 from xenfs.nodes.host.memory import MEMORY
 from xenfs.nodes.host.pci import PCI
@@ -177,6 +177,7 @@ HOST = Dir(
         EFI,
         MTRR,
         KEXEC,
+        TRACE,
         PMU,
         SOCKETS,
         CPUID,

@@ -8,7 +8,7 @@ from typing import Any
 
 from xenfs.abi.numbers import CppcPreset, CppcSet, FreqPara
 from xenfs.calls import cpufreq
-from xenfs.calls.cpufreq import Cppc, Governed, Para, para
+from xenfs.calls.cpufreq import Cppc, Governed, Ondemand, Para, para
 from xenfs.errors import BadInput, NotThere
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
@@ -56,6 +56,14 @@ def _governor(xen: Hypervisor, cpu: int) -> Governed:
     return found
 
 
+@asks(cpufreq.GET_PARA)
+def _ondemand(xen: Hypervisor, cpu: int) -> Ondemand:
+    found = _governor(xen, cpu).ondemand
+    if found is None:
+        raise NotThere(f"governor ondemand of CPU {cpu}")
+    return found
+
+
 # What is written
 
 
@@ -83,7 +91,7 @@ def _setter(kind: FreqPara) -> Callable[[Hypervisor, int, int], None]:
 
 
 def _set_sampling_rate(xen: Hypervisor, cpu: int, us: int) -> None:
-    now = _governor(xen, cpu)
+    now = _ondemand(xen, cpu)
     if not now.sampling_rate_min <= us <= now.sampling_rate_max:
         limits = f"{now.sampling_rate_min} to {now.sampling_rate_max} us"
         raise BadInput(f"Xen takes {limits}", errno.ERANGE, word=str(us), at=0)
@@ -127,8 +135,15 @@ def _steered(
     name: str, help: str, member: str, kind: FreqPara, only: Callable[..., bool] | None = _governed, tier: str = "A"
 ) -> File:
     """A frequency that a governor goes by, in kHz."""
+
+    def read(xen: Hypervisor, cpu: int) -> int:
+        khz: int | None = getattr(_governor(xen, cpu), member)
+        if khz is None:
+            raise NotThere(f"{name} of CPU {cpu}: it is another governor's")
+        return khz
+
     return File(
-        name, help, read=lambda xen, cpu: getattr(_governor(xen, cpu), member), show=show.dec, only=only, tier=tier,
+        name, help, read=read, show=show.dec, only=only, tier=tier,
         write=_setter(kind), parse=parse.integer(0, _U32, "number of kHz"),
         call=f"{cpufreq.GET_PARA.name}, {cpufreq.SET_PARA[kind].name}",
     )  # fmt: skip
@@ -153,21 +168,21 @@ ONDEMAND = Dir(
     (
         File(
             "sampling_rate", "How often the load is looked at, us", show=show.dec, tier="B",
-            read=lambda xen, cpu: _governor(xen, cpu).sampling_rate, write=_set_sampling_rate,
+            read=lambda xen, cpu: _ondemand(xen, cpu).sampling_rate, write=_set_sampling_rate,
             parse=parse.integer(0, _U32, "number of us"),
             call="sysctl pm_op GET_CPUFREQ_PARA, sysctl pm_op SET_CPUFREQ_PARA SAMPLING_RATE",
         ),
-        field(_governor, "sampling_rate_min", show.dec, "Least sampling_rate, us", tier="B"),
-        field(_governor, "sampling_rate_max", show.dec, "Greatest sampling_rate, us", tier="B"),
+        field(_ondemand, "sampling_rate_min", show.dec, "Least sampling_rate, us", tier="B"),
+        field(_ondemand, "sampling_rate_max", show.dec, "Greatest sampling_rate, us", tier="B"),
         File(
             "up_threshold", "Load above which a CPU runs as fast as it may, per cent (11 to 100)", show=show.dec,
-            read=lambda xen, cpu: _governor(xen, cpu).up_threshold, tier="B",
+            read=lambda xen, cpu: _ondemand(xen, cpu).up_threshold, tier="B",
             write=lambda xen, cpu, value: cpufreq.set_para(xen, cpu, FreqPara.UP_THRESHOLD, value),
             parse=parse.integer(11, 100, "percentage"),
             call="sysctl pm_op GET_CPUFREQ_PARA, sysctl pm_op SET_CPUFREQ_PARA UP_THRESHOLD",
         ),
     ),
-    only=_governed_by("ondemand"),
+    only=_governed_by(cpufreq.ONDEMAND),
 )  # fmt: skip
 
 CPPC = Dir(
@@ -231,7 +246,7 @@ CPUFREQ = Dir(
         _steered("scaling_min_freq", "Frequency not to go below, kHz", "min", FreqPara.SCALING_MIN_FREQ),
         _steered(
             "scaling_setspeed", "Frequency to run at, kHz; with the governor userspace only", "setspeed",
-            FreqPara.SCALING_SETSPEED, only=_governed_by("userspace"), tier="B",
+            FreqPara.SCALING_SETSPEED, only=_governed_by(cpufreq.USERSPACE), tier="B",
         ),
         ONDEMAND,
         File(

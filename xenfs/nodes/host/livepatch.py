@@ -7,7 +7,7 @@ from typing import Any
 
 from xenfs.abi.numbers import LivepatchState
 from xenfs.calls import livepatch
-from xenfs.errors import HypercallError, NotThere, errno_name
+from xenfs.errors import NotThere, answered_by, errno_name
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, File
@@ -32,12 +32,9 @@ def _find(xen: Hypervisor, wanted: str) -> bytes | None:
 
 
 def _status(xen: Hypervisor, name: bytes) -> tuple[int, int]:
-    try:
+    with answered_by(errno.ENOENT):
         return livepatch.status(xen, name)
-    except HypercallError as problem:
-        if problem.errno != errno.ENOENT:
-            raise
-        raise NotThere(f"live patch: {show.text(name)}") from None
+    raise NotThere(f"live patch: {show.text(name)}")
 
 
 def _state(xen: Hypervisor, name: bytes) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from xenfs.abi.numbers import PsrAlloc, PsrCmt
 from xenfs.calls import psr
 from xenfs.calls.psr import Allocation
-from xenfs.errors import HypercallError
+from xenfs.errors import answered_by
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
 from xenfs.nodes.host.sockets import find_socket, online_cpus, sockets
@@ -43,12 +43,9 @@ def _cache_sizes(xen: Hypervisor) -> str:
 
 def allocation_or_none(xen: Hypervisor, what: PsrAlloc, socket: int) -> Allocation | None:
     """What a socket has of the resource; None where it has none."""
-    try:
+    with answered_by(*ABSENT, errno.ERANGE):
         return psr.allocation(xen, what, socket)
-    except HypercallError as problem:
-        if problem.errno in ABSENT or problem.errno == errno.ERANGE:
-            return None
-        raise
+    return None
 
 
 def has(what: PsrAlloc) -> Callable[..., bool]:
@@ -100,9 +97,15 @@ def _cache(name: str, what: PsrAlloc) -> Dir:
 
 
 def _fact(
-    name: str, help: str, read: Callable[[Hypervisor], Any], show: Callable[[Any], str], grows: Cost = NOTHING
+    name: str,
+    help: str,
+    read: Callable[[Hypervisor], Any],
+    show: Callable[[Any], str],
+    *,
+    format: str = "",
+    grows: Cost = NOTHING,
 ) -> File:
-    return File(name, help, read=read, show=show, call=psr.PSR_CMT.name, tier="B", grows=grows)
+    return File(name, help, read=read, show=show, call=psr.PSR_CMT.name, tier="B", format=format, grows=grows)
 
 
 _cmt = answers(_ask(PsrCmt.get_total_rmid))
@@ -115,7 +118,10 @@ _CMT = Dir(
         _fact(
             "l3_upscaling_factor", "Bytes that one count stands for", _ask(PsrCmt.get_l3_upscaling_factor), show.dec
         ),
-        _fact("l3_cache_size_kb", "L3 cache of each socket: socket and kB", _cache_sizes, show.text, Cost.CPUS),
+        _fact(
+            "l3_cache_size_kb", "L3 cache of each socket: socket and kB", _cache_sizes, show.text,
+            format='"socket kB" lines', grows=Cost.CPUS,
+        ),
         _fact("mon_features", "What can be counted, one name a line", features, show.lines),
     ),
     when=_cmt,

@@ -58,15 +58,14 @@ PSTATES = Dir(
     (
         File(
             "stat", "kHz, ns busy at it and times entered, a line for each P-state, fastest first",
-            read=pmstat.pxstat, show=p_lines, call="sysctl get_pmstat get_pxstat", format='"kHz ns count" lines',
+            read=pmstat.pxstat, show=p_lines, format='"kHz ns count" lines',
         ),
         File(
             "trans_table", "How often each frequency was left for each", read=pmstat.pxstat, show=p_table,
-            call="sysctl get_pmstat get_pxstat", format="a table as in Linux's cpufreq/stats",
+            format="a table as in Linux's cpufreq/stats",
         ),
         File(
             "count", "How many P-states there are", read=pmstat.max_px, show=show.dec, tier="B",
-            call="sysctl get_pmstat get_max_px",
         ),
         File(
             "reset", "Write 1: stat and trans_table start from zero", tier="C", option="debug", parse=parse.one,
@@ -84,12 +83,10 @@ CSTATES = Dir(
     (
         File(
             "stat", "C<k>, times entered, ns; PC<k> and CC<k> of package and core, ns, where the hardware counts them",
-            read=pmstat.cxstat, show=c_lines, call="sysctl get_pmstat get_cxstat",
-            format='"C<k> count ns", "PC<k> ns" and "CC<k> ns" lines',
+            read=pmstat.cxstat, show=c_lines, format='"C<k> count ns", "PC<k> ns" and "CC<k> ns" lines',
         ),
         File(
             "count", "How many idle states there are, C0 among them", read=pmstat.max_cx, show=show.dec, tier="B",
-            call="sysctl get_pmstat get_max_cx",
         ),
         File(
             "reset", "Takes a 1; no Xen so far sets anything to zero for it", tier="C", option="debug",

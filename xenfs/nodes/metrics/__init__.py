@@ -31,7 +31,8 @@ METRICS = Dir(
     (
         File(
             "xen.prom", "Prometheus's text format 0.0.4, for node_exporter's textfile collector and whoever reads it",
-            read=prometheus, grows=Cost.DOMAINS | Cost.CPUS | Cost.WAITS, fresh=True, long=True,
+            read=prometheus, grows=Cost.DOMAINS | Cost.CPUS | Cost.WAITS, fresh=True,
+            format="lines of Prometheus's text format",
             call="sysctl physinfo, getcpuinfo, cputopoinfo, numainfo, cpupool_op, getdomaininfolist, multicall batch",
         ),
     ),

@@ -15,7 +15,7 @@ from xenfs.calls.domains import DomainInfo
 from xenfs.calls.happenings import look
 from xenfs.calls.pmstat import CStates
 from xenfs.calls.scheduler import PARAMETERS
-from xenfs.errors import HypercallError, XenfsError
+from xenfs.errors import HypercallError, XenfsError, answered_by
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.domains import facts, names
 from xenfs.nodes.metrics.text import Item, escaped, labels
@@ -140,12 +140,9 @@ def _idle_states(xen: Hypervisor, cpus: Sequence[int]) -> dict[int, CStates]:
 
     Where nobody counts, or dom0 has not told Xen of any, the first says so, and the others are not asked.
     """
-    try:
+    room = 0
+    with answered_by(errno.EINVAL):
         room = pmstat.max_cx(xen, cpus[0]) if cpus else 0
-    except HypercallError as problem:
-        if problem.errno != errno.EINVAL:
-            raise
-        return {}
     return pmstat.cxstats(xen, cpus, room) if room else {}
 
 

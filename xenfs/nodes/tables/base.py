@@ -46,7 +46,7 @@ class Guard(NamedTuple):
     owner: Callable[..., int] | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Node:
     """What files and directories have in common. `help` is one line for a person.
 
@@ -62,6 +62,9 @@ class Node:
     only: Callable[..., bool] | None = None
     option: str = ""
     guards: tuple[Guard, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"  # a table knows all that is below it: nobody wants to read that
 
     @property
     def mode(self) -> int:
@@ -105,7 +108,7 @@ class Node:
                 guard.after(xen, *ids)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class File(Node):
     """A value. With a reader it can be read, with a writer written.
 
@@ -207,7 +210,7 @@ class File(Node):
             raise BadInput("not UTF-8 text", at=problem.start) from None
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Exchange(File):
     """Write the question, read the answer on the same open file; `write` returns what `show` will show.
 
@@ -240,7 +243,7 @@ class Exchange(File):
         return as_line(self.show(answer))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Region(File):
     """Bytes that are read and written where they lie, at any offset, as those of a block device: dd, xxd, pread.
 
@@ -286,7 +289,7 @@ class Region(File):
         self.put(xen, ids, 0, data)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Stream(File):
     """A growing file: each open has a position of its own, and `read` says at once what is new since then.
 
@@ -310,7 +313,7 @@ class Stream(File):
         return self.follow(xen, self.start(xen))[0]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Link(Node):
     """A symbolic link; `target(xen, *ids)` is relative to the directory that it is in."""
 
@@ -323,7 +326,7 @@ class Link(Node):
         return stat.S_IFLNK | 0o777
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Each:
     """A place in a directory for any number of entries, one for each thing that `list` finds.
 
@@ -339,12 +342,15 @@ class Each:
     shapes: tuple[Node, ...] = ()  # every node that a function in `node` can give, for the reference
     guard: Guard | None = None
 
+    def __repr__(self) -> str:
+        return f"<Each {self.label}>"
+
     def shape(self, ident: Any) -> Node:
         """The node that stands for this id."""
         return self.node if isinstance(self.node, Node) else self.node(ident)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dir(Node):
     """A directory: fixed entries by name, and any number of `Each`.
 
