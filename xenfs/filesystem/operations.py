@@ -26,8 +26,9 @@ from xenfs.filesystem.shares import SMALL, Share, Shares
 from xenfs.filesystem.waiting import ALWAYS, Bell, Waiting
 from xenfs.filesystem.witness import Witness
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.tables.base import PAGE, Dir, File, Ids, Link, Node, Region
+from xenfs.nodes.tables.base import PAGE, Dir, File, Ids, Link, Node
 from xenfs.nodes.tables.refusals import Refusals
+from xenfs.nodes.tables.region import Region
 from xenfs.options import Options
 
 
