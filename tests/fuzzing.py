@@ -17,13 +17,17 @@ from typing import Any
 import pyfuse3
 from worlds import Host
 
+from xenfs import abi
 from xenfs.cli.roll import Roll
-from xenfs.errors import StartError, XenfsError
+from xenfs.errors import BadInput, StartError, XenfsError
 from xenfs.filesystem.mountinfo import mounts
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record
 from xenfs.filesystem.sinks import Sink
 from xenfs.nodes import policy, tree
+from xenfs.nodes.raw.form import form
+from xenfs.nodes.raw.operations import by_path
+from xenfs.nodes.raw.question import Question
 from xenfs.nodes.tables.base import Exchange, File
 from xenfs.nodes.tables.cost import Cost
 from xenfs.options import parse
@@ -183,8 +187,24 @@ def tables(data: bytes) -> None:
     roll.heard(text)
 
 
+_ABI = abi.load((4, 20))
+_ASKED = sorted(path for path, op in by_path().items() if op.exists(_ABI.target))
+
+
+def questions(data: bytes) -> None:
+    """A question to raw/: two bytes for the operation, the rest for the text."""
+    path = _ASKED[int.from_bytes(data[:2], "little") % len(_ASKED)]
+    text = data[2:].decode("utf-8", "replace")
+    try:
+        Question(form(_ABI, by_path()[path]), text)
+    except BadInput as problem:
+        at = problem.at
+        assert at is not None and 0 <= at <= len(text), (path, text, problem)  # noqa: PT017, PT018
+
+
 TARGETS: dict[str, Target] = {
     "write": write, "words": words, "xenstored": xenstored, "policies": policies, "tables": tables,
+    "questions": questions,
 }  # fmt: skip
 
 

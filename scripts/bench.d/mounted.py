@@ -53,9 +53,9 @@ class Mounted:
 
 
 @contextmanager
-def xenfs(hypervisor: str) -> Iterator[Mounted]:
-    """xenfs on this hypervisor, as `xenfs mount` takes it."""
-    with served([sys.executable, "-m", "xenfs", "mount", "--hypervisor", hypervisor]) as mounted:
+def xenfs(hypervisor: str, *words: str) -> Iterator[Mounted]:
+    """xenfs on this hypervisor, as `xenfs mount` takes it, with more words of that command."""
+    with served([sys.executable, "-m", "xenfs", "mount", "--hypervisor", hypervisor, *words]) as mounted:
         yield mounted
 
 

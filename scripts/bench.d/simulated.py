@@ -29,6 +29,8 @@ def rows(effort: Effort, say: Callable[[str], None]) -> Iterator[Row]:
         yield from requests(effort, *pair)
         say(f"idle for {effort.idle_s:.0f} s")
         yield from idle(effort, *pair)
+    say("questions to raw/")
+    yield from questions(effort)
     for size in effort.sizes:
         say(f"{size} domains: listing and domains/stat")
         with ExitStack() as stack:
@@ -89,6 +91,35 @@ def _asked_anew(path: str) -> Work:
     """A statx that the kernel may not answer from what it remembers."""
     name, answer = path.encode(), ctypes.create_string_buffer(256)
     return lambda: _statx(_AT_FDCWD, name, _FORCE_SYNC, _BASIC, answer)
+
+
+ASKED = (
+    ("raw/sysctl/physinfo", b"\n", "host/info"),
+    ("raw/domctl/getdomaininfo", b"domain=1\n", "domains/1/info"),
+    ("raw/sysctl/sched_id", b"\n", "host/scheduler"),
+)
+
+
+def questions(effort: Effort) -> Iterator[Row]:
+    """A question to raw/ (open, write, read, close) beside the node that shows the same (open, read, close)."""
+    with xenfs("simulator", "-o", "raw") as ours:
+        for path, question, node in ASKED:
+            asks = _asked(ours.path(path), question)
+            mine, its = in_turn(effort, asks, open_read_close(ours.path(node)), _US)
+            what = f"a question to `{path}`, beside `{node}`"
+            yield Row(what, "µs", mine, its, cost(ours.hypercalls, asks), 3.0, note="both are xenfs's")
+
+
+def _asked(path: str, question: bytes) -> Work:
+    def work() -> None:
+        fd = os.open(path, os.O_RDWR)
+        try:
+            os.write(fd, question)
+            os.read(fd, 4096)
+        finally:
+            os.close(fd)
+
+    return work
 
 
 def listings(effort: Effort, ours: Mounted, other: Mounted, size: str) -> Iterator[Row]:

@@ -22,9 +22,10 @@ from worlds import EVERYTHING, Host
 from xenfs.errors import HypercallError, Stale, XenfsError
 from xenfs.filesystem.boundary import answer, answered
 from xenfs.filesystem.operations import Operations
-from xenfs.nodes.tables.base import Dir, Exchange, File, Region
+from xenfs.nodes.tables.base import Dir, Exchange, File
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.refusals import Refusals
+from xenfs.nodes.tables.region import Region
 from xenfs.options import Options
 
 ROOT = pyfuse3.ROOT_INODE

@@ -38,7 +38,7 @@ def writable(host: Host) -> list[tuple[Place, File]]:
     """One of each kind of writable file: those of a domain that is up, and not the control domain, before others."""
     kinds: dict[str, tuple[Place, File]] = {}
     for place in host.files():
-        if isinstance(place.node, File) and place.node.write is not None:
+        if isinstance(place.node, File) and place.node.write is not None and not place.path.startswith("raw/"):
             kind = re.sub(r"(?<=/)\d+(?=/|$)", "<n>", place.path)
             if kind not in kinds or place.path.startswith("domains/1/"):
                 kinds[kind] = place, place.node

@@ -111,6 +111,10 @@ def test_what_is_in_use_stays_as_it_is(held: Holdings) -> None:
             assert code(work) == errno.EBUSY
         assert buf.live
         assert one.part(0, 1) == b"\0"
+    with one.used(), one.used():
+        assert code(lambda: one.used(alone=True).__enter__()) == errno.EBUSY
+    with one.used(alone=True):
+        assert code(lambda: one.used().__enter__()) == errno.EBUSY
     held.give_back(one)
     assert code(lambda: one.used().__enter__()) == errno.ESTALE
 

@@ -8,6 +8,7 @@ Open sysctl.h first to see a declaration; numbers/ has the constants.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from threading import RLock
@@ -18,6 +19,7 @@ from cffi import FFI
 from xenfs.abi.promises import Promise, promises
 from xenfs.abi.releases import ARCHES, interfaces
 from xenfs.abi.select import Target, Version, select
+from xenfs.abi.since import conditions
 from xenfs.errors import XenfsError
 
 _HERE = Path(__file__).parent
@@ -114,6 +116,19 @@ class Abi:
         """What lies behind a guest handle of a struct, by its path from the struct on; None where nothing tells."""
         return promises(_read(_index()[name])).get((name, member)) if name in _index() else None
 
+    def condition(self, name: str, steps: Sequence[str | int]) -> str:
+        """Which releases have a member, "domctl >= 0x14" for one; empty where all that are known have it."""
+        kind, tag, found = self._typeof(name), name, list[str]()
+        for step in steps:
+            if isinstance(step, int):
+                kind = kind.item
+            else:
+                found.append(conditions(_read(_index()[tag])).get((tag.split()[-1], step), ""))
+                kind = _member(kind, step)
+            if kind.kind in ("struct", "union") and kind.cname in _index():
+                tag = kind.cname
+        return " and ".join(filter(None, found))
+
     def members(self, name: str) -> list[str]:
         """The names of a struct's or union's own members, in order."""
         return [member for member, _ in self._typeof(name).fields]
@@ -158,6 +173,14 @@ class Abi:
 
     def _text(self, header: str) -> str:
         return _read(header)
+
+
+def _member(kind: Any, name: str) -> Any:
+    """The type of a member, also of one in a nameless struct."""
+    for own, field in kind.fields:
+        if own == name:
+            return field.type
+    return next(_member(field.type, name) for own, field in kind.fields if not own)
 
 
 @cache

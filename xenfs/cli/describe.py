@@ -10,8 +10,9 @@ from xenfs.cli.paths import Match, inside, match_of, shapes
 from xenfs.errors import XenfsError
 from xenfs.nodes.policy.tellers import TELLERS
 from xenfs.nodes.tables import reference
-from xenfs.nodes.tables.base import Dir, Exchange, File, Region, Stream
+from xenfs.nodes.tables.base import Dir, Exchange, File, Stream
 from xenfs.nodes.tables.refusals import Refusals
+from xenfs.nodes.tables.region import Region
 from xenfs.nodes.tree import whole
 from xenfs.options import Options
 

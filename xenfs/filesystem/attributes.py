@@ -15,7 +15,8 @@ from xenfs.errors import XenfsError
 from xenfs.filesystem.inodes import Inode
 from xenfs.filesystem.rights import Rights
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.tables.base import PAGE, Dir, File, Region
+from xenfs.nodes.tables.base import PAGE, Dir, File
+from xenfs.nodes.tables.region import Region
 from xenfs.options import Options
 
 _LASTING_S = 300.0  # names that are fixed for the life of the mount

@@ -11,8 +11,9 @@ from xenfs.filesystem.callers import NOBODY
 from xenfs.filesystem.inodes import Inode
 from xenfs.filesystem.shares import Share
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.tables.base import Exchange, File, Region, Stream
+from xenfs.nodes.tables.base import Exchange, File, Stream
 from xenfs.nodes.tables.cost import NOTHING, Cost
+from xenfs.nodes.tables.region import Region
 
 
 class Handle:

@@ -18,8 +18,9 @@ from xenfs.filesystem.inodes import Inode
 from xenfs.filesystem.shares import SMALL
 from xenfs.filesystem.turns import BYTE_S, REQUEST_S
 from xenfs.filesystem.waiting import ALWAYS, Bell, Waiting
-from xenfs.nodes.tables.base import PAGE, Region
+from xenfs.nodes.tables.base import PAGE
 from xenfs.nodes.tables.cost import NOTHING
+from xenfs.nodes.tables.region import Region
 
 
 class Operations(Directories):

@@ -25,6 +25,8 @@ def fuse_options(allow_other: bool, ro: bool) -> set[str]:
 
     Root's are open to others as far as the kernel goes, or others could not look at the directory that they are in, nor
     root itself with another group; what lets nobody in are the modes (rights.py).
+
+    A question is written: a read-only mount with raw/ is one by what its tree has, or the kernel would let nobody ask.
     """
     chosen = {"fsname=xenfs", "subtype=xenfs", "default_permissions", "nosuid", "nodev", "noexec"}
     chosen |= {"allow_other"} if allow_other else set()
@@ -53,7 +55,11 @@ async def serve(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ops.witness.record.tend)
         await nursery.start(ops.waiting.run)
-        pyfuse3.init(ops, mountpoint, fuse_options(ops.options.allow_other or os.getuid() == 0, ops.options.ro))
+        pyfuse3.init(
+            ops,
+            mountpoint,
+            fuse_options(ops.options.allow_other or os.getuid() == 0, ops.options.ro and not ops.options.raw),
+        )
         try:
             async with trio.open_nursery() as inner:
                 inner.start_soon(_main, inner.cancel_scope)

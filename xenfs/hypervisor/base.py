@@ -33,6 +33,8 @@ class Backend(ABC):
     name: str
     arch: str
     pages: Pages
+    pretends = False
+    """Whether it is no Xen, so that an operation may be missing because nobody wrote an answer."""
 
     @abstractmethod
     def hypercall(self, number: int, args: tuple[int, ...]) -> int:

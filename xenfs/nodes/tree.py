@@ -14,7 +14,7 @@ from xenfs.nodes.flask import FLASK
 from xenfs.nodes.host import HOST
 from xenfs.nodes.hypfs import HYPFS
 from xenfs.nodes.metrics import METRICS
-from xenfs.nodes.raw import RAW
+from xenfs.nodes.raw import raw
 from xenfs.nodes.tables.base import Dir, Each, File, Guard, Node
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.version import VERSION
@@ -31,7 +31,7 @@ def whole(options: Options, refusals: Refusals) -> Dir:
     return Dir(
         "",
         "Xen's hypercall interfaces as files",
-        (about(facts), METRICS, VERSION, HOST, HYPFS, CPUPOOLS, DOMAINS, FLASK, RAW),
+        (about(facts), METRICS, VERSION, HOST, HYPFS, CPUPOOLS, DOMAINS, FLASK, raw(options.debug)),
     )
 
 
@@ -64,14 +64,15 @@ class _Cut:
         if isinstance(node, Dir):
             return self._dir(node, guards)
         if isinstance(node, File):
-            writable = node.write is not None and not self._options.ro and self._options.has(node.write_option)
+            changeable = not self._options.ro or node.looks
+            writable = node.write is not None and changeable and self._options.has(node.write_option)
             if writable:
                 return replace(node, guards=guards)
             return None if node.read is None else replace(node, guards=guards, write=None)
         return replace(node, guards=guards)
 
     def _dir(self, node: Dir, guards: Guards) -> Dir | None:
-        changeable = self._options.has(node.make_option) and not self._options.ro
+        changeable = self._options.has(node.make_option) and (not self._options.ro or node.looks)
         entries = [made for entry in node.entries if (made := self._entry(entry, guards))]
         if node.entries and not entries:
             return None

@@ -23,11 +23,11 @@ _MOST_EACH = 256  # buffers of one user
 class Held:
     """One held buffer: its name, and the uid of who made it. A new one has a page."""
 
-    __slots__ = ("_buffer", "_holdings", "_used", "name", "owner")
+    __slots__ = ("_alone", "_buffer", "_holdings", "_used", "name", "owner")
 
     def __init__(self, holdings: Holdings, name: str, owner: int, buffer: Buffer) -> None:
         self._holdings, self.name, self.owner, self._buffer = holdings, name, owner, buffer
-        self._used = 0  # by how many questions just now
+        self._used, self._alone = 0, False  # by how many questions just now
 
     @property
     def buffer(self) -> Buffer:
@@ -45,17 +45,24 @@ class Held:
         return self._holdings.find(self.name) is self
 
     @contextmanager
-    def used(self) -> Iterator[Buffer]:
-        """Its memory, which stays until the end of the block: meanwhile nobody changes its size or gives it back."""
+    def used(self, *, alone: bool = False) -> Iterator[Buffer]:
+        """Its memory, which stays until the end of the block: meanwhile nobody changes its size or gives it back.
+
+        Who uses it `alone` may write to it; EBUSY where others use it.
+        """
         with self._holdings.lock:
             if not self.live:
                 raise PoolError(f"the held buffer {self.name} is gone", errno.ESTALE)
+            if self._alone or (alone and self._used):
+                raise PoolError(f"{self.name} is in use by another question", errno.EBUSY)
             self._used += 1
+            self._alone = alone
         try:
             yield self._buffer
         finally:
             with self._holdings.lock:
                 self._used -= 1
+                self._alone = False
 
     def part(self, at: int, nbytes: int) -> bytes:
         """Its bytes from byte `at` on, as many as there are."""
@@ -63,17 +70,19 @@ class Held:
 
     def fill(self, at: int, data: bytes) -> None:
         """Write there; ENOSPC, and nothing is written, where it does not fit, EBUSY while it is in use."""
-        self._free("written to")
-        if at + len(data) > self.nbytes:
-            raise PoolError(f"{self.name} has {self.nbytes} bytes", errno.ENOSPC)
-        self._buffer.fill(data, at)
+        with self._holdings.lock:
+            self._free("written to")
+            if at + len(data) > self.nbytes:
+                raise PoolError(f"{self.name} has {self.nbytes} bytes", errno.ENOSPC)
+            self._buffer.fill(data, at)
 
     def clear(self, at: int) -> None:
         """Zeros from byte `at` on; its length stays. EFBIG beyond its end, EBUSY while it is in use."""
-        self._free("cleared")
-        if at > self.nbytes:
-            raise PoolError(f"{self.name} has {self.nbytes} bytes: write another number to its size", errno.EFBIG)
-        self._buffer.fill(bytes(self.nbytes - at), at)
+        with self._holdings.lock:
+            self._free("cleared")
+            if at > self.nbytes:
+                raise PoolError(f"{self.name} has {self.nbytes} bytes: write another number to its size", errno.EFBIG)
+            self._buffer.fill(bytes(self.nbytes - at), at)
 
     def resize(self, nbytes: int) -> None:
         """Another length: what fits stays, the rest is zeros. ENOMEM beyond the bounds, EBUSY while it is in use."""

@@ -35,6 +35,7 @@ from xenfs.simulator.answers import (
     policy_op,
     psr_op,
     registers,
+    reservation,
     saved,
     sysctl,
     sysctl_scheduler,
@@ -171,7 +172,7 @@ def _memory_op(machine: Machine, counts: Counter[str]) -> Call:
     groups = (
         [memory_op.OPERATIONS, memory_op.OPERATIONS_X86, pod.OPERATIONS_X86] if machine.x86 else [memory_op.OPERATIONS]
     )
-    groups += [vnuma_op.OPERATIONS]
+    groups += [vnuma_op.OPERATIONS, reservation.OPERATIONS]
     groups += [memory_op.OPERATIONS_SHARING] if machine.x86 and machine.settings.sharing else []
     return _numbered(machine, counts, Table(machine, "XENMEM_", *groups), "memory_op")
 

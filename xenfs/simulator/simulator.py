@@ -33,6 +33,7 @@ class Simulator(Backend):
     """A pretended host. `world` is what lives on it, `counts` how often each operation was asked for."""
 
     name = "simulator"
+    pretends = True
 
     def __init__(self, settings: Settings | None = None, clock: Callable[[], int] | None = None) -> None:
         self.settings = settings or Settings()

@@ -59,8 +59,13 @@ class Rule:
 
     def grants(self, node: Node, write: bool) -> bool:
         """Whether this gives the right; a guest's inside only to who is given it in so many words."""
-        if write:
-            return self.write
+        if getattr(node, "sealed", False):
+            return False
+        restricted = getattr(node, "restricted", False)
+        if restricted and not self.private:
+            return False
+        if write:  # to ask what only looks is to read
+            return self.write or (self.read and restricted and node.looks)
         return self.read and (self.private or not is_private(node))
 
 
@@ -96,7 +101,7 @@ class Policy:
             return (0o5 if looked_into else 0) | (0o2 if changed else 0)
         covering = [rule for rule in grants if rule.covers(where, node)]
         read = 0o4 if any(rule.grants(node, False) for rule in covering) else 0
-        return read | (0o2 if any(rule.write for rule in covering) else 0)
+        return read | (0o2 if any(rule.grants(node, True) for rule in covering) else 0)
 
 
 def same(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

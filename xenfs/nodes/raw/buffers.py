@@ -8,7 +8,8 @@ from xenfs.errors import Stale
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.asking import asking
-from xenfs.nodes.tables.base import Dir, Each, File, Guard, Region
+from xenfs.nodes.tables.base import Dir, Each, File, Guard
+from xenfs.nodes.tables.region import Region
 from xenfs.pool import Held
 
 _LONGEST = 1 << 40
@@ -52,7 +53,7 @@ BUFFERS = Dir(
                         "size", "Bytes; write another number: what fits stays, the rest is zeros",
                         read=lambda _xen, held: held.nbytes, show=show.dec,
                         write=lambda _xen, held, nbytes: held.resize(nbytes), parse=parse.integer(1, _LONGEST, "size"),
-                        errnos="ENOMEM EBUSY", tier="D",
+                        errnos="ENOMEM EBUSY", tier="D", looks=True,
                     ),
                     Region(
                         "data", "Its content, read and written in place at any offset; truncate zeros the rest",
@@ -60,7 +61,7 @@ BUFFERS = Dir(
                         write=lambda _xen, held, offset, data: held.fill(offset, data),
                         length=lambda _xen, held: held.nbytes,
                         cut=lambda _xen, held, size: held.clear(size),
-                        errnos="ENOSPC EFBIG EBUSY", tier="D",
+                        errnos="ENOSPC EFBIG EBUSY", tier="D", looks=True,
                     ),
                     File(
                         "state", "Whether a hypercall uses it now", read=_state, tier="D",
@@ -70,6 +71,7 @@ BUFFERS = Dir(
                 remove=_remove,
                 make_option="raw",
                 tier="D",
+                looks=True,
             ),
             guard=Guard(now=_there, lately=_there, owner=_owner),
         ),
@@ -78,4 +80,5 @@ BUFFERS = Dir(
     make_option="raw",
     volatile=True,
     tier="D",
+    looks=True,
 )  # fmt: skip

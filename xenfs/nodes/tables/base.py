@@ -52,6 +52,7 @@ class Node:
 
     `when` hides an entry that this Xen lacks, `only` one that this domain, CPU or pool lacks; `option` names
     the mount option without which the entry is not there, `write_option` the one without which it is read-only.
+    What `looks` changes nothing of Xen's whatever is written to it, made in it or removed: `-o ro` leaves it.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Node:
     when: Condition | None = None
     only: Callable[..., bool] | None = None
     option: str = ""
+    looks: bool = False
     guards: tuple[Guard, ...] = ()
 
     def __repr__(self) -> str:
@@ -214,15 +216,19 @@ class File(Node):
 class Exchange(File):
     """Write the question, read the answer on the same open file; `write` returns what `show` will show.
 
-    `form(xen, *ids)` is the text that a read finds before any question was asked: how to ask.
+    `form(xen, *ids)` is the text that a read finds before any question was asked: how to ask. What is `restricted` is
+    0600 though what is written is no secret: a policy opens it in so many words (private = true). None opens what is
+    `sealed`.
     """
 
     form: Callable[..., str] | None = None
+    restricted: bool = False
+    sealed: bool = False
 
     @property
     def mode(self) -> int:
-        """0644, or 0600 where private: the answer is only for the open file that asked."""
-        return stat.S_IFREG | (0o600 if self.private else 0o644)
+        """0644, or 0600 where private or restricted: the answer is only for the open file that asked."""
+        return stat.S_IFREG | (0o600 if self.private or self.restricted else 0o644)
 
     @cached_property
     def size(self) -> int:
@@ -241,52 +247,6 @@ class Exchange(File):
         answer = self.guarded(self.write, xen, (*ids, question))
         self.require_alive(xen, ids)
         return as_line(self.show(answer))
-
-
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Region(File):
-    """Bytes that are read and written where they lie, at any offset, as those of a block device: dd, xxd, pread.
-
-    `read(xen, *ids, offset, size)` gives what is there, `write(xen, *ids, offset, data)` puts it there, whole or not at
-    all. `length(xen, *ids)` is what stat shows, and `cut(xen, *ids, size)` is truncate, which a shell's ">" does first.
-    """
-
-    length: Callable[..., int]
-    cut: Writer | None = None
-    binary: bool = True
-
-    @cached_property
-    def size(self) -> int:
-        """0: each has a length of its own."""
-        return 0
-
-    def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
-        """All of it."""
-        return self.part(xen, ids, 0, self.nbytes(xen, ids))
-
-    def nbytes(self, xen: Hypervisor, ids: Ids) -> int:
-        """How many bytes there are."""
-        return int(self.guarded(self.length, xen, ids))
-
-    def part(self, xen: Hypervisor, ids: Ids, offset: int, size: int) -> bytes:
-        """What lies there."""
-        if self.read is None:
-            return b""
-        found = bytes(self.guarded(self.read, xen, (*ids, offset, size)))
-        self.require_alive(xen, ids)
-        return found
-
-    def put(self, xen: Hypervisor, ids: Ids, offset: int, data: bytes) -> None:
-        """Write there."""
-        if self.write is None:
-            raise XenfsError(f"{self.name} cannot be written", errno.EBADF)
-        self.require_alive(xen, ids)
-        self.guarded(self.write, xen, (*ids, offset, data))
-        self.require_same(xen, ids)
-
-    def apply(self, xen: Hypervisor, ids: Ids, data: bytes) -> None:
-        """A write at its beginning."""
-        self.put(xen, ids, 0, data)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)

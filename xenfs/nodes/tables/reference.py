@@ -19,9 +19,10 @@ from typing import Any
 from xenfs import calls
 from xenfs.abi.operations import Operation
 from xenfs.abi.releases import RELEASES
-from xenfs.nodes.tables.base import Dir, Exchange, File, Link, Node, Region, Stream
+from xenfs.nodes.tables.base import Dir, Exchange, File, Link, Node, Stream
 from xenfs.nodes.tables.cost import NOTHING, Cost
 from xenfs.nodes.tables.forms import form
+from xenfs.nodes.tables.region import Region
 
 PRESENCE = Path(__file__).with_name("presence.json")
 ARCHES = ("x86_64", "arm64")

@@ -1,0 +1,74 @@
+"""raw/multicall: several questions in one hypercall, made in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+
+from xenfs.abi.operations import Operation
+from xenfs.calls.multicall import MULTICALL, multicall
+from xenfs.errors import BadInput, errno_name
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.nodes.raw.form import form
+from xenfs.nodes.raw.question import Posed, Question
+from xenfs.nodes.tables.base import Exchange
+from xenfs.nodes.tables.cost import Cost
+from xenfs.nodes.tables.forms import formed
+
+_MOST = 512
+_FORM = """\
+# several questions at once, a line for each, made in this order: the same words as in the file of the operation
+HYPERCALL/OPERATION member=value ...  in
+N result R                            out: for each line, from 0 on; negative for an errno, which no members follow
+N member value                        out"""
+
+
+@formed("a line for each: HYPERCALL/OPERATION member=value ...")
+def _lines(text: str) -> list[tuple[int, str, str]]:
+    found, at = [], 0
+    for line in text.split("\n"):
+        body = line.lstrip()
+        name, _, rest = body.partition(" ")
+        if name:
+            found.append((at + len(line) - len(body), name, rest))
+        at += len(line) + 1
+    if not 1 <= len(found) <= _MOST:
+        raise BadInput(f"wants 1 to {_MOST} lines", at=0)
+    return found
+
+
+def batch(known: Callable[[], Mapping[str, Operation]], debug: bool) -> Exchange:
+    """The file. `known` are the operations by their path below raw/; those that can end the host need `debug`."""
+
+    def posed(xen: Hypervisor, loans: ExitStack, at: int, name: str, rest: str) -> Posed:
+        op = known().get(name)
+        if op is None or not op.exists(xen.abi.target) or (op.dangerous and not debug):
+            raise BadInput(f"there is no raw/{name}", at=at)
+        try:
+            return Posed(xen, Question(form(xen.abi, op), rest), loans)
+        except BadInput as problem:
+            begin = at + len(name) + 1
+            raise BadInput(problem.why, problem.errno, at=begin + (problem.at or 0)) from None
+
+    def make(xen: Hypervisor, lines: list[tuple[int, str, str]]) -> str:
+        with ExitStack() as loans:
+            calls = [posed(xen, loans, *line) for line in lines]
+            for call in calls:
+                call.require_life()
+            results = multicall(xen, [(call.form.op, call.args) for call in calls])
+            for call in calls:
+                call.require_life(after=True)
+            return "\n".join(_answers(calls, results))
+
+    return Exchange(
+        "multicall", "Several questions in one hypercall", write=make, parse=_lines, form=lambda xen: _FORM,
+        format='"N result R" and "N member value" lines', errnos="ENOENT ESTALE ENOMEM EBUSY", call=MULTICALL.name,
+        restricted=True, sealed=True, write_grows=Cost.WAITS, longest=64 << 10, tier="D",
+    )  # fmt: skip
+
+
+def _answers(calls: list[Posed], results: list[int]) -> Iterator[str]:
+    for number, (call, result) in enumerate(zip(calls, results, strict=True)):
+        yield f"{number} result {result}" + (f" {errno_name(-result)}" if -4096 < result < 0 else "")
+        if result >= 0:
+            yield from (f"{number} {line}" for line in call.answer())
