@@ -73,6 +73,6 @@ def _make(xen: Hypervisor, words: list[Word]) -> str:
 
 HYPERCALL = Exchange(
     "hypercall", "Any hypercall by its number", write=_make, parse=_words, form=lambda xen: _FORM,
-    format="a line: result N", errnos="EINVAL ENOENT EBUSY", option="debug", restricted=True, sealed=True, slow_write=True,
-    tier="D",
+    format="a line: result N", errnos="EINVAL ENOENT EBUSY", option="debug", restricted=True, sealed=True,
+    slow_write=True, tier="D",
 )  # fmt: skip
