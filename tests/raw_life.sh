@@ -32,7 +32,7 @@ fi
 mkdir buffers/frames # the numbers of sixteen frames, 0 to 15
 trap 'ask domctl/destroydomain "domain=$new uuid=$uuid" >/dev/null 2>&1 || true; rmdir buffers/frames || true' EXIT
 for frame in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
-    printf "\\$(printf %03o $frame)\\0\\0\\0\\0\\0\\0\\0"
+    printf '%b' "\\0$(printf %03o "$frame")\\0000\\0000\\0000\\0000\\0000\\0000\\0000"
 done | dd of=buffers/frames/data conv=notrunc 2>/dev/null
 done=$(ask memory_op/populate_physmap "domid=$new extent_start=%frames nr_extents=16 extent_order=0" | member result)
 echo "gave it $done pages"
