@@ -33,7 +33,17 @@ def generate() -> ModuleType:
 
 
 @pytest.mark.parametrize(
-    "name", ["xenfs/nodes/tables/presence.json", "docs/tree.md", "docs/coverage.md", "docs/xenfs.5", "docs/xenfs.8"]
+    "name",
+    [
+        "xenfs/nodes/tables/presence.json",
+        "docs/tree.md",
+        "docs/coverage.md",
+        "docs/xenfs.5",
+        "docs/xenfs.8",
+        "contrib/completions/xenfs.bash",
+        "contrib/completions/_xenfs",
+        "contrib/completions/xenfs.fish",
+    ],
 )
 def test_it_is_current(generate: ModuleType, name: str) -> None:
     assert (CHECKOUT / name).read_text() == generate.TEXTS[name](), "run scripts/reference"
