@@ -10,7 +10,7 @@ _xenfs() {
     case $command in
         mount)
             case $prev in
-                -o) _xenfs_listed "$cur" "allow_other debug gid= lifecycle open_max= policy= pool_check pool_max= raw record= ro uid= umask= unverified"; return ;;
+                -o) _xenfs_listed "$cur" "allow_other debug gid= lifecycle open_max= policy= pool_check pool_max= raw record= ro run_as= uid= umask= unverified"; return ;;
                 --hypervisor) mapfile -t COMPREPLY < <(compgen -W "auto privcmd simulator" -- "$cur"); return ;;
                 --faults) compopt -o default; return ;;
                 --ready-fd) compopt -o default; return ;;

@@ -8,7 +8,7 @@ complete -c xenfs -n "not __fish_seen_subcommand_from $commands" -f -a top -d 's
 complete -c xenfs -n "not __fish_seen_subcommand_from $commands" -f -a describe -d 'say all there is to say about one path'
 complete -c xenfs -n "not __fish_seen_subcommand_from $commands" -f -a doctor -d 'check what works on this machine, what does not, and why'
 complete -c xenfs -n "__fish_seen_subcommand_from mount" -s h -l help -d 'show this help message and exit'
-complete -c xenfs -n "__fish_seen_subcommand_from mount" -s o -r -f -a "(__fish_append , allow_other debug gid= lifecycle open_max= policy= pool_check pool_max= raw record= ro uid= umask= unverified)" -d 'mount options'
+complete -c xenfs -n "__fish_seen_subcommand_from mount" -s o -r -f -a "(__fish_append , allow_other debug gid= lifecycle open_max= policy= pool_check pool_max= raw record= ro run_as= uid= umask= unverified)" -d 'mount options'
 complete -c xenfs -n "__fish_seen_subcommand_from mount" -l hypervisor -r -f -a "auto privcmd simulator" -d 'what to serve'
 complete -c xenfs -n "__fish_seen_subcommand_from mount" -l faults -r -d 'let hypercalls fail on purpose'
 complete -c xenfs -n "__fish_seen_subcommand_from mount" -l no-hypercall-device -d 'do without /dev/xen/hypercall'

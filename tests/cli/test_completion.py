@@ -45,7 +45,9 @@ def test_words_of_o_and_those_behind_a_comma() -> None:
     assert sorted(offered("xenfs", "mount", "-o", "")) == sorted(options.known())
     assert offered("xenfs", "mount", "-o", "ro,life") == ["ro,lifecycle"]
     for word in options.known():
-        value = {"uid=": "1", "gid=": "1", "umask=": "0", "policy=": "/x", "record=": "off"}.get(word, "1048576")
+        value = {"uid=": "1", "gid=": "1", "umask=": "0", "policy=": "/x", "record=": "off", "user=": "nobody"}.get(
+            word, "1048576"
+        )
         options.parse(word + (value if word.endswith("=") else ""))
 
 
