@@ -16,7 +16,7 @@ files_of() {
 }
 
 # apt in the tree: what it says is of interest when it fails
-apt_in() { quiet inside "$root" apt-get -qq -y -o Dpkg::Use-Pty=0 "$@" || die "apt-get $* failed in the clean tree"; }
+apt_in() { quiet inside "$root" apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@" || die "apt-get $* failed in the clean tree"; }
 
 mkdir "$root/build"
 cp "$out/xenfs_${version}_all.deb" "$out/xenfs-monitoring_${version}_all.deb" "$root/build/"
@@ -49,7 +49,10 @@ apt_in remove xenfs xenfs-monitoring
 [ -e "$root/etc/default/xenfs" ] || die "removing took the settings along, which is for purge"
 apt_in purge xenfs xenfs-monitoring
 files_of "$root" >"$work/after"
-diff "$work/before" "$work/after" >&2 || die "purge leaves that behind"
+diff "$work/before" "$work/after" >"$work/left" || {
+    head -n 20 "$work/left" >&2
+    die "purge leaves that behind"
+}
 ! findmnt --noheadings --raw --output FSTYPE,TARGET | grep -F 'fuse.xenfs' | grep -qF "$root" || die "a mount is left"
 
 say "autopkgtest"
