@@ -37,7 +37,7 @@ grep -q changed "$root/etc/default/xenfs" || die "the upgrade lost a setting"
 inside "$root" getent passwd xenfs >/dev/null || die "there is no user xenfs after the installation"
 
 say "debian/tests, installed"
-for name in $(sed -nE 's/^Tests: //p' "$checkout/debian/tests/control"); do
+sed -nE 's/^Tests: //p' "$checkout/debian/tests/control" | while read -r name; do
     inside "$root" sh -c 'cd /tmp && exec sh -s' <"$checkout/debian/tests/$name" >"$work/$name.log" 2>&1 || {
         tail -n 30 "$work/$name.log" >&2
         die "debian/tests/$name failed"
