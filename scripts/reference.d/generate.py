@@ -33,9 +33,9 @@ TEXTS: dict[str, Callable[[], str]] = {
     "docs/coverage.md": coverage_table.text,
     "docs/xenfs.5": manual.section_5,
     "docs/xenfs.8": manual.section_8,
-    "contrib/completions/xenfs.bash": completion.bash,
-    "contrib/completions/_xenfs": completion.zsh,
-    "contrib/completions/xenfs.fish": completion.fish,
+    "contrib/completions/bash/xenfs": completion.bash,
+    "contrib/completions/zsh/_xenfs": completion.zsh,
+    "contrib/completions/fish/xenfs.fish": completion.fish,
 }
 
 

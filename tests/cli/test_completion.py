@@ -18,7 +18,7 @@ def offered(*words: str) -> list[str]:
     """What bash offers for the last of these words."""
     script = (
         "compopt() { :; }\n"  # it works during a real completion alone
-        f". {shlex.quote(str(FOLDER / 'xenfs.bash'))}\n"
+        f". {shlex.quote(str(FOLDER / 'bash' / 'xenfs'))}\n"
         f"COMP_WORDS=({' '.join(map(shlex.quote, words))}) COMP_CWORD={len(words) - 1}\n"
         '_xenfs\n[ ${#COMPREPLY[@]} = 0 ] || printf "%s\\n" "${COMPREPLY[@]}"\n'
     )
@@ -63,7 +63,7 @@ def test_paths_are_left_to_the_shell() -> None:
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_the_others_have_the_same(shell: str) -> None:
-    path = FOLDER / {"zsh": "_xenfs", "fish": "xenfs.fish"}[shell]
+    path = FOLDER / {"zsh": "zsh/_xenfs", "fish": "fish/xenfs.fish"}[shell]
     text = path.read_text()
     for command in cli.COMMANDS:
         assert command in text

@@ -40,9 +40,9 @@ def generate() -> ModuleType:
         "docs/coverage.md",
         "docs/xenfs.5",
         "docs/xenfs.8",
-        "contrib/completions/xenfs.bash",
-        "contrib/completions/_xenfs",
-        "contrib/completions/xenfs.fish",
+        "contrib/completions/bash/xenfs",
+        "contrib/completions/zsh/_xenfs",
+        "contrib/completions/fish/xenfs.fish",
     ],
 )
 def test_it_is_current(generate: ModuleType, name: str) -> None:
