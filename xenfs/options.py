@@ -82,13 +82,17 @@ def parse(text: str, **defaults: int) -> Options:
         elif name in _FLAGS and not equals:
             given[name] = True
         elif name not in _IGNORED and not name.startswith("x-"):
-            known = " ".join(sorted(_FLAGS | {f"{name}=" for name in (*_VALUES, *_TEXTS)}))
-            raise StartError(f"there is no mount option {word!r}; the options are: {known}", errno.EINVAL)
+            raise StartError(f"there is no mount option {word!r}; the options are: {' '.join(known())}", errno.EINVAL)
     if given.get("policy"):
         if given.get("umask"):
             raise StartError("policy= and umask= do not go together: the policy says it all", errno.EINVAL)
         given["allow_other"] = True
     return Options(**given)  # type: ignore[arg-type]
+
+
+def known() -> tuple[str, ...]:
+    """Every word that `-o` takes, with a "=" behind those that have a value."""
+    return tuple(sorted(_FLAGS | {f"{name}=" for name in (*_VALUES, *_TEXTS)}))
 
 
 def _number(name: str, value: str) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT), str(Path(__file__).parent)]
 
+import completion  # noqa: E402
 import coverage_table  # noqa: E402
 import manual  # noqa: E402
 import simulated  # noqa: E402
@@ -32,6 +33,9 @@ TEXTS: dict[str, Callable[[], str]] = {
     "docs/coverage.md": coverage_table.text,
     "docs/xenfs.5": manual.section_5,
     "docs/xenfs.8": manual.section_8,
+    "contrib/completions/bash/xenfs": completion.bash,
+    "contrib/completions/zsh/_xenfs": completion.zsh,
+    "contrib/completions/fish/xenfs.fish": completion.fish,
 }
 
 
