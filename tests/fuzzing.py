@@ -41,7 +41,7 @@ SETTINGS = ("profile=full,cpus=4", "xen=4.14,cpus=4", "xen=4.22,profile=full,cpu
 TOLD = frozenset({
     errno.EINVAL, errno.ERANGE, errno.E2BIG, errno.EBUSY, errno.ESTALE, errno.ENOENT, errno.ESRCH, errno.EPERM,
     errno.EACCES, errno.EOPNOTSUPP, errno.ENODEV, errno.ENODATA, errno.EEXIST, errno.ENOSPC, errno.ENOMEM, errno.EBADF,
-    errno.EADDRNOTAVAIL, errno.ENXIO, errno.EDOM, errno.EOVERFLOW, errno.ENOTSUP,
+    errno.EADDRNOTAVAIL, errno.ENXIO, errno.EDOM, errno.EOVERFLOW, errno.ENOTSUP, errno.ENOBUFS,
 })  # fmt: skip
 LONGEST_ROUND = 3000  # writes to one host: what it was made to be by those before shall not hide too much
 

@@ -79,9 +79,10 @@ def test_at_once_there_are_no_rates(mounted: Mount) -> None:
 def test_the_table(mounted: Mount) -> None:
     lines = printed(mounted, "--once", "--delay", "0.2", "--sort", "memory", "--filter", "web").splitlines()
     assert [line.split()[:4] for line in lines[1:]] == [
-        ["1", "web-1", "pv", lines[1].split()[3]],
+        ["1", "pv", *lines[1].split()[2:4]],
         ["2", *lines[2].split()[1:4]],
     ]
+    assert [line.split()[-1] for line in lines[1:]] == ["web-1", "web-2"], "names come last"
 
 
 def test_batches(mounted: Mount) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from worlds import COMBINATIONS, EVERYTHING, Host
 
-from xenfs.errors import XenfsError
+from xenfs.errors import BadInput, XenfsError
 from xenfs.simulator.world.domains import NOT_SHUT_DOWN, Domain
 from xenfs.simulator.world.host import cpus_in
 
@@ -225,7 +225,7 @@ def test_e820_and_rmrr(host: Host) -> None:
 def test_cpupools(each: Host) -> None:
     pools = each.world.pools
     assert each.value("cpupools/free_cpus") == cpu_list(pools.free)
-    assert each.names("cpupools") == ["free_cpus", *map(str, sorted(pools.by_id))]
+    assert each.names("cpupools") == ["free_cpus", "by-name", *map(str, sorted(pools.by_id))]
     for number, pool in pools.by_id.items():
         at = f"cpupools/{number}"
         assert each.value(f"{at}/scheduler") == SCHEDULERS[pool.scheduler]
@@ -285,7 +285,9 @@ def test_freeze_pauses_once(host: Host) -> None:
     host.world.pause(1)
     host.write("domains/1/freeze", "1")
     assert domain.pause_count == 2, "somebody else has paused it already"
-    host.write("domains/1/freeze", "0")
+    with pytest.raises(BadInput, match="others hold it still") as caught:
+        host.write("domains/1/freeze", "0")
+    assert caught.value.errno == errno.EBUSY
     assert domain.pause_count == 1
     assert host.value("domains/1/freeze") == "1", "somebody else keeps it paused"
 

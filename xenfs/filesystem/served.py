@@ -45,6 +45,7 @@ class Served(FixedNames):
         self.lanes, self.turns = Lanes(), Turns()
         self.departed = Departed(self.inodes, xen.lives)
         xen.departed = self.departed.over
+        xen.entries = lambda: len(self.inodes)
         self.keeping = Keeping(xen, self.inodes)
         self.shares = Shares(options.open_max)
         self._numbers = count(1)

@@ -83,6 +83,7 @@ class Hypervisor:
         self.happenings = DomainLog()
         self.names = StoreNames()
         self.lives = Lives(self._over)
+        self.entries: Callable[[], int] = lambda: 0  # how many files and directories whoever serves the tree knows
         self.departed: Callable[[Domain], object] = lambda domain: None  # told of each life that is known to be over
         self.store: Xenstore | None = None
         self.own_domid: int | None = None

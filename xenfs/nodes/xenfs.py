@@ -130,6 +130,10 @@ def about(facts: About) -> Dir:
                 "options", "Mount options in force, one a line", read=lambda _: facts.options.words(),
                 show=show.lines,
             ),
+            File(
+                "entries", "How many files and directories the kernel was told of and has not forgotten",
+                read=lambda xen: xen.entries(), show=show.dec, tier="B",
+            ),
             buffers,
             calls,
         ),

@@ -166,11 +166,11 @@ def test_the_average_is_not_read_by_chance(acpi: Host) -> None:
     assert open_file(inode).read(acpi.xen, 0, 4096) == b""
     assert acpi.asked(before) == {}
     handle = open_file(inode)
-    handle.write(acpi.xen, b"1\n")
+    handle.write(acpi.xen, b"1\n", 0)
     assert acpi.asked(before) == {"sysctl pm_op GET_CPUFREQ_AVGFREQ": 1}
     assert int(handle.read(acpi.xen, 2, 4096)) > 0, "where a shell's position is"
     with pytest.raises(XenfsError) as caught:
-        handle.write(acpi.xen, b"1\n")
+        handle.write(acpi.xen, b"1\n", 0)
     assert caught.value.errno == errno.EBUSY
     assert place.node.mode & 0o777 == 0o600
     with Host("processor=intel", Options(ro=True)) as read_only:
@@ -297,7 +297,7 @@ def test_p_states_on_every_kind_of_xen(release: str) -> None:
         table = [list(map(int, re.split(r"[: ]+", row.strip()))) for row in rows]
         assert [row[0] for row in table] == frequencies
         assert [sum(row[1:][column] for row in table) for column in range(8)] == [count for _, _, count in lines]
-        host.write(f"{CPU}/pstates/reset", "")
+        host.write(f"{CPU}/pstates/reset", "1")
         assert all(not ns and not count for _, ns, count in _p_lines(host))
 
 
@@ -321,7 +321,7 @@ def test_c_states(acpi: Host, host: Host) -> None:
     assert acpi.value(f"{CPU}/cstates/count") == "4"
     assert [line.split()[0] for line in host.value(f"{CPU}/cstates/stat").splitlines()] == ["C0", "C1", "C2"]
     acpi.advance(60)
-    acpi.write(f"{CPU}/cstates/reset", "")
+    acpi.write(f"{CPU}/cstates/reset", "1")
     later = dict(line.split(" ", 1) for line in acpi.value(f"{CPU}/cstates/stat").splitlines())
     assert all(int(later[name].split()[-1]) >= int(lines[name].split()[-1]) for name in lines)
 

@@ -17,9 +17,10 @@ from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import File
 from xenfs.nodes.tables.conditions import answers, every, since
 from xenfs.nodes.tables.cost import Cost
+from xenfs.nodes.tables.forms import formed
 
 _MOST = 2**31 - 1
-_SHORTEST_US = 100  # XEN_SYSCTL_SCHED_RATELIMIT_MIN
+_SHORTEST_US, _LONGEST_US = 100, 500_000  # XEN_SYSCTL_SCHED_RATELIMIT_MIN and _MAX
 _GRANULARITIES = ("cpu", "core", "socket")
 
 
@@ -107,9 +108,7 @@ SCHED_GRAN = File(
 
 
 def _fits(now: Any, name: str, value: int) -> None:
-    """Say what Xen would refuse with EINVAL: a limit of the rate that is too short, or longer than the time slice."""
-    if name == "ratelimit_us" and 0 < value < _SHORTEST_US:
-        raise BadInput(f"the ratelimit must be 0, or {_SHORTEST_US} to 500000", word=str(value), at=0)
+    """Say what Xen would refuse with EINVAL: a limit of the rate that is longer than the time slice."""
     slice_ms = value if name == "tslice_ms" else getattr(now, "tslice_ms", None)
     limit_us = value if name == "ratelimit_us" else now.ratelimit_us
     if slice_ms is not None and limit_us > 1000 * slice_ms:
@@ -117,6 +116,14 @@ def _fits(now: Any, name: str, value: int) -> None:
             f"ratelimit_us must not be more than tslice_ms: that would be {limit_us} us of {1000 * slice_ms} us",
             word=str(value), at=0,
         )  # fmt: skip
+
+
+@formed(f"ratelimit_us, 0 or {_SHORTEST_US} to {_LONGEST_US}", ranged=True)
+def _ratelimit(text: str) -> int:
+    value = parse.integer(0, _LONGEST_US, "ratelimit_us")(text)
+    if 0 < value < _SHORTEST_US:
+        raise BadInput(f"the ratelimit must be 0, or {_SHORTEST_US} to {_LONGEST_US}", at=0)
+    return value
 
 
 def parameter(name: str, help: str, low: int, high: int, only: Callable[[Hypervisor, int], bool] | None = None) -> File:
@@ -129,7 +136,8 @@ def parameter(name: str, help: str, low: int, high: int, only: Callable[[Hypervi
         _fits(sysctl.pool_parameters(xen, cpupool(xen, pool)), name, value)
         pools.set_parameters(xen, cpupool(xen, pool), **{name: value})
 
+    parser = _ratelimit if name == "ratelimit_us" else parse.integer(low, high, name)
     return File(
-        name, help, read=read, write=write, show=show.dec, parse=parse.integer(low, high, name), only=only,
+        name, help, read=read, write=write, show=show.dec, parse=parser, only=only,
         call=sysctl.SCHEDULER_OP.name, tier="B",
     )  # fmt: skip

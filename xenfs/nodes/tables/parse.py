@@ -222,6 +222,8 @@ def number_list(what: str = "CPU", *, empty: bool = False) -> Callable[[str], Nu
         parts = tuple(_part(word, what) for word in words)
         if parts[0].excluded:
             raise BadInput(f"this takes out of nothing: write all,{words[0]}", word=words[0])
+        if change == "-" and not empty and len(parts) == 1 and parts[0].run is None:
+            raise BadInput(f"no {what} would be left", word=parts[0].word)
         return Numbers(parts, change)
 
     return parse
