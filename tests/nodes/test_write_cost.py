@@ -14,11 +14,14 @@ from xenfs.nodes.tables.base import Exchange, File
 from xenfs.pool import Buffer
 
 WHICH_LIFE = frozenset({"domctl getdomaininfo", "domctl get_domain_state"})  # before something is done, and after it
+# How many CPUs there are and where: asked by whoever sizes an array by it, or reads a list of nodes' CPUs.
+SIZES = frozenset({"sysctl physinfo", "sysctl cputopoinfo"})
 # What is asked for its size first is another question then: it has a buffer.
 OTHER_THAN_IT_SHOWS = {
     "memory/max": "4000000", "sched/weight": "300", "sched/cap": "50", "memory/claim": "4", "cpupool": "1",
     "cpus": "0-2", "scaling_governor": "performance", "parked_cpus": "1", "smt": "off", "memory/pod/target": "8192",
 }  # fmt: skip
+COUNTED = {"domains/N/affinity_hard", "domains/N/affinity_soft"}  # how many vCPUs there are is asked besides
 WORDS = {
     "trigger": "power", "shutdown": "poweroff", "preset": "powersave", "policy": "performance", "debug_keys": "q",
     "availheap": "0 0 0", "page_status": "0-1", "soft_offline_page": "0-1", "online_page": "0-1",
@@ -68,6 +71,8 @@ def test_no_write_asks_the_same_question_twice(settings: str, monkeypatch: pytes
             kind = re.sub(r"/\d+", "/N", path)
             if kind in tried or path.startswith("domains/0/") or not host.has(path):
                 continue
+            if kind in COUNTED:
+                continue
             tried.add(kind)
             for text in texts(host.at(path), host):
                 asked, well = questions(host, host.at(path), text, monkeypatch)
@@ -75,7 +80,9 @@ def test_no_write_asks_the_same_question_twice(settings: str, monkeypatch: pytes
                 odd += [
                     (path, text, name, count)
                     for (name, _), count in asked.items()
-                    if count > (2 if name in WHICH_LIFE else 1)
+                    if well
+                    and name not in SIZES
+                    and count > (2 if name in WHICH_LIFE else 1)  # why Xen refused is asked for afterwards
                 ]
     assert not odd
     assert went_well > 30

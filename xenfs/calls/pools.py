@@ -9,7 +9,7 @@ from xenfs.abi.numbers import CpupoolOp, SchedId, Sysctl, SysctlSched
 from xenfs.abi.operations import operation
 from xenfs.calls.again import again
 from xenfs.calls.control import sysctl
-from xenfs.calls.sysctl import Cpupool, pool_parameters
+from xenfs.calls.sysctl import Cpupool
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 
@@ -64,10 +64,12 @@ def move_domain(xen: Hypervisor, domid: int, pool: int) -> None:
     _change(xen, CpupoolOp.MOVEDOMAIN, cpupool_id=pool, domid=domid)
 
 
-def set_parameters(xen: Hypervisor, pool: Cpupool, **values: int) -> None:
-    """Set some of a pool's scheduler parameters, the others keep theirs; EINVAL out of range. scheduler_op putinfo."""
+def set_parameters(xen: Hypervisor, pool: Cpupool, now: Any, **values: int) -> None:
+    """Set some of a pool's scheduler parameters, the others keep what `now` (pool_parameters) has.
+
+    EINVAL out of range. scheduler_op putinfo.
+    """
     arm = "sched_credit2" if pool.sched_id == SchedId.CREDIT2 else "sched_credit"
-    now = pool_parameters(xen, pool)
     full: dict[str, Any] = {name: int(getattr(now, name)) for name, _ in xen.abi.ffi.typeof(now).item.fields} | values
     sysctl(
         xen, SET_PARAMETERS, "scheduler_op",

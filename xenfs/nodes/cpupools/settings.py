@@ -133,8 +133,10 @@ def parameter(name: str, help: str, low: int, high: int, only: Callable[[Hypervi
         return int(getattr(sysctl.pool_parameters(xen, cpupool(xen, pool)), name))
 
     def write(xen: Hypervisor, pool: int, value: int) -> None:
-        _fits(sysctl.pool_parameters(xen, cpupool(xen, pool)), name, value)
-        pools.set_parameters(xen, cpupool(xen, pool), **{name: value})
+        known = cpupool(xen, pool)
+        now = sysctl.pool_parameters(xen, known)
+        _fits(now, name, value)
+        pools.set_parameters(xen, known, now, **{name: value})
 
     parser = _ratelimit if name == "ratelimit_us" else parse.integer(low, high, name)
     return File(

@@ -38,9 +38,9 @@ def require_fit(now: Any, member: str, value: int) -> None:
         raise BadInput("the budget must not be more than the period", word=str(value))
 
 
-def _within_vcpus(xen: Hypervisor, domain: Domain, cap: int) -> None:
+def _within_vcpus(known: DomainInfo, cap: int) -> None:
     """More than all vCPUs can use says nothing: the toolstack refuses it, and Xen takes it."""
-    vcpus = facts.nr_vcpus(domains.info(xen, domain))
+    vcpus = facts.nr_vcpus(known)
     if cap > 100 * vcpus:
         raise BadInput(f"cap must be 0 to {100 * vcpus}: it has {vcpus} vCPUs", errno.ERANGE, word=str(cap), at=0)
 
@@ -51,7 +51,7 @@ def _parameter(name: str, help: str, member: str, low: int, high: int, *kinds: S
 
     def write(xen: Hypervisor, domain: Domain, value: int, known: DomainInfo) -> None:
         if member == "cap":
-            _within_vcpus(xen, domain, value)
+            _within_vcpus(known, value)
         if member in ("period", "budget"):
             require_fit(scheduler.parameters(xen, domain.domid, SchedId.RTDS), member, value)
         scheduler.set_parameters(xen, domain.domid, cpupool(xen, known.cpupool).sched_id, **{member: value})

@@ -72,8 +72,9 @@ def smt_is_on(xen: Hypervisor) -> bool:
 
 
 def _set_smt(xen: Hypervisor, word: str) -> None:
-    require_offline_lossless(xen, cpu_topology(xen) if word == "off" else ())
-    before = _online(xen)
+    topology = cpu_topology(xen)
+    require_offline_lossless(xen, topology if word == "off" else ())
+    before = frozenset(cpu for cpu in topology if is_online(xen, cpu))
     try:
         power.set_smt(xen, word == "on")
     except HypercallError as problem:
