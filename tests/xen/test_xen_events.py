@@ -74,7 +74,7 @@ class Heard:
         self._since = 0
 
     def by_poller(self) -> list[tuple[int, str, int, str]]:
-        rows = (line.split() for line in self.poller.lines())
+        rows = (line.split()[:4] for line in self.poller.lines())  # a reason and a name may follow
         return [(int(seq), what, int(domid), uuid) for seq, what, domid, uuid in rows]
 
     def by_watch(self) -> list[tuple[int, str, int, str]]:
@@ -82,9 +82,10 @@ class Heard:
         return [(row["seq"], row["event"], row["domid"], row["uuid"]) for row in rows]
 
     def of(self, domid: int) -> list[str]:
-        """What both have heard of a domain; only when they agree."""
+        """What both have heard of a domain; only when they agree. A toolstack names it sooner or later: left out."""
         one, other = (
-            [what for _, what, at, _ in heard if at == domid] for heard in (self.by_poller(), self.by_watch())
+            [what for _, what, at, _ in heard if at == domid and what != "named"]
+            for heard in (self.by_poller(), self.by_watch())
         )
         return one if one == other else []
 
