@@ -92,11 +92,11 @@ def test_events_are_those_since_the_open(host: Host) -> None:
         host.world.shutdown(40, 0)
         await until(lambda: host.xen.happenings.last == 1)
         late = await opened(EVENTS)
-        assert await early.read() == f"1 shutdown 40 {uuid}\n".encode()
+        assert await early.read() == f"1 shutdown 40 {uuid} poweroff\n".encode()
         assert await early.read() == b""
         host.world.destroy(40)
         await until(lambda: host.xen.happenings.last == 2)
-        assert await early.read() == await late.read() == f"2 dying 40 {uuid}\n".encode()
+        assert await early.read() == await late.read() == f"2 dying 40 {uuid} poweroff\n".encode()
         early.offset = 0
         assert (await early.read()).count(b"\n") == 2, "from the open on, once more"
 
