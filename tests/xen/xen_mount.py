@@ -160,7 +160,13 @@ def mounted(
             _clean_up(process, where)
 
 
-_USUAL = ("unmounting", "mounted on", ' path="', "summary left_out=")  # the record, where there is no journal
+_USUAL = (
+    "unmounting",
+    "mounted on",
+    "this kernel's Landlock",
+    ' path="',
+    "summary left_out=",
+)  # the record, where there is no journal
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

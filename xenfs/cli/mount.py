@@ -110,11 +110,13 @@ def run(args: argparse.Namespace) -> NoReturn:
             with suppress(OSError):  # whoever leads a group of processes has one of its own
                 os.setsid()
         lockable = chosen.pool_max + _OTHER_LOCKED if xen.backend.pages.faults else 0
-        give_up_rights(lockable, becoming, insist=bool(chosen.run_as))
+        lacking = give_up_rights(lockable, becoming, insist=bool(chosen.run_as))
         if args.faults:
             logging.warning("hypercalls fail on purpose from now on: %s", " ".join(args.faults.split()))
         xen.backend.begin()
         _tell(args.ready_fd, notify, f"mounted on {mountpoint} ({which})")
+        if lacking:  # for the log: who mounts need not hear of it
+            logging.info("%s", lacking)
 
     try:
         trio.run(serve, ops, claim.target, ready, GRACE_S, unmounter.unmount)

@@ -36,12 +36,12 @@ class RightsLeft(StartError):
     """A right that was to be given up is still there."""
 
 
-def give_up_rights(lockable: int, chosen: Identity | None = None, *, insist: bool = False) -> None:
+def give_up_rights(lockable: int, chosen: Identity | None = None, *, insist: bool = False) -> str:
     """Be `chosen`, keep no capability and no way to any, write no file that is not open, run no program.
 
     `lockable` is how many bytes of memory may be locked in the end; CAP_IPC_LOCK is kept only where the limit for that
-    cannot be raised. RightsLeft when another capability is left, and with `insist` when we are not `chosen`. What
-    this kernel, or a container, has no way to give up is logged.
+    cannot be raised. RightsLeft when another capability is left, and with `insist` when we are not `chosen`. What a
+    container has no way to give up is logged; what this kernel's Landlock leaves is returned, in a sentence.
     """
     kept = frozenset(() if _may_lock(lockable) else (IPC_LOCK,))
     left = keep_only(kept, chosen)
@@ -49,9 +49,9 @@ def give_up_rights(lockable: int, chosen: Identity | None = None, *, insist: boo
         raise RightsLeft(f"run_as= cannot be: {left[0]}")
     for what in left:
         log.warning("not given up: %s", what)
-    if missing := landlock.restrict():
-        log.info("this kernel's Landlock (%d) leaves: %s", landlock.version(), ", ".join(missing))
+    missing = landlock.restrict()
     _prove(kept)
+    return f"this kernel's Landlock ({landlock.version()}) leaves: {', '.join(missing)}" if missing else ""
 
 
 def _prove(kept: frozenset[int]) -> None:
