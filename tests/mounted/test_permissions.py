@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from mounting import REPOSITORY, Mount, Mounter, lasting
-from patience import PATIENCE_S
+from patience import PATIENCE_S, until
 
 EXAMPLE = REPOSITORY / "contrib" / "policy.example.toml"
 ADM, OPERATOR = 4, 37  # Debian's numbers, the same everywhere
@@ -209,13 +209,18 @@ def test_truncate_is_writing(guarded: Mount) -> None:
     """The kernel lets it through where anybody might write; who may not is refused and recorded."""
     record = guarded.where.parent / "record"
     assert as_user(guarded, WRITER, "truncate -s 0 domains/2/freeze", groups=[ADM])[0] != 0
-    line = record.read_text().splitlines()[-1]
-    assert f"open result=EACCES uid={WRITER} " in line
-    assert ' path="domains/2/freeze"' in line
+    recorded(record, f"open result=EACCES uid={WRITER} ", ' path="domains/2/freeze"')
     path = guarded.where / "domains/2/freeze"
     assert truncated(path, WRITER, ADM) == errno.EACCES
-    assert f" truncate result=EACCES uid={WRITER} " in record.read_text().splitlines()[-1]
+    recorded(record, f" truncate result=EACCES uid={WRITER} ")
     assert truncated(path, OPS, OPERATOR) == 0
+
+
+def recorded(record: Path, *words: str) -> None:
+    """The last line has these; the record is written by a thread of its own."""
+    until(
+        lambda: all(word in (record.read_text().splitlines() or [""])[-1] for word in words), f"{words} in the record"
+    )
 
 
 def truncated(path: Path, uid: int, group: int) -> int:
