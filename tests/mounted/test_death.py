@@ -19,11 +19,12 @@ from patience import PATIENCE_S, until
 
 # A destroydomain that no Xen ever ends: from the slow lane, as that of a domain with much memory may seem to be.
 HANGING = """
-import sys, threading
+import ctypes, sys, threading
+from xenfs.abi.numbers import Domctl, Hypercall
 from xenfs.simulator.simulator import Simulator
 ordinary = Simulator.hypercall
 def hypercall(self, number, args):
-    if threading.current_thread().name not in ("MainThread", "watcher"):
+    if number == Hypercall.domctl and ctypes.c_uint32.from_address(args[0]).value == Domctl.destroydomain:
         threading.Event().wait(600)
     return ordinary(self, number, args)
 Simulator.hypercall = hypercall
