@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -186,6 +187,12 @@ def test_the_picture_of_the_house_is_true() -> None:
     named = {name for name in re.findall(r"[\w/.]+/\w+\.py", page) if not name.startswith(("a/", "b/"))}
     assert len(named) > 20
     assert not {name for name in named if not any((root / name).is_file() for root in (PACKAGE, PACKAGE.parent))}
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest imports each by its name alone: of two, one is not run."""
+    names = Counter(path.name for path in Path(__file__).parent.rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_only_privcmd_opens_privcmd() -> None:

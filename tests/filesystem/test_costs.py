@@ -24,7 +24,7 @@ from xenfs.nodes.tables.base import Dir, Each, Exchange, File, Link, Node
 from xenfs.nodes.tables.cost import NOTHING, Cost
 from xenfs.simulator import Simulator
 
-CTX: Any = SimpleNamespace(uid=1000, gid=1000, pid=0, umask=0)
+CTX: Any = SimpleNamespace(uid=os.geteuid(), gid=os.getegid(), pid=0, umask=0)
 SMALL = "domains=13,cpus=8,nodes=4,profile=full"
 HUGE = "domains=10000,cpus=4096,nodes=4,pci=4000,livepatches=2000,profile=full"
 BIG_GUEST = 20_000  # a domain of one vCPU on the small host, and of a thousand on the huge one

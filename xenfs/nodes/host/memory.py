@@ -12,6 +12,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Exchange, File, Writer, field
 from xenfs.nodes.tables.conditions import answers, every, x86
+from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 
 _E820 = {1: "ram", 2: "reserved", 3: "acpi_data", 4: "acpi_nvs", 5: "unusable", 6: "disabled", 7: "pmem"}
@@ -137,10 +138,11 @@ MEMORY = Dir(
                 ),
                 File(
                     "audit", "Errors that an audit of sharing finds", read=memory.sharing_audit, show=show.dec,
-                    call="memory_op sharing_op audit", tier="C", option="debug",
+                    call="memory_op sharing_op audit", tier="C", option="debug", grows=Cost.MEMORY,
                     when=answers(memory.sharing_audit),
                 ),
             ),
+            find_grows=Cost.MEMORY,
             when=every(x86, answers(memory.sharing_freed_pages)),
         ),
     ),
