@@ -65,8 +65,8 @@ def test_what_happened_meanwhile_comes_first(mounter: Mounter, seed: int) -> Non
         lines = [line for line in lines if " " in line]
         found = {tuple(line.split(" ")[1:]) for line in lines if line.startswith("0 ")}
         assert found == {
-            *((kind, str(domid), uuid) for domid, uuid in before.items() - same for kind in ("dying", "gone")),
-            *(("created", str(domid), uuid) for domid, uuid in after.items() - same),
+            *((kind, str(domid), uuid, "-") for domid, uuid in before.items() - same for kind in ("dying", "gone")),
+            *(("created", str(domid), uuid, "-") for domid, uuid in after.items() - same),
         }
         numbered = [line for line in lines if not line.startswith("0 ")]
         assert [line.split(" ")[1:3] for line in numbered][-1] == ["dying", str(victim)]
