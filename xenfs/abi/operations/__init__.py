@@ -13,8 +13,8 @@ is slow, recordings and docs/coverage.md what there is. Open grammar.py first: i
 # To add one: its number goes into xenfs/abi/numbers/, its struct into a header beside them, with `//=` by each guest
 # handle (see promises.py) and its arm in the hypercall's union; then it is one line in the table of its hypercall. Read
 # its handler in Xen first: whether it changes anything, which members it writes back, when a toolstack repeats it.
-# tests/abi/test_operation_tables.py holds the tables against the headers. A table is read when the first of its operations is
-# asked for.
+# tests/abi/test_operation_tables.py holds the tables against the headers. A table is read when the first of its
+# operations is asked for.
 
 from __future__ import annotations
 
