@@ -46,7 +46,7 @@ def replay(recording: Recording, newer: list[str] | None = None) -> list[Shown]:
 
     backend = Replay(recording)
     xen = open_hypervisor(backend, pool_check=True)
-    xen.glances.furthest = 1  # as when it was recorded
+    xen.recent.furthest = 1  # as when it was recorded
     try:
         begin("tree")
         root = _lenient(tree.build(xen, EVERYTHING, Refusals()))

@@ -132,7 +132,7 @@ class Host:
     def walk(self, directory: Dir | None = None, ids: Ids = (), prefix: str = "") -> Iterator[Place]:
         """Everything in the tree now, depth first."""
         if not prefix:
-            self.xen.glances.forget()
+            self.xen.recent.forget()
         for name, node, below in list((directory or self.root).children(self.xen, ids)):
             yield Place(prefix + name, node, below)
             if isinstance(node, Dir):
@@ -144,7 +144,7 @@ class Host:
 
     def at(self, path: str) -> Place:
         """The entry at a path; KeyError where there is none."""
-        self.xen.glances.forget()
+        self.xen.recent.forget()
         node: Node = self.root
         ids: Ids = ()
         for name in path.split("/"):

@@ -175,7 +175,7 @@ def written(loop: Loop, number: int, data: bytes) -> Work:
 def least(loop: Loop, inode: int, name: str, node: Node, tries: int) -> dict[str, Work]:
     found: dict[str, Work] = {}
     for _ in range(tries):
-        loop.host.xen.glances.forget()
+        loop.host.xen.recent.forget()
         for what, cost in requests(loop, inode, name, node):
             old = found.get(what, cost)
             found[what] = Work(min(old.calls, cost.calls), min(old.ns, cost.ns))

@@ -328,9 +328,9 @@ def test_the_next_domain_is_not_taken_for_a_missing_one() -> None:
     """Up to 4.17 getdomaininfo answers with the next domain that there is."""
     with Host("xen=4.17") as host:
         assert 5 not in host.world.domains
-        assert domains.find(host.xen, 5) is None
+        assert domains.life_now(host.xen, 5) is None
         assert not host.has("domains/5")
-        found = domains.find(host.xen, 6)
+        found = domains.life_now(host.xen, 6)
         assert found is not None
         assert found.domid == 6
 

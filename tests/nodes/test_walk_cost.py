@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import pytest
 from worlds import Clock, Host
 
-from xenfs.hypervisor.glances import Glances
+from xenfs.hypervisor.recent import RecentAnswers
 from xenfs.nodes.tables.base import Dir, Ids, Node
 
 Order = Callable[[Iterable[tuple[str, Node, Ids]]], list[tuple[str, Node, Ids]]]
@@ -18,13 +18,13 @@ _STEP_NS = 200_000  # of the clock, for each name
 
 def look_up_all(host: Host, clock: Clock, directory: Dir, ids: Ids = (), order: Order = list) -> int:
     """Open, list, and look each name up again; how many names there were."""
-    directory.glance(host.xen, ids)
+    directory.require_recent(host.xen, ids)
     names = 0
     for name, node, below in order(directory.children(host.xen, ids)):
         clock.ns += _STEP_NS
-        directory.glance(host.xen, ids)
+        directory.require_recent(host.xen, ids)
         assert directory.child(host.xen, ids, name) == (node, below), name
-        node.glance(host.xen, below)
+        node.require_recent(host.xen, below)
         names += 1
         if isinstance(node, Dir):
             names += look_up_all(host, clock, node, below, order)
@@ -39,7 +39,7 @@ def cost(settings: str, order: Order = list) -> tuple[int, Counter[str]]:
     """(names, hypercalls by name) of a walk over a whole host."""
     with Host(settings) as host:
         clock = Clock()
-        host.xen.glances = Glances(lambda: clock.ns / 1e9)
+        host.xen.recent = RecentAnswers(lambda: clock.ns / 1e9)
         before = calls(host)
         names = look_up_all(host, clock, host.root, order=order)
         return names, calls(host) - before

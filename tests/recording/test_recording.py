@@ -31,7 +31,7 @@ def record(settings: str = "domains=3,cpus=2") -> Recording:
     """A recording of a simulated host."""
     recorder = Recorder(Simulator.from_settings(settings, Clock()))
     xen = open_hypervisor(recorder, pool_check=True)
-    xen.glances.furthest = 1
+    xen.recent.furthest = 1
     recorder.section("tree")
     root = tree.build(xen, EVERYTHING, Refusals())
     for shown in contents(xen, root, recorder.section):

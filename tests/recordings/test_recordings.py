@@ -112,7 +112,7 @@ def test_a_real_xen_is_plausible(path: Path) -> None:
         pytest.skip("made before recordings had this")
     backend = Replay(load(path))
     xen = open_hypervisor(backend, pool_check=True)
-    xen.glances.furthest = 1  # as when it was recorded
+    xen.recent.furthest = 1  # as when it was recorded
     backend.section("sanity")
     assert doubts(xen) == {}
     assert xen.verified

@@ -92,7 +92,7 @@ def unique_id(xen: Hypervisor, domid: int) -> int:
     return int(domctl(xen, GET_DOMAIN_STATE, domid, "get_domain_state", version=0).unique_id)
 
 
-def find(xen: Hypervisor, domid: int) -> Domain | None:
+def life_now(xen: Hypervisor, domid: int) -> Domain | None:
     """The life that goes on under this id, None where there is none."""
     asked = perf_counter_ns()
     info = info_now(xen, domid)
@@ -124,18 +124,18 @@ def info(xen: Hypervisor, domain: Domain) -> DomainInfo:
     return found
 
 
-def still(xen: Hypervisor, domain: Domain, *_: object) -> DomainInfo:
+def require_now(xen: Hypervisor, domain: Domain, *_: object) -> DomainInfo:
     """Raise Stale unless this life of a domain goes on; what getdomaininfo says of it."""
     return info(xen, domain)
 
 
-def replaced(xen: Hypervisor, domain: Domain, *_: object) -> None:
+def require_same(xen: Hypervisor, domain: Domain, *_: object) -> None:
     """Raise Stale where the id has another domain by now: what was done a moment ago may have been done to that one.
 
     A domain that is gone is none: it may just have been ended. Nor is one that Xen says nothing of.
     """
     try:
-        found = find(xen, domain.domid)
+        found = life_now(xen, domain.domid)
     except HypercallError:
         return
     if found is not None and found != domain:

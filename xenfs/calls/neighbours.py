@@ -27,17 +27,17 @@ class Sighting(NamedTuple):
     at: int
 
 
-def glance(xen: Hypervisor, domain: Domain) -> DomainInfo:
+def info_recent(xen: Hypervisor, domain: Domain) -> DomainInfo:
     """What getdomaininfo said of this life of a domain a moment ago; Stale when it is over."""
     return _sighting(xen, domain).info
 
 
-def seen(xen: Hypervisor, domain: Domain, *_: object) -> None:
+def require_recent(xen: Hypervisor, domain: Domain, *_: object) -> None:
     """Raise Stale unless this life of a domain went on a moment ago."""
     _sighting(xen, domain)
 
 
-def find(xen: Hypervisor, domid: int) -> Domain | None:
+def life_recent(xen: Hypervisor, domid: int) -> Domain | None:
     """The life that went on under this id a moment ago, None where there is none."""
     found = _found(xen, domid)
     return found.domain if found else None
@@ -47,9 +47,9 @@ def together(question: Callable[[Hypervisor, Sequence[DomainInfo]], Sequence[Ans
     """What a question about many domains says of one, a moment ago or now; the next ones are asked about with it."""
 
     def ask(xen: Hypervisor, domain: Domain, *_: object) -> Answer:
-        known = xen.glances.get((question, domain))
+        known = xen.recent.get((question, domain))
         if known is None:
-            sighting, keep = _sighting(xen, domain), xen.glances.keeper()
+            sighting, keep = _sighting(xen, domain), xen.recent.keeping()
             row = sighting.row[sighting.at :]
             answers = question(xen, [each.info for each in row])
             for each, answer in zip(row, answers, strict=True):
@@ -68,7 +68,7 @@ def _sighting(xen: Hypervisor, domain: Domain) -> Sighting:
 
 
 def _found(xen: Hypervisor, domid: int) -> Sighting | None:
-    found: Any = xen.glances.get(domid)
+    found: Any = xen.recent.get(domid)
     if found is None or xen.lives.ended(found.domain):
         found = _look(xen, domid)
     return found  # type: ignore[no-any-return]
@@ -76,9 +76,9 @@ def _found(xen: Hypervisor, domid: int) -> Sighting | None:
 
 def _look(xen: Hypervisor, domid: int) -> Sighting | None:
     """Look at a domain and those behind it; what is not there is over."""
-    asked, keep = perf_counter_ns(), xen.glances.keeper()
+    asked, keep = perf_counter_ns(), xen.recent.keeping()
     row: list[Sighting] = []
-    for info in infos_from(xen, domid, xen.glances.reach(domid)):
+    for info in infos_from(xen, domid, xen.recent.read_ahead(domid)):
         life = xen.lives.observe(info.domain, info.sight(), asked)
         row.append(Sighting(life, info, row, len(row)))
         keep(info.domain, row[-1])

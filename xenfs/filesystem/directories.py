@@ -50,7 +50,7 @@ class Directories(Served):
         )
 
     def _child(self, parent: Inode, directory: Dir, name: str) -> tuple[Node, Ids]:
-        directory.glance(self.xen, parent.ids)
+        directory.require_recent(self.xen, parent.ids)
         found = directory.child(self.xen, parent.ids, name)
         if found is None:
             raise NotThere(f"entry {name!r} in {parent.path or '/'}")
@@ -89,7 +89,7 @@ class Directories(Served):
             where.listing = None
 
     def _listing(self, where: Inode, directory: Dir) -> Listing:
-        directory.glance(self.xen, where.ids)
+        directory.require_recent(self.xen, where.ids)
         found = directory.found(self.xen, where.ids)
         listing = where.listing
         if listing is None or not listing.holds(found):

@@ -31,7 +31,7 @@ class Keeping:
         while True:
             await self._sleep()
             self._inodes.round += 1
-            self._xen.glances.tidy()
+            self._xen.recent.tidy()
             self._xen.listings.tidy()
             await self._forget()
 

@@ -39,7 +39,7 @@ class Operations(Directories):
         if wait := self.turns.due(ctx.uid):
             await self._wait(ctx.uid, wait)
         where = self.inodes[inode]
-        where.node.glance(self.xen, where.ids)
+        where.node.require_recent(self.xen, where.ids)
         return self.attributes.of(where)
 
     @answered

@@ -16,10 +16,10 @@ from xenfs.abi import Abi
 from xenfs.abi.operations import Does, Operation
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.domain_log import DomainLog
-from xenfs.hypervisor.glances import Glances, Listings
 from xenfs.hypervisor.ledger import Ledger
 from xenfs.hypervisor.lives import Domain, Lives
 from xenfs.hypervisor.operation import hint
+from xenfs.hypervisor.recent import Listings, RecentAnswers
 from xenfs.pool import Buffer, Holdings, Pages, Pool
 from xenfs.xenstore import Xenstore
 from xenfs.xenstore.names import StoreNames
@@ -78,8 +78,8 @@ class Hypervisor:
         self.accepted: set[str] = set()
         self.calls = Ledger()
         self.held = Holdings(pool)
-        self.glances = Glances()
-        self.listings = Listings(self.glances)
+        self.recent = RecentAnswers()
+        self.listings = Listings(self.recent)
         self.happenings = DomainLog()
         self.names = StoreNames()
         self.lives = Lives(self._over)
@@ -112,7 +112,7 @@ class Hypervisor:
             self.pool.retire_flight(args)
             self.calls.end(number, op, domid, result, started)
             if op.does is not Does.LOOKS:
-                self.glances.forget()  # it may have changed what there is
+                self.recent.forget()  # it may have changed what there is
         if result < 0:
             accepted = op.hypercall.name in self.accepted
             raise HypercallError(op.name, -result, hint(op, -result, self.abi, accepted=accepted))

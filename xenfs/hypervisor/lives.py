@@ -111,7 +111,7 @@ class Lives:
         for domid in self._seen.keys() - set(domids):
             self.over(domid, asked_ns)
 
-    def seen(self, domain: Domain) -> Sight | None:
+    def known(self, domain: Domain) -> Sight | None:
         """The last sight of this life, None where the id is not known to be this one's any more."""
         known = self._seen.get(domain.domid)
         return known[1] if known is not None and known[0] == domain else None

@@ -94,7 +94,7 @@ def test_of_two_the_living_one_is_meant_then_the_newest(where: str) -> None:
 
         def meant() -> int:
             link = host.at(f"domains/{where}/{name}")
-            host.xen.glances.forget()
+            host.xen.recent.forget()
             return int(link.node.target(host.xen, *link.ids).removeprefix("../"))  # type: ignore[attr-defined]
 
         host.value("domains/stat")

@@ -129,7 +129,7 @@ def test_guards_come_from_the_way_down(host: Host) -> None:
         def guard(when: str) -> Callable[..., None]:
             return lambda xen, *ids: asked.append((name, when, ids))
 
-        return Guard(now=guard("now"), lately=guard("lately"))
+        return Guard(now=guard("now"), recent=guard("recent"))
 
     leaf = File("leaf", "help", read=lambda xen, one, two: f"{one}{two}", write=lambda xen, one, two, value: None)
     lower = Each(label="<b>", list=lambda xen, one: [("y", 2)], find=lambda xen, one, name: 2,
@@ -151,8 +151,8 @@ def test_guards_come_from_the_way_down(host: Host) -> None:
     assert node.produce(host.xen, ids) == b"12\n"
     assert asked == [("up", "now", (1, 2)), ("low", "now", (1, 2))]
     asked.clear()
-    node.glance(host.xen, ids)
-    assert asked == [("up", "lately", (1, 2)), ("low", "lately", (1, 2))]
+    node.require_recent(host.xen, ids)
+    assert asked == [("up", "recent", (1, 2)), ("low", "recent", (1, 2))]
     asked.clear()
     node.apply(host.xen, ids, b"z")
     assert asked == [("up", "now", (1, 2)), ("low", "now", (1, 2))]

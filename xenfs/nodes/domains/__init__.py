@@ -47,7 +47,7 @@ def _find(xen: Hypervisor, name: str) -> Domain | None:
     if not (name.isascii() and name.isdecimal()) or len(name) > 5 or str(int(name)) != name:
         return None
     domid = int(name)
-    return neighbours.find(xen, domid) if domid < _FIRST_RESERVED else None
+    return neighbours.life_recent(xen, domid) if domid < _FIRST_RESERVED else None
 
 
 def _stat(xen: Hypervisor) -> str:
@@ -191,7 +191,7 @@ DOMAIN = Dir(
     volatile=True,
 )  # fmt: skip
 
-_ALIVE = Guard(now=domains.still, lately=neighbours.seen, after=domains.replaced)
+_ALIVE = Guard(now=domains.require_now, recent=neighbours.require_recent, after=domains.require_same)
 _LINK = Link("<domain>", "Where the domain's directory is", target=lambda xen, domain: f"../{domain.domid}")
 
 DOMAINS = Dir(

@@ -87,7 +87,7 @@ def by_uuid(xen: Hypervisor) -> list[tuple[str, Domain]]:
 def find_uuid(xen: Hypervisor, wanted: str) -> Domain | None:
     """The domain behind a UUID."""
     domain = _still(xen, "uuid", wanted)
-    sight = xen.lives.seen(domain) if domain else None
+    sight = xen.lives.known(domain) if domain else None
     if sight is not None and show.handle(sight.uuid) == wanted:  # xenfs itself can give a domain another
         return domain
     return _listed(xen, by_uuid, wanted)
@@ -96,7 +96,7 @@ def find_uuid(xen: Hypervisor, wanted: str) -> Domain | None:
 def _still(xen: Hypervisor, what: str, wanted: str) -> Domain | None:
     """What the last listing found, where xenstore's watches would have told of a change: no list of all domains."""
     domain: Domain | None = xen.names.indexed(what, wanted)
-    return domain if domain is not None and domains.find(xen, domain.domid) == domain else None
+    return domain if domain is not None and domains.life_now(xen, domain.domid) == domain else None
 
 
 def _listed(xen: Hypervisor, listing: Callable[[Hypervisor], list[tuple[str, Domain]]], wanted: str) -> Domain | None:

@@ -6,7 +6,7 @@ import errno
 
 from xenfs.abi.numbers import DomInf
 from xenfs.calls.domains import DomainInfo
-from xenfs.calls.neighbours import glance
+from xenfs.calls.neighbours import info_recent
 from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
@@ -27,7 +27,7 @@ def is_other(xen: Hypervisor, domain: Domain, *_: object) -> bool:
 
 def is_hvm(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     """Whether this is an HVM or PVH domain. That never changes in a life: what was seen before will do."""
-    sight = xen.lives.seen(domain) or glance(xen, domain)
+    sight = xen.lives.known(domain) or info_recent(xen, domain)
     return bool(sight.flags & DomInf.hvm_guest)
 
 
@@ -43,12 +43,12 @@ def is_other_hvm(xen: Hypervisor, domain: Domain, *_: object) -> bool:
 
 def has_vcpus(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     """Whether its vCPUs have been made: a domain that is still being built has none."""
-    return glance(xen, domain).max_vcpu_id != facts.NO_VCPU
+    return info_recent(xen, domain).max_vcpu_id != facts.NO_VCPU
 
 
 def has_state(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     """Whether Xen could save its state, a moment ago."""
-    return can_be_saved(xen, glance(xen, domain))
+    return can_be_saved(xen, info_recent(xen, domain))
 
 
 def can_be_saved(xen: Hypervisor, info: DomainInfo) -> bool:

@@ -9,7 +9,7 @@ from xenfs.abi.numbers import DomInf
 from xenfs.calls import guest_type, registers
 from xenfs.calls.domains import DomainInfo
 from xenfs.calls.many import vcpu_times
-from xenfs.calls.neighbours import glance, together
+from xenfs.calls.neighbours import info_recent, together
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.domains import facts
@@ -69,7 +69,7 @@ def _online(xen: Hypervisor, infos: Sequence[DomainInfo]) -> list[set[int]]:
 
 def _readable(xen: Hypervisor, domain: Domain, vcpu: int) -> bool:
     """Not of the caller's own domain, a 32-bit PV guest, whose struct is another, or a vCPU that never started."""
-    info = glance(xen, domain)
+    info = info_recent(xen, domain)
     if not is_other(xen, domain) or info.dying:
         return False
     if x86(xen) and not info.flags & DomInf.hvm_guest and _address_size(xen, domain) != 64:

@@ -8,7 +8,7 @@ from typing import Any
 from xenfs.abi.numbers import SchedId
 from xenfs.calls import domains, scheduler
 from xenfs.calls.domains import DomainInfo
-from xenfs.calls.neighbours import glance
+from xenfs.calls.neighbours import info_recent
 from xenfs.calls.sysctl import cpupool
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
@@ -26,8 +26,8 @@ def scheduled_by(*kinds: SchedId) -> Any:
     """A condition for `only=`: one of these schedulers runs the domain's cpupool."""
 
     def only(xen: Hypervisor, domain: Domain, *_: object) -> bool:
-        pool = glance(xen, domain).cpupool
-        return xen.glances.recall(("scheduler", pool), lambda: cpupool(xen, pool).sched_id) in kinds
+        pool = info_recent(xen, domain).cpupool
+        return xen.recent.answer(("scheduler", pool), lambda: cpupool(xen, pool).sched_id) in kinds
 
     return only
 

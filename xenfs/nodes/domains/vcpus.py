@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xenfs.calls import domains, domctl
-from xenfs.calls.neighbours import glance
+from xenfs.calls.neighbours import info_recent
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.hypervisor.sources import asks
@@ -21,7 +21,7 @@ from xenfs.nodes.tables.members import members
 
 
 def _vcpus(xen: Hypervisor, domain: Domain) -> list[tuple[str, int]]:
-    return [(str(vcpu), vcpu) for vcpu in range(facts.nr_vcpus(glance(xen, domain)))]
+    return [(str(vcpu), vcpu) for vcpu in range(facts.nr_vcpus(info_recent(xen, domain)))]
 
 
 def _find(xen: Hypervisor, domain: Domain, name: str) -> int | None:

@@ -14,7 +14,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File, consuming, field
-from xenfs.nodes.tables.conditions import answers, lately, of_cpus, since
+from xenfs.nodes.tables.conditions import answers, of_cpus, recent, since
 
 _U32 = 2**32 - 1
 _EPP_POLICIES = ("performance", "powersave", "ondemand")
@@ -24,17 +24,17 @@ _PRESETS = {"ondemand": CppcPreset.ONDEMAND, "powersave": CppcPreset.POWERSAVE, 
 # What is there: ENODEV and its kin are asked for once, the state of each CPU whenever its directory is looked into
 
 
-_para_lately = lately(para)
-_drives = of_cpus(_para_lately, errno.EINVAL)  # or Xen was told of no P-states
+_para_recent = recent(para)
+_drives = of_cpus(_para_recent, errno.EINVAL)  # or Xen was told of no P-states
 
 
 def _governed(xen: Hypervisor, cpu: int) -> bool:
-    return _para_lately(xen, cpu).governed is not None
+    return _para_recent(xen, cpu).governed is not None
 
 
 def _governed_by(name: str) -> Callable[[Hypervisor, int], bool]:
     def governs(xen: Hypervisor, cpu: int) -> bool:
-        found = _para_lately(xen, cpu).governed
+        found = _para_recent(xen, cpu).governed
         return found is not None and found.governor.lower() == name
 
     return governs
@@ -227,7 +227,7 @@ CPUFREQ = Dir(
         _fixed("affected_cpus", "CPUs that share the frequency", lambda found: found.affected_cpus, show.words),
         _fixed(
             "scaling_available_frequencies", "Frequencies of its P-states, kHz, fastest first",
-            lambda found: found.frequencies, show.words, only=lambda xen, cpu: bool(_para_lately(xen, cpu).frequencies),
+            lambda found: found.frequencies, show.words, only=lambda xen, cpu: bool(_para_recent(xen, cpu).frequencies),
         ),
         _fixed("cpuinfo_cur_freq", "Frequency that the hardware says, kHz", lambda found: found.cpuinfo_cur, show.dec),
         _fixed("cpuinfo_min_freq", "Lowest that it can do, kHz", lambda found: found.cpuinfo_min, show.dec),
@@ -253,7 +253,7 @@ CPUFREQ = Dir(
             "policy", "Any of performance, powersave and ondemand, for a driver without governors; cannot be read back",
             write=lambda xen, cpu, name: cpufreq.set_governor(xen, cpu, name), parse=parse.one_of(_EPP_POLICIES),
             call=cpufreq.SET_GOV.name, tier="B", since="4.21",
-            only=lambda xen, cpu: _para_lately(xen, cpu).driver == cpufreq.EPP,
+            only=lambda xen, cpu: _para_recent(xen, cpu).driver == cpufreq.EPP,
         ),
         File(
             "turbo", "Whether it may go above its nominal frequency; 0 also where it cannot", show=show.flag,

@@ -17,11 +17,11 @@ from xenfs.nodes.host.processor import PROCESSOR
 from xenfs.nodes.host.residency import CSTATES, PSTATES
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File, field
-from xenfs.nodes.tables.conditions import answers, lately
+from xenfs.nodes.tables.conditions import answers, recent
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 
-_places = lately(cpu_topology)
+_places = recent(cpu_topology)
 
 
 def _cpus(xen: Hypervisor) -> list[tuple[str, int]]:

@@ -200,5 +200,5 @@ def _vcpus(xen: Hypervisor, listed: Sequence[DomainInfo], about: dict[int, str])
 
 def _gone(xen: Hypervisor, listed: Sequence[DomainInfo]) -> set[int]:
     """Those that went away, or whose id went to another, while the rest was asked: nothing is said of them."""
-    still = set(domains.identities(xen))
-    return {info.domain for info in listed if (info.domain, info.handle) not in still}
+    there_now = set(domains.identities(xen))
+    return {info.domain for info in listed if (info.domain, info.handle) not in there_now}

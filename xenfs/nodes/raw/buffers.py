@@ -73,7 +73,7 @@ BUFFERS = Dir(
                 tier="D",
                 looks=True,
             ),
-            guard=Guard(now=_there, lately=_there, owner=_owner),
+            guard=Guard(now=_there, recent=_there, owner=_owner),
         ),
     ),
     make=_make,

@@ -41,7 +41,7 @@ class Guard(NamedTuple):
     """
 
     now: Callable[..., Any]
-    lately: Callable[..., Any]
+    recent: Callable[..., Any]
     after: Callable[..., Any] | None = None
     owner: Callable[..., int] | None = None
 
@@ -89,12 +89,12 @@ class Node:
     def exists(self, xen: Hypervisor, ids: Ids) -> bool:
         """Whether this domain, CPU or pool has the entry; the answer may be a moment old."""
         only = self.only
-        return only is None or xen.glances.recall((only, ids), lambda: only(xen, *ids))
+        return only is None or xen.recent.answer((only, ids), lambda: only(xen, *ids))
 
-    def glance(self, xen: Hypervisor, ids: Ids) -> None:
+    def require_recent(self, xen: Hypervisor, ids: Ids) -> None:
         """The same for a question about a name, where what was seen a moment ago will do."""
         for guard in self.guards:
-            guard.lately(xen, *ids)
+            guard.recent(xen, *ids)
 
     def owner(self, ids: Ids) -> int | None:
         """The uid of the user whose it is, None where it is the mount's."""

@@ -57,9 +57,9 @@ def allowed(question: Callable[[Hypervisor], Any]) -> Condition:
     return when
 
 
-def lately(question: Callable[..., Any]) -> Callable[..., Any]:
+def recent(question: Callable[..., Any]) -> Callable[..., Any]:
     """The same question for `only=` and for names, where an answer of a moment ago will do."""
-    return lambda xen, *args: xen.glances.recall((question, args), lambda: question(xen, *args))
+    return lambda xen, *args: xen.recent.answer((question, args), lambda: question(xen, *args))
 
 
 def of_cpus(question: Callable[..., Any], *absent: int) -> Callable[..., bool]:

@@ -9,7 +9,7 @@ from worlds import Host
 
 from xenfs.calls import domains, neighbours
 from xenfs.errors import Stale
-from xenfs.hypervisor.glances import KEPT_S, Glances
+from xenfs.hypervisor.recent import KEPT_S, RecentAnswers
 
 
 class Clock:
@@ -28,48 +28,48 @@ def clock() -> Clock:
 @pytest.fixture
 def host(clock: Clock) -> Iterator[Host]:
     with Host("domains=12") as made:
-        made.xen.glances = Glances(clock)
+        made.xen.recent = RecentAnswers(clock)
         yield made
 
 
 def test_an_answer_is_kept_for_a_moment(clock: Clock) -> None:
-    glances, asked = Glances(clock), 0
+    recent, asked = RecentAnswers(clock), 0
 
     def ask() -> int:
         nonlocal asked
         asked += 1
         return asked
 
-    assert [glances.recall("q", ask) for _ in range(3)] == [1, 1, 1]
+    assert [recent.answer("q", ask) for _ in range(3)] == [1, 1, 1]
     clock.now += KEPT_S / 2 - 0.01
-    assert glances.recall("q", ask) == 1
+    assert recent.answer("q", ask) == 1
     clock.now += KEPT_S + 0.01
-    assert glances.recall("q", ask) == 2
+    assert recent.answer("q", ask) == 2
     for _ in range(20):  # asking again and again does not make it last
         clock.now += KEPT_S / 8
-        glances.recall("q", ask)
+        recent.answer("q", ask)
     assert asked >= 4
 
 
 def test_what_is_asked_while_something_is_done_is_not_kept(clock: Clock) -> None:
-    glances = Glances(clock)
+    recent = RecentAnswers(clock)
 
     def ask() -> str:
-        glances.forget()
+        recent.forget()
         return "from before"
 
-    assert glances.recall("q", ask) == "from before"
-    assert glances.get("q") is None
+    assert recent.answer("q", ask) == "from before"
+    assert recent.get("q") is None
 
 
 def test_how_far_it_reaches(clock: Clock) -> None:
-    glances = Glances(clock)
-    assert [glances.reach(7) for _ in range(3)] == [1, 1, 1], "one thing, again and again"
-    assert [glances.reach(at) for at in (8, 10, 14, 22, 38, 70, 102)] == [2, 4, 8, 16, 32, 32, 32]
-    assert glances.reach(9000) == 32, "far away, and no step of a walk"
-    assert [glances.reach(at) for at in (50, 40, 30, 20, 10, 5)] == [16, 8, 4, 2, 1, 1]
-    glances.furthest = 1
-    assert [glances.reach(at) for at in (6, 7, 8)] == [1, 1, 1]
+    recent = RecentAnswers(clock)
+    assert [recent.read_ahead(7) for _ in range(3)] == [1, 1, 1], "one thing, again and again"
+    assert [recent.read_ahead(at) for at in (8, 10, 14, 22, 38, 70, 102)] == [2, 4, 8, 16, 32, 32, 32]
+    assert recent.read_ahead(9000) == 32, "far away, and no step of a walk"
+    assert [recent.read_ahead(at) for at in (50, 40, 30, 20, 10, 5)] == [16, 8, 4, 2, 1, 1]
+    recent.furthest = 1
+    assert [recent.read_ahead(at) for at in (6, 7, 8)] == [1, 1, 1]
 
 
 def calls(host: Host) -> int:
@@ -77,40 +77,40 @@ def calls(host: Host) -> int:
 
 
 def test_a_domain_is_looked_at_once_in_a_moment(host: Host, clock: Clock) -> None:
-    domain = neighbours.find(host.xen, 3)
+    domain = neighbours.life_recent(host.xen, 3)
     assert domain is not None
     before = calls(host)
-    assert neighbours.find(host.xen, 3) == domain
-    assert neighbours.glance(host.xen, domain).domain == 3
-    neighbours.seen(host.xen, domain)
+    assert neighbours.life_recent(host.xen, 3) == domain
+    assert neighbours.info_recent(host.xen, domain).domain == 3
+    neighbours.require_recent(host.xen, domain)
     assert calls(host) == before
     clock.now += 2 * KEPT_S
-    neighbours.seen(host.xen, domain)
+    neighbours.require_recent(host.xen, domain)
     assert calls(host) == before + 1
 
 
 def test_one_that_is_new_is_found_at_once_and_one_that_ended_soon(host: Host, clock: Clock) -> None:
-    assert neighbours.find(host.xen, 30) is None
-    domain = neighbours.find(host.xen, 3)
+    assert neighbours.life_recent(host.xen, 30) is None
+    domain = neighbours.life_recent(host.xen, 3)
     assert domain is not None
     host.world.vanish(3)
     host.world.create(30)
-    assert neighbours.find(host.xen, 30) is not None, "that there was none is not kept"
+    assert neighbours.life_recent(host.xen, 30) is not None, "that there was none is not kept"
     clock.now += 2 * KEPT_S
     with pytest.raises(Stale):
-        neighbours.seen(host.xen, domain)
-    assert neighbours.find(host.xen, 3) is None
+        neighbours.require_recent(host.xen, domain)
+    assert neighbours.life_recent(host.xen, 3) is None
 
 
 def test_whoever_looked_closer_is_believed(host: Host) -> None:
     """That a life is over, a read has seen: the name is not found by what was seen before."""
-    domain = neighbours.find(host.xen, 3)
+    domain = neighbours.life_recent(host.xen, 3)
     assert domain is not None
     host.world.vanish(3)
-    assert neighbours.find(host.xen, 3) == domain
+    assert neighbours.life_recent(host.xen, 3) == domain
     with pytest.raises(Stale):
         domains.info(host.xen, domain)
-    assert neighbours.find(host.xen, 3) is None
+    assert neighbours.life_recent(host.xen, 3) is None
 
 
 def test_what_is_done_is_seen_at_once(host: Host) -> None:

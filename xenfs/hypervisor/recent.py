@@ -17,7 +17,7 @@ KEPT_S = 0.5  # at most; at least half of it
 _FURTHEST = 32  # domains: about more than a walk comes to in that time, nobody needs to ask
 
 
-class Glances:
+class RecentAnswers:
     """Answers by question, forgotten soon, and at once when something is done that may change them.
 
     There are two generations, so that nothing has a clock of its own and what is old goes away by itself. At most
@@ -31,7 +31,7 @@ class Glances:
         self._turn_at = 0.0
         self.forgotten = 0  # how often all was forgotten because something was done
         self.furthest = _FURTHEST
-        self._last, self._reach = 2**16, 1
+        self._last, self._ahead = 2**16, 1
 
     def get(self, question: Hashable) -> Any:
         """The answer that was kept, None where there is none."""
@@ -39,31 +39,31 @@ class Glances:
         found = self._newer.get(question)
         return self._older.get(question) if found is None else found
 
-    def keeper(self) -> Callable[[Hashable, Any], None]:
+    def keeping(self) -> Callable[[Hashable, Any], None]:
         """What keeps answers to questions that are asked from now on: none, if all is forgotten in the meantime."""
         self._turn()
         return self._newer.__setitem__
 
-    def recall(self, question: Hashable, ask: Callable[[], Answer]) -> Answer:
+    def answer(self, question: Hashable, ask: Callable[[], Answer]) -> Answer:
         """The kept answer, or a new one; None is not kept."""
         found = self.get(question)
         if found is None:
-            keep = self.keeper()
+            keep = self.keeping()
             found = ask()
             keep(question, found)
         return found  # type: ignore[no-any-return]
 
-    def reach(self, at: int) -> int:
+    def read_ahead(self, at: int) -> int:
         """How many things to ask about that begin with this one: twice as many with each step of a walk upwards.
 
         Half as many with a step back, of which there are some where names are in the order of the alphabet.
         """
-        if 0 < at - self._last <= 2 * self._reach:
-            self._reach = min(2 * self._reach, self.furthest)
+        if 0 < at - self._last <= 2 * self._ahead:
+            self._ahead = min(2 * self._ahead, self.furthest)
         elif at < self._last:
-            self._reach = max(1, self._reach // 2)
+            self._ahead = max(1, self._ahead // 2)
         self._last = at
-        return self._reach
+        return self._ahead
 
     def forget(self) -> None:
         """Something was done: ask anew whatever is asked next, and let what is being asked now be kept by nobody."""
@@ -91,8 +91,8 @@ class Listings:
     For worker threads, which wait for one another here; the event loop never asks.
     """
 
-    def __init__(self, glances: Glances, clock: Callable[[], float] = monotonic) -> None:
-        self._glances, self._clock = glances, clock
+    def __init__(self, recent: RecentAnswers, clock: Callable[[], float] = monotonic) -> None:
+        self._recent, self._clock = recent, clock
         self._locks: dict[Hashable, threading.Lock] = {}
         self._kept: dict[Hashable, tuple[float, int, Any]] = {}
 
@@ -100,8 +100,8 @@ class Listings:
         """The last answer where it was begun within LISTING_KEPT_S and nothing was done since; else a new one."""
         with self._locks.setdefault(question, threading.Lock()):
             begun_at, forgotten, answer = self._kept.get(question, (float("-inf"), 0, None))
-            if self._clock() - begun_at > LISTING_KEPT_S or forgotten != self._glances.forgotten:
-                begun_at, forgotten = self._clock(), self._glances.forgotten
+            if self._clock() - begun_at > LISTING_KEPT_S or forgotten != self._recent.forgotten:
+                begun_at, forgotten = self._clock(), self._recent.forgotten
                 answer = ask()
                 self._kept[question] = begun_at, forgotten, answer
             return answer  # type: ignore[no-any-return]
