@@ -44,8 +44,8 @@ def mount(tmp_path: Path) -> Path:
 
 def test_everything_is_there(mount: Path) -> None:
     source = Source(str(mount))
-    sample = source.look([(0, "u0"), (9, "gone")])
-    zero, seven = sample.domains.seen.values()
+    sample = source.sample([(0, "u0"), (9, "gone")])
+    zero, seven = sample.domains.value.values()
     assert (zero.name, zero.vcpus, zero.vcpus_online, zero.memory_max_kb, zero.shutdown_reason) == (
         "Domain-0",
         4,
@@ -57,8 +57,8 @@ def test_everything_is_there(mount: Path) -> None:
         "two  words = three\u2028", 0, 60, "crash",
     )  # fmt: skip
     assert sample.host == Host(4000, 0, 0, 1000)
-    assert sample.cpus.seen == {0: 111, 1: 0}
-    assert [each.online for each in sample.vcpus[0, "u0"].seen] == [True, False]
+    assert sample.cpus.value == {0: 111, 1: 0}
+    assert [each.online for each in sample.vcpus[0, "u0"].value] == [True, False]
     assert list(sample.vcpus) == [(0, "u0")]
     assert source.version() == "4.17.3"
 
@@ -66,9 +66,9 @@ def test_everything_is_there(mount: Path) -> None:
 def test_what_may_not_be_read_is_left_out(mount: Path) -> None:
     for name in ("domains/names", "host/info", "host/cpu_stat", "version/full"):
         (mount / name).unlink()
-    sample = Source(str(mount)).look([(7, "u7")])
-    assert [each.name for each in sample.domains.seen.values()] == ["", ""]
-    assert (sample.host, sample.cpus.seen, sample.vcpus[7, "u7"].seen) == (Host(), {}, [])
+    sample = Source(str(mount)).sample([(7, "u7")])
+    assert [each.name for each in sample.domains.value.values()] == ["", ""]
+    assert (sample.host, sample.cpus.value, sample.vcpus[7, "u7"].value) == (Host(), {}, [])
     assert Source(str(mount)).version() == ""
     assert Source(str(mount)).own_domid() is None
     assert not Source(str(mount)).may_pause((0, "u0"))
@@ -76,7 +76,7 @@ def test_what_may_not_be_read_is_left_out(mount: Path) -> None:
 
 def test_without_the_list_of_domains_there_is_nothing(tmp_path: Path) -> None:
     with pytest.raises(XenfsError) as problem:
-        Source(str(tmp_path)).look()
+        Source(str(tmp_path)).sample()
     assert problem.value.errno == errno.ENOENT
     assert str(tmp_path) in str(problem.value)
 
@@ -105,7 +105,7 @@ def test_each_rate_goes_by_its_own_clock() -> None:
 
 def test_the_reader_hands_over_what_goes_wrong() -> None:
     worker, found = Worker(), []
-    for work in (lambda: 1 // 1, lambda: int("x"), lambda: Source("/nowhere").look()):
+    for work in (lambda: 1 // 1, lambda: int("x"), lambda: Source("/nowhere").sample()):
         worker.want(work, lambda result, problem: found.append((result, problem and problem.errno)))
     while len(found) < 3:
         assert select.select([worker.fd], [], [], PATIENCE_S)[0]

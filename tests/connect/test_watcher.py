@@ -12,7 +12,7 @@ import pytest
 from patience import PATIENCE_S, until
 from worlds import Host
 
-from xenfs.calls.happenings import look
+from xenfs.calls.happenings import catch_up
 from xenfs.connect import watcher as module
 from xenfs.connect.watcher import CALLS, CONSOLE, DOMAINS, Watcher
 from xenfs.errors import XenfsError
@@ -70,7 +70,7 @@ def test_nothing_is_asked_and_no_thread_is_there_while_nobody_wants_anything() -
 @pytest.mark.parametrize("settings", ["", "xenstore=off"])
 def test_who_waits_is_told_of_all_four(settings: str) -> None:
     with watched(settings) as it:
-        look(it.host.xen)
+        catch_up(it.host.xen)
         it.watcher.hold(DOMAINS)
         it.watcher.wait(DOMAINS, 1)
         for act, kind in (
@@ -105,7 +105,7 @@ def test_with_watches_a_domain_is_listed_once_for_each_change_and_not_by_the_clo
 
 def test_who_has_it_open_finds_what_happened_though_nobody_waited() -> None:
     with watched() as it:
-        look(it.host.xen)
+        catch_up(it.host.xen)
         it.watcher.hold(DOMAINS)
         it.settled()
         it.host.world.create(40)
@@ -124,7 +124,7 @@ def test_what_xenstore_does_not_tell_of_is_found_too(monkeypatch: pytest.MonkeyP
     """A domain that no toolstack introduced, and one that shuts down again after something else resumed it."""
     with watched() as it:
         world = it.host.world
-        look(it.host.xen)
+        catch_up(it.host.xen)
         it.watcher.wait(DOMAINS, 1)
         it.settled()
         monkeypatch.setattr(module, "_WATCHED_S", 0.1)  # not before: it would never come to rest
@@ -151,16 +151,16 @@ def test_console_and_calls() -> None:
         assert not it.host.asked(before)
         assert it.told[CALLS] == 0
         it.watcher.wait(CALLS, 1)
-        look(it.host.xen)
+        catch_up(it.host.xen)
         assert it.told[CALLS] == 1
         it.watcher.wait(CALLS, 0)
-        look(it.host.xen)
+        catch_up(it.host.xen)
         assert it.told[CALLS] == 1
 
 
 def test_a_xenstored_that_is_restarted() -> None:
     with watched("domains=10") as it:
-        look(it.host.xen)
+        catch_up(it.host.xen)
         it.watcher.hold(DOMAINS)
         it.settled()
         it.store.hang_up()
@@ -185,7 +185,7 @@ def test_a_xenstored_that_is_dead_holds_nothing_up() -> None:
     with watched() as it:
         it.host.xen.store = Silent({})
         it.watcher = Watcher(it.host.xen, lambda topic: it.told.update([topic]))
-        look(it.host.xen)
+        catch_up(it.host.xen)
         it.watcher.wait(DOMAINS, 1)
         time.sleep(0.05)
         it.host.world.create(40)

@@ -293,7 +293,7 @@ def test_nobody_listens_or_nobody_reads(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         journal.send("m", 6, {})
     with pytest.raises(FileNotFoundError):
-        journal.look()
+        journal.require_there()
     with listener(tmp_path / "socket") as heard:
         with pytest.raises(BlockingIOError):
             send_often(journal)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from worlds import Host
 
 from xenfs.abi.numbers import DomInf
-from xenfs.calls.happenings import look
+from xenfs.calls.happenings import catch_up
 from xenfs.hypervisor.domain_log import Census, Change, DomainLog, Happening
 from xenfs.hypervisor.lives import Domain
 
@@ -115,28 +115,28 @@ def test_a_name_is_told_of_once_and_again_when_it_is_another() -> None:
 
 def test_shutdowns_are_counted_by_reason() -> None:
     log = DomainLog()
-    log.look(lambda: [one(3 << 16 | SHUT, 4, 4)])
+    log.catch_up(lambda: [one(3 << 16 | SHUT, 4, 4)])
     assert log.reasons() == {}, "who is there at first has not just crashed"
     for life, reason in ((5, 3), (6, 3), (7, 1)):
-        log.look(lambda life=life, reason=reason: [one(reason << 16 | SHUT, life, life)])
+        log.catch_up(lambda life=life, reason=reason: [one(reason << 16 | SHUT, life, life)])
     assert log.reasons() == {3: 2, 1: 1}
 
 
 def test_the_first_look_finds_out_who_is_there() -> None:
     log = DomainLog()
-    assert not log.look(lambda: [one(SHUT)])
+    assert not log.catch_up(lambda: [one(SHUT)])
     assert log.since(0) == []
-    assert log.look(lambda: [])
+    assert log.catch_up(lambda: [])
     assert [happening.kind for happening in log.since(0)] == ["dying", "gone"]
 
 
 def test_a_reader_who_is_too_late_sees_what_it_missed_by_the_numbers() -> None:
     log = DomainLog(kept=4)
-    log.look(list)
+    log.catch_up(list)
     for life in itertools.count(1):
         if log.last >= 10:
             break
-        log.look(lambda life=life: [one(RUNS, life % 100, life)])
+        log.catch_up(lambda life=life: [one(RUNS, life % 100, life)])
     numbers = [happening.seq for happening in log.since(0)]
     assert numbers == list(range(log.last - 3, log.last + 1))
     assert [happening.seq for happening in log.since(log.last - 2)] == [log.last - 1, log.last]
@@ -145,10 +145,10 @@ def test_a_reader_who_is_too_late_sees_what_it_missed_by_the_numbers() -> None:
 
 def test_a_look_a_moment_ago_will_do() -> None:
     log, asked = DomainLog(), []
-    log.look(lambda: asked.append(1) or [])
-    log.look(lambda: asked.append(2) or [], not_older_s=60)
+    log.catch_up(lambda: asked.append(1) or [])
+    log.catch_up(lambda: asked.append(2) or [], not_older_s=60)
     assert asked == [1]
-    log.look(lambda: asked.append(3) or [])
+    log.catch_up(lambda: asked.append(3) or [])
     assert asked == [1, 3]
 
 
@@ -159,32 +159,32 @@ def kinds(found: list[Happening], domid: int) -> list[str]:
 @pytest.mark.parametrize("xen", ["4.14", "4.17", "4.21", "4.22"])
 def test_of_simulated_domains(xen: str) -> None:
     with Host(f"xen={xen}") as host:
-        look(host.xen)
+        catch_up(host.xen)
         domain = host.world.create(40)
-        look(host.xen)
+        catch_up(host.xen)
         host.world.shutdown(40, 3)
-        look(host.xen)
+        catch_up(host.xen)
         host.world.destroy(40)
-        look(host.xen)
+        catch_up(host.xen)
         host.advance(3)
-        look(host.xen)
+        catch_up(host.xen)
         found = host.xen.happenings.since(0)
         assert kinds(found, 40) == list(ORDER)
         assert {happening.uuid for happening in found} == {domain.handle}
         host.world.pause(1)
         host.write("domains/1/uuid", "01234567-89ab-cdef-0123-456789abcdef")
-        assert not look(host.xen), "a new UUID is not a new life, and a pause nothing to tell of"
+        assert not catch_up(host.xen), "a new UUID is not a new life, and a pause nothing to tell of"
 
 
 def test_a_storm_of_a_thousand_short_lives_under_a_few_ids(host: Host) -> None:
     """Looked at from two threads while domains come and go: none is lost, none is told of twice."""
     host.world.linger_ns = 0
-    look(host.xen)
+    catch_up(host.xen)
     stop, lock, born = threading.Event(), host.sim._lock, {}
 
     def looking() -> None:
         while not stop.is_set():
-            look(host.xen)
+            catch_up(host.xen)
 
     threads = [threading.Thread(target=looking) for _ in range(2)]
     for thread in threads:
@@ -194,7 +194,7 @@ def test_a_storm_of_a_thousand_short_lives_under_a_few_ids(host: Host) -> None:
             with lock:
                 domain = host.world.create(50 + number % 3, memory_kb=4096)
                 born[domain.handle] = domain.domid
-            look(host.xen)
+            catch_up(host.xen)
             with lock:
                 host.world.destroy(domain.domid) if number % 2 else host.world.vanish(domain.domid)
                 host.advance(0.001)
@@ -202,7 +202,7 @@ def test_a_storm_of_a_thousand_short_lives_under_a_few_ids(host: Host) -> None:
         stop.set()
         for thread in threads:
             thread.join()
-    look(host.xen)
+    catch_up(host.xen)
     found = host.xen.happenings.since(0)
     assert [happening.seq for happening in found] == list(range(1, len(found) + 1))
     told_of: dict[bytes, list[str]] = {}

@@ -67,7 +67,7 @@ def unreadable(mount: Mount) -> list[str]:
     return found
 
 
-def look(mount: Mount, guest: Guest, doomed: Guest) -> None:
+def observe(mount: Mount, guest: Guest, doomed: Guest) -> None:
     """Sleep with files open, readers at work and somebody who watches, and look at all that afterwards."""
     state, weight = (
         os.open(mount.path(guest.node(name)), flags)
@@ -109,7 +109,7 @@ def main() -> None:
     try:
         with mounted("privcmd", "lifecycle") as mount:
             xen = open_hypervisor("privcmd", pool_check=True)
-            look(mount, bare(xen, 0), bare(xen, 0))
+            observe(mount, bare(xen, 0), bare(xen, 0))
         say("all is well")
     except BaseException:
         say("FAILED", traceback.format_exc())

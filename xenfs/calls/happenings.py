@@ -6,9 +6,9 @@ from xenfs.calls import domains
 from xenfs.hypervisor.base import Hypervisor
 
 
-def look(xen: Hypervisor, *, not_older_s: float = 0.0) -> bool:
+def catch_up(xen: Hypervisor, *, not_older_s: float = 0.0) -> bool:
     """Whether anything has happened to any domain since the last look; sysctl getdomaininfolist.
 
     Without a call where the last look was begun less than `not_older_s` ago.
     """
-    return xen.happenings.look(lambda: domains.living(xen), xen.names.known, not_older_s=not_older_s)
+    return xen.happenings.catch_up(lambda: domains.living(xen), xen.names.known, not_older_s=not_older_s)

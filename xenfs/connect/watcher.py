@@ -16,7 +16,7 @@ from contextlib import suppress
 from time import monotonic
 
 from xenfs.calls import sysctl
-from xenfs.calls.happenings import look
+from xenfs.calls.happenings import catch_up
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.xenstore.watch import StoreWatch
@@ -150,7 +150,7 @@ class Watcher:
         happenings = self._xen.happenings
         began, self._changed = monotonic(), False
         try:
-            if look(self._xen):
+            if catch_up(self._xen):
                 self._news_at = began
         except XenfsError as problem:
             log.debug("domains: %s", problem)

@@ -31,7 +31,7 @@ class Sink(ABC):
     def send(self, message: str, priority: int, fields: Fields) -> None:
         """Hand over one record: the line for a person, syslog's number for how much it matters, and its parts."""
 
-    def look(self) -> None:  # noqa: B027 - some are always there
+    def require_there(self) -> None:  # noqa: B027 - some are always there
         """OSError where there is no such place now."""
 
     def close(self) -> None:  # noqa: B027 - some hold nothing
@@ -48,7 +48,7 @@ class _Datagrams(Sink):
     def _hand(self, datagram: bytes) -> None:
         self._socket.sendto(datagram, self._path)
 
-    def look(self) -> None:
+    def require_there(self) -> None:
         """Whether the socket is there."""
         os.stat(self._path)
 
@@ -135,7 +135,7 @@ def sinks(option: str) -> Sequence[Sink]:
         return ()
     found = kinds[option]()
     try:
-        found.look()
+        found.require_there()
     except OSError:
         found.close()
         raise

@@ -159,7 +159,7 @@ class DomainLog:
         self.took_s = 0.0  # how long the last look took
         self.dying = 0  # how many domains were dying then
 
-    def look(
+    def catch_up(
         self,
         list_domains: Callable[[], Listed],
         names: Callable[[Iterable[int]], Mapping[int, bytes]] = _no_names,

@@ -78,7 +78,7 @@ def _show(source: Source, args: argparse.Namespace) -> int:
     state = State(
         delay_s=args.delay, sort=args.sort or "cpu", backwards=args.reverse, filter=args.filter, vcpus=args.vcpus
     )
-    source.look()  # whether there is something to look at is said before the screen is taken
+    source.sample()  # whether there is something to look at is said before the screen is taken
     with Terminal() as terminal:
         return App(source, state).run(terminal)
 
@@ -111,9 +111,9 @@ def _write(text: str, more: bool) -> None:
 
 
 def _look(source: Source, with_vcpus: bool) -> Sample:
-    sample = source.look()
+    sample = source.sample()
     if with_vcpus:
-        sample.vcpus = {life: source.vcpus(life) for life in sample.domains.seen}
+        sample.vcpus = {life: source.vcpus(life) for life in sample.domains.value}
     return sample
 
 

@@ -75,10 +75,10 @@ class App:
 
     def _look(self, shown: list[Life]) -> tuple[Sample, str, bool]:
         """One look; with the first of a mount also what stays the same."""
-        sample = self._source.look(shown)
+        sample = self._source.sample(shown)
         if self._version:
             return sample, self._version, self._state.may_pause
-        return sample, self._source.version(), any(map(self._source.may_pause, list(sample.domains.seen)[:8]))
+        return sample, self._source.version(), any(map(self._source.may_pause, list(sample.domains.value)[:8]))
 
     def _looked(self, found: tuple[Sample, str, bool] | None, problem: XenfsError | None) -> None:
         assert self._asked_at is not None

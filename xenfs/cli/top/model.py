@@ -76,19 +76,19 @@ class Model:
         before = self._before
         self._before = now
         past = Sample(Timed(0, {}), Timed(0, {})) if before is None else before
-        self._histories = {life: self._histories.get(life, deque(maxlen=KEPT)) for life in now.domains.seen}
-        rows = [self._row(domain, now, past) for domain in now.domains.seen.values()]
+        self._histories = {life: self._histories.get(life, deque(maxlen=KEPT)) for life in now.domains.value}
+        rows = [self._row(domain, now, past) for domain in now.domains.value.values()]
         busy = _busy(now.cpus, past.cpus)
         known = [share for share in busy if share is not None and share != OFFLINE]
         used = sum(known) / len(known) if known else None
         if before is not None:
             self._used.append(used)
         interval_s = None if before is None else now.domains.at - past.domains.at
-        return View(rows, now.host, busy, used, self._used, interval_s, now.cpus.seen)
+        return View(rows, now.host, busy, used, self._used, interval_s, now.cpus.value)
 
     def _row(self, domain: Domain, now: Sample, past: Sample) -> Row:
         life = domain.life
-        was, history = past.domains.seen.get(life), self._histories[life]
+        was, history = past.domains.value.get(life), self._histories[life]
         elapsed_s = now.domains.at - past.domains.at
         percent = None if was is None else _rate(domain.cpu_time_ns, was.cpu_time_ns, elapsed_s)
         if was is not None:
@@ -102,16 +102,16 @@ class Model:
 def _vcpus(now: Timed[list[Vcpu]] | None, past: Timed[list[Vcpu]] | None) -> list[VcpuRow]:
     if now is None:
         return []
-    earlier = {each.vcpu: each.cpu_time_ns for each in past.seen} if past else {}
+    earlier = {each.vcpu: each.cpu_time_ns for each in past.value} if past else {}
     elapsed_s = now.at - past.at if past else 0.0
-    return [VcpuRow(each, _rate(each.cpu_time_ns, earlier.get(each.vcpu), elapsed_s)) for each in now.seen]
+    return [VcpuRow(each, _rate(each.cpu_time_ns, earlier.get(each.vcpu), elapsed_s)) for each in now.value]
 
 
 def _busy(now: Timed[dict[int, int]], past: Timed[dict[int, int]]) -> list[float | None]:
     """The share of the time that each pCPU did not idle."""
     found: list[float | None] = []
-    for cpu, idle_ns in now.seen.items():
-        idle = _rate(idle_ns, past.seen.get(cpu) or None, now.at - past.at)
+    for cpu, idle_ns in now.value.items():
+        idle = _rate(idle_ns, past.value.get(cpu) or None, now.at - past.at)
         found.append(OFFLINE if idle_ns == 0 else None if idle is None else min(1.0, max(0.0, 1 - idle / 100)))
     return found
 

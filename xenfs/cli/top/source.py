@@ -61,14 +61,14 @@ class Host(NamedTuple):
     cpu_khz: int | None = None
 
 
-Seen = TypeVar("Seen")
+Value = TypeVar("Value")
 
 
-class Timed(NamedTuple, Generic[Seen]):
+class Timed(NamedTuple, Generic[Value]):
     """What was read, and when, in monotonic seconds: on a busy machine two files are not of one moment."""
 
     at: float
-    seen: Seen
+    value: Value
 
 
 @dataclass
@@ -87,21 +87,21 @@ class Source:
     def __init__(self, mount: str) -> None:
         self.mount = mount
 
-    def look(self, with_vcpus: Iterable[Life] = ()) -> Sample:
+    def sample(self, with_vcpus: Iterable[Life] = ()) -> Sample:
         """Read everything once; XenfsError where there is no list of domains."""
         stat = _timed(lambda: self._read("domains/stat"))
         idle, names = _timed(self._idle), self._names()
-        listed = (_domain(line, names) for line in stat.seen.splitlines())
+        listed = (_domain(line, names) for line in stat.value.splitlines())
         sample = Sample(Timed(stat.at, {domain.life: domain for domain in listed}), idle, self._host())
         for life in with_vcpus:
-            if life in sample.domains.seen:
+            if life in sample.domains.value:
                 sample.vcpus[life] = self.vcpus(life)
         return sample
 
     def vcpus(self, life: Life) -> Timed[list[Vcpu]]:
         """The vCPUs of a domain; none where it has just gone."""
         stat = _timed(lambda: self._optional(f"domains/{life[0]}/vcpu_stat"))
-        return Timed(stat.at, [_vcpu(line) for line in stat.seen.splitlines()])
+        return Timed(stat.at, [_vcpu(line) for line in stat.value.splitlines()])
 
     def version(self) -> str:
         """Xen's release, empty where it is not to be read."""
@@ -164,10 +164,10 @@ class Source:
         return os.path.join(self.mount, path)
 
 
-def _timed(read: Callable[[], Seen]) -> Timed[Seen]:
+def _timed(read: Callable[[], Value]) -> Timed[Value]:
     began = monotonic()
-    seen = read()
-    return Timed((began + monotonic()) / 2, seen)
+    value = read()
+    return Timed((began + monotonic()) / 2, value)
 
 
 def _contents(path: str, directory: int | None = None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xenfs.calls.domains import GETDOMAININFOLIST
-from xenfs.calls.happenings import look
+from xenfs.calls.happenings import catch_up
 from xenfs.connect.watcher import DOMAINS
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.domain_log import Happening
@@ -17,12 +17,12 @@ _FRESH_S = 0.02  # hundreds who were woken together do not need a listing each
 
 def _start(xen: Hypervisor) -> int:
     """An open begins behind all that has happened until now, which is looked at first."""
-    look(xen)
+    catch_up(xen)
     return xen.happenings.last
 
 
 def _follow(xen: Hypervisor, position: int) -> tuple[bytes, int]:
-    look(xen, not_older_s=_FRESH_S)
+    catch_up(xen, not_older_s=_FRESH_S)
     found = xen.happenings.since(position)
     lines = "".join(f"{_line(each)}\n" for each in found)
     return lines.encode("utf-8", "surrogateescape"), found[-1].seq if found else position

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from xenfs.abi.numbers import ShutdownReason
 from xenfs.calls import domains, grants, many, pmstat, sysctl, version
 from xenfs.calls.domains import DomainInfo
-from xenfs.calls.happenings import look
+from xenfs.calls.happenings import catch_up
 from xenfs.calls.pmstat import CStates
 from xenfs.calls.scheduler import PARAMETERS
 from xenfs.errors import HypercallError, XenfsError, answered_by
@@ -110,7 +110,7 @@ def _version(xen: Hypervisor) -> tuple[str, str]:
 
 def _ends(xen: Hypervisor) -> list[Item]:
     """How often domains were seen to shut down, by reason, since the daemon began; this is one more look."""
-    look(xen)
+    catch_up(xen)
     counts = dict.fromkeys(ShutdownReason, 0) | xen.happenings.reasons()
     return [Item(labels({"reason": facts.reason_name(number)}), count) for number, count in sorted(counts.items())]
 
