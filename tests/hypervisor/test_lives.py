@@ -264,18 +264,18 @@ def test_a_listing_from_before_ends_no_life_that_began_since() -> None:
     first = lives.observe(5, sight(), NOW)
     lives.keep_only([4], EARLIER)
     assert not lives.ended(first)
-    lives.over(5, EARLIER)
+    lives.gone(5, EARLIER)
     assert not lives.ended(first)
     lives.keep_only([5], NOW)
     assert lives.ended(old)
-    lives.over(5, NOW)
+    lives.gone(5, NOW)
     assert lives.ended(first)
 
 
 def test_gone_and_back_is_another_life() -> None:
     lives = Lives()
     first = lives.observe(5, sight(), NOW)
-    lives.over(5, NOW)
+    lives.gone(5, NOW)
     assert lives.ended(first)
     assert lives.observe(5, sight(), NOW) != first
     second = lives.observe(6, sight(), NOW)
@@ -351,8 +351,8 @@ def test_who_wants_to_know_hears_of_each_end_once() -> None:
     other = lives.observe(6, sight(uuid=3), NOW)
     lives.keep_only([6], NOW)
     assert ended == [first, second]
-    lives.over(5, NOW)
-    lives.over(6, NOW)
+    lives.gone(5, NOW)
+    lives.gone(6, NOW)
     assert ended == [first, second, other]
 
 

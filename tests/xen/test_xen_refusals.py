@@ -25,7 +25,7 @@ DOMAIN = "domains/<d>"
 REFUSED = {errno.EINVAL, errno.ERANGE, errno.E2BIG}
 
 
-class Refused(NamedTuple):
+class Refusal(NamedTuple):
     """A node, what is written, the errno, and the word that the caret stands under; None: no caret is wanted."""
 
     node: str
@@ -36,39 +36,39 @@ class Refused(NamedTuple):
 
 
 ROWS = [
-    Refused(f"{DOMAIN}/freeze", "2", errno.EINVAL, "2"),
-    Refused(f"{DOMAIN}/freeze", "yes\n", errno.EINVAL, "yes"),
-    Refused(f"{DOMAIN}/freeze", "\n", errno.EINVAL, None),
-    Refused(f"{DOMAIN}/freeze", "1 1", errno.EINVAL, "1 1"),
-    Refused(f"{DOMAIN}/sched/weight", "heavy", errno.EINVAL, "heavy"),
-    Refused(f"{DOMAIN}/sched/weight", "0", errno.ERANGE, "0"),
-    Refused(f"{DOMAIN}/sched/weight", "65536", errno.ERANGE, "65536"),
-    Refused(f"{DOMAIN}/sched/cap", " -1", errno.ERANGE, "-1"),
-    Refused(f"{DOMAIN}/sched/cap", "1e3", errno.EINVAL, "1e3"),
-    Refused(f"{DOMAIN}/memory/max", "12x", errno.EINVAL, "12x"),
-    Refused(f"{DOMAIN}/memory/max", "99999999999999999999999", errno.ERANGE, "99999999999999999999999"),
-    Refused(f"{DOMAIN}/memory/max", "5" * 5000, errno.E2BIG, None),
-    Refused(f"{DOMAIN}/vcpus/0/affinity_hard", "0,x", errno.EINVAL, "x"),
-    Refused(f"{DOMAIN}/vcpus/0/affinity_hard", "0,3-1", errno.EINVAL, "3-1"),
-    Refused(f"{DOMAIN}/vcpus/0/affinity_hard", "0-4000000000", errno.ERANGE, "0-4000000000"),
-    Refused(f"{DOMAIN}/vcpus/0/affinity_hard", "0,4095", errno.ERANGE, "4095", asks=True),
-    Refused(f"{DOMAIN}/vcpus/0/affinity_soft", "+4095", errno.ERANGE, "4095", asks=True),
-    Refused(f"{DOMAIN}/vcpus/0/affinity_hard", "-all", errno.EINVAL, "all"),
-    Refused("host/debug_keys", "q \x01", errno.EINVAL, " \\x01"),
-    Refused("host/debug_keys", "q" * 65, errno.E2BIG, None),
-    Refused("host/memory/availheap", "0 0", errno.EINVAL, "0 0"),
-    Refused("host/memory/page_status", "9-3", errno.EINVAL, "9-3"),
-    Refused("host/memory/page_status", "page", errno.EINVAL, "page"),
-    Refused("host/cpus/0/online", "on", errno.EINVAL, "on"),
+    Refusal(f"{DOMAIN}/freeze", "2", errno.EINVAL, "2"),
+    Refusal(f"{DOMAIN}/freeze", "yes\n", errno.EINVAL, "yes"),
+    Refusal(f"{DOMAIN}/freeze", "\n", errno.EINVAL, None),
+    Refusal(f"{DOMAIN}/freeze", "1 1", errno.EINVAL, "1 1"),
+    Refusal(f"{DOMAIN}/sched/weight", "heavy", errno.EINVAL, "heavy"),
+    Refusal(f"{DOMAIN}/sched/weight", "0", errno.ERANGE, "0"),
+    Refusal(f"{DOMAIN}/sched/weight", "65536", errno.ERANGE, "65536"),
+    Refusal(f"{DOMAIN}/sched/cap", " -1", errno.ERANGE, "-1"),
+    Refusal(f"{DOMAIN}/sched/cap", "1e3", errno.EINVAL, "1e3"),
+    Refusal(f"{DOMAIN}/memory/max", "12x", errno.EINVAL, "12x"),
+    Refusal(f"{DOMAIN}/memory/max", "99999999999999999999999", errno.ERANGE, "99999999999999999999999"),
+    Refusal(f"{DOMAIN}/memory/max", "5" * 5000, errno.E2BIG, None),
+    Refusal(f"{DOMAIN}/vcpus/0/affinity_hard", "0,x", errno.EINVAL, "x"),
+    Refusal(f"{DOMAIN}/vcpus/0/affinity_hard", "0,3-1", errno.EINVAL, "3-1"),
+    Refusal(f"{DOMAIN}/vcpus/0/affinity_hard", "0-4000000000", errno.ERANGE, "0-4000000000"),
+    Refusal(f"{DOMAIN}/vcpus/0/affinity_hard", "0,4095", errno.ERANGE, "4095", asks=True),
+    Refusal(f"{DOMAIN}/vcpus/0/affinity_soft", "+4095", errno.ERANGE, "4095", asks=True),
+    Refusal(f"{DOMAIN}/vcpus/0/affinity_hard", "-all", errno.EINVAL, "all"),
+    Refusal("host/debug_keys", "q \x01", errno.EINVAL, " \\x01"),
+    Refusal("host/debug_keys", "q" * 65, errno.E2BIG, None),
+    Refusal("host/memory/availheap", "0 0", errno.EINVAL, "0 0"),
+    Refusal("host/memory/page_status", "9-3", errno.EINVAL, "9-3"),
+    Refusal("host/memory/page_status", "page", errno.EINVAL, "page"),
+    Refusal("host/cpus/0/online", "on", errno.EINVAL, "on"),
 ]
 
 
-def in_words(row: Refused) -> str:
+def in_words(row: Refusal) -> str:
     return f"{row.node.replace(f'{DOMAIN}/', '')}-{row.text.strip()[:12]!r}-{errno.errorcode[row.errno]}"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=in_words)
-def test_refused(mount: Mount, guest: Guest, row: Refused) -> None:
+def test_refused(mount: Mount, guest: Guest, row: Refusal) -> None:
     node = row.node.replace("<d>", str(guest.domid))
     if not mount.has(node):
         pytest.skip("not on this Xen")
@@ -87,7 +87,7 @@ def test_refused(mount: Mount, guest: Guest, row: Refused) -> None:
     assert_explained(mount.value("xenfs/error_log"), node, row)
 
 
-def assert_explained(log: str, node: str, row: Refused) -> None:
+def assert_explained(log: str, node: str, row: Refusal) -> None:
     first, *rest = log.splitlines()
     when, where, code, why = first.split(" ", 3)
     assert when.endswith("Z")

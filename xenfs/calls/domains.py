@@ -97,7 +97,7 @@ def life_now(xen: Hypervisor, domid: int) -> Domain | None:
     asked = perf_counter_ns()
     info = info_now(xen, domid)
     if info is None:
-        xen.lives.over(domid, asked)
+        xen.lives.gone(domid, asked)
         return None
     return xen.lives.observe(domid, info.sight(_identity(xen, domid)), asked)
 
@@ -117,7 +117,7 @@ def info(xen: Hypervisor, domain: Domain) -> DomainInfo:
     asked = perf_counter_ns()
     found = info_now(xen, domain.domid)
     if found is None:
-        xen.lives.over(domain.domid, asked)
+        xen.lives.gone(domain.domid, asked)
         raise Stale(f"domain {domain.domid}")
     if xen.lives.observe(domain.domid, found.sight(_identity(xen, domain.domid)), asked) != domain:
         raise Stale(f"domain {domain.domid} (the id has another domain now)")

@@ -40,7 +40,7 @@ class Step(NamedTuple):
     value: int = 0
 
 
-class Refused(HypercallError):
+class MsrRefused(HypercallError):
     """Xen made the call but refused one register; `operation` names both."""
 
     def __init__(self, msr: Msr, code: int) -> None:
@@ -51,7 +51,7 @@ class Refused(HypercallError):
 def access(xen: Hypervisor, cpu: int, steps: Sequence[Step]) -> list[int]:
     """Carry out up to three steps on one CPU with nothing between them, and return the value of each.
 
-    ENODEV for a CPU that is not online. Of a register, as Refused: EPERM (EACCES before 4.16) where Xen does not
+    ENODEV for a CPU that is not online. Of a register, as MsrRefused: EPERM (EACCES before 4.16) where Xen does not
     allow it, another errno where the CPU does not have it. platform_op resource_op.
     """
     if len(steps) > _MOST_ENTRIES:
@@ -62,7 +62,7 @@ def access(xen: Hypervisor, cpu: int, steps: Sequence[Step]) -> list[int]:
             entry.u.cmd, entry.idx, entry.val = step
         done = _made(xen, cpu, buf, len(steps))
         if done < len(steps):
-            raise Refused(steps[done].msr, -entries[done].u.ret or errno.EIO)
+            raise MsrRefused(steps[done].msr, -entries[done].u.ret or errno.EIO)
         return [int(entry.val) for entry in entries]
 
 

@@ -84,5 +84,5 @@ def _look(xen: Hypervisor, domid: int) -> Sighting | None:
         keep(info.domain, row[-1])
     if row and row[0].info.domain == domid:
         return row[0]
-    xen.lives.over(domid, asked)
+    xen.lives.gone(domid, asked)
     return None

@@ -32,7 +32,7 @@ class Departed:
         self._token: trio.lowlevel.TrioToken | None = None
         self._limiter = trio.CapacityLimiter(1)
 
-    def over(self, domain: Domain) -> None:
+    def gone(self, domain: Domain) -> None:
         """This life has ended; called in whatever thread has noticed."""
         token = self._token
         if token is not None:

@@ -44,7 +44,7 @@ class Served(FixedNames):
         self.inodes = Inodes(root)
         self.lanes, self.turns = Lanes(), Turns()
         self.departed = Departed(self.inodes, xen.lives)
-        xen.departed = self.departed.over
+        xen.departed = self.departed.gone
         xen.entries = lambda: len(self.inodes)
         self.keeping = Keeping(xen, self.inodes)
         self.shares = Shares(options.open_max)

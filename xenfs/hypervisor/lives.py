@@ -95,7 +95,7 @@ class Lives:
         if known is not None and known[0] == domain:
             self._seen[domain.domid] = (domain, known[1]._replace(uuid=uuid), known[2])
 
-    def over(self, domid: int, asked_ns: int) -> None:
+    def gone(self, domid: int, asked_ns: int) -> None:
         """Xen said that there is no such domain: whoever has this id next is another.
 
         One that was seen since the question was asked may have begun after the answer, and goes on.
@@ -109,7 +109,7 @@ class Lives:
     def keep_only(self, domids: Iterable[int], asked_ns: int) -> None:
         """A whole listing was read, which was begun at `asked_ns`: whatever is not in it is over."""
         for domid in self._seen.keys() - set(domids):
-            self.over(domid, asked_ns)
+            self.gone(domid, asked_ns)
 
     def known(self, domain: Domain) -> Sight | None:
         """The last sight of this life, None where the id is not known to be this one's any more."""

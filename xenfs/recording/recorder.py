@@ -48,14 +48,14 @@ class Answer(NamedTuple):
     memory: tuple[bytes | None, ...] = ()
 
 
-Exchange = tuple[Question, Answer]
+Recorded = tuple[Question, Answer]
 
 
 @dataclass
 class Section:
     """The hypercalls behind one file or listing, and what was shown: its text, or the name of an errno."""
 
-    exchanges: list[Exchange] = field(default_factory=list)
+    exchanges: list[Recorded] = field(default_factory=list)
     text: str | None = None
     error: str | None = None
 
@@ -189,7 +189,7 @@ def without_handles(buf: Buffer, handles: Sequence[tuple[int, int]]) -> bytes:
 
 def _packed(recording: Recording) -> dict[str, Any]:
     """As JSON: every exchange once, in a table; sections list their numbers. Zeros at the end of bytes are left out."""
-    numbers: dict[Exchange, int] = {}
+    numbers: dict[Recorded, int] = {}
     sections = {
         name: [section.text, section.error, [numbers.setdefault(each, len(numbers)) for each in section.exchanges]]
         for name, section in recording.sections.items()
@@ -224,7 +224,7 @@ def _unpacked(packed: dict[str, Any]) -> Recording:
     return found
 
 
-def _exchange(number: int, args: list[Arg], before: list[Any], result: int, after: list[str | None]) -> Exchange:
+def _exchange(number: int, args: list[Arg], before: list[Any], result: int, after: list[str | None]) -> Recorded:
     memory = tuple(
         Memory(bytes.fromhex(data).ljust(nbytes, b"\0"), tuple((place, to) for place, to in handles))
         for nbytes, data, handles in before

@@ -6,7 +6,7 @@ import re
 import uuid
 from collections.abc import Callable
 
-from xenfs.recording.recorder import Answer, Exchange, Memory, Question, Recording, Section
+from xenfs.recording.recorder import Answer, Memory, Question, Recorded, Recording, Section
 
 _BY_UUID = "domains/by-uuid/"
 _SECRET = re.compile(r"(^|/)(ppin|serial)$")
@@ -63,7 +63,7 @@ def _text(change: Change, text: str) -> str:
     return change(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
-def _exchange(change: Change, exchange: Exchange) -> Exchange:
+def _exchange(change: Change, exchange: Recorded) -> Recorded:
     asked, answer = exchange
     return (
         Question(asked.number, asked.args, tuple(Memory(change(data), handles) for data, handles in asked.memory)),

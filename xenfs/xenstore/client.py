@@ -16,16 +16,18 @@ from xenfs.xenstore.transport import Transport, candidates, open_transport
 from xenfs.xenstore.watches import WatchConnection
 from xenfs.xenstore.wire import (
     Decoder,
+    ErrorReply,
     Message,
     Op,
     Parts,
-    Refused,
     answer,
     malformed,
     pack,
     strings,
     text,
 )
+
+Outcome = bytes | ErrorReply
 
 _EACH_S = 0.001
 
@@ -58,15 +60,15 @@ class XenstoreClient(Xenstore):
     def read_many(self, paths: Sequence[Path]) -> list[bytes | None]:
         """The value at each of `paths`, None where there is no such node; many requests under way at once."""
         outcomes = self._ask([(Op.READ, text(path)) for path in paths])
-        return [None if isinstance(one, Refused) else one for one in map(_absent_or_raise, outcomes)]
+        return [None if isinstance(one, ErrorReply) else one for one in map(_absent_or_raise, outcomes)]
 
     def directory(self, path: Path) -> list[bytes] | None:
         """The names below `path`, in xenstored's order; None where there is no such node."""
         outcome = self._ask([(Op.DIRECTORY, text(path))])[0]
-        if isinstance(outcome, Refused) and outcome.errno == errno.E2BIG:
+        if isinstance(outcome, ErrorReply) and outcome.errno == errno.E2BIG:
             return self._long_directory(path)
         names = _absent_or_raise(outcome)
-        return None if isinstance(names, Refused) else strings(names)
+        return None if isinstance(names, ErrorReply) else strings(names)
 
     def watches(self) -> Watches:
         """A new connection for watches; XenfsError when xenstored does not answer in time."""
@@ -86,13 +88,13 @@ class XenstoreClient(Xenstore):
         while parts.restarts <= MOST_RESTARTS:
             request = (Op.DIRECTORY_PART, text(path) + text(str(parts.offset)))
             part = _absent_or_raise(self._ask([request])[0])
-            if isinstance(part, Refused):
+            if isinstance(part, ErrorReply):
                 return None
             if parts.add(part):
                 return strings(bytes(parts.children))
         raise XenfsError(f"xenstore: {path!r} changes too quickly to be listed", errno.EAGAIN)
 
-    def _ask(self, asked: Sequence[tuple[Op, bytes]]) -> list[bytes | Refused]:
+    def _ask(self, asked: Sequence[tuple[Op, bytes]]) -> list[Outcome]:
         """The outcome of each request, after one more attempt where the connection turns out to be gone."""
         deadline = time.monotonic() + self._timeout_s + _EACH_S * len(asked)
         self._require_usable()
@@ -114,7 +116,7 @@ class XenstoreClient(Xenstore):
     def _late(self) -> XenfsError:
         return XenfsError(f"xenstore did not answer within {self._timeout_s:g} s", errno.ETIMEDOUT)
 
-    def _attempt(self, requests: Sequence[Message], packed: Sequence[bytes], deadline: float) -> list[bytes | Refused]:
+    def _attempt(self, requests: Sequence[Message], packed: Sequence[bytes], deadline: float) -> list[Outcome]:
         """One exchange. A failure costs the connection, in which replies may be left."""
         try:
             return list(self._exchange(requests, packed, self._connected(deadline), deadline))
@@ -126,9 +128,7 @@ class XenstoreClient(Xenstore):
                 raise _named(exc) from exc
             raise
 
-    def _last_attempt(
-        self, requests: Sequence[Message], packed: Sequence[bytes], deadline: float
-    ) -> list[bytes | Refused]:
+    def _last_attempt(self, requests: Sequence[Message], packed: Sequence[bytes], deadline: float) -> list[Outcome]:
         try:
             return self._attempt(requests, packed, deadline)
         except OSError as exc:
@@ -157,7 +157,7 @@ class XenstoreClient(Xenstore):
 
     def _exchange(
         self, requests: Sequence[Message], packed: Sequence[bytes], transport: Transport, deadline: float
-    ) -> Iterator[bytes | Refused]:
+    ) -> Iterator[Outcome]:
         """Send `requests`, at most a window of them ahead of their replies, which come in the same order."""
         outgoing, sent, answered = bytearray(), 0, 0
         while answered < len(requests):
@@ -197,15 +197,15 @@ def _named(exc: OSError) -> XenfsError:
     return XenfsError(f"xenstore: {exc.strerror or exc}", exc.errno or errno.EIO)
 
 
-def _outcome(request: Message, reply: Message) -> bytes | Refused:
+def _outcome(request: Message, reply: Message) -> Outcome:
     """An answer or a refusal, as a value: one refused path must not leave the others' replies unread."""
     try:
         return answer(request, reply)
-    except Refused as refused:
+    except ErrorReply as refused:
         return refused
 
 
-def _absent_or_raise(outcome: bytes | Refused) -> bytes | Refused:
-    if isinstance(outcome, Refused) and outcome.errno != errno.ENOENT:
+def _absent_or_raise(outcome: Outcome) -> Outcome:
+    if isinstance(outcome, ErrorReply) and outcome.errno != errno.ENOENT:
         raise outcome
     return outcome

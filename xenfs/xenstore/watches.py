@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from xenfs.errors import XenfsError
 from xenfs.xenstore.base import Event, Path, Watches
 from xenfs.xenstore.transport import open_transport
-from xenfs.xenstore.wire import Decoder, Message, Op, Refused, answer, malformed, pack, strings, text
+from xenfs.xenstore.wire import Decoder, ErrorReply, Message, Op, answer, malformed, pack, strings, text
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class WatchConnection(Watches):
         value: bytes | None = None
         try:
             value = answer(request, message)
-        except Refused as refused:
+        except ErrorReply as refused:
             log.debug("%s", refused)
         if value is not None and request.op != Op.READ and value != _DONE:
             raise malformed("an odd reply to a request for a watch")

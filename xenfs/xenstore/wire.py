@@ -90,7 +90,7 @@ class Decoder:
         return Message(op, req_id, tx_id, payload)
 
 
-class Refused(XenfsError):
+class ErrorReply(XenfsError):
     """An ERROR reply: xenstored names the errno in letters."""
 
     def __init__(self, request: Message, payload: bytes) -> None:
@@ -103,11 +103,11 @@ class Refused(XenfsError):
 
 
 def answer(request: Message, reply: Message) -> bytes:
-    """The payload of the reply to `request`. Refused when it is an error, EIO when it is no answer to it."""
+    """The payload of the reply to `request`. ErrorReply when it is an error, EIO when it is no answer to it."""
     if reply.req_id != request.req_id:
         raise malformed(f"a reply to request {reply.req_id}, expected {request.req_id}")
     if reply.op == Op.ERROR:
-        raise Refused(request, reply.payload)
+        raise ErrorReply(request, reply.payload)
     if reply.op != request.op:
         raise malformed(f"a reply of type {reply.op} to a request of type {request.op}")
     return reply.payload

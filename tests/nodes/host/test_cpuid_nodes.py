@@ -232,7 +232,7 @@ def answering(host: Host, monkeypatch: pytest.MonkeyPatch, **registers: int) -> 
     def access(xen: object, cpu: int, steps: list[msr.Step]) -> list[int]:
         for step in steps:
             if step.msr.name not in registers:
-                raise msr.Refused(step.msr, errno.EPERM)
+                raise msr.MsrRefused(step.msr, errno.EPERM)
         return [registers[step.msr.name] for step in steps]
 
     monkeypatch.setattr(msr, "access", access)

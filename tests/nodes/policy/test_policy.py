@@ -46,8 +46,8 @@ LINK = Link("x", "A link", target=lambda xen: "x")
 )
 def test_globs(glob: str, fitting: list[str], other: list[str]) -> None:
     found = Glob(glob)
-    assert all(found.fits(parts(path)) for path in fitting)
-    assert not any(found.fits(parts(path)) for path in other)
+    assert all(found.matches(parts(path)) for path in fitting)
+    assert not any(found.matches(parts(path)) for path in other)
 
 
 NAME = st.text("ab", min_size=1, max_size=2)
@@ -58,15 +58,15 @@ GLOBS = st.lists(NAME | st.sampled_from(["*", "**", "?", "[ab]"]), min_size=1, m
 @given(GLOBS, PATHS)
 def test_what_fits_is_led_to_from_every_directory_above(glob: str, path: str) -> None:
     names = parts(path)
-    if Glob(glob).fits(names):
+    if Glob(glob).matches(names):
         assert all(Glob(glob).leads(names[:end]) for end in range(len(names) + 1))
 
 
 @given(GLOBS, PATHS, st.integers(0, 3))
 def test_a_name_that_is_not_known_may_be_any(glob: str, path: str, at: int) -> None:
     names = parts(path)
-    if Glob(glob).fits(names) and at < len(names):
-        assert Glob(glob).fits((*names[:at], ANY, *names[at + 1 :]))
+    if Glob(glob).matches(names) and at < len(names):
+        assert Glob(glob).matches((*names[:at], ANY, *names[at + 1 :]))
 
 
 RULES = st.builds(

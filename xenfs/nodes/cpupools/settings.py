@@ -107,7 +107,7 @@ SCHED_GRAN = File(
 )  # fmt: skip
 
 
-def _fits(now: Any, name: str, value: int) -> None:
+def _require_consistent(now: Any, name: str, value: int) -> None:
     """Say what Xen would refuse with EINVAL: a limit of the rate that is longer than the time slice."""
     slice_ms = value if name == "tslice_ms" else getattr(now, "tslice_ms", None)
     limit_us = value if name == "ratelimit_us" else now.ratelimit_us
@@ -135,7 +135,7 @@ def parameter(name: str, help: str, low: int, high: int, only: Callable[[Hypervi
     def write(xen: Hypervisor, pool: int, value: int) -> None:
         known = cpupool(xen, pool)
         now = sysctl.pool_parameters(xen, known)
-        _fits(now, name, value)
+        _require_consistent(now, name, value)
         pools.set_parameters(xen, known, now, **{name: value})
 
     parser = _ratelimit if name == "ratelimit_us" else parse.integer(low, high, name)

@@ -105,7 +105,7 @@ def _kill(xen: Hypervisor, domain: Domain, *_: object) -> None:
 
 def _clear_away(xen: Hypervisor, domain: Domain) -> None:
     """rmdir: what is over, as a cgroup that nobody is in. Tools that delete whole trees must not end a domain."""
-    if not facts.over(info(xen, domain)):
+    if not facts.finished(info(xen, domain)):
         raise BadInput("this domain is not over: only a write to kill ends it", errno.EBUSY)
     _kill(xen, domain)
 

@@ -39,7 +39,7 @@ def crashed(info: DomainInfo) -> bool:
     return bool(info.flags & _SHUTDOWN) and reason(info) == "crash"
 
 
-def over(info: DomainInfo) -> bool:
+def finished(info: DomainInfo) -> bool:
     """Whether it has shut down, crashed or is dying."""
     return bool(info.flags & _OVER)
 

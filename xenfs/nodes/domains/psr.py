@@ -32,7 +32,7 @@ _ERROR, _UNAVAILABLE = 1 << 63, 1 << 62  # of the counter: no such RMID or event
 _EVENT_NUMBERS = {name: number for number, name in enumerate(EVENTS, 1)}
 
 
-class Kind(NamedTuple):
+class Resource(NamedTuple):
     """A line of schemata: which resource it is about, and how a domain's part of it is asked for and set."""
 
     what: PsrAlloc
@@ -40,12 +40,12 @@ class Kind(NamedTuple):
     set: PsrDomainOp
 
 
-_KINDS = {
-    "L3": Kind(PsrAlloc.get_l3_info, PsrDomainOp.GET_L3_CBM, PsrDomainOp.SET_L3_CBM),
-    "L3CODE": Kind(PsrAlloc.get_l3_info, PsrDomainOp.GET_L3_CODE, PsrDomainOp.SET_L3_CODE),
-    "L3DATA": Kind(PsrAlloc.get_l3_info, PsrDomainOp.GET_L3_DATA, PsrDomainOp.SET_L3_DATA),
-    "L2": Kind(PsrAlloc.get_l2_info, PsrDomainOp.GET_L2_CBM, PsrDomainOp.SET_L2_CBM),
-    "MB": Kind(PsrAlloc.get_mba_info, PsrDomainOp.GET_MBA_THRTL, PsrDomainOp.SET_MBA_THRTL),
+_RESOURCES = {
+    "L3": Resource(PsrAlloc.get_l3_info, PsrDomainOp.GET_L3_CBM, PsrDomainOp.SET_L3_CBM),
+    "L3CODE": Resource(PsrAlloc.get_l3_info, PsrDomainOp.GET_L3_CODE, PsrDomainOp.SET_L3_CODE),
+    "L3DATA": Resource(PsrAlloc.get_l3_info, PsrDomainOp.GET_L3_DATA, PsrDomainOp.SET_L3_DATA),
+    "L2": Resource(PsrAlloc.get_l2_info, PsrDomainOp.GET_L2_CBM, PsrDomainOp.SET_L2_CBM),
+    "MB": Resource(PsrAlloc.get_mba_info, PsrDomainOp.GET_MBA_THRTL, PsrDomainOp.SET_MBA_THRTL),
 }
 _SPLIT = ("L3CODE", "L3DATA")
 
@@ -67,9 +67,9 @@ class Shares:
         self.of: Callable[[PsrAlloc, int], Allocation | None] = cache(partial(allocation_or_none, xen))
 
     def lines(self, socket: int) -> Iterator[str]:
-        """The kinds of lines that a socket has."""
-        for name, kind in _KINDS.items():
-            found = self.of(kind.what, socket)
+        """The names of the lines that a socket has."""
+        for name, resource in _RESOURCES.items():
+            found = self.of(resource.what, socket)
             if found and (not name.startswith("L3") or (name in _SPLIT) == bool(found.flag)):
                 yield name
 
@@ -79,9 +79,9 @@ def _schemata(xen: Hypervisor, domain: Domain) -> str:
     shares = Shares(xen)
     for socket in shares.sockets:
         for name in shares.lines(socket):
-            value = psr.share(xen, domain.domid, _KINDS[name].get, socket)
+            value = psr.share(xen, domain.domid, _RESOURCES[name].get, socket)
             rows.setdefault(name, []).append(f"{socket}={value if name == 'MB' else f'{value:x}'}")
-    return show.lines(f"{name}:{';'.join(rows[name])}" for name in _KINDS if name in rows)
+    return show.lines(f"{name}:{';'.join(rows[name])}" for name in _RESOURCES if name in rows)
 
 
 def parse_schemata(text: str) -> list[Part]:
@@ -90,8 +90,8 @@ def parse_schemata(text: str) -> list[Part]:
     for line in filter(None, (each.strip(" \t") for each in text.split("\n"))):
         name, colon, rest = line.partition(":")
         name = name.strip(" \t")
-        if name not in _KINDS or not colon:
-            raise BadInput(f"a line begins with one of {' '.join(_KINDS)} and a colon", word=name or line)
+        if name not in _RESOURCES or not colon:
+            raise BadInput(f"a line begins with one of {' '.join(_RESOURCES)} and a colon", word=name or line)
         parts += (_part(name, word.strip(" \t")) for word in rest.split(";"))
     if not parts:
         raise BadInput('nothing such as "L3:0=ff;1=ff" was written', at=0)
@@ -130,7 +130,7 @@ def _require_possible(shares: Shares, part: Part) -> None:
     """Whether this socket can do that: what Xen would call EINVAL or ENOENT, in words."""
     if part.socket not in shares.sockets:
         raise BadInput(f"there is no socket {part.socket} here", errno.ERANGE, word=part.word)
-    found = shares.of(_KINDS[part.name].what, part.socket)
+    found = shares.of(_RESOURCES[part.name].what, part.socket)
     if found is None:
         raise BadInput(f"{part.name} cannot be allocated here", word=part.word)
     if part.name in _SPLIT and not found.flag:
@@ -154,7 +154,7 @@ def _set_schemata(xen: Hypervisor, domain: Domain, parts: list[Part]) -> None:
     try:
         for part in parts:
             before = list(_now(xen, domain, shares, part))
-            psr.set_share(xen, domain.domid, _KINDS[part.name].set, part.socket, part.value)
+            psr.set_share(xen, domain.domid, _RESOURCES[part.name].set, part.socket, part.value)
             undo += before
     except HypercallError:
         for what, socket, value in reversed(undo):
@@ -167,7 +167,7 @@ def _now(xen: Hypervisor, domain: Domain, shares: Shares, part: Part) -> Iterato
     """How to set what there is now: of "L3" where code and data are told apart, both."""
     names = [name for name in shares.lines(part.socket) if name == part.name or (part.name == "L3" and name in _SPLIT)]
     for name in names:
-        yield _KINDS[name].set, part.socket, psr.share(xen, domain.domid, _KINDS[name].get, part.socket)
+        yield _RESOURCES[name].set, part.socket, psr.share(xen, domain.domid, _RESOURCES[name].get, part.socket)
 
 
 def _rmid(xen: Hypervisor, domain: Domain) -> int:

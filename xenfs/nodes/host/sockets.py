@@ -53,7 +53,7 @@ def temperature(xen: Hypervisor, cpu: int, status: Msr) -> int:
     """Thousandths of a degree C, from how far a sensor is below the highest temperature; EAGAIN with no reading yet."""
     try:
         word, target = msr.read(xen, cpu, status, Msr.TEMPERATURE_TARGET)
-    except msr.Refused as problem:
+    except msr.MsrRefused as problem:
         if problem.msr == status:
             raise
         (word,), target = msr.read(xen, cpu, status), 0

@@ -41,20 +41,20 @@ class Glob:
             return "** stands for whole names: alone between slashes"
         return ""
 
-    def fits(self, path: Parts) -> bool:
+    def matches(self, path: Parts) -> bool:
         """Whether this path is meant."""
-        return _fits(self._names, path, False)
+        return _match(self._names, path, False)
 
     def leads(self, path: Parts) -> bool:
         """Whether this path is meant, or something below it may be."""
-        return _fits(self._names, path, True)
+        return _match(self._names, path, True)
 
 
-def _fits(names: Parts, path: Parts, leading: bool) -> bool:
+def _match(names: Parts, path: Parts, leading: bool) -> bool:
     if not names:
         return not path
     if names[0] == "**":
-        return _fits(names[1:], path, leading) or (leading if not path else _fits(names, path[1:], leading))
+        return _match(names[1:], path, leading) or (leading if not path else _match(names, path[1:], leading))
     if not path:
         return leading
-    return (path[0] == ANY or fnmatchcase(path[0], names[0])) and _fits(names[1:], path[1:], leading)
+    return (path[0] == ANY or fnmatchcase(path[0], names[0])) and _match(names[1:], path[1:], leading)

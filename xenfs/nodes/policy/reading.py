@@ -138,7 +138,7 @@ def _paths(given: dict[str, Any], tree: list[Parts]) -> tuple[Glob, ...]:
     for number, word in enumerate(_words(given, "paths")):
         why = Glob.wrong(word)
         glob = Glob(word)
-        if not why and not any(glob.fits(path) for path in tree):
+        if not why and not any(glob.matches(path) for path in tree):
             why = f"no path of the tree is like {word!r} (xenfs tree lists them)"
         if why:
             raise _Wrong(why, "paths", number)

@@ -49,7 +49,7 @@ class Rule:
         """Whether this is about that entry. Tiers are those of files: a rule with tiers is about no directory."""
         if self.tiers and (isinstance(node, Dir) or node.tier not in self.tiers):
             return False
-        return any(glob.fits(each) for each in same(path) for glob in self.paths)
+        return any(glob.matches(each) for each in same(path) for glob in self.paths)
 
     def opens(self, path: tuple[str, ...], node: Node) -> bool:
         """Whether there is something for them in this directory or below; what is private takes so many words."""

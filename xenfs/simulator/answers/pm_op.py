@@ -183,8 +183,8 @@ def _set_para(xen: Machine, cpu: Cpu, body: Body) -> int:
     return 0
 
 
-def _require_governor(governor: str, found: Frequency, fits: bool = True) -> None:
-    if found.governor != governor or not fits:
+def _require_governor(governor: str, found: Frequency, in_range: bool = True) -> None:
+    if found.governor != governor or not in_range:
         raise Refused(EINVAL)
 
 

@@ -29,8 +29,8 @@ def _credit(xen: Machine, body: memoryview, pool: Cpupool, put: bool) -> None:
     if put:
         tslice, ratelimit, delay = xen.get(body, struct, "tslice_ms", "ratelimit_us", "vcpu_migr_delay_us")
         shortest, longest = xen.layouts.constants("XEN_SYSCTL_CSCHED_TSLICE_MIN", "XEN_SYSCTL_CSCHED_TSLICE_MAX")
-        fits = shortest <= tslice <= longest and ratelimit <= tslice * 1000
-        if not fits or delay > xen.constant("XEN_SYSCTL_CSCHED_MGR_DLY_MAX_US"):
+        in_range = shortest <= tslice <= longest and ratelimit <= tslice * 1000
+        if not in_range or delay > xen.constant("XEN_SYSCTL_CSCHED_MGR_DLY_MAX_US"):
             raise Refused(EINVAL)
         _set_ratelimit(xen, pool, ratelimit)
         pool.tslice_ms, pool.migration_delay_us = tslice, delay

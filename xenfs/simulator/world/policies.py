@@ -171,11 +171,11 @@ class Policy:
         """Replace a leaf; Rejected where a policy has no place for it."""
         places = {4: 6, 7: self.limits.subleaves, 0xB: 2, 0xD: 63}
         if leaf <= 0xD:
-            fits = subleaf < places[leaf] if leaf in places else subleaf == NO_SUBLEAF
+            there = subleaf < places[leaf] if leaf in places else subleaf == NO_SUBLEAF
         else:
             known = leaf in (0x40000000, 0x40000100) or 0x80000000 <= leaf <= 0x80000000 + self.limits.extended
-            fits = known and subleaf == NO_SUBLEAF
-        if not fits:
+            there = known and subleaf == NO_SUBLEAF
+        if not there:
             raise Rejected(ERANGE, leaf, subleaf)
         self.leaves[leaf, subleaf] = registers
 

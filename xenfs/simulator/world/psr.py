@@ -108,16 +108,16 @@ class Psr:
         return all(self._value(socket, number, k, r) == wanted[k] for r in self.resources for k in r.kinds)
 
     def _free(self, socket: int, wanted: dict[str, int], of: Resource, used: Counter[int], old: int) -> int:
-        if old and used[old] == 1 and self._fits(wanted, old):
+        if old and used[old] == 1 and self._can_take(wanted, old):
             return old
         for number in range(1, of.cos_max + 1):
             if not used[number]:
-                if self._fits(wanted, number):
+                if self._can_take(wanted, number):
                     return number
                 break
         raise Refused(EOVERFLOW)
 
-    def _fits(self, wanted: dict[str, int], number: int) -> bool:
+    def _can_take(self, wanted: dict[str, int], number: int) -> bool:
         """Of a resource with fewer classes than this number, a class has what class 0 has."""
         beyond = [resource for resource in self.resources if number > resource.cos_max]
         return all(wanted[kind] == resource.plain for resource in beyond for kind in resource.kinds)
