@@ -38,7 +38,7 @@ class Held:
 
     def outcomes(self) -> set[int]:
         """The errno of every way to get at the domain through what is open; 0 where one succeeded."""
-        words = {"memory/max": "77777", "sched/weight": "77", "freeze": "1", "kill": "1", "vcpus/0/affinity_hard": "1"}
+        words = {"memory/max": "77776", "sched/weight": "77", "freeze": "1", "kill": "1", "vcpus/0/affinity_hard": "1"}
         found = {failure(lambda fd=fd: os.pread(fd, 4096, 0)) for fd in self.reading}
         found |= {failure(lambda name=name, fd=fd: write(fd, words[name])) for name, fd in self.writing.items()}
         found |= {failure(lambda name=name: self._read_below(name)) for name in ("uuid", "state", ".")}
@@ -96,7 +96,7 @@ def test_end(mount: Mount, doomed: Doomed, held: Callable[[Guest], Held], how: s
         mount.write(guest.node("kill"), "1")
     else:
         assert failure(lambda: os.rmdir(mount.path(guest.node()))) == errno.EBUSY, "it lives"
-        assert mount.value(guest.node("state")) == "paused"
+        assert mount.value(guest.node("state")) not in ("dying", "shutdown", "crashed")
         mount.write(guest.node("shutdown"), "crash")
         mount.rmdir(guest.node())
     eventually(lambda: gone(mount, guest), AGREE_S, "the domain is gone")
@@ -175,4 +175,4 @@ def test_a_domain_without_memory_disturbs_nobody(mount: Mount, doomed: Doomed) -
         mount.read(guest.node(name))
     if "privcmd" in mount.value("xenfs/interface"):
         assert mount.names("domains/by-name") == before
-        assert mount.value(guest.node("state")) == "paused"
+        assert mount.value(guest.node("state")) not in ("dying", "shutdown", "crashed")
