@@ -232,7 +232,7 @@ def test_both_ways_to_watch_xenstore(way: str, peers: None) -> None:
 
 
 def _heard(watches: WatchConnection, paths: list[bytes]) -> list[bytes]:
-    paths += [path for path, _ in watches.events()]
+    paths += [event.path for event in watches.events()]
     return paths
 
 
