@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+from patience import PATIENCE_S
+
+from xenfs.errors import XenfsError
+from xenfs.xenstore import Watches
 from xenfs.xenstore.wire import Decoder, Message, Op, pack, strings
 
 Handler = Callable[[Message], list[bytes] | None]
@@ -107,3 +113,15 @@ class Store:
 def event(path: bytes, token: bytes) -> bytes:
     """A WATCH_EVENT."""
     return pack(Message(Op.WATCH_EVENT, 0, 0, path + b"\0" + token + b"\0"))
+
+
+def lost(watches: Watches) -> XenfsError:
+    """What watches say in the end whose connection was lost."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        select.select([watches], [], [], 0.5)
+        try:
+            watches.events()
+        except XenfsError as problem:
+            return problem
+    raise AssertionError("nothing was lost")

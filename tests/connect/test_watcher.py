@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from patience import PATIENCE_S, until
+from scripted_xenstored import Store, Xenstored, event
 from worlds import Host
 
 from xenfs.calls.happenings import catch_up
 from xenfs.connect import watcher as module
 from xenfs.connect.watcher import CALLS, CONSOLE, DOMAINS, Watcher
-from xenfs.errors import XenfsError
-from xenfs.xenstore import FakeXenstore, Watches
+from xenfs.xenstore import FakeXenstore, XenstoreClient
+from xenfs.xenstore.fake import FakeWatches
 
 
 class Watched:
@@ -171,28 +172,56 @@ def test_a_xenstored_that_is_restarted() -> None:
         until(lambda: it.names == ["created", "created"])
 
 
-class Silent(FakeXenstore):
-    """A xenstored that takes connections and then says nothing: its clients wait for as long as they care to."""
-
-    over = threading.Event()
-
-    def watches(self) -> Watches:  # type: ignore[override]
-        assert self.over.wait(2 * PATIENCE_S)
-        raise XenfsError("xenstore did not answer in time")
-
-
-def test_a_xenstored_that_is_dead_holds_nothing_up() -> None:
+def test_a_xenstored_that_is_silent_holds_nothing_up(tmp_path: Path) -> None:
+    """It takes connections and says nothing: all that the thread of xenstore waits for holds up that thread alone."""
+    silent = Xenstored(tmp_path / "socket", lambda request: [])
     with watched() as it:
-        it.host.xen.store = Silent({})
+        it.host.xen.store = store = XenstoreClient([silent.path], timeout_s=PATIENCE_S)
         it.watcher = Watcher(it.host.xen, lambda topic: it.told.update([topic]))
         catch_up(it.host.xen)
         it.watcher.wait(DOMAINS, 1)
-        time.sleep(0.05)
+        until(lambda: bool(silent.requests), "it is asked whether it lives")
         it.host.world.create(40)
         until(lambda: it.names == ["created"])
         it.watcher.stop()
-        assert not Silent.over.is_set()
-        Silent.over.set()
+        store.close()
+    silent.stop()
+
+
+def test_a_xenstored_that_lies_is_asked_anew_and_news_go_on(tmp_path: Path) -> None:
+    """A token of nobody's, then an event that is cut short: each costs a connection, and then all is watched again."""
+    telling = Store(tmp_path / "socket")
+    with watched() as it:
+        it.host.xen.store = XenstoreClient([telling.server.path])
+        it.watcher = Watcher(it.host.xen, lambda topic: it.told.update([topic]))
+        catch_up(it.host.xen)
+        it.watcher.hold(DOMAINS)
+        until(lambda: it.host.xen.names.domains_watched)
+        for count, lie in enumerate((event(b"@releaseDomain", b"name 31999"), event(b"/x", b"domains")[:-1] + b"x"), 2):
+            telling.server.clients[-1].sendall(lie)
+            until(lambda count=count: telling.server.connections == count)  # type: ignore[misc]
+            until(lambda: it.host.xen.names.domains_watched, "watched again")
+        looks = it.looks()
+        it.host.world.create(40)
+        telling.fire(b"@introduceDomain")
+        until(lambda: it.names == ["created"])
+        assert it.looks() > looks
+    telling.server.stop()
+
+
+@pytest.mark.logs("looking for news failed")
+def test_a_bug_is_not_the_end_of_all_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_AGAIN_S", 0.01)
+    with watched() as it:
+        catch_up(it.host.xen)
+        failed: list[int] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(FakeWatches, "events", lambda self: failed.append(1) or 1 // 0)
+            it.watcher.hold(DOMAINS)
+            until(lambda: len(failed) > 1)
+        it.settled()
+        it.host.world.create(40)
+        until(lambda: it.names == ["created"])
 
 
 def test_names_are_read_once_and_again_when_they_change() -> None:

@@ -15,7 +15,7 @@ import pytest
 from xen_guests import Guest, created_by_xl, eventually
 from xen_mount import XENFS, Mount, environment
 
-from xenfs.xenstore.watches import WatchConnection
+from xenfs.xenstore import Watches, XenstoreClient
 
 Doomed = Callable[..., Guest]
 SOON_S, BOOT_S = 150.0, 400.0  # an emulated machine beside other work starts a Python in a minute
@@ -207,7 +207,8 @@ def test_a_domain_that_xenstore_never_heard_of(mount: Mount, doomed: Doomed, rea
 def test_both_ways_to_watch_xenstore(way: str, peers: None) -> None:
     if not os.path.exists(way):
         pytest.skip(f"no {way} here")
-    watches = WatchConnection([way])
+    store = XenstoreClient([way])
+    watches = store.watches()
     try:
         watches.add("/tool/xenfs-test", b"mine")
         watches.add("@releaseDomain", b"release")
@@ -227,11 +228,12 @@ def test_both_ways_to_watch_xenstore(way: str, peers: None) -> None:
         assert len(_heard(watches, paths)) == told
     finally:
         watches.close()
+        store.close()
         for path in ("/tool/xenfs-test", "/tool/elsewhere"):
             subprocess.run(["xenstore-rm", path], check=False, timeout=60, capture_output=True)
 
 
-def _heard(watches: WatchConnection, paths: list[bytes]) -> list[bytes]:
+def _heard(watches: Watches, paths: list[bytes]) -> list[bytes]:
     paths += [event.path for event in watches.events()]
     return paths
 

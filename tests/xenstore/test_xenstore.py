@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import select
 import struct
 import threading
 import time
@@ -14,10 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from patience import PATIENCE_S
-from scripted_xenstored import Handler, Xenstored, error, reply
+from scripted_xenstored import Handler, Xenstored, error, lost, reply
 
 from xenfs.errors import XenfsError
 from xenfs.xenstore import FakeXenstore, XenstoreClient, connect
+from xenfs.xenstore.connection import Connection
+from xenfs.xenstore.transport import UnixSocket
 from xenfs.xenstore.wire import PAYLOAD_MAX, Decoder, Message, Op, pack, strings
 
 messages = st.builds(
@@ -132,10 +136,13 @@ def test_replies_in_crumbs(served: Callable[..., tuple[XenstoreClient, Xenstored
     assert client.read_many(["/a"] * 3) == [b"value"] * 3
 
 
-def test_events_between_replies_do_no_harm(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
-    client, _ = served(lambda request: [EVENT, reply(request, b"value") + EVENT[:9], EVENT[9:]])
-    assert client.read("/a") == b"value"
-    assert client.read("/a") == b"value"
+def test_an_event_for_nobody_costs_the_connection(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, server = served(lambda r: [EVENT, reply(r, b"value")] if r.payload == b"/a\0" else [reply(r, b"value")])
+    with pytest.raises(XenfsError) as caught:
+        client.read("/a")
+    assert caught.value.errno == errno.EIO
+    assert client.read("/b") == b"value"
+    assert server.connections == 2
 
 
 # directories
@@ -214,7 +221,8 @@ def test_errors_by_name(served: Callable[..., tuple[XenstoreClient, Xenstored]],
         struct.pack("=4I", Op.DIRECTORY, 1, 0, 0),
         struct.pack("=4I", 77, 1, 0, 0),
         struct.pack("=4I", Op.READ, 1, 0, 5000),
-        struct.pack("=4I", Op.READ, 1, 0, 0) * 2,
+        struct.pack("=4I", Op.READ, 1, 0, 0)[:8] + struct.pack("=2I", 0, 4097),
+        struct.pack("=4I", Op.ERROR, 1, 0, 6) + b"ENOENT",
         b"\xff" * 16,
     ],
 )
@@ -225,6 +233,25 @@ def test_malformed_replies(served: Callable[..., tuple[XenstoreClient, Xenstored
     assert caught.value.errno == errno.EIO
     assert client.read("/b") == b"value"
     assert server.connections == 2, "a connection that is out of step is not used again"
+
+
+def test_a_reply_too_many_costs_the_connection(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, server = served(lambda r: [reply(r, b"value")] * (2 if r.payload == b"/a\0" else 1))
+    assert client.read("/a") == b"value", "which came before"
+    with contextlib.suppress(XenfsError):
+        client.read("/b")
+    assert client.read("/c") == b"value"
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("listing", [b"x", b"0\x0012"])
+def test_malformed_directories(served: Callable[..., tuple[XenstoreClient, Xenstored]], listing: bytes) -> None:
+    client, server = served(lambda r: [reply(r, listing)])
+    for _ in range(2):
+        with pytest.raises(XenfsError) as caught:
+            client.directory("/a")
+        assert caught.value.errno == errno.EIO
+    assert server.connections == 2
 
 
 @pytest.mark.parametrize("part", [b"", b"1", b"1\0"])
@@ -272,9 +299,7 @@ def test_silence_times_out_and_then_fails_fast(
     served: Callable[..., tuple[XenstoreClient, Xenstored]],
 ) -> None:
     answering = threading.Event()
-    client, server = served(
-        lambda r: [reply(r, b"value")] if answering.is_set() else [EVENT], timeout_s=0.2, rest_s=0.4
-    )
+    client, server = served(lambda r: [reply(r, b"value")] if answering.is_set() else [], timeout_s=0.2, rest_s=0.4)
     for least_s, most_s in ((0.2, 2), (0, 0.1), (0, 0.1)):
         began = time.monotonic()
         with pytest.raises(XenfsError) as caught:
@@ -288,20 +313,154 @@ def test_silence_times_out_and_then_fails_fast(
 
 
 def test_events_do_not_put_the_time_out_off(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
-    def handler(request: Message) -> list[bytes]:
-        for _ in range(40):
-            time.sleep(0.02)
-        return []
+    """A xenstored that talks on and on, and answers nothing."""
+    ending = threading.Event()
 
     def chatter(request: Message) -> list[bytes]:
-        return [EVENT] * 2000 + handler(request)
+        if request.op == Op.WATCH:
+            return [reply(request, b"OK\0"), EVENT]
+        if request.payload == b"/a\0":
+            while not ending.wait(0.02):
+                server.clients[-1].sendall(EVENT * 20)
+        return [reply(request, b"")]
 
-    client, _ = served(chatter, timeout_s=0.3)
-    began = time.monotonic()
+    client, server = served(chatter, timeout_s=0.3)
+    watches = client.watches()
+    watches.add("@introduceDomain", b"token")
+    assert select.select([watches], [], [], PATIENCE_S)[0]
     with pytest.raises(XenfsError) as caught:
         client.read("/a")
     assert caught.value.errno == errno.ETIMEDOUT
-    assert time.monotonic() - began < 0.7
+    assert lost(watches).errno == errno.ETIMEDOUT, "the connection is given up soon after, and its watches with it"
+    ending.set()
+    watches.close()
+
+
+def test_one_deadline_for_all_parts_of_a_directory(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    """A xenstored that sends one name after the other, each in good time, and never the last."""
+
+    def handler(request: Message) -> list[bytes]:
+        if request.op == Op.DIRECTORY:
+            return [error(request, b"E2BIG")]
+        time.sleep(0.02)
+        return [reply(request, b"1\0one\0")]
+
+    client, server = served(handler, timeout_s=0.4)
+    with pytest.raises(XenfsError) as caught:
+        client.directory("/local/domain")
+    assert caught.value.errno == errno.ETIMEDOUT
+    assert len(server.requests) <= 22
+
+
+def test_who_asks_little_does_not_wait_for_who_asks_much(
+    served: Callable[..., tuple[XenstoreClient, Xenstored]],
+) -> None:
+    """Counted in requests, not by the clock: the one is among the next that are sent, and not behind ten thousand."""
+    begun = threading.Event()
+
+    def handler(request: Message) -> list[bytes]:
+        if len(server.requests) == 100:
+            begun.set()
+            assert asked.wait(PATIENCE_S)
+        return [reply(request, b"")]
+
+    client, server = served(handler, timeout_s=PATIENCE_S)
+    asked = threading.Event()
+    many = threading.Thread(target=client.read_many, args=[[f"/{i}" for i in range(10_000)]])
+    many.start()
+    assert begun.wait(PATIENCE_S)
+    one = threading.Thread(target=client.read, args=["/one"])
+    one.start()
+    time.sleep(0.1)  # for it to be asked; too short a time would make it come later, not sooner
+    asked.set()
+    one.join(PATIENCE_S)
+    many.join(PATIENCE_S)
+    assert [request.payload for request in server.requests].index(b"/one\0") < 5000
+
+
+def test_a_slow_xenstored_costs_who_asks_much_and_not_its_connection(
+    served: Callable[..., tuple[XenstoreClient, Xenstored]],
+) -> None:
+    def handler(request: Message) -> list[bytes]:
+        time.sleep(0.02)
+        return [reply(request, b"value")]
+
+    client, server = served(handler, timeout_s=0.2)
+    with pytest.raises(XenfsError) as caught:
+        client.read_many(["/a"] * 30)
+    assert caught.value.errno == errno.ETIMEDOUT
+    sent = len(server.requests)
+    deadline = time.monotonic() + PATIENCE_S
+    while len(server.requests) < 30 and time.monotonic() < deadline:
+        time.sleep(0.05)  # those that are under way are answered still, to nobody
+    assert client.read("/b") == b"value"
+    assert server.connections == 1
+    assert sent < 30
+
+
+def test_a_kernel_that_keeps_the_thread_costs_nobody_more_than_his_time(
+    served: Callable[..., tuple[XenstoreClient, Xenstored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a write to /dev/xen/xenbus does that sets a watch while xenstored is silent."""
+    released = threading.Event()
+    send = UnixSocket.send
+
+    def stuck(self: UnixSocket, data: bytes) -> int:
+        released.wait(PATIENCE_S)
+        return send(self, data)
+
+    monkeypatch.setattr(UnixSocket, "send", stuck)
+    client, _ = served(store({b"/a": b"1"}), timeout_s=0.2, rest_s=PATIENCE_S)
+    outcomes: list[int] = []
+
+    def ask() -> None:
+        with pytest.raises(XenfsError) as caught:
+            client.read("/a")
+        outcomes.append(caught.value.errno)
+
+    ask()
+    waiting = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in waiting:
+        thread.start()
+    for thread in waiting:
+        thread.join(PATIENCE_S)
+    assert outcomes == [errno.ETIMEDOUT] * 5
+    began = time.monotonic()
+    ask()
+    assert time.monotonic() - began < 0.2, "a row of readers does not wait one after the other"
+    released.set()
+
+
+@pytest.mark.logs("talking with xenstored")
+def test_a_bug_costs_the_connection(
+    served: Callable[..., tuple[XenstoreClient, Xenstored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, _ = served(store({b"/a": b"1"}))
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "receive", lambda self: 1 // 0)
+        with pytest.raises(XenfsError) as caught:
+            client.read("/a")
+        assert caught.value.errno == errno.EIO
+    assert client.read("/a") == b"1"
+
+
+def test_one_thread_and_none_where_it_must_settle(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, server = served(store({b"/a": b"1"}))
+
+    def talking() -> int:
+        return sum(thread.name == "xenstore" for thread in threading.enumerate())
+
+    assert not talking()
+    watches = client.watches()
+    for _ in range(3):
+        assert client.read("/a") == b"1"
+    assert talking() == 1
+    client.settle()
+    assert not talking()
+    assert client.read("/a") == b"1"
+    assert talking() == 1
+    assert server.connections == 1
+    watches.close()
 
 
 def test_many_threads(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:

@@ -99,6 +99,8 @@ def run(args: argparse.Namespace) -> NoReturn:
     if opener and not isinstance(xen.store, XenstoreClient):
         opener.close()
     notify = _service_manager()
+    if xen.store is not None:
+        xen.store.settle()  # what is given up later is given up by one thread
     _settle()
 
     which = _which(xen)  # asked before anything fails on purpose

@@ -10,6 +10,7 @@ import logging
 import os
 import select
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,6 +30,7 @@ _PERIOD_S = 0.2  # between looks at what nothing tells of
 _WATCHED_S = 2.0  # between looks at domains while xenstore tells of them: it does not know of all
 _DYING_S, _PATIENCE = 0.01, 8  # while domains are dying: at least; and a part of the time since the last news
 _SHARE = 20  # looks by the clock take no more than this part of a CPU
+_AGAIN_S = 1.0  # after something that must not be
 _NEVER = float("inf")
 
 
@@ -101,16 +103,21 @@ class Watcher:
     def _run(self) -> None:
         try:
             while not self._stopped:
-                self._store.connect(self._wanted)
-                self._sleep()
-                with self._working:
-                    if not self._stopped:
-                        self._work()
-        except Exception:
-            log.exception("nothing is watched any more")
-            self._xen.names.want = None
+                try:
+                    self._round()
+                except Exception:  # a bug costs one round, and never the end of all news
+                    log.exception("looking for news failed")
+                    self._store.end()
+                    time.sleep(_AGAIN_S)
         finally:
             self._store.end()
+
+    def _round(self) -> None:
+        self._store.connect(self._wanted)
+        self._sleep()
+        with self._working:
+            if not self._stopped:
+                self._work()
 
     @property
     def _wanted(self) -> bool:
@@ -122,7 +129,7 @@ class Watcher:
         poll.register(self._fd, select.POLLIN)
         watches = self._store.watches
         if watches is not None:
-            poll.register(watches, select.POLLIN | (select.POLLOUT if watches.sending else 0))
+            poll.register(watches, select.POLLIN)
         until = min(self._domains_due(), self._console_due(), self._store.due(self._wanted) or _NEVER)
         poll.poll(None if until == _NEVER else max(0, int((until - monotonic()) * 1000) + 1))
         with suppress(BlockingIOError):

@@ -22,7 +22,7 @@ class Event(NamedTuple):
 
 
 class Watches(ABC):
-    """A connection of its own, on which watches are set. For one thread; nothing here waits."""
+    """Watches that are set and heard together. For one thread; nothing here waits."""
 
     @abstractmethod
     def fileno(self) -> int:
@@ -47,11 +47,6 @@ class Watches(ABC):
         XenfsError or OSError: the connection and its watches are gone.
         """
 
-    @property
-    def sending(self) -> bool:
-        """Whether something waits to be sent: call `events` also when the descriptor can be written to."""
-        return False
-
     @abstractmethod
     def close(self) -> None:
         """Give the connection back."""
@@ -73,8 +68,11 @@ class Xenstore(ABC):
         return [self.read(path) for path in paths]
 
     def watches(self) -> Watches | None:
-        """A new connection for watches, None where this xenstore cannot be watched. May wait for some seconds."""
+        """New watches, in the place of those before; None where this xenstore cannot be watched. Waits for nothing."""
         return None
+
+    def settle(self) -> None:  # noqa: B027  (nothing to end by default)
+        """End what works for it beside the caller, until it is asked the next time."""
 
     def close(self) -> None:  # noqa: B027  (nothing to give back by default)
         """Give back what the connection holds."""

@@ -8,6 +8,7 @@ import socket
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from time import monotonic
 
 from xenfs.errors import XenfsError
 
@@ -87,9 +88,9 @@ class UnixSocket(Transport):
 
 
 def candidates() -> list[str]:
-    """Paths where a xenstored may be reached here, best first."""
+    """Paths where a xenstored may be reached here, best first: a socket tells when its xenstored has gone."""
     told = os.environ.get("XENSTORED_PATH")
-    usual = ["/dev/xen/xenbus", "/proc/xen/xenbus", "/run/xenstored/socket", "/var/run/xenstored/socket"]
+    usual = ["/run/xenstored/socket", "/var/run/xenstored/socket", "/dev/xen/xenbus", "/proc/xen/xenbus"]
     return [told, *usual] if told else usual
 
 
@@ -114,12 +115,12 @@ def opened_by(opening: Opening) -> None:
     _opening = opening
 
 
-def open_transport(paths: list[str], timeout_s: float) -> Transport:
-    """The first of `paths` that opens; ECONNREFUSED, with each path's reason, when none does."""
+def open_transport(paths: list[str], deadline: float) -> Transport:
+    """The first of `paths` that opens by then; ECONNREFUSED, with each path's reason, when none does."""
     reasons = []
     for path in paths:
         try:
-            fd = _opening(path, timeout_s)
+            fd = _opening(path, max(0.01, deadline - monotonic()))
         except OSError as exc:
             reasons.append(f"{path}: {exc.strerror or exc}")
         else:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic
 
 from xenfs.errors import XenfsError
@@ -22,7 +20,7 @@ _NAME = b"name "
 
 
 class StoreWatch:
-    """Watches on a connection that is made when it is wanted, in a thread that a dead xenstored may hold up.
+    """Watches that are set when they are wanted, and anew where they got lost.
 
     The methods are for one thread, but for `want_name` and `unwant_name`. `rouse` is called when there is something
     for that thread to do.
@@ -31,9 +29,8 @@ class StoreWatch:
     def __init__(self, store: Xenstore | None, names: StoreNames, rouse: Callable[[], object]) -> None:
         self._store, self._names, self._rouse = store, names, rouse
         self._asked: deque[tuple[int, bool]] = deque()  # (domid, whether to watch its name or no longer)
-        self._made: deque[Watches | None] = deque()  # what the connecting thread came back with
-        self._connecting = self._ended = False
         self._again_s = _AGAIN_S
+        self._begun_at = 0.0
         self.again_at = 0.0
         self.watches: Watches | None = None
 
@@ -49,22 +46,27 @@ class StoreWatch:
             self._rouse()
 
     def due(self, wanted: bool) -> float | None:
-        """When `connect` should be called next, None for not at all: nobody wants it, or it is under way."""
-        if self._store is None or self.watches is not None or self._connecting:
+        """When `connect` should be called next, None for not at all: nobody wants it, or it is done."""
+        if self._store is None or self.watches is not None:
             return None
         return self.again_at if wanted or self._asked else None
 
     def connect(self, wanted: bool) -> None:
-        """Take over a connection that has been made; else begin to make one where that is due."""
-        while self._made:
-            self._connecting = False
-            self.watches = self._made.popleft()
+        """Set the watches that tell of domains, where that is due."""
+        due = self.due(wanted)
+        if self._store is None or due is None or due > monotonic():
+            return
+        self._begun_at = monotonic()
+        try:
+            self.watches = self._store.watches()
             if self.watches is None:
                 self._put_off()
-        due = self.due(wanted)
-        if due is not None and due <= monotonic():
-            self._connecting = True
-            threading.Thread(target=self._make, name="xenstore", daemon=True).start()
+                return
+            self.watches.add("@introduceDomain", _DOMAINS)
+            self.watches.add("@releaseDomain", _DOMAINS)
+        except (XenfsError, OSError) as problem:
+            log.debug("%s", problem)
+            self._put_off()
 
     def heard(self) -> bool:
         """Send and take what there is; whether domains may have come or gone."""
@@ -95,51 +97,21 @@ class StoreWatch:
         return False
 
     def end(self) -> None:
-        """Give the connection back, and the one that may be in the making too."""
-        self._ended = True
-        self._close()
-        self._drop()
-
-    def _close(self) -> None:
+        """Give the watches back."""
         self._names.lost()
         if self.watches is not None:
             self.watches.close()
             self.watches = None
 
-    def _drop(self) -> None:
-        with suppress(IndexError):
-            while True:
-                made = self._made.popleft()
-                if made is not None:
-                    made.close()
-
-    def _make(self) -> None:
-        assert self._store is not None
-        made = None
-        try:
-            made = self._store.watches()
-            if made is not None:
-                made.add("@introduceDomain", _DOMAINS)
-                made.add("@releaseDomain", _DOMAINS)
-        except (XenfsError, OSError) as problem:
-            log.debug("%s", problem)
-            if made is not None:
-                made.close()
-                made = None
-        self._made.append(made)
-        if self._ended:
-            self._drop()
-        self._rouse()
-
     def _put_off(self) -> None:
-        """Try again later, and then later still; names are read each time until then."""
-        self._close()
+        """Try again later, and later each time where it did not last; names are read each time until then."""
+        self.end()
         self._asked.clear()
+        lasted_s = monotonic() - self._begun_at
+        self._again_s = _AGAIN_S if lasted_s > _LATEST_AGAIN_S else min(2 * self._again_s, _LATEST_AGAIN_S)
         self.again_at = monotonic() + self._again_s
-        self._again_s = min(2 * self._again_s, _LATEST_AGAIN_S)
 
     def _set_watches(self, watches: Watches) -> None:
-        self._again_s = _AGAIN_S
         while self._asked:
             domid, wanted = self._asked.popleft()
             (watches.add if wanted else watches.remove)(name_path(domid), _NAME + str(domid).encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import struct
+from collections.abc import Callable
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -37,9 +38,14 @@ class Message(NamedTuple):
 def pack(message: Message) -> bytes:
     """The bytes of a message. E2BIG when the payload is longer than xenstored takes."""
     op, req_id, tx_id, payload = message
+    require_room(payload)
+    return _HEADER.pack(op, req_id, tx_id, len(payload)) + payload
+
+
+def require_room(payload: bytes) -> None:
+    """E2BIG for more than xenstored takes in one request."""
     if len(payload) > PAYLOAD_MAX:
         raise XenfsError(f"a xenstore request of {len(payload)} bytes, {PAYLOAD_MAX} fit", errno.E2BIG)
-    return _HEADER.pack(op, req_id, tx_id, len(payload)) + payload
 
 
 def text(value: str | bytes) -> bytes:
@@ -102,15 +108,29 @@ class ErrorReply(XenfsError):
         super().__init__(f"xenstore: {Op(request.op).name} {asked}: {said}", known)
 
 
+_DONE = b"OK\0"  # what xenstored answers where there is nothing to say
+
+
 def answer(request: Message, reply: Message) -> bytes:
     """The payload of the reply to `request`. ErrorReply when it is an error, EIO when it is no answer to it."""
     if reply.req_id != request.req_id:
         raise malformed(f"a reply to request {reply.req_id}, expected {request.req_id}")
-    if reply.op == Op.ERROR:
+    if reply.op == Op.ERROR and reply.payload.endswith(b"\0"):
         raise ErrorReply(request, reply.payload)
     if reply.op != request.op:
         raise malformed(f"a reply of type {reply.op} to a request of type {request.op}")
+    if not _SHAPES[Op(request.op)](reply.payload):
+        raise malformed(f"{len(reply.payload)} odd bytes in reply to {Op(request.op).name}")
     return reply.payload
+
+
+_SHAPES: dict[Op, Callable[[bytes], bool]] = {
+    Op.DIRECTORY: lambda payload: not payload or payload.endswith(b"\0"),
+    Op.DIRECTORY_PART: lambda payload: bool(payload.partition(b"\0")[2]) and payload.endswith(b"\0"),
+    Op.READ: lambda payload: True,
+    Op.WATCH: lambda payload: payload == _DONE,
+    Op.UNWATCH: lambda payload: payload == _DONE,
+}
 
 
 class Parts:
