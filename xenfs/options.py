@@ -59,7 +59,7 @@ _VALUES: dict[str, tuple[Callable[[str], int], int, int]] = {
     "pool_max": (int, 1 << 20, 1 << 40),
     "open_max": (int, 16, 1 << 20),
 }
-_RECORDS = ("auto", "journal", "syslog", "stderr", "off")
+RECORDS = ("auto", "journal", "syslog", "stderr", "off")
 _FLAGS = frozenset(f.name for f in fields(Options)) - _VALUES.keys() - {"policy", "record", "run_as"}
 # What mount(8) and /etc/fstab add of their own, already true of every xenfs mount or none of our business.
 _IGNORED = frozenset(
@@ -117,9 +117,9 @@ def _record(value: str) -> str:
     kind, colon, path = value.partition(":")
     if kind == "file" and path:
         return f"file:{os.path.abspath(path)}"
-    if colon or kind not in _RECORDS:
+    if colon or kind not in RECORDS:
         raise StartError(
-            f"mount option record= wants one of {' '.join(_RECORDS)} file:PATH, not {value!r}", errno.EINVAL
+            f"mount option record= wants one of {' '.join(RECORDS)} file:PATH, not {value!r}", errno.EINVAL
         )
     return value
 
