@@ -10,9 +10,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import pytest
 from xen_mount import Mount, called
 
-GREP_S = 240
+GREP_S = 480
 CHANGING = re.compile(r":(set\w+|(un)?pausedomain|destroydomain|max_mem|cpu_hotplug|debug_keys|write\w*)")
 AS_IT_COMES = re.compile(r"console/log|calls/log|.*/(context|context\.d/.+|xsave)")  # streams, and what is binary
 
@@ -49,9 +50,19 @@ def contents(mount: Mount, paths: list[str]) -> dict[str, bytes | str]:
     return read
 
 
-def test_everything_reads(mount: Mount) -> None:
-    found = walked(mount)
-    read = contents(mount, files(found, 0o444))
+@pytest.fixture(scope="module")
+def found(mount: Mount) -> dict[str, os.stat_result]:
+    """The whole tree, walked over once: in an emulated dom0 that takes a minute."""
+    return walked(mount)
+
+
+@pytest.fixture(scope="module")
+def read(mount: Mount, found: dict[str, os.stat_result]) -> dict[str, bytes | str]:
+    """What all of it reads as."""
+    return contents(mount, files(found, 0o444))
+
+
+def test_everything_reads(found: dict[str, os.stat_result], read: dict[str, bytes | str]) -> None:
     print(f"{len(found)} nodes, {len(read)} files read")
     assert {path: what for path, what in read.items() if isinstance(what, str)} == {}
     odd = {
@@ -64,11 +75,10 @@ def test_everything_reads(mount: Mount) -> None:
     assert odd == {}
 
 
-def test_sizes_and_owners(mount: Mount) -> None:
-    found = walked(mount)
+def test_sizes_and_owners(mount: Mount, found: dict[str, os.stat_result], read: dict[str, bytes | str]) -> None:
     sizes = {path: status.st_size for path, status in found.items() if stat.S_ISREG(status.st_mode)}
     assert set(sizes.values()) == {0, 4096}
-    too_long = {path for path in files(found, 0o444) if sizes[path] and len(mount.read(path)) > sizes[path]}
+    too_long = {path for path, content in read.items() if sizes[path] and len(content) > sizes[path]}
     assert too_long == set(), "sendfile(2) would cut them"
     with open(mount.path("version/full"), "rb") as source, tempfile.TemporaryFile() as copy:
         os.sendfile(copy.fileno(), source.fileno(), 0, 1 << 20)
@@ -76,25 +86,24 @@ def test_sizes_and_owners(mount: Mount) -> None:
     assert {(status.st_uid, status.st_gid) for status in found.values()} == {(os.getuid(), os.getgid())}
 
 
-def test_what_is_written_only_reads_as_nothing(mount: Mount) -> None:
+def test_what_is_written_only_reads_as_nothing(mount: Mount, found: dict[str, os.stat_result]) -> None:
     if os.geteuid() == 0:  # whom no mode keeps away
-        for path in set(files(walked(mount), 0o222)) - set(files(walked(mount), 0o444)):
+        for path in set(files(found, 0o222)) - set(files(found, 0o444)):
             assert mount.read(path) == b"", path
 
 
-def test_links_lead_to_directories(mount: Mount) -> None:
-    links = [path for path, status in walked(mount).items() if stat.S_ISLNK(status.st_mode)]
+def test_links_lead_to_directories(mount: Mount, found: dict[str, os.stat_result]) -> None:
+    links = [path for path, status in found.items() if stat.S_ISLNK(status.st_mode)]
     assert "domains/self" in links
     for path in links:
         assert re.fullmatch(r"\.\./[0-9]+|[0-9]+", os.readlink(mount.path(path))), path
         assert mount.path(path).is_dir(), path
 
 
-def test_every_path_is_in_the_reference(mount: Mount) -> None:
+def test_every_path_is_in_the_reference(mount: Mount, found: dict[str, os.stat_result]) -> None:
     rows = [line.split(" ", 4) for line in mount.value("xenfs/nodes").splitlines()]
     assert all(len(row) == 5 for row in rows)
     patterns = [re.compile(re.sub(r"<[a-z]+>", "[^/]+", re.escape(row[0]).replace(r"\*\*", ".+"))) for row in rows]
-    found = walked(mount)
     missing = [
         path
         for path, status in found.items()
@@ -104,8 +113,8 @@ def test_every_path_is_in_the_reference(mount: Mount) -> None:
     assert missing == []
 
 
-def test_grep_ends_and_changes_nothing(mount: Mount) -> None:
-    settings = [path for path in files(walked(mount), 0o222) if "xenfs/" not in path]
+def test_grep_ends_and_changes_nothing(mount: Mount, found: dict[str, os.stat_result]) -> None:
+    settings = [path for path in files(found, 0o222) if "xenfs/" not in path]
     before, calls = contents(mount, settings), mount.calls()
     done = subprocess.run(
         ["grep", "-r", ".", str(mount.root)], capture_output=True, timeout=GREP_S, stdin=subprocess.DEVNULL
