@@ -96,7 +96,14 @@ def assert_nameless(mount: Mount) -> None:
     assert mount.names("domains/by-name") == []
     for domid in mount.numbers("domains"):
         assert mount.value(f"domains/{domid}/name") == ""
-    for path in ("domains/names", "domains/stat", "domains/0/info", "metrics/xen.prom", "xenfs/interface", "xenfs/nodes"):
+    for path in (
+        "domains/names",
+        "domains/stat",
+        "domains/0/info",
+        "metrics/xen.prom",
+        "xenfs/interface",
+        "xenfs/nodes",
+    ):
         mount.read(path)
     assert os.readlink(mount.path("domains/self")) == "0"
 
