@@ -225,7 +225,7 @@ def test_mount_8(hypervisor: str, tmp_path: Path, real: bool) -> None:
     try:
         subprocess.run(
             ["mount", "-t", "fuse.xenfs", "none", str(where), "-o", "ro"],
-            check=True, timeout=120, env=environment(XENFS=str(command)), stdin=subprocess.DEVNULL,
+            check=True, timeout=START_S, env=environment(XENFS=str(command)), stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert Mount(where).value("version/full")
         assert files(walked(Mount(where)), 0o222) == []
