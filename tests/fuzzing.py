@@ -25,7 +25,8 @@ from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record
 from xenfs.filesystem.sinks import Sink
 from xenfs.nodes import policy, tree
-from xenfs.nodes.raw.form import form
+from xenfs.nodes.raw.form import Form, form
+from xenfs.nodes.raw.leaves import Kind
 from xenfs.nodes.raw.operations import by_path
 from xenfs.nodes.raw.question import Question
 from xenfs.nodes.tables.base import Exchange, File
@@ -43,6 +44,9 @@ TOLD = frozenset({
     errno.EACCES, errno.EOPNOTSUPP, errno.ENODEV, errno.ENODATA, errno.EEXIST, errno.ENOSPC, errno.ENOMEM, errno.EBADF,
     errno.EADDRNOTAVAIL, errno.ENXIO, errno.EDOM, errno.EOVERFLOW, errno.ENOTSUP,
 })  # fmt: skip
+# What Xen says besides of questions that nothing was wrong with: not yet, and no room for the whole answer. EFAULT is
+# not among them: a buffer that is null or too short is known before.
+ANSWERED = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.EFBIG})
 LONGEST_ROUND = 3000  # writes to one host: what it was made to be by those before shall not hide too much
 
 
@@ -89,11 +93,22 @@ class Writer:
 
     def write(self, number: int, data: bytes, offset: int = 0, reads: int = 1) -> int:
         """Open a file, write, read what there is then; the errno, 0 for none."""
+        return self.put(self.paths[number % len(self.paths)], data, offset, reads)
+
+    def ask(self, path: str, data: bytes) -> int:
+        """A question to a file of raw/ in words that it knows; the errno."""
+        assert self._host is not None
+        if f"raw/{path}" not in self.paths:
+            return 0
+        return self.put(f"raw/{path}", sentence(form(self._host.xen.abi, by_path()[path]), data).encode())
+
+    def put(self, path: str, data: bytes, offset: int = 0, reads: int = 1) -> int:
+        """The same of the file with this path."""
         self._round += 1
         if self._round > LONGEST_ROUND:
             self._again()
         assert self._host is not None
-        path, code = self.paths[number % len(self.paths)], 0
+        code = 0
         ctx: Any = SimpleNamespace(uid=0, gid=0, pid=0, umask=0)
         try:
             inode = pyfuse3.ROOT_INODE
@@ -109,7 +124,8 @@ class Writer:
                 _run(self.ops.release(fh))
         except pyfuse3.FUSEError as problem:
             code = int(problem.errno)
-            assert code in TOLD or path.startswith("raw/"), (path, data, errno.errorcode.get(code))
+            told = TOLD | ANSWERED if path.startswith("raw/") else TOLD
+            assert code in told, (path, data, errno.errorcode.get(code))
         text = self._host.refusals.text()
         assert all(line.isprintable() for line in text.splitlines()), "a line of error_log was forged"
         assert self._host.xen.pool.stat()["in_use"] == 0
@@ -138,10 +154,14 @@ def write(data: bytes) -> None:
     """Two bytes for the host and the file, the rest for the write."""
     if len(data) < 3:
         return
-    chosen = SETTINGS[data[0] % len(SETTINGS)]
+    _writer(data[0]).write(data[1] | (data[2] & 0x0F) << 8, data[3:])
+
+
+def _writer(number: int) -> Writer:
+    chosen = SETTINGS[number % len(SETTINGS)]
     if chosen not in _writers:
         _writers[chosen] = Writer(chosen)
-    _writers[chosen].write(data[1] | (data[2] & 0x0F) << 8, data[3:])
+    return _writers[chosen]
 
 
 def words(data: bytes) -> None:
@@ -202,9 +222,32 @@ def questions(data: bytes) -> None:
         assert at is not None and 0 <= at <= len(text), (path, text, problem)  # noqa: PT017, PT018
 
 
+_NUMBERS = (0, 1, 2, 3, 7, 8, 64, 0xFF, 0x7FF0, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 63, (1 << 64) - 1)
+_BUFFERS = ("null", "out:1", "out:8", "out:64", "out:4096", "in:00", "inout:0100000000000000", 'text:"/\\0"')
+
+
+def sentence(found: Form, data: bytes) -> str:
+    """A question with members that there are: which, and with what, these bytes say."""
+    words = []
+    for leaf, byte in zip((leaf for leaf in found.leaves.values() if not leaf.padding), data, strict=False):
+        if byte % 4 == 0 or leaf.name in (found.op.given or {}):
+            continue
+        low, high = leaf.bounds
+        number = min(max(low, _NUMBERS[byte % len(_NUMBERS)]), high)
+        said = {Kind.HANDLE: _BUFFERS[byte % len(_BUFFERS)], Kind.BYTES: "00" * min(byte, leaf.length) or "00"}
+        words.append(f"{leaf.name}={said.get(leaf.kind, '00' if leaf.kind is Kind.TAIL else number)}")
+    return " ".join(words)
+
+
+def answers(data: bytes) -> None:
+    """A question to raw/ that is well formed: a byte for the host, two for the operation, the rest for its members."""
+    if len(data) >= 3:
+        _writer(data[0]).ask(_ASKED[int.from_bytes(data[1:3], "little") % len(_ASKED)], data[3:])
+
+
 TARGETS: dict[str, Target] = {
     "write": write, "words": words, "xenstored": xenstored, "policies": policies, "tables": tables,
-    "questions": questions,
+    "questions": questions, "answers": answers,
 }  # fmt: skip
 
 

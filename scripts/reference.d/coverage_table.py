@@ -46,7 +46,8 @@ _MOST_NAMED = 20  # of one directory: beyond, a star stands for them
 
 
 class Use(NamedTuple):
-    """How a file is used for an operation: r, w, mkdir or rmdir, and the word that is written."""
+    """How a file is used for an operation: r, w, mkdir or rmdir, and the word that is written; or an operation that was
+    made, whichever file it was for."""
 
     how: str
     path: str
@@ -144,7 +145,7 @@ def _noted() -> Iterator[tuple[str, str, set[Use], str]]:
         uses = {
             Use(how, path, word)
             for how, node, word, *_ in ([*line, ""] for line in lines if line[0] != "scheduler")
-            if (path := row(node + "/" * how.endswith("dir")))
+            if (path := node if how == "made" else row(node + "/" * how.endswith("dir")))
         }
         yield release, arch, uses, next((line[1] for line in lines if line[0] == "scheduler"), "")
 
@@ -273,7 +274,8 @@ def _row(op: Operation, named: list[Wanted]) -> Iterator[str]:
         yield f"`raw/hypercall` only: {op.bare}"
     else:
         yield ("files above, " if named else "") + ("`raw/multicall`" if op.name == "multicall batch" else f"`{path}`")
-    raw = Wanted(op.hypercall.name, op.word, "D", "", (Use("r", path), Use("w", path)), "")
+    made = f"{op.hypercall.name}:{op.word.replace(' ', ':')}"
+    raw = Wanted(op.hypercall.name, op.word, "D", "", (Use("w", path), Use("made", made)), "")
     seen = {release: None for each in (*named, raw) for release in _seen(each)}
     yield ", ".join(seen) or "not noted"
 

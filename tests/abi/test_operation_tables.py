@@ -24,7 +24,7 @@ from xenfs.abi.numbers import (
     Sysctl,
 )
 from xenfs.abi.operations import _TABLES, Does, Operation, Way, operation, operations, shape
-from xenfs.abi.operations.grammar import NONE
+from xenfs.abi.operations.model import NONE
 from xenfs.abi.promises import Promise
 from xenfs.abi.releases import ARCHES, RELEASES
 

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-HEAD = "# What the acceptance tests saw on a real Xen: r read, w written, with the word where one was, mkdir, rmdir."
+HEAD = (
+    "# What the acceptance tests saw on a real Xen: r read, w written, with the word where one was, mkdir, rmdir, made."
+)
 # Of what a scheduler holds, the word is that scheduler.
 _WORD = re.compile(r"[a-z_]{1,20}|[01]")
 _noted: set[str] = set()
@@ -47,6 +49,14 @@ def note(how: str, node: str, text: str | bytes = b"") -> None:
     word = (text if isinstance(text, str) else text.decode("utf-8", "replace")).strip().split(" ")[0]
     kind = word[0] if word[:1] in ("+", "-") else word if _WORD.fullmatch(word) else ""
     _add(f"{how} {pattern(node)} {_scheduler if '/sched/' in node else kind}".strip())
+
+
+def note_made(stat: str) -> None:
+    """Operations that Xen did what was asked of: those of xenfs/calls/stat that did not fail each time."""
+    for line in stat.splitlines():
+        name, count, errors, *_ = line.split()
+        if int(count.removeprefix("count=")) > int(errors.removeprefix("errors=")):
+            _add(f"made {name}")
 
 
 def pattern(node: str) -> str:

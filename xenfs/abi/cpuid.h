@@ -19,7 +19,7 @@ struct xen_msr_entry {  //@ arch == x86_64
 struct xen_sysctl_cpu_featureset {
     uint32_t index;  /* Featureset */
     uint32_t nr_features;  /* words */
-    guest_handle features;  //= uint32_t[nr_features]
+    guest_handle features;  //= uint32_t[nr_features] or null
 };
 
 struct xen_sysctl_cpu_policy {  //@ arch == x86_64
@@ -27,8 +27,8 @@ struct xen_sysctl_cpu_policy {  //@ arch == x86_64
     uint32_t nr_leaves;
     uint32_t nr_msrs;
     uint32_t _rsvd;
-    guest_handle leaves;  //= struct xen_cpuid_leaf[nr_leaves]
-    guest_handle msrs;  //= struct xen_msr_entry[nr_msrs]
+    guest_handle leaves;  //= struct xen_cpuid_leaf[nr_leaves] or null
+    guest_handle msrs;  //= struct xen_msr_entry[nr_msrs] or null
 };
 
 struct xen_sysctl_cpu_levelling_caps {  //@ xen < 4.22: the operation is gone
@@ -38,8 +38,8 @@ struct xen_sysctl_cpu_levelling_caps {  //@ xen < 4.22: the operation is gone
 struct xen_domctl_cpu_policy {  //@ arch == x86_64
     uint32_t nr_leaves;
     uint32_t nr_msrs;
-    guest_handle leaves;  //= struct xen_cpuid_leaf[nr_leaves]
-    guest_handle msrs;  //= struct xen_msr_entry[nr_msrs]
+    guest_handle leaves;  //= struct xen_cpuid_leaf[nr_leaves] or null
+    guest_handle msrs;  //= struct xen_msr_entry[nr_msrs] or null
     uint32_t err_leaf;  /* out of a refused set; 0xffffffff: not this one */
     uint32_t err_subleaf;  /* likewise */
     uint32_t err_msr;  /* likewise */

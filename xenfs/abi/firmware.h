@@ -113,7 +113,7 @@ struct xenpf_firmware_info {
             uint16_t legacy_max_cylinder;
             uint8_t legacy_max_head;
             uint8_t legacy_sectors_per_track;
-            guest_handle edd_params;  /* EDD block */  //= uint8_t[]
+            guest_handle edd_params;  /* EDD block; begins with its room, in 2 bytes */  //= uint8_t[74]
         } disk_info;
         struct {
             uint8_t device;

@@ -45,8 +45,8 @@ struct xen_sysctl_perfc_op {
     uint32_t cmd;  /* PerfcOp */
     uint32_t nr_counters;
     uint32_t nr_vals;
-    guest_handle desc;  //= struct xen_sysctl_perfc_desc[nr_counters]
-    guest_handle val;  //= uint32_t[nr_vals]
+    guest_handle desc;  //= struct xen_sysctl_perfc_desc[nr_counters] or null
+    guest_handle val;  //= uint32_t[nr_vals] or null
 };
 
 /* Times in ns. */

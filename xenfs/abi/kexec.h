@@ -21,7 +21,7 @@ struct xen_kexec_unload {
 
 struct xen_kexec_segment {
     union {
-        guest_handle h;  //= uint8_t[buf_size]
+        guest_handle h;  //= uint8_t[buf_size] or null
         uint64_t _pad;
     } buf;
     uint64_t buf_size;

@@ -109,7 +109,7 @@ struct xen_mc_notifydomain {  //@ arch == x86_64
 struct xen_mc_physcpuinfo {  //@ arch == x86_64
     uint32_t ncpus;
     uint32_t _pad0;
-    guest_handle info;  //= struct mcinfo_logical_cpu[ncpus]
+    guest_handle info;  //= struct mcinfo_logical_cpu[ncpus] or null
 };
 
 struct xen_mc_msrinject {  //@ arch == x86_64

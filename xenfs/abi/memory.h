@@ -5,7 +5,7 @@ struct xen_memory_domain {  //@ xen >= 4.16: got a name; the same bytes were a b
 };
 
 struct xen_memory_reservation {
-    guest_handle extent_start;  //= xen_pfn_t[nr_extents]
+    guest_handle extent_start;  //= xen_pfn_t[nr_extents] or null
     xen_ulong_t nr_extents;
     uint32_t extent_order;
     uint32_t mem_flags;
@@ -14,7 +14,7 @@ struct xen_memory_reservation {
 
 struct xen_memory_map {
     uint32_t nr_entries;  /* in: room; out: filled */
-    guest_handle buffer;  /* E820: 20 bytes each, address and size of 8 and type of 4 */  //= uint8_t[20 * nr_entries]
+    guest_handle buffer;  /* E820: 20 bytes each, address and size of 8 and type of 4 */  //= uint8_t[20 * nr_entries] or null
 };
 
 /* A PCI function; physdev_op and sysctl pcitopoinfo use it too. */
@@ -107,7 +107,7 @@ struct xen_mem_acquire_resource {
     uint32_t nr_frames;
     uint32_t pad;  /* must be 0 */
     uint64_t frame;
-    guest_handle frame_list;  /* in, where to map; or out, machine frames */  //= xen_pfn_t[nr_frames]
+    guest_handle frame_list;  /* in, where to map; or out, machine frames */  //= xen_pfn_t[nr_frames] or null
 };
 
 struct xen_pod_target {
@@ -200,6 +200,6 @@ struct xen_add_to_physmap_batch {
 struct xen_mem_paging_op {
     uint8_t op;  /* PagingOp */
     domid_t domain;
-    guest_handle buffer;  /* prep: what the page is to hold */  //= uint8_t[4096]
+    guest_handle buffer;  /* prep: what the page is to hold */  //= uint8_t[4096] or null
     uint64_t gfn;
 };

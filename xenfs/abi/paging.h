@@ -14,7 +14,7 @@ struct xen_domctl_shadow_op {
     uint32_t op;  /* ShadowOp */
     uint32_t mode;
     uint32_t mb;  /* MiB, of the paging pool */
-    guest_handle dirty_bitmap;  //= bit[pages]
+    guest_handle dirty_bitmap;  //= bit[pages] or null
     uint64_t pages;  /* in: bits of room; out: bits filled */
     struct xen_domctl_shadow_op_stats stats;
 };
@@ -91,12 +91,12 @@ struct xen_domctl_monitor_op {
 
 struct xen_domctl_hvmcontext {
     uint32_t size;  /* in: room; out: filled, or needed with a null handle */
-    guest_handle buffer;  /* records, see hvm_save.h */  //= uint8_t[size]
+    guest_handle buffer;  /* records, see hvm_save.h */  //= uint8_t[size] or null
 };
 
 struct xen_domctl_hvmcontext_partial {
     uint32_t type;  /* record code */
     uint32_t instance;
     uint64_t bufsz;
-    guest_handle buffer;  /* one record, without descriptor */  //= uint8_t[bufsz]
+    guest_handle buffer;  /* one record, without descriptor */  //= uint8_t[bufsz] or null
 };

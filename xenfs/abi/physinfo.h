@@ -30,7 +30,7 @@ struct xen_sysctl_cputopo {
 
 struct xen_sysctl_cputopoinfo {
     uint32_t num_cpus;
-    guest_handle cputopo;  /* by CPU id */  //= struct xen_sysctl_cputopo[num_cpus]
+    guest_handle cputopo;  /* by CPU id */  //= struct xen_sysctl_cputopo[num_cpus] or null
 };
 
 /* Bytes of a node; memsize is its span, holes included. Invalid.MEM_SZ where there is no node. */
@@ -41,8 +41,8 @@ struct xen_sysctl_meminfo {
 
 struct xen_sysctl_numainfo {
     uint32_t num_nodes;
-    guest_handle meminfo;  /* by node id */  //= struct xen_sysctl_meminfo[num_nodes]
-    guest_handle distance;  //= uint32_t[num_nodes * num_nodes]
+    guest_handle meminfo;  /* by node id */  //= struct xen_sysctl_meminfo[num_nodes] or null
+    guest_handle distance;  //= uint32_t[num_nodes * num_nodes] or null
 };
 
 struct xen_sysctl_pcitopoinfo {

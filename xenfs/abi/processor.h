@@ -97,7 +97,7 @@ struct xenpf_set_processor_pminfo {
     union {
         struct xen_processor_power power;
         struct xen_processor_performance perf;
-        guest_handle pdc;  //= uint32_t[]
+        guest_handle pdc;  //= uint32_t[3]
         struct xen_processor_cppc cppc_data;  //@ xen >= 4.21: new type of data
     } u;
 };

@@ -3,7 +3,8 @@
 Xen believes them: it reads and writes so much behind the handle, whatever is there. The promise stands in the header,
 beside its member, written as C writes an array: `guest_handle buffer;  //= char[count]`. The count is made of numbers
 and members of the same struct, with +, - and *; `bit[nr_bits]` is rounded up to bytes; `uint8_t[]` is told by no
-member. On a member that ends its struct, such as `uint8_t buf[];`, it says how much room follows the struct.
+member. `or null` behind it: Xen takes a null handle too, whatever the others say, mostly to tell how much there is.
+On a member that ends its struct, such as `uint8_t buf[];`, it says how much room follows the struct.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from typing import Any, Protocol
 
 from xenfs.abi.select import MARK
 
-_LINE = re.compile(r"(\w+)(?:\[\])?;\s*//=\s*([\w ]+?)\s*\[([\w.*+ -]*)\]\s*$")
+_LINE = re.compile(r"(\w+)(?:\[\])?;\s*//=\s*(.*?)\s*$")
+_PROMISE = re.compile(r"([\w ]+?)\s*\[([\w.*+ -]*)\]( or null)?")
 _OPENS = re.compile(r"^\s*((?:struct|union)(?: (\w+))?) \{")
 _CLOSES = re.compile(r"^\s*\}\s*(\w*);")
 _COMMENT = re.compile(r"/\*.*?\*/")
+_MEMBER = re.compile(r"[\w.]+")
 _PIECE = re.compile(r"[+-]|[^+\s-][^+-]*")
 
 
@@ -31,13 +34,29 @@ class Sizes(Protocol):
 
 @dataclass(frozen=True)
 class Promise:
-    """What lies behind a handle: `element`s of C ("uint32_t", "struct xen_vmemrange", "bit"), `count` of them."""
+    """What lies behind a handle: `element`s of C ("uint32_t", "struct xen_vmemrange", "bit"), `count` of them.
+
+    `optional`: it may be null all the same.
+    """
 
     element: str
     count: str
+    optional: bool = False
+
+    @classmethod
+    def read(cls, text: str) -> Promise:
+        """A promise as headers spell it: "uint32_t[nr_vcpus]"."""
+        found = _PROMISE.fullmatch(text)
+        assert found is not None, f"not a promise: {text}"
+        return cls(found[1], found[2], bool(found[3]))
 
     def __str__(self) -> str:
-        return f"{self.element}[{self.count}]"
+        return f"{self.element}[{self.count}]{' or null' if self.optional else ''}"
+
+    @property
+    def members(self) -> list[str]:
+        """The members that the count is made of, by their paths."""
+        return [word for word in _MEMBER.findall(self.count) if not word.isdigit()]
 
     def elements(self, view: Any) -> int:
         """How many elements the struct promises, by its other members; 0 where none of them tells."""
@@ -85,7 +104,7 @@ def promises(text: str) -> dict[tuple[str, str], Promise]:
             elif opened:
                 opened[-1][1].extend(_under(closing[1], inside))
         elif opened and (promised := _LINE.search(line)):
-            opened[-1][1].append((promised[1], Promise(promised[2], promised[3])))
+            opened[-1][1].append((promised[1], Promise.read(promised[2])))
     return found
 
 

@@ -20,7 +20,7 @@ struct xen_domctl_vcpuaffinity {
 
 struct xen_domctl_vcpucontext {
     uint32_t vcpu;
-    guest_handle ctxt;  //= struct vcpu_guest_context[1]
+    guest_handle ctxt;  //= struct vcpu_guest_context[1] or null
 };
 
 /* The xsave area. With a null buffer the size needed comes out. */
@@ -28,7 +28,7 @@ struct xen_domctl_vcpuextstate {  //@ arch == x86_64
     uint32_t vcpu;
     uint64_t xfeature_mask;
     uint64_t size;
-    guest_handle buffer;  //= uint8_t[size]
+    guest_handle buffer;  //= uint8_t[size] or null
 };
 
 struct xen_domctl_vcpu_msr {  //@ arch == x86_64
@@ -40,7 +40,7 @@ struct xen_domctl_vcpu_msr {  //@ arch == x86_64
 struct xen_domctl_vcpu_msrs {  //@ arch == x86_64
     uint32_t vcpu;
     uint32_t msr_count;  /* in: room; out: filled, or needed with a null handle */
-    guest_handle msrs;  //= struct xen_domctl_vcpu_msr[msr_count]
+    guest_handle msrs;  //= struct xen_domctl_vcpu_msr[msr_count] or null
 };
 
 struct hvm_vmce_vcpu {  //@ arch == x86_64

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from xenfs.abi.numbers import Domctl, Hypercall, Sysctl
 from xenfs.abi.operations import Operation, operation
-from xenfs.abi.operations.grammar import unlisted
+from xenfs.abi.operations.model import unlisted
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 

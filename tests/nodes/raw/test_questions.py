@@ -7,6 +7,7 @@ import gc
 import os
 import stat
 import sys
+from contextlib import ExitStack, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,8 +17,8 @@ import trio
 from worlds import COMBINATIONS, EVERYTHING, Between, Host
 
 from xenfs.abi import load
-from xenfs.abi.operations import Does
-from xenfs.errors import BadInput, Stale, XenfsError
+from xenfs.abi.operations import Does, Operation
+from xenfs.errors import BadInput, HypercallError, Stale, XenfsError
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record
 from xenfs.filesystem.sinks import Sink
@@ -26,6 +27,8 @@ from xenfs.nodes.policy.globs import Glob
 from xenfs.nodes.raw.form import form
 from xenfs.nodes.raw.leaves import Kind
 from xenfs.nodes.raw.operations import by_path, reachable
+from xenfs.nodes.raw.posed import Posed
+from xenfs.nodes.raw.question import Question
 from xenfs.nodes.tables.asking import asking
 from xenfs.nodes.tables.base import Exchange
 from xenfs.options import Options
@@ -110,6 +113,13 @@ def test_an_answer_is_what_the_node_shows(each: Host) -> None:
         ("sysctl/getdomaininfolist", "max_domains=2 buffer=out:223", errno.EINVAL, "promises Xen", 21),
         ("sysctl/getdomaininfolist", "max_domains=4294967295 buffer=out:8", errno.EINVAL, "promises Xen", 30),
         ("sysctl/getdomaininfolist", "max_domains=2 buffer=%none", errno.ENOENT, "no raw/buffers/none", 21),
+        ("sysctl/getdomaininfolist", "max_domains=2", errno.EINVAL, "promises Xen 224 bytes, and is null", 0),
+        ("sysctl/getdomaininfolist", "buffer=null max_domains=2", errno.EINVAL, "and is null", 7),
+        ("sysctl/cputopoinfo", "num_cpus=8 cputopo=out:8", errno.EINVAL, "promises Xen", 19),
+        ("domctl/getvcpucontext", "domain=1 vcpu=0", errno.EINVAL, "ctxt promises Xen", 0),
+        ("memory_op/populate_physmap", "domid=1 nr_extents=1", errno.EINVAL, "extent_start promises", 8),
+        ("xen_version/extraversion", "", errno.EINVAL, "text promises Xen 16 bytes", 0),
+        ("xen_version/build_id", "len=2000000", errno.EINVAL, "at most 1048576", 0),
         ("sysctl/pm_op:get_max_cstate", "cmd=1", errno.EINVAL, "cmd is always", 4),
         ("sysctl/physinfo", "bytes=00", errno.EINVAL, "has 136 bytes", 6),
         (
@@ -366,13 +376,89 @@ def test_modes_and_what_a_policy_can_open(host: Host) -> None:
         assert may(host.at(path), read=True, write=True, private=True) == (False, False)
 
 
-def test_what_is_not_simulated_is_said_so(host: Host) -> None:
-    for path, text in (("sysctl/coverage_op:get_size", ""), ("domctl/audit_p2m", "domain=1")):
-        if host.has(f"raw/{path}"):
-            with pytest.raises(XenfsError) as caught:
-                ask(host, path, text)
-            assert caught.value.errno == errno.EOPNOTSUPP
-            assert "not simulated" in str(caught.value)
+@pytest.mark.parametrize("dom0", ["pv", "pvh"])
+@pytest.mark.parametrize(("release", "arch"), [("4.14", "x86_64"), ("4.22", "x86_64"), ("4.22", "arm64")])
+def test_what_is_not_simulated_is_said_so_by_the_table(release: str, arch: str, dom0: str) -> None:
+    """Where it says so nothing is asked, and the simulator would not have known better; elsewhere it answers."""
+    settings = f"xen={release},arch={arch},cpus=4" + (f",profile=full,dom0={dom0}" if arch == "x86_64" else "")
+    with Host(settings) as host:
+        for path, op in by_path().items():
+            if not op.exists(host.xen.abi.target):
+                continue
+            domain = f"{op.domain}=1" if op.domain else ""
+            if op.simulated:
+                assert "not simulated" not in _said(host, path, domain)
+                continue
+            before = host.counts.copy()
+            said = _said(host, path, domain)
+            assert said.startswith(f"{op.name}: not simulated") or "and is null" in said, (path, said)
+            assert not host.asked(before), path
+            assert _answer(host, op) < 0, path
+
+
+def _said(host: Host, path: str, text: str) -> str:
+    try:
+        ask(host, path, text)
+    except XenfsError as problem:
+        return str(problem)
+    return ""
+
+
+def _answer(host: Host, op: Operation) -> int:
+    """What the simulator says for itself, asked as raw/ would."""
+    with ExitStack() as loans, suppress(BadInput):
+        call = Posed(host.xen, Question(form(host.xen.abi, op), ""), loans)
+        try:
+            return call.make()
+        except HypercallError as problem:
+            return -problem.errno
+    return -errno.EINVAL
+
+
+def test_an_unsimulated_hypercall_and_line_of_a_batch_too(host: Host) -> None:
+    for path, text in (("hypercall", "49"), ("multicall", "sysctl/physinfo\ndomctl/soft_reset domain=1")):
+        with pytest.raises(BadInput, match="not simulated") as caught:
+            host.put(host.at(f"raw/{path}"), text.encode())
+        assert caught.value.errno == errno.EOPNOTSUPP
+
+
+def test_what_the_simulator_refuses_is_no_lack_of_it(host: Host) -> None:
+    """EOPNOTSUPP is also what Xen says of a PVH domain's address size."""
+    domain = next(name for name in host.names("domains") if name.isdecimal() and _is_pvh(host, name))
+    with pytest.raises(HypercallError) as caught:
+        ask(host, "domctl/get_address_size", f"domain={domain}")
+    assert caught.value.errno == errno.EOPNOTSUPP
+    assert "not simulated" not in str(caught.value)
+
+
+def _is_pvh(host: Host, domain: str) -> bool:
+    return host.value(f"domains/{domain}/type") == "pvh"
+
+
+def test_xen_goes_by_counts_of_its_own() -> None:
+    """A buffer for fewer states than a CPU has is refused: Xen fills in all of them, whatever the question says."""
+    with Host("xen=4.17,cpus=2,cpufreq=acpi") as host:
+        path = "sysctl/get_pmstat:get_pxstat"
+        many = int(ask(host, "sysctl/get_pmstat:get_max_px", "cpuid=1")["u.getpx.total"])
+        assert many > 1
+        for total in (0, 1, many - 1):
+            room = f"u.getpx.pt=out:{32 * max(1, total)} u.getpx.trans_pt=out:{8 * max(1, total) ** 2}"
+            with pytest.raises(BadInput, match=f"Xen fills in {many}") as caught:
+                ask(host, path, f"cpuid=1 u.getpx.total={total} {room}")
+            assert caught.value.at == 8
+        with pytest.raises(BadInput, match="fills in"):
+            host.put(host.at("raw/multicall"), f"{path} cpuid=1".encode())
+        room = f"u.getpx.pt=out:{32 * many} u.getpx.trans_pt=out:{8 * many**2}"
+        assert ask(host, path, f"cpuid=1 u.getpx.total={many} {room}")["u.getpx.usable"] == str(many)
+
+
+def test_a_held_struct_has_room_for_what_follows_it(host: Host) -> None:
+    held = host.xen.held.make("id", 0)
+    held.resize(32)
+    held.fill(0, (400).to_bytes(4, "little"))
+    assert "promises Xen behind it" in str(refused(host, "xen_version/build_id", "%id"))
+    held.fill(0, (20).to_bytes(4, "little"))
+    assert ask(host, "xen_version/build_id", "%id")["result"] == "20"
 
 
 def test_a_thousand_questions_leave_no_memory_behind(host: Host) -> None:

@@ -23,7 +23,7 @@ from enum import IntEnum
 from functools import cache
 from importlib import import_module
 
-from xenfs.abi.operations.grammar import Does, Operation, Way
+from xenfs.abi.operations.model import Does, Operation, Way
 
 __all__ = ["Does", "Operation", "Way", "operation", "operations"]
 

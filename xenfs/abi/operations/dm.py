@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import DmOp, Hypercall
-from xenfs.abi.operations.grammar import (
-    ARM,
-    X86,
-    Argument,
-    Family,
-    Way,
-    changes,
-    ends,
-    looks,
-    memory,
-    plain,
-)
+from xenfs.abi.operations.grammar import Family, changes, ends, looks
+from xenfs.abi.operations.model import ARM, X86, Argument, Way, memory, plain
 
 _TABLE = Family(
     Hypercall.dm_op, struct="struct xen_dm_op", union="u", cmd="op", domain="domid",
-    arguments=(plain("domid", "domid_t"), Argument("nr_buffers"), Argument("buffers")),
+    arguments=(plain("domid", "domid_t"), Argument("nr_buffers"), Argument("buffers")), simulated="nr_vcpus",
 )  # fmt: skip
 
 OPERATIONS = _TABLE.operations(

@@ -22,23 +22,18 @@ from xenfs.abi.numbers import (
     VmtraceOp,
     VuartOp,
 )
-from xenfs.abi.operations.grammar import (
-    ARM,
-    NONE,
-    X86,
-    Declared,
-    Facts,
-    Family,
-    Switch,
-    changes,
-    ends,
-    looks,
-    one_of,
-)
+from xenfs.abi.operations.grammar import Declared, Facts, Family, Switch, changes, ends, looks, one_of
+from xenfs.abi.operations.model import ARM, NONE, X86
 
 _TABLE = Family(
     Hypercall.domctl, struct="struct xen_domctl", union="u", cmd="cmd", version="interface_version", speaks="domctl",
     domain="domain",
+    simulated="createdomain destroydomain pausedomain unpausedomain getdomaininfo setvcpuaffinity shadow_op:OFF"
+    " shadow_op:GET_ALLOCATION shadow_op:SET_ALLOCATION max_mem getvcpucontext getvcpuinfo max_vcpus scheduler_op"
+    " setdomainhandle getvcpuaffinity resumedomain sendtrigger gethvmcontext get_address_size test_assign_device:PCI"
+    " get_device_group gethvmcontext_partial vm_event_op:GET_VERSION gettscinfo setnodeaffinity getnodeaffinity"
+    " psr_cmt_op psr_alloc get_cpu_policy set_cpu_policy get_paging_mempool_size set_paging_mempool_size"
+    " get_domain_state",
 )  # fmt: skip
 
 _SCHEDULERS = (SchedId.CREDIT, SchedId.CREDIT2, SchedId.RTDS)
@@ -106,7 +101,7 @@ OPERATIONS = _TABLE.operations(
     ),
     changes(Domctl.max_mem, repeatable=True),
     changes(Domctl.setvcpucontext, arm="vcpucontext", why="a null context takes the vCPU down and resets it"),
-    looks(Domctl.getvcpucontext, arm="vcpucontext", gives="ctxt"),
+    looks(Domctl.getvcpucontext, arm="vcpucontext", gives="ctxt", needs="ctxt"),
     looks(Domctl.getvcpuinfo, takes="vcpu", gives="*"),
     changes(Domctl.max_vcpus, repeatable=True, why="once, and what createdomain was told"),
     one_of(
@@ -139,7 +134,7 @@ OPERATIONS = _TABLE.operations(
     ),
     changes(Domctl.subscribe, repeatable=True),
     looks(Domctl.gethvmcontext, arm="hvmcontext", gives="buffer", both="size", when=X86, guest="HVM"),
-    changes(Domctl.sethvmcontext, arm="hvmcontext", when=X86, guest="HVM"),
+    changes(Domctl.sethvmcontext, arm="hvmcontext", when=X86, guest="HVM", needs="buffer"),
     changes(Domctl.set_address_size, arm="address_size"),
     looks(Domctl.get_address_size, arm="address_size", gives="*", when=X86),
     one_of(
@@ -206,7 +201,7 @@ OPERATIONS = _TABLE.operations(
     looks(Domctl.gettscinfo, arm="tsc_info", gives="*", when=X86),
     changes(Domctl.settscinfo, arm="tsc_info", when=X86, repeatable=True),
     looks(Domctl.getpageframeinfo3, both="array", when=X86),
-    changes(Domctl.setvcpuextstate, arm="vcpuextstate", when=X86),
+    changes(Domctl.setvcpuextstate, arm="vcpuextstate", when=X86, needs="buffer"),
     looks(Domctl.getvcpuextstate, arm="vcpuextstate", gives="buffer", both="xfeature_mask size", when=X86),
     changes(Domctl.set_access_required, arm="access_required", repeatable=True),
     looks(Domctl.audit_p2m, gives="*", slow=True, when=X86),
@@ -218,7 +213,7 @@ OPERATIONS = _TABLE.operations(
     looks(Domctl.getnodeaffinity, arm="nodeaffinity", gives="nodemap.bitmap"),
     changes(Domctl.cacheflush, when=ARM, slow=True, repeatable=True),
     looks(Domctl.get_vcpu_msrs, arm="vcpu_msrs", gives="msrs", both="msr_count", when=X86),
-    changes(Domctl.set_vcpu_msrs, arm="vcpu_msrs", both="msr_count", when=X86),
+    changes(Domctl.set_vcpu_msrs, arm="vcpu_msrs", both="msr_count", when=X86, needs="msrs"),
     changes(Domctl.setvnumainfo, arm="vnuma"),
     one_of(
         Domctl.psr_cmt_op, "cmd",
@@ -248,7 +243,9 @@ OPERATIONS = _TABLE.operations(
     changes(Domctl.soft_reset, arm="", slow=True),
     one_of(Domctl.vuart_op, "cmd", changes(VuartOp.INIT), when=ARM, gives="evtchn"),
     looks(Domctl.get_cpu_policy, arm="cpu_policy", gives="leaves msrs", both="nr_leaves nr_msrs", when=X86),
-    changes(Domctl.set_cpu_policy, arm="cpu_policy", gives="err_leaf err_subleaf err_msr", when=X86),
+    changes(
+        Domctl.set_cpu_policy, arm="cpu_policy", gives="err_leaf err_subleaf err_msr", when=X86, needs="leaves msrs"
+    ),
     one_of(
         Domctl.vmtrace_op, "cmd",
         changes(VmtraceOp.enable),

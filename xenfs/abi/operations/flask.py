@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import FlaskOp, Hypercall, Interface
-from xenfs.abi.operations.grammar import ARM, Family, changes, looks
+from xenfs.abi.operations.grammar import Family, changes, looks
+from xenfs.abi.operations.model import ARM
 
 _TABLE = Family(
     Hypercall.xsm_op, struct="struct xen_flask_op", union="u", cmd="cmd", version="interface_version",
     speaks=Interface.XEN_FLASK_INTERFACE_VERSION,
+    simulated="GETENFORCE SETENFORCE CONTEXT_TO_SID SID_TO_CONTEXT POLICYVERS GETBOOL SETBOOL COMMITBOOLS MLS"
+    " RELABEL_DOMAIN",
 )  # fmt: skip
 _NEW_SID = "newsid"
 

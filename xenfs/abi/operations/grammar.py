@@ -21,37 +21,10 @@ How many bytes lie behind a guest handle stands beside it in the header (see pro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from enum import Enum, IntEnum, IntFlag
-from typing import Any, NamedTuple, TypeAlias, TypedDict, Unpack
+from enum import IntEnum
+from typing import Any, NamedTuple, TypedDict, Unpack
 
-from xenfs.abi.numbers import Hypercall
-from xenfs.abi.select import Target, holds
-
-X86 = "arch == x86_64"
-ARM = "arch == arm64"
-NONE = "-"  # as `inner`: a part that uses no arm of the union that the others use
-
-
-Number: TypeAlias = IntEnum | IntFlag
-"""An enum's member: what an operation goes by."""
-
-
-class Does(IntEnum):
-    """What becomes of the host and its domains. `ENDS`: a domain is gone afterwards."""
-
-    LOOKS = 0
-    CHANGES = 1
-    ENDS = 2
-
-
-class Way(Enum):
-    """Which way a member or the memory behind a handle goes: to Xen, from Xen, or both."""
-
-    IN = "in"
-    OUT = "out"
-    BOTH = "inout"
+from xenfs.abi.operations.model import Argument, Common, Does, Number, Operation
 
 
 class Switch(IntEnum):
@@ -59,41 +32,6 @@ class Switch(IntEnum):
 
     off = 0
     on = 1
-
-
-class Argument(NamedTuple):
-    """One of a hypercall's arguments, as in the registers.
-
-    `kind` is "cmd" (the operation's number), "struct" (the address of its struct, 0 where it has none), "plain" (a
-    number, of type `ctype`), "fixed" (always `value`), "memory" (the address of `ctype`, such as "char[count]" with the
-    other arguments as its count), or "buffers" (the address of an array of struct xen_dm_op_buf: the struct is the
-    first, the operation's `further` ones follow) with "nr_buffers", how many they are.
-    """
-
-    kind: str
-    name: str = ""
-    ctype: str = "uint64_t"
-    way: Way = Way.IN
-    value: int = 0
-
-
-CMD = Argument("cmd")
-STRUCT = Argument("struct")
-
-
-def plain(name: str, ctype: str = "uint64_t") -> Argument:
-    """A number that travels in a register."""
-    return Argument("plain", name, ctype)
-
-
-def fixed(value: int) -> Argument:
-    """A register that always holds the same."""
-    return Argument("fixed", value=value)
-
-
-def memory(name: str, ctype: str, way: Way) -> Argument:
-    """The address of memory that is not a struct: memory("buffer", "char[count]", Way.OUT)."""
-    return Argument("memory", name, ctype, way)
 
 
 class Facts(TypedDict, total=False):
@@ -121,6 +59,10 @@ class Facts(TypedDict, total=False):
     dangerous: bool
     dom0: str
     guest: str
+    needs: str
+    room: str
+    room_by: str
+    room_when: str
     bare: str
     why: str
 
@@ -155,128 +97,8 @@ def one_of(number: Number, by: str, *parts: Declared, **facts: Unpack[Facts]) ->
     return Declared(number, None, facts, by, parts)
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Operation:
-    """One thing that can be asked of Xen: what is passed, how it behaves, and where it exists.
-
-    `word` is its name within the hypercall, "pm_op get_max_cstate" for a part of pm_op; `name` has the hypercall before
-    it. `struct` is what is passed, "" for nothing; `arm` the union member within that is this operation's, with dots
-    ("u.pm_op"), "" where it has none. `scalar` names the value where a bare number is passed and not a struct.
-    `inner` is the arm of a further union inside that this part uses ("u.get_para"), NONE where it uses none; the others
-    are meaningless, and "" leaves it open.
-    `takes`, `gives` and `both` name members by the way they go, "*" meaning all that are not named elsewhere.
-    `domain` is the member or argument that names the domain, "" where there is none; with `returns_domain` Xen writes
-    it as well. `fixed` members always hold the same. `speaks` is the interface number where it is not the family's.
-
-    `repeatable`: may be made again after a fault. EFAULT does not tell whether Xen did its work before, so it does no
-    harm when made twice. `slow`: can take seconds. `wide`: the result may need more than 31 bits, which only a
-    multicall gives. `again`: the errno values after which a toolstack makes the same call once more. `dangerous`: can
-    end the host. `dom0`: the type of control domain that it needs, such as "PV". `guest`: the type of domain that it is
-    for. `bare`: why it can be reached through raw/hypercall alone. `why`: a remark for whoever reads its form.
-
-    A part has a `whole`, and `given`: the members that choose it, with their values. A whole has `parts`, and `by`.
-    """
-
-    family: Family
-    hypercall: Hypercall
-    number: Number
-    cmd: int
-    word: str
-    name: str
-    does: Does
-    struct: str
-    arm: str
-    inner: str = ""
-    scalar: str = ""
-    takes: str = ""
-    gives: str = ""
-    both: str = ""
-    domain: str = ""
-    returns_domain: bool = False
-    fixed: dict[str, int] | None = None
-    speaks: int | None = None
-    arguments: tuple[Argument, ...] = ()
-    further: tuple[Argument, ...] = ()
-    when: str = ""
-    repeatable: bool = False
-    slow: bool = False
-    wide: bool = False
-    again: str = ""
-    dangerous: bool = False
-    dom0: str = ""
-    guest: str = ""
-    bare: str = ""
-    why: str = ""
-    whole: Operation | None = None
-    by: str = ""
-    given: dict[str, int] | None = None
-    parts: tuple[Operation, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"<{self.name}>"
-
-    def exists(self, target: Target) -> bool:
-        """Whether a release, with its interface numbers, has the operation on an architecture (see `Abi.target`)."""
-        return not self.when or holds(self.when, target)
-
-    def way(self, member: str) -> Way:
-        """Which way a member of the arm goes, by its dotted path from the arm on."""
-        ways = ((self.takes, Way.IN), (self.gives, Way.OUT), (self.both, Way.BOTH))
-        best, found = -1, Way.IN
-        for names, way in ways:
-            for name in names.split():
-                length = 0 if name == "*" else len(name)
-                if length > best and (name == "*" or member == name or member.startswith(f"{name}.")):
-                    best, found = length, way
-        return found
-
-    def as_whole(self) -> Operation:
-        """This part under the name of its whole, which is the one that records know it by."""
-        assert self.whole is not None, self
-        return replace(self, name=self.whole.name)
-
-    def leaves(self) -> Iterator[Operation]:
-        """The operation itself, or all its parts that have none themselves."""
-        if not self.parts:
-            yield self
-        for part in self.parts:
-            yield from part.leaves()
-
-    def part(self, word: str) -> Operation:
-        """The part of this name: operation(Sysctl.pm_op).part("get_max_cstate"); KeyError where there is none."""
-        for each in self.parts:
-            if each.word == f"{self.word} {word}".strip():
-                return each
-        raise KeyError(f"{self.name} {word}")
-
-    def chosen(self, values: dict[str, int]) -> Operation:
-        """The part that these members of the arm choose, by their dotted paths; itself where they choose none."""
-        for each in self.parts:
-            if all(values.get(member) == value for member, value in (each.given or {}).items()):
-                return each.chosen(values)
-        return self
-
-
-@dataclass(frozen=True)
-class Family:
-    """What the operations of one hypercall have in common.
-
-    `struct` is the one that all pass, if they do, and `union` the member of it that holds the arms: an operation's arm
-    is named after it unless it says otherwise. `cmd` and `version` name the members for the operation's number and the
-    interface's, which is the one of `speaks`: "domctl" or "sysctl", or a number that never moved. `domain` is the
-    member or argument that names the domain.
-    """
-
-    hypercall: Hypercall
-    struct: str = ""
-    union: str = ""
-    cmd: str = ""
-    version: str = ""
-    speaks: str | int = ""
-    arguments: tuple[Argument, ...] = (STRUCT,)
-    domain: str = ""
-    when: str = ""
-    dom0: str = ""
+class Family(Common):
+    """The operations of one hypercall, or of a part of them, and what they have in common."""
 
     def operations(self, *declared: Declared) -> tuple[Operation, ...]:
         """The operations of a table, in its order."""
@@ -300,6 +122,7 @@ class Family:
         if whole is not None:
             made.given = {**(whole.given or {}), whole.by: int(declared.number)}
         made.parts = tuple(self._operation(each, facts, made) for each in declared.parts)
+        made.simulated = _simulated(made, self.simulated.split())
         if made.parts:
             _as_the_worst(made)
         elif "repeatable" not in facts:
@@ -307,11 +130,10 @@ class Family:
         return made
 
 
-def unlisted(hypercall: Hypercall, cmd: int, name: str) -> Operation:
-    """An operation that stands in no table, such as one that Xen does not have: it may do anything."""
-    return Operation(
-        Family(hypercall), hypercall, hypercall, cmd, name, f"{hypercall.name} {name}", Does.CHANGES, "", ""
-    )
+def _simulated(op: Operation, names: list[str]) -> bool:
+    """Whether a list names it, or a whole that it is part of."""
+    path = op.word.replace(" ", ":")
+    return any(name in ("*", path) or path.startswith(f"{name}:") for name in names)
 
 
 def _as_the_worst(whole: Operation) -> None:

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import EventOp, GrantOp, Hypercall, SchedOp, VcpuOp, Xenver
-from xenfs.abi.operations.grammar import (
-    ARM,
-    CMD,
-    STRUCT,
-    X86,
-    Argument,
-    Declared,
-    Family,
-    Way,
-    changes,
-    ends,
-    fixed,
-    looks,
-    memory,
-    plain,
-)
+from xenfs.abi.operations.grammar import Declared, Family, changes, ends, looks
+from xenfs.abi.operations.model import ARM, CMD, STRUCT, X86, Argument, Way, fixed, memory, plain
 
 _OWN_VCPU = "acts on the vCPU that makes the call, whose kernel knows nothing of it"
 _KERNELS = "belongs to the kernel that makes the call: it would no longer get its events or its time"
 
-_VERSION = Family(Hypercall.xen_version, arguments=(CMD, STRUCT))
-_EVENTS = Family(Hypercall.event_channel_op, arguments=(CMD, STRUCT))
-_GRANTS = Family(Hypercall.grant_table_op, arguments=(CMD, STRUCT, fixed(1)))
-_SCHED = Family(Hypercall.sched_op, arguments=(CMD, STRUCT))
-_VCPU = Family(Hypercall.vcpu_op, arguments=(CMD, plain("vcpu", "uint32_t"), STRUCT))
+_VERSION = Family(Hypercall.xen_version, arguments=(CMD, STRUCT), simulated="*")
+_EVENTS = Family(Hypercall.event_channel_op, arguments=(CMD, STRUCT), simulated="status")
+_GRANTS = Family(Hypercall.grant_table_op, arguments=(CMD, STRUCT, fixed(1)), simulated="query_size get_version")
+_SCHED = Family(Hypercall.sched_op, arguments=(CMD, STRUCT), simulated="remote_shutdown")
+_VCPU = Family(Hypercall.vcpu_op, arguments=(CMD, plain("vcpu", "uint32_t"), STRUCT), simulated="get_runstate_info")
 
 
 def _text(ctype: str) -> tuple[Argument, ...]:

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import Altp2mOp, HvmOp, Hypercall, Interface
-from xenfs.abi.operations.grammar import (
-    CMD,
-    STRUCT,
-    X86,
-    Family,
-    changes,
-    looks,
-    one_of,
-)
+from xenfs.abi.operations.grammar import Family, changes, looks, one_of
+from xenfs.abi.operations.model import CMD, STRUCT, X86
 
-_TABLE = Family(Hypercall.hvm_op, arguments=(CMD, STRUCT))
+_TABLE = Family(Hypercall.hvm_op, arguments=(CMD, STRUCT), simulated="set_param get_param get_time")
 _OWN_VCPU = "acts on the vCPU that makes the call, whose kernel knows nothing of it"
 
 OPERATIONS = _TABLE.operations(

@@ -11,24 +11,23 @@ from xenfs.abi.numbers import (
     PhysdevOp,
     PmuOp,
 )
-from xenfs.abi.operations.grammar import (
-    CMD,
-    STRUCT,
-    X86,
-    Family,
-    changes,
-    looks,
-    one_of,
-)
+from xenfs.abi.operations.grammar import Family, changes, looks, one_of
+from xenfs.abi.operations.model import CMD, STRUCT, X86
 
 _OWN_VCPU = "acts on the vCPU that makes the call, whose kernel knows nothing of it"
 
 _MCA = Family(
     Hypercall.mca, struct="struct xen_mc", union="u", cmd="cmd", version="interface_version",
     speaks=Interface.XEN_MCA_INTERFACE_VERSION, when=X86, dom0="PV",
+    simulated="physcpuinfo",
 )  # fmt: skip
-_KEXEC = Family(Hypercall.kexec_op, arguments=(CMD, STRUCT), when=X86, dom0="PV")
-_PMU = Family(Hypercall.xenpmu_op, struct="struct xen_pmu_params", arguments=(CMD, STRUCT), when=X86)
+_KEXEC = Family(
+    Hypercall.kexec_op, arguments=(CMD, STRUCT), when=X86, dom0="PV", simulated="kexec_get_range kexec_status"
+)
+_PMU = Family(
+    Hypercall.xenpmu_op, struct="struct xen_pmu_params", arguments=(CMD, STRUCT), when=X86,
+    simulated="mode_get mode_set feature_get feature_set",
+)  # fmt: skip
 _PHYSDEV = Family(Hypercall.physdev_op, arguments=(CMD, STRUCT))
 
 _DEVICE = "struct physdev_pci_device"

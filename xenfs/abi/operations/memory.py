@@ -3,43 +3,40 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import AccessOp, Hypercall, Memory, PagingOp, Resource, SharingOp
-from xenfs.abi.operations.grammar import (
-    CMD,
-    NONE,
-    STRUCT,
-    X86,
-    Declared,
-    Facts,
-    Family,
-    changes,
-    looks,
-    one_of,
-)
+from xenfs.abi.operations.grammar import Declared, Facts, Family, changes, looks, one_of
+from xenfs.abi.operations.model import CMD, NONE, STRUCT, X86
 
-_TABLE = Family(Hypercall.memory_op, arguments=(CMD, STRUCT))
+_TABLE = Family(
+    Hypercall.memory_op, arguments=(CMD, STRUCT),
+    simulated="decrease_reservation maximum_ram_page current_reservation maximum_reservation populate_physmap"
+    " machine_memory_map maximum_gpfn set_pod_target get_pod_target get_sharing_freed_pages get_sharing_shared_pages"
+    " sharing_op:audit claim_pages get_vnumainfo reserved_device_memory_map",
+)  # fmt: skip
 
 _OF_DOMAIN: Facts = {"struct": "domid_t", "scalar": "domid", "domain": "domid", "wide": True}
 
 
-def _reservation(number: Memory, both: str = "") -> Declared:
+def _reservation(number: Memory, both: str = "", needs: str = "") -> Declared:
     return changes(
-        number, struct="struct xen_memory_reservation", domain="domid", both=both, slow=True,
+        number, struct="struct xen_memory_reservation", domain="domid", both=both, needs=needs, slow=True,
         why="the result says how many extents are done",
     )  # fmt: skip
 
 
 OPERATIONS = _TABLE.operations(
     _reservation(Memory.increase_reservation, both="extent_start"),
-    _reservation(Memory.decrease_reservation),
+    _reservation(Memory.decrease_reservation, needs="extent_start"),
     looks(Memory.maximum_ram_page, wide=True),
     looks(Memory.current_reservation, **_OF_DOMAIN),
     looks(Memory.maximum_reservation, **_OF_DOMAIN),
     looks(
         Memory.machphys_mfn_list, struct="struct xen_machphys_mfn_list", gives="extent_start nr_extents", when=X86
     ),
-    _reservation(Memory.populate_physmap, both="extent_start"),
+    _reservation(Memory.populate_physmap, both="extent_start", needs="extent_start"),
     changes(Memory.add_to_physmap, struct="struct xen_add_to_physmap", domain="domid", slow=True),
-    looks(Memory.memory_map, struct="struct xen_memory_map", gives="buffer", both="nr_entries", when=X86),
+    looks(
+        Memory.memory_map, struct="struct xen_memory_map", gives="buffer", both="nr_entries", needs="buffer", when=X86
+    ),
     looks(Memory.machine_memory_map, struct="struct xen_memory_map", gives="buffer", both="nr_entries", when=X86),
     changes(
         Memory.exchange, struct="struct xen_memory_exchange", domain="in.domid", both="out.extent_start nr_exchanged",
@@ -65,7 +62,7 @@ OPERATIONS = _TABLE.operations(
         Memory.paging_op, "op",
         changes(PagingOp.nominate),
         changes(PagingOp.evict),
-        changes(PagingOp.prep),
+        changes(PagingOp.prep, needs="buffer"),
         struct="struct xen_mem_paging_op", domain="domain", when=X86, guest="HVM",
     ),
     one_of(
@@ -94,7 +91,7 @@ OPERATIONS = _TABLE.operations(
     ),
     changes(
         Memory.claim_pages, struct="struct xen_memory_reservation", domain="domid",
-        why="nr_extents is what is claimed; 0 gives the claim up",
+        why="nr_extents is what the domain is to have in all, with what it has already; 0 gives the claim up",
     ),
     looks(
         Memory.machphys_compat_mfn_list, struct="struct xen_machphys_mfn_list", gives="extent_start nr_extents",

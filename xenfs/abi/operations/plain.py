@@ -14,32 +14,20 @@ from xenfs.abi.numbers import (
     VmAssist,
     XenoprofOp,
 )
-from xenfs.abi.operations.grammar import (
-    CMD,
-    STRUCT,
-    X86,
-    Declared,
-    Family,
-    Way,
-    changes,
-    fixed,
-    looks,
-    memory,
-    one_of,
-    plain,
-)
+from xenfs.abi.operations.grammar import Declared, Family, changes, looks, one_of
+from xenfs.abi.operations.model import CMD, STRUCT, X86, Way, fixed, memory, plain
 
 _SETUP = "tells Xen where the calling kernel's own code or tables are: another address ends the control domain"
 _OWN_VCPU = "acts on the vCPU that makes the call, whose kernel knows nothing of it"
 _OLD = "the older form of another hypercall"
 
-_CONSOLE = Family(Hypercall.console_io)
-_HYPFS = Family(Hypercall.hypfs_op)
+_CONSOLE = Family(Hypercall.console_io, simulated="write")
+_HYPFS = Family(Hypercall.hypfs_op, simulated="*")
 _ARGO = Family(Hypercall.argo_op)
 _PATH = (CMD, memory("path", "char[path_len]", Way.IN), plain("path_len"))
 _MMU = (
     plain("count", "uint32_t"),
-    memory("done", "uint32_t[1]", Way.OUT),
+    memory("done", "uint32_t[1] or null", Way.OUT),
     plain("foreigndom", "uint32_t"),
 )
 
@@ -111,7 +99,7 @@ _TABLES = Family(Hypercall.mmu_update).operations(
     )
 )  # fmt: skip
 
-MULTICALL = Family(Hypercall.multicall).operations(
+MULTICALL = Family(Hypercall.multicall, simulated="*").operations(
     changes(
         Hypercall.multicall, word="batch",
         arguments=(memory("calls", "struct multicall_entry[nr_calls]", Way.BOTH), plain("nr_calls", "uint32_t")),

@@ -13,19 +13,15 @@ from xenfs.abi.numbers import (
     PmInfo,
     ResourceOp,
 )
-from xenfs.abi.operations.grammar import (
-    NONE,
-    X86,
-    Declared,
-    Family,
-    changes,
-    looks,
-    one_of,
-)
+from xenfs.abi.operations.grammar import Declared, Family, changes, looks, one_of
+from xenfs.abi.operations.model import NONE, X86
 
 _TABLE = Family(
     Hypercall.platform_op, struct="struct xen_platform_op", union="u", cmd="cmd", version="interface_version",
     speaks=Interface.XENPF_INTERFACE_VERSION,
+    simulated="read_memtype get_cpu_version efi_runtime_call:query_variable_info firmware_info:EFI_INFO:VERSION"
+    " firmware_info:EFI_INFO:CONFIG_TABLE firmware_info:EFI_INFO:VENDOR firmware_info:EFI_INFO:RT_VERSION get_cpuinfo"
+    " core_parking resource_op get_symbol get_ucode_revision",
 )  # fmt: skip
 
 _FIRMWARE_ARMS = {

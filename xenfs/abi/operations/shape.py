@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from xenfs.abi import Abi
-from xenfs.abi.operations.grammar import NONE, Operation, Way
+from xenfs.abi.operations.model import NONE, Operation, Way
 from xenfs.abi.promises import Promise
 
 
@@ -59,8 +59,7 @@ def _arguments(op: Operation, abi: Abi) -> Iterator[Member]:
         if each.kind == "plain":
             yield Member(each.name, each.name, abi.ffi.typeof(each.ctype), each.way)
         elif each.kind == "memory":
-            element, _, count = each.ctype.rstrip("]").partition("[")
-            yield Member(each.name, each.name, None, each.way, Promise(element, count))
+            yield Member(each.name, each.name, None, each.way, Promise.read(each.ctype))
 
 
 def _header(abi: Abi, op: Operation) -> Iterator[Member]:

@@ -25,11 +25,15 @@ from xenfs.abi.numbers import (
     SysctlSched,
     TbufOp,
 )
-from xenfs.abi.operations.grammar import ARM, NONE, X86, Family, Switch, changes, looks, one_of
+from xenfs.abi.operations.grammar import Family, Switch, changes, looks, one_of
+from xenfs.abi.operations.model import ARM, NONE, X86
 
 _TABLE = Family(
-    Hypercall.sysctl, struct="struct xen_sysctl", union="u", cmd="cmd", version="interface_version", speaks="sysctl"
-)
+    Hypercall.sysctl, struct="struct xen_sysctl", union="u", cmd="cmd", version="interface_version", speaks="sysctl",
+    simulated="readconsole tbuf_op:get_info physinfo sched_id getdomaininfolist debug_keys getcpuinfo availheap"
+    " get_pmstat cpu_hotplug pm_op page_offline_op cputopoinfo numainfo cpupool_op scheduler_op psr_cmt_op pcitopoinfo"
+    " psr_alloc get_cpu_featureset livepatch_op:GET livepatch_op:LIST get_cpu_policy",
+)  # fmt: skip
 _POOL_SCHEDULERS = (
     (SchedId.CREDIT, "u.sched_credit"),
     (SchedId.CREDIT2, "u.sched_credit2"),
@@ -57,7 +61,9 @@ OPERATIONS = _TABLE.operations(
     one_of(
         Sysctl.perfc_op, "cmd",
         changes(PerfcOp.reset, repeatable=True),
-        looks(PerfcOp.query, gives="desc val", both="nr_counters nr_vals"),
+        looks(PerfcOp.query),
+        gives="desc val", both="nr_counters nr_vals", room="nr_counters nr_vals", room_by="query",
+        why="with buffers Xen fills in all counters, before it resets them too",
     ),
     looks(Sysctl.getdomaininfolist, gives="buffer num_domains"),
     changes(
@@ -72,6 +78,7 @@ OPERATIONS = _TABLE.operations(
         looks(
             PmStat.get_pxstat, inner="u.getpx",
             gives="u.getpx.usable u.getpx.last u.getpx.cur u.getpx.trans_pt u.getpx.pt", both="u.getpx.total",
+            needs="u.getpx.trans_pt u.getpx.pt", room="u.getpx.total", room_by="get_max_px",
         ),
         changes(PmStat.reset_pxstat, inner=NONE),
         looks(PmStat.get_max_cx, inner="u.getcx", gives="u.getcx.nr"),
@@ -193,6 +200,7 @@ OPERATIONS = _TABLE.operations(
             LivepatchOp.LIST, inner="u.list",
             gives="u.list.version u.list.status u.list.name u.list.len u.list.metadata u.list.metadata_len",
             both="u.list.nr u.list.name_total_size u.list.metadata_total_size",
+            room="u.list.name_total_size u.list.metadata_total_size", room_when="xen < 4.21",
             why="begin anew when version has changed between two calls",
         ),
         one_of(

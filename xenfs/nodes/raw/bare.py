@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from contextlib import ExitStack
 from enum import IntEnum
@@ -11,9 +12,9 @@ from typing import cast
 from xenfs.abi.numbers import Hypercall
 from xenfs.abi.operations import Operation
 from xenfs.abi.operations.grammar import Family, changes
-from xenfs.errors import BadInput
+from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.raw.question import held
+from xenfs.nodes.raw.posed import held
 from xenfs.nodes.raw.words import Word, number
 from xenfs.nodes.tables.base import Exchange
 from xenfs.nodes.tables.cost import Cost
@@ -69,7 +70,12 @@ def _make(xen: Hypervisor, words: list[Word]) -> str:
                 args.append(loans.enter_context(held(xen, word).used()))
             else:
                 args.append(number(word.value, (0, 2**64 - 1), "argument", word.at))
-        return f"result {xen.hypercall(op, *args)}"
+        try:
+            return f"result {xen.hypercall(op, *args)}"
+        except HypercallError as problem:
+            if xen.backend.pretends and problem.errno == errno.ENOSYS:
+                raise BadInput(f"{op.name}: not simulated", errno.EOPNOTSUPP, at=words[0].at) from problem
+            raise
 
 
 HYPERCALL = Exchange(

@@ -10,7 +10,8 @@ from xenfs.calls.multicall import MULTICALL, multicall
 from xenfs.errors import BadInput, errno_name
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.raw.form import form
-from xenfs.nodes.raw.question import Posed, Question
+from xenfs.nodes.raw.posed import Posed
+from xenfs.nodes.raw.question import Question
 from xenfs.nodes.tables.base import Exchange
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
@@ -45,7 +46,9 @@ def batch(known: Callable[[], Mapping[str, Operation]], debug: bool) -> Exchange
         if op is None or not op.exists(xen.abi.target) or (op.dangerous and not debug):
             raise BadInput(f"there is no raw/{name}", at=at)
         try:
-            return Posed(xen, Question(form(xen.abi, op), rest), loans)
+            call = Posed(xen, Question(form(xen.abi, op), rest), loans)
+            call.require()
+            return call
         except BadInput as problem:
             begin = at + len(name) + 1
             raise BadInput(problem.why, problem.errno, at=begin + (problem.at or 0)) from None
@@ -53,8 +56,6 @@ def batch(known: Callable[[], Mapping[str, Operation]], debug: bool) -> Exchange
     def make(xen: Hypervisor, lines: list[tuple[int, str, str]]) -> str:
         with ExitStack() as loans:
             calls = [posed(xen, loans, *line) for line in lines]
-            for call in calls:
-                call.require_life()
             results = multicall(xen, [(call.form.op, call.args) for call in calls])
             for call in calls:
                 call.require_life(after=True)
