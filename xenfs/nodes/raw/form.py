@@ -8,6 +8,7 @@ from typing import Any
 
 from xenfs.abi import Abi
 from xenfs.abi.operations import Does, Operation, Way, shape
+from xenfs.abi.select import holds
 from xenfs.nodes.raw.leaves import ARGUMENT, Kind, Leaf, elements, leaves
 from xenfs.nodes.raw.words import packed
 
@@ -27,6 +28,8 @@ class Form:
         self.leaves = leaves(abi, op)
         self.nbytes = abi.sizeof(op.struct) if op.struct else 0
         self.fixed = self._fixed()
+        whenever = not op.room_when or holds(op.room_when, abi.target)
+        self.room = op.room.split() if whenever else []  # what Xen does not go by when it fills buffers
         start = bytearray(self.nbytes)
         for leaf, number in self.fixed:
             packed(leaf, number, start)
@@ -74,6 +77,7 @@ class Form:
             "it can take seconds": op.slow, "it can end the host": op.dangerous,
             f"it is for {op.guest} domains": op.guest, f"it needs a {op.dom0} control domain": op.dom0,
             op.why: op.why,
+            f"Xen goes by its own {op.room}: buffers for less are refused": self.room,
         }  # fmt: skip
         yield from (f"# {remark}" for remark, said in remarks.items() if said)
         if op.domain:

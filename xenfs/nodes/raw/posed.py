@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from typing import Any
 
 from xenfs.abi.operations import Operation, Way
-from xenfs.abi.select import holds
 from xenfs.calls.multicall import wide
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
@@ -192,9 +191,9 @@ class Posed:
     def _require_room(self) -> None:
         """EINVAL where Xen would fill more than the question has room for, because it goes by numbers of its own."""
         op = self.form.op
-        if op.room and (self._lent or op.needs) and (not op.room_when or holds(op.room_when, self.xen.abi.target)):
+        if self.form.room and (self._lent or op.needs):
             there = self._told(op.whole.part(op.room_by) if op.whole is not None and op.room_by else op)
-            for name in op.room.split():
+            for name in self.form.room:
                 if self.question.number(name) < there[name]:
                     why = f"Xen fills in {there[name]}, whatever {name} says"
                     raise BadInput(why, at=self.question.caret(name))
