@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from functools import cache
 from struct import Struct
 from time import perf_counter_ns
@@ -21,7 +22,8 @@ from xenfs.pool import Buffer
 
 GETDOMAININFO = operation(Domctl.getdomaininfo)
 GETDOMAININFOLIST = operation(Sysctl.getdomaininfolist)
-GET_DOMAIN_STATE = operation(Domctl.get_domain_state)
+# Of one domain it takes nothing away, and may be asked again.
+GET_DOMAIN_STATE = replace(operation(Domctl.get_domain_state), repeatable=True)
 
 _BATCH = 512  # domains a call: Xen holds its domain list lock meanwhile
 _STRUCT = "struct xen_domctl_getdomaininfo"

@@ -17,7 +17,7 @@ import trio
 from worlds import COMBINATIONS, EVERYTHING, Between, Host
 
 from xenfs.abi import load
-from xenfs.abi.operations import Does, Operation
+from xenfs.abi.operations import Operation
 from xenfs.errors import BadInput, HypercallError, Stale, XenfsError
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record
@@ -345,9 +345,7 @@ def test_options(host: Host) -> None:
             careful.put(careful.at("raw/multicall"), dangerous[0].encode())
     with Host(options=Options(raw=True, debug=True, ro=True)) as looking:
         there = {path for path in by_path() if looking.has(f"raw/{path}")}
-        assert there == {
-            p for p, op in by_path().items() if op.does is Does.LOOKS and op.exists(looking.xen.abi.target)
-        }
+        assert there == {p for p, op in by_path().items() if op.only_looks and op.exists(looking.xen.abi.target)}
         assert not looking.has("raw/hypercall")
         assert not looking.has("raw/multicall")
         assert ask(looking, "sysctl/physinfo")["result"] == "0"

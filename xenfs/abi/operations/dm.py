@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import DmOp, Hypercall
-from xenfs.abi.operations.grammar import Family, changes, ends, looks
+from xenfs.abi.operations.grammar import Family, Switch, changes, ends, looks, one_of
 from xenfs.abi.operations.model import ARM, X86, Argument, Way, memory, plain
 
 _TABLE = Family(
@@ -13,9 +13,11 @@ _TABLE = Family(
 
 OPERATIONS = _TABLE.operations(
     changes(DmOp.create_ioreq_server, takes="handle_bufioreq", gives="id"),
-    looks(
-        DmOp.get_ioreq_server_info, gives="bufioreq_port ioreq_gfn bufioreq_gfn",
-        why="with flags=1 (no frame numbers) it makes nothing; else Xen maps the server's pages at the first question",
+    one_of(
+        DmOp.get_ioreq_server_info, "flags",
+        changes(Switch.off, word="", why="Xen maps the server's pages into the domain at the first question"),
+        looks(Switch.on, word="no_gfns"),
+        gives="bufioreq_port ioreq_gfn bufioreq_gfn",
     ),
     changes(DmOp.map_io_range_to_ioreq_server),
     changes(DmOp.unmap_io_range_from_ioreq_server),

@@ -266,6 +266,7 @@ OPERATIONS = _TABLE.operations(
     changes(Domctl.set_llc_colors, when="xen >= 4.20"),
     looks(
         Domctl.get_domain_state, gives="state caps unique_id", speaks=0, returns_domain=True, when="xen >= 4.21",
+        repeatable=False,
         why="DOMID_INVALID asks for the next domain that changed, and takes this news from xenstored",
     ),
     one_of(

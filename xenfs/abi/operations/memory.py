@@ -107,9 +107,10 @@ OPERATIONS = _TABLE.operations(
     ),
     one_of(
         Memory.acquire_resource, "type",
-        looks(Resource.ioreq_server),
-        looks(Resource.grant_table),
-        looks(Resource.vmtrace_buf, when=f"{X86} and xen >= 4.15"),
+        changes(Resource.ioreq_server),
+        changes(Resource.grant_table),
+        changes(Resource.vmtrace_buf, when=f"{X86} and xen >= 4.15"),
         struct="struct xen_mem_acquire_resource", domain="domid", both="nr_frames frame_list",
+        why="a grant table grows to what is asked for, and a control domain that is not PV has the pages mapped",
     ),
 )  # fmt: skip

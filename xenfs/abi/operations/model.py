@@ -166,6 +166,11 @@ class Operation:
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
+    @property
+    def only_looks(self) -> bool:
+        """Whether asking leaves everything as it was: what cannot be asked twice takes something away, such as news."""
+        return self.does is Does.LOOKS and self.repeatable
+
     def exists(self, target: Target) -> bool:
         """Whether a release, with its interface numbers, has the operation on an architecture (see `Abi.target`)."""
         return not self.when or holds(self.when, target)

@@ -72,7 +72,8 @@ class Form:
 
     def _lines(self) -> Iterator[str]:
         op = self.op
-        yield f"# {op.name}: {_DOES[op.does]}{self._since(op.when)}"
+        does = "looks, and takes something away" if op.does is Does.LOOKS and not op.only_looks else _DOES[op.does]
+        yield f"# {op.name}: {does}{self._since(op.when)}"
         remarks = {
             "it can take seconds": op.slow, "it can end the host": op.dangerous,
             f"it is for {op.guest} domains": op.guest, f"it needs a {op.dom0} control domain": op.dom0,

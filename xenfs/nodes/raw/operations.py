@@ -49,7 +49,7 @@ def _file(op: Operation) -> Exchange:
         call=_call(op), format='result, then "member value" lines', errnos="EINVAL ENOENT ESTALE ENOMEM EBUSY",
         when=lambda xen: op.exists(xen.abi.target), option="debug" if op.dangerous else "",
         write_grows=Cost.WAITS if op.slow else NOTHING,
-        restricted=True, looks=op.does is Does.LOOKS, longest=LONGEST, tier="D",
+        restricted=True, looks=op.only_looks, longest=LONGEST, tier="D",
     )  # fmt: skip
 
 
