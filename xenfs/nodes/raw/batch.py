@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
@@ -17,6 +18,7 @@ from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 
 _MOST = 512
+_WORD = re.compile(r"\S+")
 _FORM = """\
 # several questions at once, a line for each, made in this order: the same words as in the file of the operation
 HYPERCALL/OPERATION member=value ...  in
@@ -28,10 +30,8 @@ N member value                        out"""
 def _lines(text: str) -> list[tuple[int, str, str]]:
     found, at = [], 0
     for line in text.split("\n"):
-        body = line.lstrip()
-        name, _, rest = body.partition(" ")
-        if name:
-            found.append((at + len(line) - len(body), name, rest))
+        if word := _WORD.search(line):
+            found.append((at + word.start(), word[0], line[word.end() :]))
         at += len(line) + 1
     if not 1 <= len(found) <= _MOST:
         raise BadInput(f"wants 1 to {_MOST} lines", at=0)
@@ -50,8 +50,7 @@ def batch(known: Callable[[], Mapping[str, Operation]], debug: bool) -> Exchange
             call.require()
             return call
         except BadInput as problem:
-            begin = at + len(name) + 1
-            raise BadInput(problem.why, problem.errno, at=begin + (problem.at or 0)) from None
+            raise BadInput(problem.why, problem.errno, at=at + len(name) + (problem.at or 0)) from None
 
     def make(xen: Hypervisor, lines: list[tuple[int, str, str]]) -> str:
         with ExitStack() as loans:

@@ -91,6 +91,10 @@ class Posed:
         needs, parts = self.question.promised(leaf), self.question.elements.get(leaf.name, [])
         given = self.question.given.get(leaf.name)
         word = given.word if given is not None else parts[0][1].word
+        if given is None and needs > self.xen.pool.max_bytes:
+            raise BadInput(
+                f"{leaf.name} promises Xen {needs} bytes, more than the pool may hold", errno.ENOMEM, at=word.at
+            )
         memory = given.value if given is not None else Memory(data=bytes(needs), shown=leaf.way is not Way.IN)
         assert isinstance(memory, Memory)
         buf = self._memory(memory, word, alone=bool(parts))
