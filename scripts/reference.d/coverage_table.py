@@ -243,9 +243,11 @@ _EVERY = """\
 
 All that the tables in `xenfs/abi/operations` have. With `-o raw` each is a file of its own below `raw/`. Those that can
 be made only as a bare hypercall say why. Where the first table has files, `raw/` is a second way.
+"Made on real Xen" says where Xen did what it was asked for in the acceptance tests, whichever file asked.
 
 | Hypercall | Operation | It | x86_64 | arm64 | Reached | Made on real Xen |
 |---|---|---|---|---|---|---|"""
+_NOT_NOTED = "not noted"
 _DOES = {Does.LOOKS: "looks", Does.CHANGES: "changes", Does.ENDS: "ends a domain"}
 
 
@@ -254,12 +256,19 @@ def _every(named: list[Wanted]) -> Iterator[str]:
     for each in named:
         files.setdefault(_declared(each.hypercall, each.operation), []).append(each)
     yield _EVERY
-    newest = 0
+    newest = bare = made = 0
     for op in declared().values():
-        newest += _KNOWN[-1] in _releases(op)
-        yield f"| {' | '.join(_row(op, files.get(op, [])))} |"
+        row = tuple(_row(op, files.get(op, [])))
+        newest, bare, made = (
+            newest + (_KNOWN[-1] in _releases(op)),
+            bare + bool(op.bare),
+            made + (row[-1] != _NOT_NOTED),
+        )
+        yield f"| {' | '.join(row)} |"
     yield ""
-    yield f"{len(declared())} operations, {newest} of them in Xen {_KNOWN[-1]}, {len(files)} with files of their own."
+    yield f"{len(declared())} operations, {newest} of them in Xen {_KNOWN[-1]}: {len(files)} have files of their own,"
+    yield f"{len(declared()) - len(files) - bare} more are in `raw/` alone, {bare} in `raw/hypercall` alone."
+    yield f"{made} were made on a real Xen."
 
 
 def _row(op: Operation, named: list[Wanted]) -> Iterator[str]:
@@ -277,7 +286,7 @@ def _row(op: Operation, named: list[Wanted]) -> Iterator[str]:
     made = f"{op.hypercall.name}:{op.word.replace(' ', ':')}"
     raw = Wanted(op.hypercall.name, op.word, "D", "", (Use("w", path), Use("made", made)), "")
     seen = {release: None for each in (*named, raw) for release in _seen(each)}
-    yield ", ".join(seen) or "not noted"
+    yield ", ".join(seen) or _NOT_NOTED
 
 
 def _cells(each: Wanted) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def _with_parts(op: Operation) -> Iterator[Operation]:
 def wrong(abi: Abi, op: Operation) -> Iterator[str]:
     """What an entry says that the headers do not bear out."""
     members = {each.name: each for each in shape.members(abi, op)}
-    for name in f"{op.takes} {op.gives} {op.both} {op.inner} {op.by} {op.domain}".split():
+    for name in f"{op.takes} {op.gives} {op.both} {op.inner} {op.by} {op.domain} {op.needs} {op.room}".split():
         if name not in ("*", NONE) and not any(m == name or m.startswith(f"{name}.") for m in members):
             yield f"{op.name}: no member {name}"
     for each in members.values():
@@ -118,6 +118,32 @@ def test_what_only_looks_may_be_made_twice_unless_it_says_otherwise() -> None:
     assert operation(Domctl.max_mem).repeatable
 
 
+def test_what_takes_something_away_is_no_mere_look() -> None:
+    takes = {op.name for whole in operations() for op in whole.leaves() if op.does is Does.LOOKS and not op.only_looks}
+    assert takes == {
+        "console_io read", "domctl get_domain_state", "mca fetch", "sysctl pm_op GET_CPUFREQ_AVGFREQ",
+        "platform_op efi_runtime_call get_next_high_monotonic_count",
+    }  # fmt: skip
+
+
+def test_what_the_simulator_answers_is_named_as_it_is_called() -> None:
+    """Each name of a table's list is an operation, or a whole with parts; in raw/ they tell what is not simulated."""
+    for family in {op.family for op in operations()}:
+        words = [each.word.replace(" ", ":") for op in operations() if op.family == family for each in _with_parts(op)]
+        for name in family.simulated.split():
+            assert name == "*" or name in words, (family.hypercall, name)
+    assert operation(Sysctl.livepatch_op, "LIST").simulated
+    assert not operation(Sysctl.livepatch_op, "UPLOAD").simulated
+
+
+def test_where_xen_goes_by_counts_of_its_own() -> None:
+    rooms = {op.name: op.room_by or "itself" for whole in operations() for op in whole.leaves() if op.room}
+    assert rooms == {
+        "sysctl perfc_op reset": "query", "sysctl perfc_op query": "query",
+        "sysctl get_pmstat get_pxstat": "get_max_px", "sysctl livepatch_op LIST": "itself",
+    }  # fmt: skip
+
+
 def test_members_have_their_way_and_their_promise() -> None:
     abi = load((4, 17))
     vcpu = {m.name: m for m in shape.members(abi, operation(Domctl.getvcpuinfo))}
@@ -155,3 +181,5 @@ def test_entries_come_and_go_with_releases() -> None:
 def test_a_promise_counts_by_its_neighbours(element: str, count: str, expected: int) -> None:
     view = SimpleNamespace(start=5, end=8, nr=10, inner=SimpleNamespace(size=7))
     assert Promise(element, count).nbytes(load((4, 17)), view) == expected
+    assert Promise.read(f"{element}[{count}]") == Promise(element, count)
+    assert Promise.read(f"{element}[{count}] or null") == Promise(element, count, optional=True)
