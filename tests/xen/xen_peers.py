@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from xen_mount import Mount
 
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 Values = dict[str, str]
 
 
@@ -28,6 +29,10 @@ def missing() -> str:
         return "no xl here"
     done = subprocess.run(["xl", "info"], capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
     return "" if done.returncode == 0 else "this dom0's xl is for another Xen"
+
+
+first_said = functools.cache(said)
+"""What it said when it was first asked: emulated, each answer of xl's takes seconds, and most values stay."""
 
 
 class Listed(NamedTuple):
