@@ -20,11 +20,7 @@ apt_in() { quiet inside "$root" apt-get -qq -y --no-install-recommends -o Dpkg::
 
 mkdir "$root/build"
 cp "$out/xenfs_${version}_all.deb" "$out/xenfs-monitoring_${version}_all.deb" "$root/build/"
-# The same package with an older version: what an upgrade starts from.
-mkdir "$work/old"
-dpkg-deb --raw-extract "$out/xenfs_${version}_all.deb" "$work/old"
-sed -i 's/^Version: .*/Version: 0.1.9/' "$work/old/DEBIAN/control"
-dpkg-deb --build --root-owner-group "$work/old" "$root/build/old.deb" >/dev/null
+as_version 0.1.9 "$root/build/old.deb"
 
 apt_in update
 files_of "$root" >"$work/before"
