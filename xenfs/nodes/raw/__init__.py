@@ -1,6 +1,6 @@
 """raw/: every hypercall as a file, with `-o raw`; what users hold of the pool lies in buffers/.
 
-Open question.py first: it goes from a question's text to its answer."""
+Open posed.py first: it goes from a question to its answer. question.py understands the text, words.py its words."""
 
 from __future__ import annotations
 
