@@ -40,7 +40,7 @@ def in_the_way(root: Path) -> list[str]:
     said = []
     if not day:
         said.append("CHANGELOG.md has no section with a date, such as '## 0.2.0 - 2026-11-29' (scripts/release --set)")
-    if len(set(found.values())) > 1:
+    elif len(set(found.values())) > 1:
         said.append("versions differ: " + ", ".join(f"{name} has {found[name] or 'none'}" for name in found))
     said += [f"{version} is no version such as 0.2.0"] if version and not _is_version(version) else []
     if _unreleased(root).strip():
