@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import xen_peers
 import xen_seen
-from xen_guests import Guest, bare, created_by_xl
+from xen_guests import Guest, bare, created_by_xl, of_on_xen
 from xen_mount import CHECKOUT, Mount, mounted
 
 from xenfs.connect.opening import open_hypervisor
@@ -22,7 +22,7 @@ from xenfs.hypervisor.privcmd import under_xen
 
 HYPERVISOR = os.environ.get("XENFS_TEST_HYPERVISOR") or ("privcmd" if under_xen() else "simulator")
 REAL = HYPERVISOR == "privcmd"
-CONFIGURATIONS = ("/guest/pv.cfg", "/guest/pvh.cfg")  # the first that there is: see _at_rest
+KINDS = ("pv", "pvh")  # the first that there is: see _at_rest
 SLOW_S = 600  # under emulation, and with other work on the machine, a test may take a minute
 
 _compared: list[xen_peers.Comparison] = []
@@ -67,7 +67,7 @@ def real() -> bool:
 @pytest.fixture(scope="session")
 def mount() -> Iterator[Mount]:
     """One mount for most of the tests, with everything in it that does not need -o raw."""
-    with mounted(HYPERVISOR, "lifecycle", "debug") as found:
+    with mounted(HYPERVISOR, "lifecycle", "debug", "pool_check") as found:
         if REAL:
             release = f"{found.value('version/major')}.{found.value('version/minor')}"
             xen_seen.begin(release, found.flat("xenfs/interface")["arch"], found.value("host/scheduler"))
@@ -109,14 +109,15 @@ def xen() -> Iterator[Hypervisor]:
 
 @pytest.fixture(scope="session")
 def guest(request: pytest.FixtureRequest, mount: Mount, no_peers: str) -> Iterator[Guest]:
-    """A guest whose settings may be changed, and which nothing else changes."""
+    """A guest whose settings may be changed, and which nothing else changes: where there is one, that of on-xen."""
     if not REAL:
         yield _simulated(mount, "web-2")
         return
     if no_peers:
         made = bare(request.getfixturevalue("xen"), 0, vcpus=2)
     else:
-        made = created_by_xl("changed", next(filter(os.path.exists, CONFIGURATIONS)), booted=True)
+        kind = next(kind for kind in KINDS if os.path.exists(f"/guest/{kind}.cfg"))
+        made = of_on_xen(f"g{kind}") or created_by_xl("changed", f"/guest/{kind}.cfg", booted=True)
     try:
         yield made
     finally:

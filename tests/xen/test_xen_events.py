@@ -164,9 +164,15 @@ def test_paused_and_destroyed(mount: Mount, kind: str, heard: Heard) -> None:
     assert reached(gone) == "gone"
 
 
+@pytest.fixture
+def one_kind(peers: None) -> str:
+    """The kind that QEMU's emulation does not lose: PV where there is such."""
+    return next(kind for kind in ("pv", "pvh") if os.path.exists(f"/guest/{kind}.cfg"))
+
+
 @pytest.mark.once_a_dom0("a guest has to boot for it; Xen tells of every end in the same words")
-def test_shut_down(mount: Mount, kind: str, heard: Heard) -> None:
-    guest = created_by_xl("willing", f"/guest/{kind}.cfg", WILLING, 'on_poweroff="destroy"', booted=True)
+def test_shut_down(mount: Mount, one_kind: str, heard: Heard) -> None:
+    guest = created_by_xl("willing", f"/guest/{one_kind}.cfg", WILLING, 'on_poweroff="destroy"', booted=True)
     try:
         heard.expect(guest.domid, "created")
         down = until(mount, "shutdown", guest.domid)
@@ -178,14 +184,15 @@ def test_shut_down(mount: Mount, kind: str, heard: Heard) -> None:
 
 
 @pytest.mark.once_a_dom0("a guest has to boot for it; Xen tells of every end in the same words")
-def test_crashed(mount: Mount, kind: str, heard: Heard) -> None:
-    guest = created_by_xl("unlucky", f"/guest/{kind}.cfg", WILLING, 'on_crash="preserve"', booted=True)
+def test_crashed(mount: Mount, one_kind: str, heard: Heard) -> None:
+    panics = os.uname().machine != "aarch64"  # where a Linux that does tells Xen nothing of it: it need not boot
+    guest = created_by_xl("unlucky", f"/guest/{one_kind}.cfg", WILLING, 'on_crash="preserve"', booted=panics)
     try:
         crashed = until(mount, "crashed", guest.domid)
-        if os.uname().machine == "aarch64":  # where a Linux that panics tells Xen nothing of it
-            mount.write(guest.node("shutdown"), "crash")
-        else:
+        if panics:
             xl("sysrq", "unlucky", "c")
+        else:
+            mount.write(guest.node("shutdown"), "crash")
         heard.expect(guest.domid, "created", "shutdown")
         assert reached(crashed) == "crashed"
         assert mount.value(guest.node("shutdown_reason")) == "crash"

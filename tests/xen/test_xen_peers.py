@@ -272,8 +272,9 @@ def compare(row: Row, mount: Mount, compared: list[Comparison]) -> None:
 
 def test_max_memory_beside_xentop(mount: Mount, guest: Guest, compared: list[Comparison]) -> None:
     names = {mount.value(f"domains/{domid}/name"): domid for domid in mount.numbers("domains")}
+    text = said("xentop -b -f -i 1")
     for node, column in (("memory/max", "MAXMEM(k)"), ("memory/current_kb", "MEM(k)")):
-        theirs = xentop(column, said("xentop -b -f -i 1"))
+        theirs = xentop(column, text)
         mine = {name: mount.value(f"domains/{domid}/{node}") for name, domid in names.items()}
         compared.append(Comparison(f"domains/*/{node}", "xentop", in_short(mine), in_short(theirs), mine == theirs))
         assert mine == theirs

@@ -189,6 +189,7 @@ def test_a_neighbour_that_unlocks_its_part_of_the_page(backend: Privcmd, pool: P
     tell(f"{pool.pages.name}: after the neighbour's munlock {gone}; in the pool 0 at the first call")
 
 
+@OF_THE_KERNEL
 def test_every_page_is_locked_or_the_devices(backend: Privcmd, pool: Pool) -> None:
     for _ in range(5):
         lent = [pool.take(nbytes) for nbytes in (64, 200, 4096, 9000, 300_000)]
@@ -344,6 +345,7 @@ def test_real_hypercalls_in_a_thread_storm(backend: Privcmd, pool: Pool, tell: T
     assert sum(faults) == 0 or pool.pages.faults
 
 
+@OF_THE_KERNEL
 def test_the_device_does_not_count_as_locked_memory(backend: Privcmd) -> None:
     if backend.pages.name != "hypercall":
         pytest.skip("about the device")

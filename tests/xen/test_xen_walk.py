@@ -18,8 +18,8 @@ CHANGING = re.compile(r":(set\w+|(un)?pausedomain|destroydomain|max_mem|cpu_hotp
 AS_IT_COMES = re.compile(r"console/log|calls/log|.*/(context|context\.d/.+|xsave)")  # streams, and what is binary
 
 
-def walked(mount: Mount) -> dict[str, os.stat_result]:
-    """Every path below the mount point with its attributes; OSError where something cannot be listed."""
+def walked(mount: Mount, top: str = "") -> dict[str, os.stat_result]:
+    """Every path below a directory with its attributes; OSError where something cannot be listed."""
     found: dict[str, os.stat_result] = {}
 
     def down(folder: str) -> None:
@@ -30,7 +30,7 @@ def walked(mount: Mount) -> dict[str, os.stat_result]:
                 if entry.is_dir(follow_symlinks=False):
                     down(path)
 
-    down("")
+    down(top)
     return found
 
 

@@ -112,7 +112,16 @@ def created_by_xl(name: str, config: str, *more: str, booted: bool = False) -> G
     _console(name).unlink(missing_ok=True)
     subprocess.run(["xl", "create", *([] if booted else ["-p"]), *words], check=True, timeout=120, capture_output=True)
     if booted:
-        eventually(lambda: _console(name).exists() and b"GUEST-UP" in _console(name).read_bytes(), BOOT_S, "it is up")
+        eventually(lambda: _is_up(name), BOOT_S, "it is up")
+    return _known_to_xl(name)
+
+
+def of_on_xen(name: str) -> Guest | None:
+    """The guest of that name that has booted before the tests began; none without --guest."""
+    return _known_to_xl(name) if _is_up(name) else None
+
+
+def _known_to_xl(name: str) -> Guest:
     said = subprocess.run(["xl", "domid", name], check=True, timeout=60, capture_output=True, text=True)
     domid = said.stdout.strip()
 
@@ -121,6 +130,11 @@ def created_by_xl(name: str, config: str, *more: str, booted: bool = False) -> G
             subprocess.run(["xl", "destroy", domid], check=True, timeout=120, capture_output=True)
 
     return Guest(int(domid), name, destroy)
+
+
+def _is_up(name: str) -> bool:
+    """Whether what boots there has said so."""
+    return _console(name).exists() and b"GUEST-UP" in _console(name).read_bytes()
 
 
 def _console(name: str) -> Path:
