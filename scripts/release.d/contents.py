@@ -120,7 +120,8 @@ def mounted_version(folder: Path) -> str:
     ready, its_end = os.pipe()
     with tempfile.TemporaryDirectory() as at:
         argv += ["mount", at, "--hypervisor", "simulator", "--ready-fd", str(its_end)]
-        process = subprocess.Popen(argv, env=environment, pass_fds=[its_end], stderr=subprocess.DEVNULL)
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(argv, env=environment, pass_fds=[its_end], stdout=quiet, stderr=quiet)
         os.close(its_end)
         try:
             os.read(ready, 64)  # READY, or nothing where it could not mount
