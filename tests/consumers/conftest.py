@@ -3,7 +3,9 @@ with XENFS_CONSUMERS=required it fails: scripts/test-consumers."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "mounted"))
 
 from mounting import Mount
-from programs import Started
+from programs import Started, cgroup2
 
 HERE = Path(__file__).parent
 
@@ -48,3 +50,25 @@ def started(tmp_path: Path) -> Iterator[Started]:
     programs = Started(tmp_path)
     yield programs
     programs.end()
+
+
+@pytest.fixture
+def populated() -> Iterator[Path]:
+    """A cgroup of version 2 with a process in it."""
+    above = cgroup2()
+    if above is None:
+        pytest.skip("no cgroup v2 that can be written")
+    made = above / f"xenfs-test-{os.getpid()}"
+    made.mkdir()
+    inhabitant = subprocess.Popen(["sleep", "60"])
+    try:
+        (made / "cgroup.procs").write_text(str(inhabitant.pid))
+        yield made
+    finally:
+        inhabitant.kill()
+        inhabitant.wait()
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                made.rmdir()
+            if not made.exists():
+                break

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from mount_table import mount_table
 from patience import PATIENCE_S
 
 Found = TypeVar("Found")
@@ -88,3 +89,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def cgroup2() -> Path | None:
+    """Where cgroup v2 is mounted, if there is one."""
+    for line in mount_table():
+        if " - cgroup2 " in line and os.access(line.split()[4], os.W_OK):
+            return Path(line.split()[4])
+    return None

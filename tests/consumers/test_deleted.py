@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mount_table import mount_table
 from mounting import Mount, refused
 from programs import needs
 
@@ -30,14 +29,6 @@ DELETERS = {
 }
 
 
-def cgroup2() -> Path | None:
-    """Where cgroup v2 is mounted, if there is one."""
-    for line in mount_table():
-        if " - cgroup2 " in line and os.access(line.split()[4], os.W_OK):
-            return Path(line.split()[4])
-    return None
-
-
 @pytest.fixture(scope="module")
 def changeable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
     """A mount on which domains can be ended."""
@@ -49,28 +40,6 @@ def changeable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
         mount.stop()
     finally:
         mount.force()
-
-
-@pytest.fixture
-def populated() -> Iterator[Path]:
-    """A cgroup of version 2 with a process in it."""
-    above = cgroup2()
-    if above is None:
-        pytest.skip("no cgroup v2 that can be written")
-    made = above / f"xenfs-test-{os.getpid()}"
-    made.mkdir()
-    inhabitant = subprocess.Popen(["sleep", "60"])
-    try:
-        (made / "cgroup.procs").write_text(str(inhabitant.pid))
-        yield made
-    finally:
-        inhabitant.kill()
-        inhabitant.wait()
-        for _ in range(100):
-            with contextlib.suppress(OSError):
-                made.rmdir()
-            if not made.exists():
-                break
 
 
 def deleting(name: str, target: Path) -> subprocess.CompletedProcess[bytes]:

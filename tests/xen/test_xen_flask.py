@@ -76,8 +76,9 @@ def test_contexts(policy: Mount) -> None:
     sid = policy.ask("flask/context", "system_u:system_r:domU_t")
     assert policy.ask("flask/sid", sid) == "system_u:system_r:domU_t"
     assert policy.ask("flask/sid", "4000000000") == "system_u:system_r:unlabeled_t"
-    for nonsense in ("dom0", "system_u:system_r:nothing_t", "system_u:vm_r:domU_t", "x" * 4096):
+    for nonsense in ("dom0", "system_u:system_r:nothing_t", "system_u:vm_r:domU_t", "x" * 4095):
         assert failure(lambda nonsense=nonsense: policy.ask("flask/context", nonsense)) == errno.EINVAL  # type: ignore[misc]
+    assert failure(lambda: policy.ask("flask/context", "x" * 4096)) == errno.ENOBUFS, "more than a page with its NUL"
 
 
 def test_mode(policy: Mount) -> None:

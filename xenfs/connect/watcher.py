@@ -24,7 +24,7 @@ from xenfs.xenstore.watch import StoreWatch
 
 log = logging.getLogger(__name__)
 
-DOMAINS, CONSOLE, CALLS = "domains", "console", "calls"
+DOMAINS, CONSOLE, CALLS, VALUES = "domains", "console", "calls", "values"
 
 _PERIOD_S = 0.2  # between looks at what nothing tells of
 _WATCHED_S = 2.0  # between looks at domains while xenstore tells of them: it does not know of all
@@ -38,11 +38,13 @@ class Watcher:
     """Follows the topics that are wanted: `tell(topic)` is called, in some thread, when there may be news.
 
     `hold` counts who has opened something and must find, when they read, all that has happened since; `wait` counts
-    who sleeps until there is something.
+    who sleeps until there is something. Nothing tells of values: `compare()` looks at those that are waited for.
     """
 
-    def __init__(self, xen: Hypervisor, tell: Callable[[str], object]) -> None:
-        self._xen, self._tell = xen, tell
+    def __init__(
+        self, xen: Hypervisor, tell: Callable[[str], object], compare: Callable[[], object] = lambda: None
+    ) -> None:
+        self._xen, self._tell, self._compare = xen, tell, compare
         self._held: Counter[str] = Counter()
         self._waiting: Counter[str] = Counter()
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -52,7 +54,7 @@ class Watcher:
         self._stopped = False
         self._store = StoreWatch(xen.store, xen.names, self._rouse)
         self._changed = False  # xenstore has told of domains, and nobody has looked since
-        self._looked = self._look_at = self._news_at = self._console_at = 0.0
+        self._looked = self._look_at = self._news_at = self._console_at = self._values_at = 0.0
         self._console_end: int | None = None
         xen.happenings.told = lambda: self._tell(DOMAINS)  # a reader may be the first to see something
         if xen.store is not None:
@@ -130,7 +132,9 @@ class Watcher:
         watches = self._store.watches
         if watches is not None:
             poll.register(watches, select.POLLIN)
-        until = min(self._domains_due(), self._console_due(), self._store.due(self._wanted) or _NEVER)
+        until = min(
+            self._domains_due(), self._console_due(), self._values_due(), self._store.due(self._wanted) or _NEVER
+        )
         poll.poll(None if until == _NEVER else max(0, int((until - monotonic()) * 1000) + 1))
         with suppress(BlockingIOError):
             os.eventfd_read(self._fd)
@@ -142,6 +146,10 @@ class Watcher:
             self._look()
         if self._console_due() <= now:
             self._look_at_console()
+        if self._values_due() <= now:
+            self._compare()
+            took_s = monotonic() - now
+            self._values_at = now + took_s + max(_PERIOD_S, _SHARE * took_s)
 
     def _domains_due(self) -> float:
         """When to look at the domains: soon after they changed, though never more than half of the time."""
@@ -149,6 +157,9 @@ class Watcher:
             return _NEVER
         soon = self._looked + self._xen.happenings.took_s if self._changed else _NEVER
         return min(soon, self._look_at if self._waiting[DOMAINS] else _NEVER)
+
+    def _values_due(self) -> float:
+        return self._values_at if self._waiting[VALUES] else _NEVER
 
     def _console_due(self) -> float:
         return self._console_at if self._waiting[CONSOLE] else _NEVER

@@ -15,7 +15,7 @@ from xenfs.errors import XenfsError
 from xenfs.filesystem.inodes import Inode
 from xenfs.filesystem.rights import Rights
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.tables.base import PAGE, Dir, File
+from xenfs.nodes.tables.base import PAGE, Dir, File, Stream
 from xenfs.nodes.tables.region import Region
 from xenfs.options import Options
 
@@ -40,6 +40,8 @@ class Attributes:
         entry.st_size = inode.node.size if isinstance(inode.node, File) else 0
         entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = inode.changed_ns or self._since_ns
         entry.entry_timeout = entry.attr_timeout = _LASTING_S if inode.lasting else _PASSING_S
+        if isinstance(inode.node, Stream):
+            entry.attr_timeout = 0  # it may have grown
         if getattr(inode.node, "fresh", False):
             entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = time.time_ns()
             entry.attr_timeout = 0

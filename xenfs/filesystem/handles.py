@@ -6,6 +6,7 @@ import contextlib
 import errno
 from typing import Any
 
+from xenfs.connect.watcher import VALUES
 from xenfs.errors import XenfsError
 from xenfs.filesystem.callers import NOBODY
 from xenfs.filesystem.inodes import Inode
@@ -60,6 +61,16 @@ class Handle:
     def write(self, xen: Hypervisor, data: bytes, offset: int) -> None:
         """One write, one operation; the offset says nothing, so that > and >> are alike."""
         self.node.apply(xen, self.inode.ids, data)
+
+
+class Watched(Handle):
+    """A value that can be waited for, as cgroup.events: what this open has read last is what it knows."""
+
+    topic = VALUES
+
+    def ahead(self, xen: Hypervisor) -> bool:
+        """Whether a read from the beginning would find something else."""
+        return self.content is None or self.node.produce(xen, self.inode.ids) != self.content
 
 
 class Transaction(Handle):
@@ -140,14 +151,24 @@ class Follower(Handle):
     def __init__(self, inode: Inode, node: Stream) -> None:
         super().__init__(inode, node)
         self._start: Any = None
+        self._before: Any = None  # the position that content was followed from
         self._position: Any = None
         self._begin = 0  # the offset of the first byte of content
         self._taken = 0  # the offset behind the last byte that was read
         self.content = b""
 
+    @property
+    def topic(self) -> str:
+        """Whose news it gives."""
+        return self.node.topic
+
+    @property
+    def _end(self) -> int:
+        return self._begin + len(self.content or b"")
+
     def cost(self, offset: int) -> Cost:
         """What looking for news grows with: nothing where what is there suffices."""
-        return self.node.grows if offset == 0 or offset >= self._begin + len(self.content or b"") else NOTHING
+        return self.node.grows if offset == 0 or offset >= self._end else NOTHING
 
     def begin(self, xen: Hypervisor) -> None:
         """Opened: everything from here on is new to this open."""
@@ -155,29 +176,48 @@ class Follower(Handle):
 
     def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
         """Bytes at `offset`; those that have gone by are gone, and offset 0 begins anew."""
-        content = self.content or b""
-        if offset == 0:
-            content, self._position = self.node.follow(xen, self._start)
+        if offset == 0 and (self._taken or not self.content):
             self._begin = 0
-        elif offset >= self._begin + len(content):
-            self._begin += len(content)
-            content, self._position = self.node.follow(xen, self._position)
-        self.content = content
+            self._follow(xen, self._start)
+        elif offset >= self._end:
+            self._begin = self._end
+            self._follow(xen, self._position)
         at = offset - self._begin
-        found = content[at : at + size] if at >= 0 else b""
+        found = (self.content or b"")[at : at + size] if at >= 0 else b""
         self._taken = offset + len(found)
         return found
 
+    def _follow(self, xen: Hypervisor, position: Any) -> None:
+        self._before = position
+        self.content, self._position = self.node.follow(xen, position)
+
+    def grown(self, xen: Hypervisor) -> bool:
+        """Look on, if all that is there was read; whether something is there that was not."""
+        if self._taken >= self._end:
+            self._begin = self._end
+            self._follow(xen, self._position)
+            return bool(self.content)
+        return False
+
+    @property
+    def length(self) -> int:
+        """Of a file that has just what was read, and what is there to be read."""
+        return max(self._taken, self._end)
+
+    def forget(self) -> None:
+        """What was not read yet is looked for once more."""
+        self.content, self._position = b"", self._before
+
     def ahead(self, xen: Hypervisor) -> bool:
         """Whether a read that goes on where the last one ended would find something."""
-        return self._taken < self._begin + len(self.content or b"") or self.node.ahead(xen, self._position)
+        return self._taken < self._end or self.node.ahead(xen, self._position)
 
 
 def open_file(inode: Inode) -> Handle:
     """The handle for an open of this inode."""
     node = inode.node
     if type(node) is File:  # nearly all are
-        return Handle(inode, node)
+        return Watched(inode, node) if node.wakes else Handle(inode, node)
     if isinstance(node, Stream):
         return Follower(inode, node)
     if isinstance(node, Exchange):

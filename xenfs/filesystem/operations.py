@@ -13,12 +13,12 @@ from xenfs.errors import XenfsError
 from xenfs.filesystem.boundary import answered
 from xenfs.filesystem.callers import Caller, caller
 from xenfs.filesystem.directories import Directories
-from xenfs.filesystem.handles import Follower, Handle, open_file
+from xenfs.filesystem.handles import Follower, Handle, Watched, open_file
 from xenfs.filesystem.inodes import Inode
 from xenfs.filesystem.shares import SMALL
 from xenfs.filesystem.turns import BYTE_S, REQUEST_S
 from xenfs.filesystem.waiting import ALWAYS, Bell, Waiting
-from xenfs.nodes.tables.base import PAGE
+from xenfs.nodes.tables.base import PAGE, Stream
 from xenfs.nodes.tables.cost import NOTHING
 from xenfs.nodes.tables.region import Region
 
@@ -40,7 +40,21 @@ class Operations(Directories):
             await self._wait(ctx.uid, wait)
         where = self.inodes[inode]
         where.node.require_recent(self.xen, where.ids)
+        if isinstance(where.node, Stream):
+            return await self._grown(where, where.node, ctx)
         return self.attributes.of(where)
+
+    async def _grown(self, where: Inode, node: Stream, ctx: Any) -> pyfuse3.EntryAttributes:
+        """For `tail -f`, which asks each second, and reads as much as the size has grown by: a process that has a growing
+        file open is told how long it is from where that began. To all others it has 0 bytes."""
+        followers = self.waiting.followers(where, ctx.pid)
+        for each in followers:
+            if await self.lanes.run(ctx.uid, node, node.grows, each.grown, self.xen):
+                self.attributes.written(where)
+                each.keep()
+        attributes = self.attributes.of(where)
+        attributes.st_size = max((each.length for each in followers), default=0)
+        return attributes
 
     @answered
     async def setattr(self, inode: int, attr: Any, fields: Any, fh: int | None, ctx: Any) -> pyfuse3.EntryAttributes:
@@ -155,14 +169,20 @@ class Operations(Directories):
         if handle is not None:
             self.shares.give_back(handle.share, handle.weighed)
             self.departed.closed(handle.inode)
-        if isinstance(handle, Follower):
+        if isinstance(handle, Follower | Watched):
             self.waiting.released(fh, handle)
 
     @answered
     async def poll(self, inode: int, fh: int, poll_handle: Bell | None, ctx: Any) -> int:
         """Asked by the kernel where pyfuse3 is 3.5 or newer; with an older one it takes every file for ready."""
         handle = self.handles[fh]
-        return self.waiting.poll(fh, handle, poll_handle) if isinstance(handle, Follower) else ALWAYS
+        if isinstance(handle, Follower):
+            return self.waiting.poll(fh, handle, poll_handle)
+        if not isinstance(handle, Watched):
+            return ALWAYS
+        if wait := self.turns.due(ctx.uid):
+            await self._wait(ctx.uid, wait)
+        return self.waiting.poll(fh, handle, poll_handle)
 
     @answered
     async def fsync(self, fh: int, datasync: bool) -> None:

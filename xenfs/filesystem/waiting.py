@@ -10,19 +10,23 @@ import logging
 import select
 from collections import defaultdict
 from contextlib import suppress
-from typing import Any, Protocol
+from time import monotonic
+from typing import Any, NamedTuple, Protocol
 
 import trio
 
-from xenfs.connect.watcher import Watcher
+from xenfs.connect.watcher import VALUES, Watcher
 from xenfs.errors import XenfsError
-from xenfs.filesystem.handles import Follower
+from xenfs.filesystem.handles import Follower, Watched
+from xenfs.filesystem.inodes import Inode
 from xenfs.hypervisor.base import Hypervisor
 
 log = logging.getLogger(__name__)
 
 ALWAYS = select.POLLIN | select.POLLRDNORM | select.POLLOUT | select.POLLWRNORM  # as a file that has no events
 NEWS = select.POLLIN | select.POLLRDNORM | select.POLLPRI
+OTHER = ALWAYS | select.POLLERR | select.POLLPRI  # as cgroup.events, which can always be read
+_ASK_AGAIN_S = 5.0  # who waits for a value is to say so again; the kernel does not tell who has stopped
 
 
 class Bell(Protocol):
@@ -32,19 +36,28 @@ class Bell(Protocol):
         """Wake whoever waits for the file."""
 
 
+class Armed(NamedTuple):
+    """An open file that somebody waits for, since when."""
+
+    handle: Follower | Watched
+    bell: Bell
+    since: float
+
+
 class Waiting:
-    """The open growing files, and those of them that somebody waits for."""
+    """The open growing files, and those and the values that somebody waits for."""
 
     def __init__(self, xen: Hypervisor) -> None:
         self._xen = xen
-        self._armed: defaultdict[str, dict[int, tuple[Follower, Bell]]] = defaultdict(dict)
+        self._armed: defaultdict[str, dict[int, Armed]] = defaultdict(dict)
+        self._open: defaultdict[Inode, set[Follower]] = defaultdict(set)
         self._token: trio.lowlevel.TrioToken | None = None
         self._watcher: Watcher | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch for as long as this is not cancelled."""
         self._token = trio.lowlevel.current_trio_token()
-        self._watcher = Watcher(self._xen, self._told)
+        self._watcher = Watcher(self._xen, self._told, self._compare)
         task_status.started()
         try:
             await trio.sleep_forever()
@@ -53,29 +66,39 @@ class Waiting:
 
     def opened(self, follower: Follower) -> None:
         """A growing file was opened: what happens from now on is for its reader to find."""
+        self._open[follower.inode].add(follower)
         if self._watcher is not None:
-            self._watcher.hold(follower.node.topic)
+            self._watcher.hold(follower.topic)
 
-    def released(self, fh: int, follower: Follower) -> None:
+    def released(self, fh: int, handle: Follower | Watched) -> None:
         """It was closed, by the last that had it."""
-        self._disarm(fh, follower)
+        if self._armed[handle.topic].pop(fh, None):
+            self._count(handle.topic)
+        if isinstance(handle, Watched):
+            return
+        self._open[handle.inode].discard(handle)
+        if not self._open[handle.inode]:
+            del self._open[handle.inode]
         if self._watcher is not None:
-            self._watcher.hold(follower.node.topic, -1)
+            self._watcher.hold(handle.topic, -1)
 
-    def poll(self, fh: int, follower: Follower, bell: Bell | None) -> int:
+    def followers(self, inode: Inode, pid: int) -> list[Follower]:
+        """Who of this process follows a growing file."""
+        found = self._open.get(inode)
+        return [each for each in found if each.caller.pid == pid] if found else []
+
+    def poll(self, fh: int, handle: Follower | Watched, bell: Bell | None) -> int:
         """What there is now. The bell is kept for the next news, hung up before the look so that none is between them.
 
         Also where there is something: an edge-triggered epoll does not ask again, but waits to be rung for.
         """
         if bell is not None:
-            self._armed[follower.node.topic][fh] = follower, bell
-            self._count(follower.node.topic)
-        return NEWS if _ahead(self._xen, follower) else 0
-
-    def _disarm(self, fh: int, follower: Follower) -> None:
-        topic = follower.node.topic
-        if self._armed[topic].pop(fh, None):
-            self._count(topic)
+            self._armed[handle.topic][fh] = Armed(handle, bell, monotonic())
+            self._count(handle.topic)
+        ahead = _ahead(self._xen, handle)
+        if isinstance(handle, Watched):
+            return OTHER if ahead else ALWAYS
+        return NEWS if ahead else 0
 
     def _count(self, topic: str) -> None:
         if self._watcher is not None:
@@ -90,25 +113,46 @@ class Waiting:
     def news(self, topic: str) -> None:
         """Ring for those for whom there is something new. Nothing may come out of here: it would end the event loop."""
         try:
-            armed = self._armed[topic]
-            for fh, (follower, bell) in list(armed.items()):
-                if _ahead(self._xen, follower):
-                    del armed[fh]
-                    _ring(bell)
+            for fh, armed in list(self._armed[topic].items()):
+                if _ahead(self._xen, armed.handle):
+                    self._ring(topic, fh, armed)
             self._count(topic)
         except Exception:
             log.exception("news of %s", topic)
 
+    def _compare(self) -> None:
+        """In the watcher's thread, where Xen may be asked: look at each value that somebody waits for."""
+        try:
+            now = monotonic()
+            found = [
+                (fh, armed)
+                for fh, armed in self._armed[VALUES].copy().items()
+                if now - armed.since > _ASK_AGAIN_S or _ahead(self._xen, armed.handle)
+            ]
+            if found and self._token is not None:
+                self._token.run_sync_soon(self._others, found)
+        except trio.RunFinishedError:
+            pass
+        except Exception:
+            log.exception("values that are waited for")
 
-def _ahead(xen: Hypervisor, follower: Follower) -> bool:
+    def _others(self, found: list[tuple[int, Armed]]) -> None:
+        """These are other values, or are to be asked for again."""
+        for fh, armed in found:
+            if self._armed[VALUES].get(fh) is armed:
+                self._ring(VALUES, fh, armed)
+        self._count(VALUES)
+
+    def _ring(self, topic: str, fh: int, armed: Armed) -> None:
+        del self._armed[topic][fh]
+        try:
+            armed.bell.notify()
+        except OSError as problem:  # the one who waited has closed it meanwhile
+            log.debug("a waiter is gone: %s", problem)
+
+
+def _ahead(xen: Hypervisor, handle: Follower | Watched) -> bool:
     try:
-        return follower.ahead(xen)
+        return handle.ahead(xen)
     except XenfsError:
         return True  # the read will say what is wrong
-
-
-def _ring(bell: Any) -> None:
-    try:
-        bell.notify()
-    except OSError as problem:  # the one who waited has closed it meanwhile
-        log.debug("a waiter is gone: %s", problem)

@@ -127,7 +127,7 @@ DOMAIN = Dir(
         File("type", "pv, hvm or pvh", read=_kind, format="one word"),
         File(
             "state", "dying, crashed, shutdown, paused, offline (no vCPU is online), running, blocked or runnable",
-            read=_shown(facts.state), format="one word",
+            read=_shown(facts.state), format="one word", wakes=True,
         ),
         *STATE,
         File("shutdown_reason", "Why it has shut down, empty while it has not", read=_shown(facts.reason),

@@ -36,7 +36,7 @@ STATE = (
     field(
         _state, "lifecycle", lambda word: _names(DomainState, word), "What has become of it: exist shutdown dying dead",
         format="words with a blank between",
-        of="state", when=since(4, 21), since="4.21",
+        of="state", when=since(4, 21), since="4.21", wakes=True,
     ),
     field(
         _state, "capabilities", lambda word: _names(DomainCap, word), "What it may do: control hardware xenstore",

@@ -123,7 +123,8 @@ class File(Node):
     ask again. `private` is for what shows a guest's inside. `checked` says that the reader itself proves that it saw
     the right life. `fresh` makes its time of modification the present, for programs that take an old file for one that
     nobody writes. `long` says whether the content may be more than a page, where the words of its format do not: what
-    has lines may, but for those of a struct.
+    has lines may, but for those of a struct. Where it `wakes`, poll(2) says POLLPRI as soon as it is not what the open
+    file has read last.
     """
 
     read: Reader | None = None
@@ -144,11 +145,14 @@ class File(Node):
     longest: int = LONGEST_COMMAND
     fresh: bool = False
     long: bool | None = None
+    wakes: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.read is None and self.write is None:
             raise ValueError(f"{self.name}: an entry must read or write")
+        if self.wakes and self.grows is not NOTHING:  # it is read again and again
+            raise ValueError(f"{self.name}: what wakes must cost nothing much")
         known = source(self.read)
         object.__setattr__(self, "call", self.call or known.call)
         object.__setattr__(self, "checked", self.checked or known.checked)
