@@ -45,8 +45,10 @@ class Operations(Directories):
         return self.attributes.of(where)
 
     async def _grown(self, where: Inode, node: Stream, ctx: Any) -> pyfuse3.EntryAttributes:
-        """For `tail -f`, which asks each second, and reads as much as the size has grown by: a process that has a growing
-        file open is told how long it is from where that began. To all others it has 0 bytes."""
+        """Who has a growing file open is told how long it is from there on; to all others it has 0 bytes.
+
+        `tail -f` asks each second, and reads as much as the size has grown by.
+        """
         followers = self.waiting.followers(where, ctx.pid)
         for each in followers:
             if await self.lanes.run(ctx.uid, node, node.grows, each.grown, self.xen):

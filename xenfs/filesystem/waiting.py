@@ -11,7 +11,7 @@ import select
 from collections import defaultdict
 from contextlib import suppress
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import trio
 
