@@ -7,7 +7,7 @@ from typing import Any
 from xenfs.abi.numbers import Interface, McaOp
 from xenfs.abi.operations import operation
 from xenfs.calls.control import fill
-from xenfs.calls.sysctl import physinfo
+from xenfs.calls.sysctl import nr_cpu_ids
 from xenfs.hypervisor.base import Hypervisor
 
 PHYSCPUINFO = operation(McaOp.physcpuinfo)
@@ -29,7 +29,7 @@ def logical_cpus(xen: Hypervisor) -> dict[int, Any]:
     Every online CPU fills in its place in an array that Xen makes as long as is asked for: to ask for fewer than are
     online, be it because one came up a moment ago, has Xen write past the end. So there is room for all there can be.
     """
-    most = physinfo(xen).max_cpu_id + 1
+    most = nr_cpu_ids(xen)
     with xen.pool.take(xen.abi.sizeof("struct xen_mc")) as buf, xen.pool.take(xen.abi.sizeof(_CPU) * most) as cpus:
         view = xen.abi.view("struct xen_mc", buf)
         view.cmd, view.interface_version = McaOp.physcpuinfo, Interface.XEN_MCA_INTERFACE_VERSION

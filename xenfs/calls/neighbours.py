@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Any, NamedTuple, TypeVar
 
+from xenfs.calls import domains
 from xenfs.calls.domains import DomainInfo, infos_from
 from xenfs.errors import Stale
 from xenfs.hypervisor.base import Hypervisor
@@ -41,6 +42,17 @@ def life_recent(xen: Hypervisor, domid: int) -> Domain | None:
     """The life that went on under this id a moment ago, None where there is none."""
     found = _found(xen, domid)
     return found.domain if found else None
+
+
+def living(xen: Hypervisor) -> list[tuple[Domain, DomainInfo]]:
+    """Every domain, as `domains.living` has them: who looks at each of them next need not ask again."""
+    keep, found = xen.recent.keeping(), domains.living(xen)
+    for start in range(0, len(found), xen.recent.furthest):
+        row: list[Sighting] = []
+        for domain, info in found[start : start + xen.recent.furthest]:
+            row.append(Sighting(domain, info, row, len(row)))
+            keep(domain.domid, row[-1])
+    return found
 
 
 def together(question: Callable[[Hypervisor, Sequence[DomainInfo]], Sequence[Answer]]) -> Callable[..., Answer]:

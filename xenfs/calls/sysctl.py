@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -40,6 +40,23 @@ _MOST_CONSOLE = 64 << 20  # bytes: more than any console ring
 def physinfo(xen: Hypervisor) -> Any:
     """struct xen_sysctl_physinfo: CPUs, nodes, memory in pages, capabilities; sysctl physinfo."""
     return sysctl(xen, PHYSINFO, "physinfo")
+
+
+def nr_cpu_ids(xen: Hypervisor) -> int:
+    """One more than the highest number that a CPU can have, which stays while Xen runs; sysctl physinfo, once."""
+    return _numbers(xen)[0]
+
+
+def nr_node_ids(xen: Hypervisor) -> int:
+    """The same of NUMA nodes."""
+    return _numbers(xen)[1]
+
+
+def _numbers(xen: Hypervisor) -> tuple[int, int]:
+    if xen.numbers is None:
+        found = physinfo(xen)
+        xen.numbers = found.max_cpu_id + 1, found.max_node_id + 1
+    return xen.numbers
 
 
 def available_pages(found: Any) -> int:
@@ -89,10 +106,10 @@ def cpu_topology(xen: Hypervisor) -> dict[int, Topology]:
     return {cpu: Topology(*place) for cpu, place in enumerate(triples) if any(word != NOWHERE for word in place)}
 
 
-def cpus_of_nodes(xen: Hypervisor) -> dict[int, list[int]]:
-    """The CPUs of each NUMA node that has some; sysctl cputopoinfo."""
+def cpus_of_nodes(places: Mapping[int, Topology]) -> dict[int, list[int]]:
+    """The CPUs of each NUMA node that has some."""
     found: dict[int, list[int]] = {}
-    for cpu, place in cpu_topology(xen).items():
+    for cpu, place in places.items():
         if place.node != NOWHERE:
             found.setdefault(place.node, []).append(cpu)
     return found
@@ -225,7 +242,7 @@ def free_cpus(xen: Hypervisor, nr_cpus: int) -> list[int]:
 
 def cpupools(xen: Hypervisor) -> list[Cpupool]:
     """Every cpupool, by id; one cpupool_op INFO each."""
-    nr_cpus = physinfo(xen).max_cpu_id + 1
+    nr_cpus = nr_cpu_ids(xen)
     found: list[Cpupool] = []
     while True:
         with answered_by(errno.ENOENT):
@@ -238,7 +255,7 @@ def cpupools(xen: Hypervisor) -> list[Cpupool]:
 def cpupool(xen: Hypervisor, pool_id: int) -> Cpupool:
     """The cpupool with this id; NotThere when there is none."""
     with answered_by(errno.ENOENT):
-        found = next_cpupool(xen, pool_id, physinfo(xen).max_cpu_id + 1)
+        found = next_cpupool(xen, pool_id, nr_cpu_ids(xen))
         if found.id == pool_id:
             return found
     raise NotThere(f"cpupool: {pool_id}")

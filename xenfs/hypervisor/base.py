@@ -87,6 +87,7 @@ class Hypervisor:
         self.departed: Callable[[Domain], object] = lambda domain: None  # told of each life that is known to be over
         self.store: Xenstore | None = None
         self.own_domid: int | None = None
+        self.numbers: tuple[int, int] | None = None  # of CPUs and NUMA nodes that there can be, once they are known
 
     def _over(self, domain: Domain) -> None:
         self.names.gone(domain.domid)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from xenfs.abi.numbers import SchedId
 from xenfs.calls import domains, sysctl
-from xenfs.calls.sysctl import cpupool, physinfo
+from xenfs.calls.sysctl import cpupool
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.cpupools import names
 from xenfs.nodes.cpupools.cpus import CPUS
@@ -29,7 +29,7 @@ def _pool(xen: Hypervisor, name: str) -> int | None:
 
 
 def _free_cpus(xen: Hypervisor) -> list[int]:
-    return sysctl.free_cpus(xen, physinfo(xen).max_cpu_id + 1)
+    return sysctl.free_cpus(xen, sysctl.nr_cpu_ids(xen))
 
 
 def _domains(xen: Hypervisor, pool: int) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from xenfs.calls import domains, hypfs, pools, sysctl
-from xenfs.calls.sysctl import Cpupool, cpu_topology, cpupool, physinfo
+from xenfs.calls.sysctl import Cpupool, Topology, cpu_topology, cpupool, nr_cpu_ids
 from xenfs.errors import BadInput, HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.host.hazards import is_offline, require_lossless
@@ -21,9 +21,9 @@ def _set_cpus(xen: Hypervisor, pool: int, asked: parse.Numbers) -> None:
     """CPUs come before others go, so that a pool with domains is never empty in between."""
     known, free, places = cpupool(xen, pool), _free(xen), cpu_topology(xen)
     now = frozenset(known.cpus)
-    together = _together(xen, pool)
+    together = _together(xen, pool, places)
     every = now | frozenset(cpu for cpu in free if together(cpu) <= free)  # a core of which a part is free cannot come
-    wanted = asked.applied(now, places, "CPU", nodes=lambda: sysctl.cpus_of_nodes(xen), every=every)
+    wanted = asked.applied(now, places, "CPU", nodes=lambda: sysctl.cpus_of_nodes(places), every=every)
     gone, new = (frozenset(cpu for cpu in cpus for cpu in together(cpu)) for cpus in (now - wanted, wanted - now))
     if asked.change != "-":
         gone -= frozenset(cpu for each in wanted for cpu in together(each))  # a part of a core keeps the whole of it
@@ -41,7 +41,7 @@ def _set_cpus(xen: Hypervisor, pool: int, asked: parse.Numbers) -> None:
 
 
 def _free(xen: Hypervisor) -> frozenset[int]:
-    return frozenset(sysctl.free_cpus(xen, physinfo(xen).max_cpu_id + 1))
+    return frozenset(sysctl.free_cpus(xen, nr_cpu_ids(xen)))
 
 
 def _refuse(xen: Hypervisor, pool: Cpupool, new: Collection[int], gone: Collection[int], free: Collection[int]) -> None:
@@ -70,7 +70,7 @@ def domains_in(xen: Hypervisor, pool: int) -> str:
     return f"it has domain{'s' if len(there) > 1 else ''} {few}" if there else ""
 
 
-def _together(xen: Hypervisor, pool: int) -> Callable[[int], frozenset[int]]:
+def _together(xen: Hypervisor, pool: int, places: Mapping[int, Topology]) -> Callable[[int], frozenset[int]]:
     """What gives the CPUs that come and go with one: its core or socket, where that is the pool's granularity.
 
     Before Xen 4.15, and without hypfs, nobody tells which it is: then each CPU is taken for itself, and what Xen does
@@ -80,7 +80,6 @@ def _together(xen: Hypervisor, pool: int) -> Callable[[int], frozenset[int]]:
         granularity = show.c_string(hypfs.content(xen, f"/cpupool/{pool}/sched-gran")[1])
     except XenfsError:
         granularity = "cpu"
-    places = cpu_topology(xen)
     if granularity == "cpu" or xen.abi.arch == "arm64":  # Arm's CPUs are cores, whatever cputopoinfo says of them
         return lambda cpu: frozenset((cpu,))
     part = slice(0, 2) if granularity == "core" else slice(1, 2)  # of (core, socket, node)

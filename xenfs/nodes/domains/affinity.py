@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xenfs.calls import domctl
-from xenfs.calls.sysctl import numa, physinfo
+from xenfs.calls.sysctl import nr_node_ids, numa
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
@@ -14,7 +14,7 @@ _EVERY_NODE = 64  # MAX_NUMNODES of nearly every build: so many bits let Xen fol
 
 
 def _nodes(xen: Hypervisor, domain: Domain) -> list[int]:
-    return domctl.node_affinity(xen, domain.domid, physinfo(xen).max_node_id + 1)
+    return domctl.node_affinity(xen, domain.domid, nr_node_ids(xen))
 
 
 def _set_nodes(xen: Hypervisor, domain: Domain, asked: parse.Numbers) -> None:
@@ -24,7 +24,7 @@ def _set_nodes(xen: Hypervisor, domain: Domain, asked: parse.Numbers) -> None:
     chosen = asked.applied(_nodes(xen, domain) if asked.change else (), list(numa(xen)), "node")
     if not chosen:
         raise BadInput("no node would be left", at=0)
-    domctl.set_node_affinity(xen, domain.domid, chosen, physinfo(xen).max_node_id + 1)
+    domctl.set_node_affinity(xen, domain.domid, chosen, nr_node_ids(xen))
 
 
 NODE_AFFINITY = File(

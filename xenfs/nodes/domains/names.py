@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from xenfs.abi.numbers import DomInf
-from xenfs.calls import domains
+from xenfs.calls import domains, neighbours
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.tables import show
@@ -60,7 +60,7 @@ def by_name(xen: Hypervisor) -> list[tuple[str, Domain]]:
     if xen.store is None:
         return []
     changes = xen.names.changes
-    living = domains.living(xen)
+    living = neighbours.living(xen)
     domids = [domain.domid for domain, _ in living]
     xen.names.only(domids)
     store = xen.store
@@ -79,7 +79,7 @@ def find_name(xen: Hypervisor, wanted: str) -> Domain | None:
 def by_uuid(xen: Hypervisor) -> list[tuple[str, Domain]]:
     """(UUID, domain) of every domain; of equal UUIDs who is meant."""
     changes = xen.names.changes
-    found = _meant((show.handle(info.handle), domain, info) for domain, info in domains.living(xen))
+    found = _meant((show.handle(info.handle), domain, info) for domain, info in neighbours.living(xen))
     xen.names.keep_index("uuid", changes, found)
     return list(found.items())
 

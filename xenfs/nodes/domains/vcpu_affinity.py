@@ -8,13 +8,14 @@ from typing import Any
 
 from xenfs.abi.numbers import Affinity
 from xenfs.calls import domains, domctl
-from xenfs.calls.sysctl import cpu_topology, cpupool, cpus_of_nodes, physinfo
+from xenfs.calls.domains import DomainInfo
+from xenfs.calls.sysctl import Topology, cpu_topology, cpupool, cpus_of_nodes, nr_cpu_ids
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.domains import facts
 from xenfs.nodes.tables import parse, show
-from xenfs.nodes.tables.base import File
+from xenfs.nodes.tables.base import File, Writer
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 
@@ -23,64 +24,67 @@ _NO_VCPU = (errno.EINVAL, errno.ESRCH, errno.ENOENT)
 
 def _of_vcpu(which: Affinity) -> Callable[[Hypervisor, Domain, int], list[int]]:
     def read(xen: Hypervisor, domain: Domain, vcpu: int) -> list[int]:
-        return domctl.vcpu_affinity(xen, domain.domid, vcpu, which, physinfo(xen).max_cpu_id + 1)
+        return domctl.vcpu_affinity(xen, domain.domid, vcpu, which, nr_cpu_ids(xen))
 
     return read
 
 
-def _set_of_vcpu(which: Affinity) -> Callable[[Hypervisor, Domain, int, parse.Numbers], None]:
-    def write(xen: Hypervisor, domain: Domain, vcpu: int, asked: parse.Numbers) -> None:
+def _set_of_vcpu(which: Affinity) -> Writer:
+    def write(xen: Hypervisor, domain: Domain, vcpu: int, asked: parse.Numbers, known: DomainInfo) -> None:
         now = _of_vcpu(which)(xen, domain, vcpu) if asked.change else []
-        _set(xen, domain, which, {vcpu: _chosen(xen, asked, now)})
+        _set(xen, domain, which, {vcpu: _chosen(cpu_topology(xen), asked, now)}, known)
 
     return write
 
 
-def _chosen(xen: Hypervisor, asked: parse.Numbers, now: list[int]) -> frozenset[int]:
-    chosen = asked.applied(now, list(cpu_topology(xen)), "CPU", nodes=lambda: cpus_of_nodes(xen))
+def _chosen(places: dict[int, Topology], asked: parse.Numbers, now: list[int]) -> frozenset[int]:
+    chosen = asked.applied(now, list(places), "CPU", nodes=lambda: cpus_of_nodes(places))
     if not chosen:
         raise BadInput("no CPU would be left", at=0)
     return chosen
 
 
-def _set(xen: Hypervisor, domain: Domain, which: Affinity, wanted: dict[int, frozenset[int]]) -> None:
-    nr_cpus = physinfo(xen).max_cpu_id + 1
+def _set(
+    xen: Hypervisor, domain: Domain, which: Affinity, wanted: dict[int, frozenset[int]], known: DomainInfo
+) -> None:
+    nr_cpus = nr_cpu_ids(xen)
     try:
         for vcpu, cpus in wanted.items():
             domctl.set_vcpu_affinity(xen, domain.domid, vcpu, which, cpus, nr_cpus)
     except HypercallError as problem:
         if problem.errno != errno.EINVAL:
             raise
-        pool = cpupool(xen, domains.info(xen, domain).cpupool)
+        pool = cpupool(xen, known.cpupool)
         raise BadInput(f"none of these CPUs is in cpupool {pool.id} ({show.ranges(pool.cpus).strip()})", at=0) from None
 
 
 def _of_all(which: Affinity) -> Callable[[Hypervisor, Domain], dict[int, list[int]]]:
     """By vCPU, of those that there are."""
 
-    def read(xen: Hypervisor, domain: Domain) -> dict[int, list[int]]:
-        found: dict[int, list[int]] = {}
-        for vcpu in range(facts.nr_vcpus(domains.info(xen, domain))):
-            try:
-                found[vcpu] = _of_vcpu(which)(xen, domain, vcpu)
-            except HypercallError as problem:
-                if problem.errno not in _NO_VCPU:
-                    raise
-        return found
-
-    return read
+    return lambda xen, domain: _by_vcpu(xen, domain, which, domains.info(xen, domain))
 
 
-def _set_of_all(which: Affinity) -> Callable[[Hypervisor, Domain, parse.Numbers], None]:
+def _by_vcpu(xen: Hypervisor, domain: Domain, which: Affinity, known: DomainInfo) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for vcpu in range(facts.nr_vcpus(known)):
+        try:
+            found[vcpu] = _of_vcpu(which)(xen, domain, vcpu)
+        except HypercallError as problem:
+            if problem.errno not in _NO_VCPU:
+                raise
+    return found
+
+
+def _set_of_all(which: Affinity) -> Writer:
     """All vCPUs or none: where one is refused, those before it get back what they had."""
 
-    def write(xen: Hypervisor, domain: Domain, asked: parse.Numbers) -> None:
-        before = _of_all(which)(xen, domain)
-        wanted = {vcpu: _chosen(xen, asked, now) for vcpu, now in before.items()}
+    def write(xen: Hypervisor, domain: Domain, asked: parse.Numbers, known: DomainInfo) -> None:
+        before, places = _by_vcpu(xen, domain, which, known), cpu_topology(xen)
+        wanted = {vcpu: _chosen(places, asked, now) for vcpu, now in before.items()}
         try:
-            _set(xen, domain, which, wanted)
+            _set(xen, domain, which, wanted, known)
         except (BadInput, HypercallError):
-            _set(xen, domain, which, {vcpu: frozenset(cpus) for vcpu, cpus in before.items()})
+            _set(xen, domain, which, {vcpu: frozenset(cpus) for vcpu, cpus in before.items()}, known)
             raise
 
     return write
@@ -105,7 +109,9 @@ def _effective(which: Affinity) -> Callable[[Hypervisor, Domain, int], set[int]]
     return read
 
 
-_SET: dict[str, Any] = {"parse": parse.number_list(), "call": "domctl getvcpuaffinity, setvcpuaffinity"}
+_SET: dict[str, Any] = {
+    "parse": parse.number_list(), "knowing": True, "call": "domctl getvcpuaffinity, setvcpuaffinity",
+}  # fmt: skip
 _NOW: dict[str, Any] = {"show": show.ranges, "call": "domctl getvcpuaffinity, sysctl cpupool_op", "grows": Cost.CPUS}
 
 

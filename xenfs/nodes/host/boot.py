@@ -7,7 +7,7 @@ from typing import Any
 
 from xenfs.abi.numbers import FirmwareEfi, KexecRange, KexecType
 from xenfs.calls import firmware, kexec
-from xenfs.calls.sysctl import physinfo
+from xenfs.calls.sysctl import nr_cpu_ids
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, File
@@ -30,7 +30,7 @@ def _each_range(xen: Hypervisor) -> Iterator[tuple[str, kexec.Range | None]]:
         if which != KexecRange.CPU:
             yield which.name.lower(), kexec.memory(xen, which)
         else:
-            for cpu, found in enumerate(kexec.crash_notes(xen, physinfo(xen).max_cpu_id + 1)):
+            for cpu, found in enumerate(kexec.crash_notes(xen, nr_cpu_ids(xen))):
                 yield f"cpu{cpu}", found
 
 

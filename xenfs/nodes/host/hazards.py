@@ -9,7 +9,7 @@ from xenfs.abi.numbers import SchedId
 from xenfs.calls import version
 from xenfs.calls.platform import is_online
 from xenfs.calls.pools import settle
-from xenfs.calls.sysctl import Cpupool, cpupools, free_cpus, physinfo
+from xenfs.calls.sysctl import Cpupool, cpupools, free_cpus, nr_cpu_ids
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 
@@ -37,7 +37,7 @@ def require_offline_lossless(xen: Hypervisor, cpus: Collection[int]) -> None:
         return
     for pool in cpupools(xen):
         require_lossless(xen, pool, frozenset(pool.cpus).intersection(cpus))
-    for cpu in frozenset(cpus).intersection(free_cpus(xen, physinfo(xen).max_cpu_id + 1)):
+    for cpu in frozenset(cpus).intersection(free_cpus(xen, nr_cpu_ids(xen))):
         try:
             settle(xen, cpu)
         except HypercallError as problem:
