@@ -135,9 +135,6 @@ class Watcher:
         until = min(
             self._domains_due(), self._console_due(), self._values_due(), self._store.due(self._wanted) or _NEVER
         )
-        until = min(
-            self._domains_due(), self._console_due(), self._values_due(), self._store.due(self._wanted) or _NEVER
-        )
         poll.poll(None if until == _NEVER else max(0, int((until - monotonic()) * 1000) + 1))
         with suppress(BlockingIOError):
             os.eventfd_read(self._fd)
