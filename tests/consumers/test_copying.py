@@ -159,3 +159,17 @@ def test_text_as_c_programs_write_it(mount: Mount) -> None:
         mount.write("domains/1/sched/weight", text)
         assert mount.read("domains/1/sched/weight") == f"{value}\n"
     mount.write("domains/1/sched/weight", "256")
+
+
+@pytest.mark.parametrize("module", ["copy", "fetch"])
+def test_ansible(sources: list[Path], tmp_path: Path, module: str) -> None:
+    """On the machine itself: `copy` with remote_src, which has Python copy by sendfile, and `fetch`."""
+    ansible = needs("ansible", "ansible-core")
+    for at, source in enumerate(sources[1:]):
+        target = tmp_path / str(at)
+        more = " remote_src=true" if module == "copy" else " flat=true"
+        run(
+            ansible, "all", "-i", "localhost,", "-c", "local", "-m", module, "-a", f"src={source} dest={target}{more}",
+            "-e", f"ansible_python_interpreter={sys.executable}", cwd=tmp_path, timeout=300,
+        )  # fmt: skip
+        assert target.read_bytes() == source.read_bytes(), source
