@@ -89,6 +89,10 @@ def test_what_is_over_goes(changeable: Mount) -> None:
         os.rmdir(mount.where / "domains/1")
     with refused(16):
         os.rmdir(mount.where / "cpupools/0")
+    with refused(16):
+        os.rmdir(mount.where / "host/livepatch/xsa-470")  # it is applied
+    os.rmdir(mount.where / "host/livepatch/hotfix%2Fconsole")
+    assert os.listdir(mount.where / "host/livepatch") == ["xsa-470"]
 
 
 def test_a_trigger_takes_1_alone_as_cgroup_kill_does(changeable: Mount, populated: Path) -> None:

@@ -15,8 +15,11 @@ INVALID = 0x7FF4
 GRAPHICS = 0x0100
 
 
-def livepatch(xen: Caller, cmd: str, arm: str, word: int = 0, **members: int) -> tuple[int, memoryview]:
-    """(result, the arm's bytes) of a livepatch_op; `word` is what stands beside its command."""
+def livepatch(
+    xen: Caller, cmd: str, arm: str, /, word: int = 0, text: bytes = b"", **members: int
+) -> tuple[int, memoryview]:
+    """(result, the arm's bytes) of a livepatch_op; `word` is what stands beside its command, `text` the name that the
+    arm begins with."""
     outer = xen.layouts.offset("xen_sysctl", "u")
     address, memory = xen.struct(
         "xen_sysctl", cmd=xen.constant("XEN_SYSCTL_livepatch_op"), interface_version=xen.layouts.interfaces["sysctl"]
@@ -26,6 +29,8 @@ def livepatch(xen: Caller, cmd: str, arm: str, word: int = 0, **members: int) ->
     xen.layouts.put(op, OP, cmd=xen.constant(f"XEN_SYSCTL_LIVEPATCH_{cmd}"), **{beside: word})
     body = op[xen.layouts.offset(OP, "u") :]
     xen.layouts.put(body, arm, **members)
+    if text:
+        xen.layouts.put(body, "xen_livepatch_name", name=xen.arena.take(text)[0], size=len(text))
     return xen.call("sysctl", address), body
 
 
@@ -84,7 +89,7 @@ def test_what_a_list_refuses(xen: Caller) -> None:
     assert livepatch(xen, "LIST", LIST, word=2)[0] == -EINVAL
     xen.world.livepatches.loaded = []
     assert livepatch(xen, "LIST", LIST, idx=2)[0] == 0
-    assert livepatch(xen, "ACTION", LIST)[0] == -EOPNOTSUPP
+    assert livepatch(xen, "UPLOAD", LIST)[0] == -EOPNOTSUPP
 
 
 def test_one_live_patch(xen: Caller) -> None:
@@ -102,6 +107,21 @@ def test_one_live_patch(xen: Caller) -> None:
     assert status(b"new")[0] == -EINVAL
     assert status(b"new\0", 0)[0] == -EINVAL
     assert status(bytes(129))[0] == -EINVAL
+
+
+def test_a_live_patch_is_unloaded_unless_it_is_applied(xen: Caller) -> None:
+    def act(text: bytes, action: str = "UNLOAD", **more: int) -> int:
+        cmd = xen.constant(f"LIVEPATCH_ACTION_{action}")
+        return livepatch(xen, "ACTION", "xen_sysctl_livepatch_action", text=text, cmd=cmd, **more)[0]
+
+    xen.world.livepatches.upload(Livepatch(b"busy", 1, -11))
+    assert act(b"nobody\0") == -ENOENT
+    assert act(b"busy\0") == -EBUSY
+    assert act(b"xsa-470\0") == -EINVAL
+    assert act(b"hotfix/console\0", pad=1) == -EINVAL
+    assert act(b"hotfix/console\0", "APPLY") == -EOPNOTSUPP
+    assert act(b"hotfix/console\0") == 0
+    assert act(b"hotfix/console\0") == -ENOENT
 
 
 def test_a_xen_without_live_patches() -> None:

@@ -75,8 +75,13 @@ def test_live_patches_beside_xen_livepatch(mount: Mount, patches: list[str], com
     compare("checked")
     said(f"xen-livepatch apply {PATCH}")
     compare("applied")
+    patch = mount.root / "host" / "livepatch" / PATCH
+    assert failure(patch.rmdir) == errno.EBUSY
+    compare("applied")
     said(f"xen-livepatch revert {PATCH}")
     compare("checked")
+    patch.rmdir()
+    assert list(of_xenfs(mount)) == list(listed()) == [OTHER]
     assert failure(lambda: mount.value("host/livepatch/nothing/state")) == errno.ENOENT
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import errno
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import LivepatchOp, Sysctl
+from xenfs.abi.numbers import LivepatchAction, LivepatchOp, Sysctl
 from xenfs.abi.operations import operation
 from xenfs.calls.control import sysctl
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 
 LIVEPATCH_OP = operation(Sysctl.livepatch_op, "LIST").as_whole()
+UNLOAD = operation(Sysctl.livepatch_op, "ACTION").part("UNLOAD")
 
 _NAME_BYTES = 128  # XEN_LIVEPATCH_NAME_SIZE, the NUL included
 _MOST = 1024  # entries that Xen gives in one call; E2BIG for more
@@ -54,11 +56,26 @@ def status(xen: Hypervisor, name: bytes) -> tuple[int, int]:
 
     ENOENT where there is none of that name.
     """
+    with _named(xen, name) as named:
+        arm = sysctl(xen, LIVEPATCH_OP, "livepatch", cmd=LivepatchOp.GET, u={"get": named})
+        return int(arm.u.get.status.state), -int(arm.u.get.status.rc)
+
+
+def unload(xen: Hypervisor, name: bytes) -> None:
+    """Forget a live patch that is not applied; ENOENT without it, EINVAL where it is, EBUSY while Xen is at it.
+
+    livepatch_op ACTION UNLOAD.
+    """
+    with _named(xen, name) as named:
+        action: dict[str, Any] = {"action": {"cmd": LivepatchAction.UNLOAD, **named}}
+        sysctl(xen, UNLOAD, "livepatch", cmd=LivepatchOp.ACTION, u=action)
+
+
+@contextmanager
+def _named(xen: Hypervisor, name: bytes) -> Iterator[dict[str, Any]]:
     with xen.pool.take(len(name) + 1) as text:
         text.fill(name + b"\0")
-        wanted: dict[str, Any] = {"get": {"name": {"name": text, "size": len(name) + 1}}}
-        arm = sysctl(xen, LIVEPATCH_OP, "livepatch", cmd=LivepatchOp.GET, u=wanted)
-        return int(arm.u.get.status.state), -int(arm.u.get.status.rc)
+        yield {"name": {"name": text, "size": len(name) + 1}}
 
 
 class _Whole(NamedTuple):

@@ -15,6 +15,7 @@ from worlds import COMBINATIONS, Between, Host
 from xenfs.calls import livepatch, pci, symbols, vnuma
 from xenfs.calls.pci import Address
 from xenfs.errors import HypercallError, NotThere, XenfsError
+from xenfs.nodes.tables.base import Dir
 from xenfs.options import Options
 from xenfs.simulator import Simulator
 from xenfs.simulator.world.livepatches import Livepatch
@@ -45,6 +46,29 @@ def test_a_live_patch_that_is_unloaded() -> None:
                 gone.node.produce(host.xen, gone.ids)  # type: ignore[attr-defined]
         host.world.livepatches.upload(Livepatch(b"busy", 1, -errno.EAGAIN))
         assert host.value("host/livepatch/busy/rc") == "EAGAIN"
+
+
+@pytest.mark.parametrize("release", ["4.14", "4.17", "4.19", "4.22"])
+def test_a_live_patch_goes_by_rmdir_unless_it_is_applied(release: str) -> None:
+    with Host(f"xen={release}") as host:
+        host.world.livepatches.upload(Livepatch(b"busy", 1, -errno.EAGAIN))
+
+        def remove(name: str) -> None:
+            place = host.at(f"host/livepatch/{name}")
+            assert isinstance(place.node, Dir)
+            assert place.node.remove is not None
+            place.node.remove(host.xen, *place.ids)
+
+        for kept in ("xsa-470", "busy"):
+            with pytest.raises(XenfsError) as caught:
+                remove(kept)
+            assert caught.value.errno == errno.EBUSY
+        remove("hotfix%2Fconsole")
+        assert host.names("host/livepatch") == ["xsa-470", "busy"]
+    with Host(f"xen={release}", Options()) as host:
+        place = host.at("host/livepatch/xsa-470")
+        assert isinstance(place.node, Dir)
+        assert place.node.remove is None, "without -o debug"
 
 
 @pytest.mark.parametrize("release", ["4.17", "4.22"])

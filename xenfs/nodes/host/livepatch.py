@@ -7,7 +7,7 @@ from typing import Any
 
 from xenfs.abi.numbers import LivepatchState
 from xenfs.calls import livepatch
-from xenfs.errors import NotThere, answered_by, errno_name
+from xenfs.errors import BadInput, NotThere, answered_by, errno_name
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, File
@@ -56,6 +56,13 @@ def _metadata(xen: Hypervisor, name: bytes) -> str:
     raise NotThere(f"live patch: {show.text(name)}")
 
 
+def _unload(xen: Hypervisor, name: bytes) -> None:
+    """rmdir: what is not in force. Of one that is Xen would say EINVAL."""
+    if _status(xen, name)[0] == LivepatchState.APPLIED:
+        raise BadInput("this live patch is applied: it has to be reverted first", errno.EBUSY)
+    livepatch.unload(xen, name)
+
+
 _B: dict[str, Any] = {"call": livepatch.LIVEPATCH_OP.name, "tier": "B", "grows": Cost.LENGTH}
 
 LIVEPATCH = Dir(
@@ -86,6 +93,10 @@ LIVEPATCH = Dir(
                         **_B,
                     ),
                 ),
+                remove=_unload,
+                make_option="debug",
+                call=f"{livepatch.LIVEPATCH_OP.name}, {livepatch.UNLOAD.name}",
+                tier="C",
             ),
         ),
     ),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from errno import E2BIG, EINVAL, ENOBUFS, ENOENT, EOPNOTSUPP
+from errno import E2BIG, EAGAIN, EBUSY, EINVAL, ENOBUFS, ENOENT, EOPNOTSUPP
 
 from xenfs.simulator.machine import Answers, Machine
-from xenfs.simulator.world.livepatches import Livepatch
+from xenfs.simulator.world.livepatches import CHECKED, Livepatch
 
 OP, LIST = "xen_sysctl_livepatch_op", "xen_sysctl_livepatch_list"
 AT_ONCE = 1024
@@ -20,10 +20,38 @@ def livepatch_op(xen: Machine, op: memoryview) -> int:
     body = op[xen.layouts.offset(OP, "u") :]
     if cmd == xen.constant("XEN_SYSCTL_LIVEPATCH_LIST"):
         return _list(xen, body)
+    if cmd == xen.constant("XEN_SYSCTL_LIVEPATCH_ACTION"):
+        return _act(xen, body)
     return _get(xen, body) if cmd == xen.constant("XEN_SYSCTL_LIVEPATCH_GET") else -EOPNOTSUPP
 
 
 def _get(xen: Machine, body: memoryview) -> int:
+    found = _found(xen, body)
+    if isinstance(found, int):
+        return found
+    status = body[xen.layouts.offset("xen_sysctl_livepatch_get", "status") :]
+    xen.put(status, "xen_livepatch_status", state=found.state, rc=found.rc & 0xFFFFFFFF)
+    return 0
+
+
+def _act(xen: Machine, body: memoryview) -> int:
+    """Unload one that is checked. What it would take to patch this Xen it has not."""
+    cmd, pad = xen.get(body, "xen_sysctl_livepatch_action", "cmd", "pad")
+    found = -EINVAL if pad else _found(xen, body)
+    if isinstance(found, int):
+        return found
+    if found.rc == -EAGAIN:
+        return -EBUSY
+    if cmd != xen.constant("LIVEPATCH_ACTION_UNLOAD"):
+        return -EOPNOTSUPP
+    if found.state != CHECKED:
+        return -EINVAL
+    xen.world.livepatches.unload(found.name)
+    return 0
+
+
+def _found(xen: Machine, body: memoryview) -> Livepatch | int:
+    """The one whose name the struct begins with, or an errno."""
     struct = "xen_livepatch_name"
     address, size, pad = xen.get(body, struct, "name", "size", "pad")
     if not 0 < size <= xen.constant("XEN_LIVEPATCH_NAME_SIZE") or any(pad):
@@ -32,12 +60,7 @@ def _get(xen: Machine, body: memoryview) -> int:
     if text[-1]:
         return -EINVAL
     wanted = text.split(b"\0", 1)[0]
-    found = next((patch for patch in xen.world.livepatches.loaded if patch.name == wanted), None)
-    if found is None:
-        return -ENOENT
-    status = body[xen.layouts.offset("xen_sysctl_livepatch_get", "status") :]
-    xen.put(status, "xen_livepatch_status", state=found.state, rc=found.rc & 0xFFFFFFFF)
-    return 0
+    return next((patch for patch in xen.world.livepatches.loaded if patch.name == wanted), -ENOENT)
 
 
 def _list(xen: Machine, body: memoryview) -> int:
