@@ -19,7 +19,7 @@ TAILS = {
     "GNU, all": ("tail", "coreutils", ["-n", "+1", "-f"]),
     "GNU, by name": ("tail", "coreutils", ["-F"]),
     "busybox": ("busybox", "busybox", ["tail", "-f"]),
-    "less": ("less", "less", ["-E", "+F"]),
+    "uutils": ("/usr/lib/cargo/bin/coreutils/tail", "rust-coreutils", ["-f", "--use-polling"]),  # it has inotify else
 }
 CHANGED = select.POLLPRI | select.POLLERR
 
@@ -83,7 +83,7 @@ def killed(mount: Mount) -> int:
     return domid
 
 
-@pytest.mark.parametrize("name", ["GNU", "GNU, by name", "busybox"])
+@pytest.mark.parametrize("name", ["GNU", "GNU, by name", "busybox", "uutils"])
 def test_events_are_followed(living: Mount, follow: Callable[[str, Path], Tail], name: str) -> None:
     """Each line once, though another has the file open and has come as far as nothing."""
     other = os.open(living.where / "domains/events", os.O_RDONLY)
