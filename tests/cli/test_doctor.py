@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from xenfs.cli import checks, doctor, main
 from xenfs.cli.checks import Check, Host
 from xenfs.errors import StartError
+from xenfs.xenstore import XenstoreClient
 
 Machine = Callable[..., Host]
 
@@ -75,6 +77,20 @@ def test_dom0(machine: Machine, xen: Answering) -> None:
     assert one(found, "pool guarantee").detail == "hypercall pages: never fault"
     assert one(found, "xenstore").status == "warn"
     assert xen.closed
+
+
+def test_a_xenstored_that_is_alive_but_deaf(
+    machine: Machine, xen: Answering, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(tmp_path / "socket"))
+        deaf.listen()
+        monkeypatch.setattr(
+            "xenfs.xenstore.connect", lambda **_: XenstoreClient([str(tmp_path / "socket")], timeout_s=0.1)
+        )
+        said = one(checks.examine(machine(DOM0)), "xenstore")
+    assert said.status == "warn"
+    assert "by-name/ is empty" in said.detail
 
 
 def test_laptop(machine: Machine) -> None:

@@ -27,7 +27,12 @@ def missing() -> str:
     """Why there is nobody to compare with; empty where there is."""
     if shutil.which("xl") is None:
         return "no xl here"
-    done = subprocess.run(["xl", "info"], capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
+    try:
+        done = subprocess.run(
+            ["xl", "info"], capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired:
+        return "this dom0's xl does not answer"
     return "" if done.returncode == 0 else "this dom0's xl is for another Xen"
 
 
