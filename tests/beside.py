@@ -111,7 +111,8 @@ def text(name: str, longest: int = 0) -> Says:
 
     def says(answer: Answer, shown: str) -> str:
         found = answer.text(name).strip()
-        return shown if longest and len(found) >= longest - 2 and shown.startswith(found) else found
+        cut = longest and len(found) >= longest - 2 and shown.startswith(found)
+        return shown if cut or found == shown.strip() else found
 
     return says
 

@@ -321,4 +321,12 @@ def compare(tree: Tree, domain: int, *, alone: bool = False) -> list[str]:
     about["ssidref"] = dict(line.split(" ", 1) for line in tree.value(ssidref).splitlines())["ssidref"]
     about |= {f"{name}_size": str(len(about[name])) for name in ("context", "boolean")}
     about["patch_size"] = str(len(about["patch"]) + 1)
-    return [line.path for line in BESIDE if (not alone or "{d}" in line.node) and agrees(tree, line, about)]
+    found, wrong = [], []
+    for line in (each for each in BESIDE if not alone or "{d}" in each.node):
+        try:
+            if agrees(tree, line, about):
+                found.append(line.path)
+        except (AssertionError, KeyError, OSError) as problem:
+            wrong.append(f"{line.path} {line.question} beside {line.node}: {problem!r}"[:400])
+    assert not wrong, "\n".join(wrong)
+    return found
