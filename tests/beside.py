@@ -67,18 +67,14 @@ class Where(NamedTuple):
     patch: str = "none"
     boolean: str = "none"
     context: str = ""
-    cx: str = "1"
-    cpus: str = "0"
 
 
 def where(tree: Tree, domain: int) -> Where:
     """The first of each kind that there is."""
     pci = tree.names("host/pci") if tree.has("host/pci") else []
-    cx = "host/cpus/0/cstates/count"
     found = Where(
         str(domain), patch=_first(tree, "host/livepatch"), boolean=_first(tree, "flask/booleans"),
         context=tree.value(f"domains/{domain}/context") if tree.has(f"domains/{domain}/context") else "",
-        cx=tree.value(cx) if tree.has(cx) else "1", cpus=tree.value("host/cpus/present"),
     )  # fmt: skip
     if not pci:
         return found
