@@ -84,7 +84,7 @@ def test_answers_are_those_of_the_nodes(raw: Mount, guest: Guest) -> None:
         ask(raw, "domctl/unpausedomain", f"domain={guest.domid}")
     print(f"compared {len(found)}: {' '.join(sorted(found))}")
     print(f"without a node here: {' '.join(sorted({line.path for line in BESIDE} - found))}")
-    assert len(found) > (40 if raw.flat("xenfs/interface")["arch"] == "x86_64" else 25)
+    assert len(found) > (40 if raw.flat("xenfs/interface")["arch"] == "x86_64" else 20)
 
 
 def test_one_of_each_family_changes_a_guest(raw: Mount, doomed: Callable[..., Guest]) -> None:
@@ -112,8 +112,8 @@ def test_one_of_each_family_changes_a_guest(raw: Mount, doomed: Callable[..., Gu
 
 def test_families_that_are_for_hvm_domains(raw: Mount, guest: Guest) -> None:
     """hvm_op, dm_op and physdev_op: on the PVH guest that is up; of a PV domain Xen says that it is for others."""
-    if not real(raw) or not raw.has("raw/dm_op/create_ioreq_server"):
-        return  # not simulated, and on Arm only for a build with virtio
+    if not real(raw) or raw.flat("xenfs/interface")["arch"] != "x86_64":
+        return  # not simulated, and on Arm only in builds with virtio
     pvh = [d for d in raw.numbers("domains") if d != "0" and raw.value(f"domains/{d}/type") == "pvh"]
     others = [d for d in raw.numbers("domains") if d != "0" and d not in pvh]
     for d in others[:1]:
