@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from xenfs.errors import XenfsError
-from xenfs.filesystem.lanes import Lanes
+from xenfs.filesystem.lanes import Gate, Lanes
 from xenfs.nodes.tables.cost import NOTHING, Cost
 
 ROOT, ANN, BEN = 0, 1000, 1001
@@ -292,3 +292,100 @@ def test_who_may_not_wait_long_is_told_when_nothing_has_begun() -> None:
         assert hung.begun == 4
 
     trio.run(run)
+
+
+# one computes at a time
+
+
+async def computing(lanes: Lanes, costs: list[Cost], work: Callable[[], object]) -> None:
+    """As many readers as costs, each of whom wants something else computed."""
+    async with trio.open_nursery() as nursery:
+        for number, cost in enumerate(costs):
+            nursery.start_soon(lanes.run, 1000 + number, f"file {number}", cost, work)
+
+
+class Counted:
+    """Work that notes how many do it at once."""
+
+    def __init__(self, lanes: Lanes, waits: bool = False) -> None:
+        self._lanes, self._waits = lanes, waits
+        self._lock = threading.Lock()
+        self.now = self.most = self.done = 0
+
+    def __call__(self) -> None:
+        if self._waits:
+            self._lanes.computing.give_up()
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        threading.Event().wait(0.03)
+        with self._lock:
+            self.now -= 1
+            self.done += 1
+
+
+@pytest.mark.parametrize(("waits", "most"), [(False, 1), (True, 4)])
+def test_what_grows_is_computed_one_at_a_time_whatever_thread_does_it(waits: bool, most: int) -> None:
+    """What grows and may wait as well has threads of its own, and its turn with all else that grows until it waits."""
+    lanes = Lanes()
+    work = Counted(lanes, waits)
+    trio.run(computing, lanes, [BULK, BULK | WAITS, BULK | WAITS, Cost.CPUS], work)
+    assert (work.most, work.done) == (most, 4)
+    assert lanes.idle
+
+
+def test_who_hangs_keeps_the_turn_for_half_a_second_at_the_most() -> None:
+    async def test(lanes: Lanes, hung: Hung, codes: list[int]) -> None:
+        await until(1, hung)
+        assert await lanes.run(BEN, "other", BULK, lambda: "computed") == "computed"
+        assert not codes
+
+    trio.run(among, test, 1, ANN, BULK)
+
+
+def test_root_computes_beside_a_reader_who_does() -> None:
+    """And not after him: the first of root's is done while the reader's hangs, and has no lease to wait for."""
+
+    async def test(lanes: Lanes, hung: Hung, codes: list[int]) -> None:
+        await until(1, hung)
+        assert lanes._turn.locked()
+        assert not lanes._own_turn.locked()
+        assert await lanes.run(ROOT, "other", BULK, lanes._own_turn.locked)
+
+    trio.run(among, test, 1, ANN, BULK)
+
+
+def test_writes_take_no_turn() -> None:
+    """They may take seconds in Xen."""
+    lanes = Lanes()
+
+    async def main() -> None:
+        assert not await lanes.run(ANN, "file", BULK | WAITS, lanes._own_turn.locked, writes=True)
+
+    trio.run(main)
+
+
+def test_many_who_waited_for_the_same_go_on_a_few_at_a_time() -> None:
+    """So that a request of somebody else's is taken between them: in each turn of the loop, two."""
+
+    async def main() -> None:
+        gate, gone, turns = Gate(), 0, []
+
+        async def wait() -> None:
+            nonlocal gone
+            await gate.wait()
+            gone += 1
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(80):
+                nursery.start_soon(wait)
+            await trio.testing.wait_all_tasks_blocked()
+            gate.set()
+            while gone < 80:
+                before = gone
+                await trio.lowlevel.checkpoint()
+                turns.append(gone - before)
+        assert max(turns) <= 4, "a turn may begin with two of the one before"
+        await gate.wait()
+
+    trio.run(main)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+import trio
+from test_operations import over
+from worlds import Host
 
 from xenfs.filesystem import turns
-from xenfs.filesystem.turns import REQUEST_S, Turns
+from xenfs.filesystem.turns import BYTE_S, REQUEST_S, Turns
+from xenfs.nodes.tables.base import File
+from xenfs.nodes.tables.cost import Cost
 
 ROOT, ANN, BEN = 0, 1000, 1001
 
@@ -40,6 +47,26 @@ def test_who_asks_for_more_than_his_part_waits_for_it(clock: Clock) -> None:
         while ours.due(ANN) <= 0.01:
             served += 1
     assert served * REQUEST_S <= 1.0 / 2 + 0.02
+
+
+def test_an_answer_that_many_wait_for_is_charged_with_what_they_ask_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All who waited for one computation have its answer at once, and each closes and opens the file then."""
+    with Host("domains=3") as host:
+        lines = "x" * 200_000
+        k = over(host, File("many", "lines", read=lambda xen: lines, grows=Cost.DOMAINS, format="lines"))
+        charged: list[float] = []
+        monkeypatch.setattr(k.ops.turns, "due", lambda uid, cost_s=REQUEST_S: charged.append(cost_s) or 0.0)
+
+        async def run() -> None:
+            fh = (await k.open("many", os.O_RDONLY)).fh
+            charged.clear()
+            for offset in (0, 1 << 17):
+                await k.ops.read(fh, offset, 1 << 17)
+            await k.ops.release(fh)
+
+        trio.run(run)
+        computed, kept = 4 * REQUEST_S + (1 << 17) * BYTE_S, REQUEST_S + (200_001 - (1 << 17)) * BYTE_S
+        assert charged == pytest.approx([REQUEST_S, computed, REQUEST_S, kept])
 
 
 def test_root_never_waits(clock: Clock) -> None:

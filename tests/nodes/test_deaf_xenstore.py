@@ -52,3 +52,15 @@ def test_a_directory_of_names_is_empty_and_not_broken(host: Host, caplog: pytest
     said = [record for record in caplog.records if "xenstore does not answer" in record.getMessage()]
     assert len(said) == 2, "once each time"
     host.xen.close()
+
+
+def test_who_waits_for_xenstore_says_so_before(host: Host) -> None:
+    """So that others may compute meanwhile; not where all is known."""
+    store = host.xen.store
+    assert isinstance(store, Deaf)
+    order: list[str] = []
+    read_many = store.read_many
+    store.read_many = lambda paths: order.append("asked") or read_many(paths)  # type: ignore[method-assign]
+    host.xen.names.waits = lambda: order.append("waits")
+    assert host.value("domains/1/name")
+    assert order == ["waits", "asked"]

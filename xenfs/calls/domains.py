@@ -13,7 +13,7 @@ from xenfs.abi import Abi
 from xenfs.abi.numbers import Domctl, DomInf, Sysctl
 from xenfs.abi.operations import operation
 from xenfs.calls.control import domctl, sysctl
-from xenfs.calls.rows import Rows, packer
+from xenfs.calls.rows import Rows, freed, packer
 from xenfs.errors import HypercallError, Stale, XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain, Roll, Sight
@@ -146,7 +146,7 @@ def require_same(xen: Hypervisor, domain: Domain, *_: object) -> None:
 
 def infos(xen: Hypervisor) -> list[DomainInfo]:
     """Every domain in the order of ids; sysctl getdomaininfolist."""
-    return list(map(DomainInfo._make, _listed(xen, _rows(xen.abi))))
+    return list(map(DomainInfo._make, freed(_listed(xen, _rows(xen.abi)))))
 
 
 def infos_from(xen: Hypervisor, first: int, most: int) -> list[DomainInfo]:

@@ -1,7 +1,7 @@
 """Where the work of a request is done: in the event loop what costs nothing much, in threads what grows or waits.
 
 There are four lanes of threads: for bulk work and for what may take long, and each of these for what is read and for
-what root does or anybody writes. Readers can fill only their own.
+what root does or anybody writes. Readers can fill only their own. Of what is read and grows, one is computed at a time.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import errno
 import logging
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from typing import Any, TypeVar, TypeVarTuple
 import trio
 
 from xenfs.errors import XenfsError
+from xenfs.filesystem.computing import Computing
 from xenfs.nodes.tables.cost import NOTHING, Cost
 
 log = logging.getLogger(__name__)
@@ -28,7 +30,9 @@ ROOT = 0
 _BULK_THREADS = 2  # the interpreter runs one of them at a time, and each slows the event loop down
 _LONG_THREADS = 8  # one lock serialises most of Xen's control operations: more threads would only wait there
 _LONG = Cost.MEMORY | Cost.WAITS
+_COMPUTES = Cost.CPUS | Cost.VCPUS | Cost.DOMAINS | Cost.LENGTH
 SOON_S = 0.1
+_AT_ONCE = 2  # who waited for the same go on in one turn of the event loop
 _PATIENCE_S = 20.0  # who has waited so long for a thread that none will come soon is told so
 _OF_ONE, _OF_ALL, _FOR_EACH = 96, 256, 8  # requests of readers that wait: of one user, of all; and for who comes then
 _OF_ROOT, _OF_WRITER = 96, 24  # of root and of those who write: in all, of one user and of one kind
@@ -38,6 +42,30 @@ MOST_WAITING = _MOST_READERS + _OF_ROOT
 """How many requests wait at the most; a mount whose handlers all wait would be stuck."""
 
 
+class Gate:
+    """As trio.Event is, but those who waited go on a few at a time, so that requests of others come in between."""
+
+    __slots__ = ("_lot", "_open")
+
+    def __init__(self) -> None:
+        self._lot, self._open = trio.lowlevel.ParkingLot(), False
+
+    def is_set(self) -> bool:
+        """Whether it is open."""
+        return self._open
+
+    def set(self) -> None:
+        """Open it."""
+        self._open = True
+        self._lot.unpark(count=_AT_ONCE)
+
+    async def wait(self) -> None:
+        """Return when it is open; each who was kept waiting lets the next one go."""
+        if not self._open:
+            await self._lot.park()
+            self._lot.unpark()
+
+
 class Job:
     """A piece of work, done once for all who wait for it."""
 
@@ -45,7 +73,7 @@ class Job:
 
     def __init__(self, kind: object, key: Hashable, work: Callable[[], Any]) -> None:
         self.kind, self.key, self.work = kind, key, work
-        self.begun, self.started, self.done = False, trio.Event(), trio.Event()
+        self.begun, self.started, self.done = False, trio.Event(), Gate()
         self.value: Any = None
         self.error: Exception | None = None
         self.uids: list[int] = []
@@ -191,6 +219,8 @@ class Lanes:
         self._patience_s = patience_s
         self._bulk, self._long = Lane(_BULK_THREADS), Lane(_LONG_THREADS)
         self._own_bulk, self._own_long = Lane(_BULK_THREADS), Lane(_LONG_THREADS)
+        self.computing = Computing()
+        self._turn, self._own_turn = threading.Lock(), threading.Lock()
         self._reading: Counter[int] = Counter()  # by user
         self._own: Counter[object] = Counter()  # by user and by kind
         self._readers = self._others = 0
@@ -228,7 +258,10 @@ class Lanes:
         with self._place(uid, kind) if own else self.place(uid):
             bulk, long = (self._own_bulk, self._own_long) if own else (self._bulk, self._long)
             lane = long if cost & _LONG else bulk
-            job = lane.put(uid, kind, key, partial(work, *args))
+            done = partial(work, *args)
+            if cost & _COMPUTES and not writes:
+                done = partial(self.computing.one_at_a_time, self._own_turn if own else self._turn, done)
+            job = lane.put(uid, kind, key, done)
             found: Result = await lane.result(job, self._patience_s if patience_s is None else patience_s)
             return found
 

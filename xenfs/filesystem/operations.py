@@ -91,7 +91,7 @@ class Operations(Directories):
 
     @answered
     async def open(self, inode: int, flags: int, ctx: Any) -> pyfuse3.FileInfo:
-        if wait := self.turns.due(ctx.uid):
+        if wait := self.turns.due(ctx.uid, 2 * REQUEST_S):  # and the release, which nobody waits for
             await self._wait(ctx.uid, wait)
         share = self.shares.take(ctx.uid)
         try:
@@ -131,13 +131,15 @@ class Operations(Directories):
     async def read(self, fh: int, off: int, size: int) -> bytes:
         handle = self.handles[fh]
         uid = handle.caller.uid
-        if wait := self.turns.due(uid, REQUEST_S if size <= SMALL else REQUEST_S + size * BYTE_S):
+        if wait := self.turns.due(uid):
             await self._wait(uid, wait)
         cost = handle.cost(off)
         if cost is NOTHING:
             found = handle.read(self.xen, off, size)
         else:
             found = await self._asked(handle, off, size)
+        if len(found) > SMALL:  # many may have waited for the same, and each will close and open it at once
+            await self._pace(uid, (1 if cost is NOTHING else 4) * REQUEST_S + len(found) * BYTE_S)
         if size == PAGE and not off:
             self.attributes.shown(handle.inode, len(found))
         content = handle.content

@@ -14,9 +14,9 @@ from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.stopping import Stopping
 
 GRACE_S = 4.0
-_SWITCH_S = 0.0005
-"""How long a thread may keep the interpreter from the event loop. Of 5, 0.5 and 0.1 ms, this held a read up least
-beside eighty busy threads, in one run on a busy machine; a quiet one has not been asked."""
+_SWITCH_S = 0.0001
+"""How long a thread may keep the interpreter from the event loop, which has to get it back several times a request.
+docs/threads.md says what was measured."""
 _HANDLERS = MOST_WAITING + 64  # so many are never all waiting
 
 

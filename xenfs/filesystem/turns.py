@@ -10,7 +10,7 @@ from time import monotonic
 
 from xenfs.filesystem.lanes import ROOT
 
-REQUEST_S = 150e-6  # of the loop's time, generously: what is left over keeps it free for whoever comes next
+REQUEST_S = 300e-6  # of the loop's time, generously: what is left over keeps it free for whoever comes next
 BYTE_S = 1e-9
 _PRESENT_S = 1.0  # who asked so recently is there
 _AHEAD_S = 0.004  # a few dozen requests at once are nothing

@@ -42,6 +42,7 @@ class StoreNames:
         self._indexes: dict[str, Index] = {}
         self.want: Callable[[int], object] | None = None  # set a watch; None where nobody would
         self.unwant: Callable[[int], object] = lambda domid: None
+        self.waits: Callable[[], object] = lambda: None  # told before xenstore is asked, which may not answer
         self.domains_watched = False
         self.changes = 0  # how often anything was heard to change
         self.silent = False  # whether the last question of a listing had no answer
@@ -58,6 +59,7 @@ class StoreNames:
             assert self.want is not None
             self.want(domid)
         if missing:
+            self.waits()
             found = dict(zip(missing, store.read_many(list(map(name_path, missing))), strict=True))
             values.update(found)
             self._keep(found, fired)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from xenfs.abi.numbers import DomInf
 from xenfs.calls import domains, domctl, neighbours
 from xenfs.calls.domains import DomainInfo, info
+from xenfs.calls.rows import freed
 from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
@@ -51,7 +52,7 @@ def _find(xen: Hypervisor, name: str) -> Domain | None:
 
 
 def _stat(xen: Hypervisor) -> str:
-    return show.lines(facts.stat_line(xen, info) for info in domains.infos(xen))
+    return show.lines(facts.stat_line(xen, info) for info in freed(domains.infos(xen)))
 
 
 @asks(domains.GETDOMAININFO, checked=True)

@@ -73,7 +73,7 @@ def by_name(xen: Hypervisor) -> list[tuple[str, Domain]]:
 
 def find_name(xen: Hypervisor, wanted: str) -> Domain | None:
     """The domain behind a file name."""
-    return _still(xen, "name", wanted) or _listed(xen, by_name, wanted)
+    return _known(xen, "name", wanted) or _listed(xen, by_name, wanted)
 
 
 def by_uuid(xen: Hypervisor) -> list[tuple[str, Domain]]:
@@ -86,14 +86,14 @@ def by_uuid(xen: Hypervisor) -> list[tuple[str, Domain]]:
 
 def find_uuid(xen: Hypervisor, wanted: str) -> Domain | None:
     """The domain behind a UUID."""
-    domain = _still(xen, "uuid", wanted)
+    domain = _known(xen, "uuid", wanted)
     sight = xen.lives.known(domain) if domain else None
     if sight is not None and show.handle(sight.uuid) == wanted:  # xenfs itself can give a domain another
         return domain
     return _listed(xen, by_uuid, wanted)
 
 
-def _still(xen: Hypervisor, what: str, wanted: str) -> Domain | None:
+def _known(xen: Hypervisor, what: str, wanted: str) -> Domain | None:
     """What the last listing found, where xenstore's watches would have told of a change: no list of all domains."""
     domain: Domain | None = xen.names.indexed(what, wanted)
     return domain if domain is not None and domains.life_now(xen, domain.domid) == domain else None

@@ -6,6 +6,7 @@ metrics, a line for each.
 
 from __future__ import annotations
 
+from xenfs.calls.rows import freed
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.metrics.snapshot import take
 from xenfs.nodes.metrics.table import GROUPS
@@ -17,12 +18,16 @@ from xenfs.nodes.tables.cost import Cost
 def prometheus(xen: Hypervisor) -> str:
     """The text format's families, always in the same order."""
     snap = take(xen)
-    return "".join(
+    found = "".join(
         family(metric, items)
         for group in GROUPS
         for items in (list(group.items(xen, snap)),)
         for metric in group.metrics
     )
+    for rows in (snap.guests, snap.vcpus):
+        for _ in freed(rows):
+            pass
+    return found
 
 
 METRICS = Dir(

@@ -1,0 +1,120 @@
+"""What a third user and root notice of eighty threads of one user on the dearest files: with them and without, in turn.
+
+For root. The crowd is stopped and continued, so that both sides are of one mount and one run.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from time import sleep
+
+from mounted import Mounted, served
+from timing import Effort, Row
+
+THREADS, CROWD, THIRD = 80, 23001, 23002
+FILE = "host/memory/free_kb"
+_SETTLE_S = 0.7  # for what was asked before to be answered
+_READS = 300
+
+_HOSTILE = """
+import os, sys, threading
+os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
+def loop(path):
+    while True:
+        try:
+            fd = os.open(path, os.O_RDONLY)
+            try:
+                os.pread(fd, 1 << 17, 0)
+            finally:
+                os.close(fd)
+        except OSError:
+            pass
+files = ("metrics/xen.prom", "domains/names", "domains/stat")
+threads = [threading.Thread(target=loop, args=(f"{sys.argv[1]}/{files[n % 3]}",)) for n in range(int(sys.argv[3]))]
+for thread in threads: thread.start()
+"""
+_READER = """
+import os, sys
+from statistics import quantiles
+from time import perf_counter, sleep
+os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
+for line in sys.stdin:
+    took = []
+    for _ in range(int(line)):
+        began = perf_counter()
+        fd = os.open(sys.argv[1], os.O_RDONLY)
+        os.pread(fd, 4096, 0)
+        os.close(fd)
+        took.append((perf_counter() - began) * 1e6)
+        sleep(0.002)
+    print(quantiles(took, n=100)[98], flush=True)
+"""
+
+
+def rows(effort: Effort, say: Callable[[str], None]) -> Iterator[Row]:
+    """p99 of a read beside the crowd and without; how many of root's `freeze` and `kill` were refused."""
+    if os.geteuid() != 0:
+        raise OSError(errno.EPERM, "needs root: it acts as other users")
+    domains = max(effort.sizes)
+    with ExitStack() as stack:
+        command = [sys.executable, "-m", "xenfs", "mount", "--hypervisor", f"simulator:domains={domains}"]
+        mount = stack.enter_context(served([*command, "-o", "lifecycle,allow_other,record=off"]))
+        mount.root.parent.chmod(0o755)
+        reader = stack.enter_context(_process(_READER, mount.path(FILE), str(THIRD)))
+        crowd = stack.enter_context(_process(_HOSTILE, str(mount.root), str(CROWD), str(THREADS)))
+        what = f"p99 of open+read+close of `{FILE}` by a third user, {domains} domains, {THREADS} threads of another"
+        say(what)
+        sides: tuple[list[float], list[float]] = ([], [])
+        codes: Counter[int] = Counter()
+        for number in range(effort.rounds):
+            crowd.send_signal(signal.SIGCONT)
+            sleep(_SETTLE_S)
+            sides[0].append(_p99_us(reader))
+            codes += _acts(mount, range(100 + 4 * number, 104 + 4 * number))
+            crowd.send_signal(signal.SIGSTOP)
+            sleep(_SETTLE_S)
+            sides[1].append(_p99_us(reader))
+        yield Row(what, "µs", *sides, at_most=5.0)
+        refused = sum(count for code, count in codes.items() if code)
+        note = ", ".join(f"{errno.errorcode.get(code, 'done')} {count}" for code, count in sorted(codes.items()))
+        yield Row(
+            "root's `freeze` and `kill` that failed beside them", "", [refused], at_most=0, absolute=True, note=note
+        )
+
+
+@contextmanager
+def _process(script: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that is ended, stopped or not, where the block ends."""
+    process = subprocess.Popen([sys.executable, "-c", script, *words], stdin=-1, stdout=-1, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _p99_us(reader: subprocess.Popen[str]) -> float:
+    assert reader.stdin is not None
+    assert reader.stdout is not None
+    reader.stdin.write(f"{_READS}\n")
+    reader.stdin.flush()
+    return float(reader.stdout.readline())
+
+
+def _acts(mount: Mounted, domids: range) -> Counter[int]:
+    codes: Counter[int] = Counter()
+    for domid in domids:
+        for name in ("freeze", "kill"):
+            try:
+                (mount.root / f"domains/{domid}/{name}").write_text("1")
+                codes[0] += 1
+            except OSError as problem:
+                codes[problem.errno or 0] += 1
+    return codes
