@@ -23,7 +23,7 @@ from xenfs.hypervisor.privcmd import under_xen
 HYPERVISOR = os.environ.get("XENFS_TEST_HYPERVISOR") or ("privcmd" if under_xen() else "simulator")
 REAL = HYPERVISOR == "privcmd"
 KINDS = ("pv", "pvh")  # the first that there is: see _at_rest
-SLOW_S = 600  # under emulation, and with other work on the machine, a test may take a minute
+SLOW_S = 1200  # under emulation, and with other work on the machine, a test and what it needs may take minutes
 
 _compared: list[xen_peers.Comparison] = []
 

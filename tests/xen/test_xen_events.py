@@ -18,7 +18,7 @@ from xen_mount import XENFS, Mount, environment
 from xenfs.xenstore import Watches, XenstoreClient
 
 Doomed = Callable[..., Guest]
-SOON_S, BOOT_S = 150.0, 400.0  # an emulated machine beside other work starts a Python in a minute
+SOON_S, BOOT_S = 400.0, 400.0  # an emulated machine beside other work starts a Python in minutes
 # What lets a kernel without any programs shut down when xl asks it to, and crash when xl presses its SysRq keys.
 WILLING = (
     "extra='console=hvc0 quiet sysrq_always_enabled "
