@@ -71,7 +71,7 @@ async def serve(
             stopping.in_order = True
         finally:
             last_words()
-            pyfuse3.close()
+            stopping.unmount()
         nursery.cancel_scope.cancel()
 
 

@@ -28,12 +28,18 @@ class Stopping:
     def __init__(self, grace_s: float, last_words: Callable[[], None]) -> None:
         self._grace_s, self._last_words = grace_s, last_words
         self.in_order = False  # all calls have ended: nothing but the end itself takes its time
+        self._closed = threading.Lock()
         self._token = trio.lowlevel.current_trio_token()
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
     def listen(self) -> None:
         """Begin to; a daemon is ended by its signals, and not by this thread's end."""
         threading.Thread(target=self._listen, name="signals", daemon=True).start()
+
+    def unmount(self) -> None:
+        """Take the mount away, once: a second pyfuse3.close() is a segmentation fault."""
+        if self._closed.acquire(blocking=False):
+            pyfuse3.close()
 
     def _listen(self) -> None:
         number = signal.sigwait(_SIGNALS)
@@ -56,6 +62,6 @@ class Stopping:
         if not self.in_order:
             log.warning("calls still run after the grace period: leaving without their answers")
         self._last_words()
-        pyfuse3.close()
+        self.unmount()
         logging.shutdown()
         os._exit(0)
