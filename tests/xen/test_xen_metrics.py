@@ -21,6 +21,7 @@ def scraped(mount: Mount) -> dict[str, Family]:
     return families(mount.value(FILE) + "\n")
 
 
+@pytest.mark.once_a_dom0("how values become metrics is xenfs's")
 def test_the_format(mount: Mount, guest: Guest) -> None:
     """As strict as promtool, which also looks at it where it is to be had; else it is kept for one that is outside."""
     text = mount.read(FILE)
@@ -39,6 +40,7 @@ def test_everything_answers(mount: Mount) -> None:
     assert found["xen_build_info"].value(version=mount.value("version/full"))
 
 
+@pytest.mark.once_a_dom0("how values become metrics is xenfs's")
 def test_the_values_are_those_of_the_other_files(mount: Mount, guest: Guest) -> None:
     domids = mount.numbers("domains")
     before = {domid: int(mount.value(f"domains/{domid}/cpu_time_ns")) for domid in domids}
@@ -84,6 +86,7 @@ def test_the_same_as_xl(mount: Mount, guest: Guest) -> None:
     assert sorted(paused) == sorted(line.split()[1] for line in short.splitlines()[1:] if line.split()[4][2] == "p")
 
 
+@pytest.mark.once_a_dom0("how values become metrics is xenfs's")
 def test_a_change_is_seen(mount: Mount, guest: Guest) -> None:
     at = f"domains/{guest.domid}/freeze"
     about = {"domid": str(guest.domid)}
@@ -98,6 +101,7 @@ def test_a_change_is_seen(mount: Mount, guest: Guest) -> None:
         mount.write(at, "0")
 
 
+@pytest.mark.once_a_dom0("how values become metrics is xenfs's")
 def test_a_domain_that_ends_is_gone(mount: Mount, doomed: Callable[..., Guest]) -> None:
     one = doomed()
     assert scraped(mount)["xen_domain_info"].value(domid=str(one.domid)) == 1

@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),  # forks with threads are the experiment
 ]
 
-SECONDS = float(os.environ.get("XENFS_POOL_SECONDS", "15"))
+SECONDS = float(os.environ.get("XENFS_POOL_SECONDS", "8"))
 PAGES = 256
 OF_THE_KERNEL = pytest.mark.once_a_dom0("what happens to pages is dom0's kernel's doing")
 MADV_SOFT_OFFLINE = 101  # move what is in a page elsewhere and never use the page again

@@ -35,6 +35,7 @@ def ask(raw: Mount, path: str, text: str = "") -> dict[str, str]:
     return dict(line.split(" ", 1) for line in raw.ask(f"raw/{path}", f"{text}\n").splitlines())
 
 
+@pytest.mark.once_a_dom0("what the page says")
 def test_each_example_works(raw: Mount, guest: Guest) -> None:
     assert len(EXAMPLES) == 10
     for example in EXAMPLES:

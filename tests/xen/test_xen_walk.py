@@ -113,6 +113,7 @@ def test_every_path_is_in_the_reference(mount: Mount, found: dict[str, os.stat_r
     assert missing == []
 
 
+@pytest.mark.once_a_dom0("every Xen's files are read by the walk")
 def test_grep_ends_and_changes_nothing(mount: Mount, found: dict[str, os.stat_result]) -> None:
     settings = [path for path in files(found, 0o222) if "xenfs/" not in path]
     before, calls = contents(mount, settings), mount.calls()
