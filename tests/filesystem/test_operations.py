@@ -20,6 +20,7 @@ from patience import PATIENCE_S
 from worlds import EVERYTHING, Host
 
 from xenfs.errors import HypercallError, Stale, XenfsError
+from xenfs.filesystem import lanes
 from xenfs.filesystem.boundary import answer, answered
 from xenfs.filesystem.operations import Operations
 from xenfs.nodes.tables.base import Dir, Exchange, File
@@ -473,6 +474,20 @@ def test_files_of_the_dead(host: Host) -> None:
                 host.world.create(3, uuid=bytes(15) + b"\x09")
         assert host.world.domains[3].pause_count == 0
         assert (await k.lookup("domains/3")).st_ino != directory.st_ino
+
+    trio.run(run)
+
+
+def test_a_refusal_is_the_callers_however_long_it_takes(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is refused is refused before anything begins: a busy machine must not make an answer of success of it."""
+    monkeypatch.setattr(lanes, "SOON_S", 0.0)
+
+    async def run() -> None:
+        k = kernel(host)
+        domains = (await k.lookup("domains")).st_ino
+        assert await refused(k.ops.rmdir(domains, b"4", CTX)) == errno.EBUSY
+        pools = (await k.lookup("cpupools")).st_ino
+        assert await refused(k.ops.rmdir(pools, b"0", CTX)) == errno.EBUSY
 
     trio.run(run)
 

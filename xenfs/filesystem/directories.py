@@ -159,9 +159,8 @@ class Directories(Served):
         if remove is None:
             raise XenfsError(f"{_below(parent, text)} cannot be removed", errno.EPERM)
         await self._act(
-            "rmdir", caller(ctx, named=True), _below(parent, text), node, ids, lambda: remove(self.xen, *ids),
-            ends=False,
-        )  # fmt: skip
+            "rmdir", caller(ctx, named=True), _below(parent, text), node, ids, lambda: remove(self.xen, *ids)
+        )
         # A dying domain is there still.
         self.inodes.part(parent, text)
 
@@ -173,22 +172,22 @@ class Directories(Served):
         node: Node,
         ids: Ids,
         work: Callable[[], Any],
-        *,
-        ends: bool = True,
     ) -> None:
-        """Have something done; where it need not end, return when it has begun."""
+        """Have something done; of a part that may take long, which it gives back, return when that has begun."""
 
-        def guarded() -> None:
+        def guarded(part: Callable[[], Any]) -> Any:
             node.require_alive(self.xen, ids)
-            work()
+            rest = part()
             node.require_same(self.xen, ids)
+            return rest
 
         with self.witness.seeing(what, asking, path, node):
             self.rights.require_change(asking, path, node, node.owner(ids))
-            if ends:
-                await self.lanes.run(asking.uid, node, Cost.WAITS, guarded, writes=True, patience_s=_PATIENCE_S)
-            else:
-                await self.lanes.begin(asking.uid, node, guarded, _PATIENCE_S)
+            rest = await self.lanes.run(
+                asking.uid, node, Cost.WAITS, guarded, work, writes=True, patience_s=_PATIENCE_S
+            )
+            if callable(rest):
+                await self.lanes.begin(asking.uid, node, lambda: guarded(rest), _PATIENCE_S)
 
 
 def _below(parent: Inode, name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from functools import partial
 
 from xenfs.abi.numbers import DomInf
 from xenfs.calls import domains, domctl, neighbours
@@ -104,11 +105,11 @@ def _kill(xen: Hypervisor, domain: Domain, *_: object) -> None:
     domctl.destroy(xen, domain.domid)
 
 
-def _clear_away(xen: Hypervisor, domain: Domain) -> None:
+def _clear_away(xen: Hypervisor, domain: Domain) -> Callable[[], None]:
     """rmdir: what is over, as a cgroup that nobody is in. Tools that delete whole trees must not end a domain."""
     if not facts.finished(info(xen, domain)):
         raise BadInput("this domain is not over: only a write to kill ends it", errno.EBUSY)
-    _kill(xen, domain)
+    return partial(_kill, xen, domain)
 
 
 DOMAIN = Dir(
