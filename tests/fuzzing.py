@@ -83,11 +83,9 @@ class Writer:
         )
         self.ops = Operations(host.xen, host.root, host.options, host.refusals, record=Record([_Lines()]))
         self.ops.lanes.run = _inline  # type: ignore[method-assign, assignment]
-        logging.getLogger("xenfs").addHandler(self._bug)
 
     def close(self) -> None:
         """Give the host back."""
-        logging.getLogger("xenfs").removeHandler(self._bug)
         if self._host is not None:
             self._host.xen.close()
 
@@ -104,6 +102,13 @@ class Writer:
 
     def put(self, path: str, data: bytes, offset: int = 0, reads: int = 1) -> int:
         """The same of the file with this path."""
+        logging.getLogger("xenfs").addHandler(self._bug)
+        try:
+            return self._put(path, data, offset, reads)
+        finally:  # there are other tests, and what they log on purpose is no finding
+            logging.getLogger("xenfs").removeHandler(self._bug)
+
+    def _put(self, path: str, data: bytes, offset: int, reads: int) -> int:
         self._round += 1
         if self._round > LONGEST_ROUND:
             self._again()
