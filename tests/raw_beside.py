@@ -284,7 +284,7 @@ BESIDE: tuple[Beside, ...] = (
     Beside("kexec_op/kexec_status", "type=0", "host/kexec/loaded", same()),
     Beside("kexec_op/kexec_status", "type=1", "host/kexec/crash_loaded", same()),
     *(
-        Beside("mca/physcpuinfo", "ncpus=1 info.0.mc_cpunr=0", f"host/cpus/0/mca#{name}", same(f"info.0.mc_{name}"))
+        Beside("mca/physcpuinfo", "ncpus=16 info.0.mc_cpunr=0", f"host/cpus/0/mca#{name}", same(f"info.0.mc_{name}"))
         for name in ("cpunr", "apicid", "family", "model", "step")
     ),
     Beside("xenpmu_op/feature_get", "", "host/pmu/features", hexa("val")),

@@ -37,7 +37,10 @@ MCA = _MCA.operations(
         McaOp.fetch, arm="mc_fetch", gives="fetch_id data", both="flags", repeatable=False,
         why="dom0's kernel reads the same records, and who acknowledges one takes it from the other",
     ),
-    looks(McaOp.physcpuinfo, arm="mc_physcpuinfo", gives="info", both="ncpus"),
+    looks(
+        McaOp.physcpuinfo, arm="mc_physcpuinfo", gives="info", both="ncpus", room="ncpus",
+        why="each online CPU writes into an array that Xen makes for ncpus of them: with fewer Xen ends",
+    ),
     changes(McaOp.msrinject, arm="mc_msrinject", dangerous=True),
     changes(McaOp.mceinject, arm="mc_mceinject", dangerous=True),
     changes(McaOp.inject_v2, arm="mc_inject_v2", dangerous=True),

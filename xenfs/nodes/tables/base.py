@@ -320,9 +320,10 @@ class Dir(Node):
 
     `make(xen, *ids, name)` and `remove(xen, *ids)` are mkdir in it and rmdir of it, for mounts that have the option
     `make_option`; `call` names what they are to Xen. What takes long `remove` returns as a function: the caller has his
-    answer once that has begun, and every refusal before. `volatile` says that names come and go, so that the kernel must
-    not remember them for long. `grows` says what the work of listing it grows with, `find_grows` that of finding one
-    name.
+    answer once that has begun, and every refusal before.
+
+    `volatile` says that names come and go, so that the kernel must not remember them for long. `grows` says what the
+    work of listing it grows with, `find_grows` that of finding one name.
     """
 
     entries: Sequence[Node | Each] = ()
