@@ -23,6 +23,7 @@ from xenfs.options import Options
 
 ASKING = {name.replace(" ", ":") for name in HARMLESS}
 DOMAIN = "domains/<d>"
+OURS = pytest.mark.once_a_dom0("it is refused by xenfs, and Xen hears nothing of it")
 REFUSED = {errno.EINVAL, errno.ERANGE, errno.E2BIG}
 
 
@@ -68,7 +69,7 @@ def in_words(row: Refusal) -> str:
     return f"{row.node.replace(f'{DOMAIN}/', '')}-{row.text.strip()[:12]!r}-{errno.errorcode[row.errno]}"
 
 
-@pytest.mark.parametrize("row", ROWS, ids=in_words)
+@pytest.mark.parametrize("row", [row if row.asks else pytest.param(row, marks=OURS) for row in ROWS], ids=in_words)
 def test_refused(mount: Mount, guest: Guest, row: Refusal) -> None:
     node = row.node.replace("<d>", str(guest.domid))
     if not mount.has(node):
@@ -126,7 +127,7 @@ def writable(mount: Mount) -> dict[str, File]:
     return dict(found.values())
 
 
-@pytest.mark.once_a_dom0("parsers are xenfs's")
+@OURS
 def test_nothing_that_does_not_parse_reaches_xen(mount: Mount, real: bool) -> None:
     """Of every kind of file, all that its parser refuses: an errno for each, and not one hypercall.
 
@@ -151,10 +152,12 @@ def test_nothing_that_does_not_parse_reaches_xen(mount: Mount, real: bool) -> No
     assert tried > 1000 / step
 
 
+@OURS
 def test_not_text(mount: Mount, guest: Guest) -> None:
     assert failure(lambda: mount.write(guest.node("sched/weight"), b"25\xff6")) == errno.EINVAL
 
 
+@OURS
 def test_a_question_for_each_open(mount: Mount) -> None:
     answer = mount.ask("host/memory/availheap", "-1 0 0")
     assert int(answer) > 1 << 20
@@ -166,6 +169,7 @@ def test_a_question_for_each_open(mount: Mount) -> None:
         os.close(fd)
 
 
+@OURS
 def test_the_log_is_bounded_and_any_write_clears_it(mount: Mount, guest: Guest) -> None:
     for number in range(70):
         assert failure(lambda word=f"no {number} \x1b[31m": mount.write(guest.node("freeze"), word)) == errno.EINVAL
