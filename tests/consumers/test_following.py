@@ -99,7 +99,9 @@ def test_events_are_followed(living: Mount, follow: Callable[[str, Path], Tail],
 @pytest.mark.parametrize("name", ["GNU, all", "busybox"])
 def test_the_console_is_followed(living: Mount, follow: Callable[[str, Path], Tail], name: str) -> None:
     before = living.read("host/console/log")
+    assert before
     tail = follow(name, living.where / "host/console/log")
+    until(tail.printed, f"{name} prints the last lines")  # only then has busybox seen how long it was
     for key in "qh":
         living.write("host/debug_keys", key)
         until(lambda key=key: f"'{key}' pressed" in tail.printed(), f"{name} prints what the console says of {key}")  # type: ignore[misc]

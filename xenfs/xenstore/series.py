@@ -12,6 +12,8 @@ from xenfs.xenstore.wire import ErrorReply, Op, require_room
 
 Outcome = bytes | ErrorReply
 
+_GRACE_S = 0.05  # for the thread, which sees that all is silent, to speak before one caller gives up
+
 
 class Series:
     """Requests that are sent one after the other, and what came of each; `ended` when that is known, or known in vain.
@@ -68,7 +70,7 @@ class Series:
 
     def wait(self) -> list[Outcome]:
         """What came of each request; XenfsError where it failed, ETIMEDOUT where it was not answered in time."""
-        if not self._ended.wait(max(0.0, self.deadline - monotonic())):
+        if not self._ended.wait(max(0.0, self.deadline + _GRACE_S - monotonic())):
             self.fail(late(self.deadline - self.begun_at))
         if self._problem is not None:
             raise self._problem
