@@ -356,24 +356,52 @@ def test_who_wants_to_know_hears_of_each_end_once() -> None:
     assert ended == [first, second, other]
 
 
-@pytest.mark.parametrize("release", ["4.17", "4.22"])
-def test_another_domain_between_looking_and_acting(release: str) -> None:
-    """What no interface of Xen can rule out is seen at once, and said."""
+def host_where_another_comes(release: str, before: Domctl) -> tuple[Host, list[bool]]:
+    """A host where domain 3 becomes another one right before that operation, once the list has an item."""
 
     def answer(number: int, args: tuple[int, ...]) -> None:
-        if number == Hypercall.domctl and armed and host.sim.machine.at(args[0], 4)[0] == Domctl.pausedomain:
+        if number == Hypercall.domctl and armed and host.sim.machine.at(args[0], 4)[0] == before:
             armed.clear()
             host.world.vanish(3)
             host.world.create(3, uuid=UUID(int=77))
+            host.world.domains[3].pause_count = int(before == Domctl.unpausedomain)  # or there is nothing to take back
 
     armed: list[bool] = []
-    with Host(backend=Between(Simulator.from_settings(f"xen={release}"), answer)) as host:
-        place = host.at("domains/3/freeze")
+    host = Host(backend=Between(Simulator.from_settings(f"xen={release}"), answer))
+    return host, armed
+
+
+@pytest.mark.parametrize("release", ["4.17", "4.22"])
+@pytest.mark.parametrize(
+    ("path", "first", "text", "deed"),
+    [("memory/max", "3000000", "4000000", Domctl.max_mem), ("freeze", "1", "0", Domctl.unpausedomain)],
+)
+def test_another_domain_between_looking_and_acting(
+    release: str, path: str, first: str, text: str, deed: Domctl
+) -> None:
+    """What no interface of Xen can rule out is seen at once, and said."""
+    host, armed = host_where_another_comes(release, deed)
+    with host:
+        host.write(f"domains/3/{path}", first)
+        place = host.at(f"domains/3/{path}")
         armed.append(True)
         with pytest.raises(XenfsError, match="may have had it") as caught:
-            host.put(place, b"1")
+            host.put(place, text.encode())
         assert caught.value.errno == errno.ESTALE
+        assert not armed
+
+
+@pytest.mark.parametrize("release", ["4.17", "4.22"])
+def test_another_domain_is_paused(release: str) -> None:
+    """A pause is not looked at again. The next question says that the id is another's, who can be let go."""
+    host, armed = host_where_another_comes(release, Domctl.pausedomain)
+    with host:
+        place = host.at("domains/3/freeze")
+        armed.append(True)
+        host.put(place, b"1")
         assert host.world.domains[3].pause_count == 1
+        with pytest.raises(XenfsError, match="another domain now"):
+            place.node.produce(host.xen, place.ids)
         host.write("domains/3/freeze", "0")
         assert host.world.domains[3].pause_count == 0
 
@@ -386,12 +414,13 @@ def test_what_was_done_is_done_whatever_xen_says_afterwards() -> None:
             return None
         command = host.sim.machine.at(args[0], 4)[0]
         asked.append(command)
-        return -errno.EBUSY if command == Domctl.getdomaininfo and Domctl.pausedomain in asked else None
+        return -errno.EBUSY if command == Domctl.getdomaininfo and Domctl.unpausedomain in asked else None
 
     asked: list[int] = []
     armed: list[bool] = []
     with Host(backend=Between(Simulator.from_settings(""), answer)) as host:
-        armed.append(True)
         host.write("domains/3/freeze", "1")
+        armed.append(True)
+        host.write("domains/3/freeze", "0")
         assert asked[-1] == Domctl.getdomaininfo
-        assert host.world.domains[3].pause_count == 1
+        assert host.world.domains[3].pause_count == 0

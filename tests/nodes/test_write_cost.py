@@ -87,10 +87,31 @@ def test_no_write_asks_the_same_question_twice(settings: str, monkeypatch: pytes
     assert went_well > 30
 
 
-def test_what_a_pause_costs() -> None:
+FREEZE_COSTS = {  # what the domain is before, what is written: how often each is asked (docs/one-read-one-write.md)
+    ("running", "1"): {"domctl getdomaininfo": 1, "domctl pausedomain": 1},
+    ("paused", "1"): {"domctl getdomaininfo": 1},
+    ("paused", "0"): {"domctl getdomaininfo": 2, "domctl unpausedomain": 1},
+    ("running", "0"): {"domctl getdomaininfo": 1},
+}
+
+
+@pytest.mark.parametrize("release", ["4.20", "4.22"])
+@pytest.mark.parametrize(("before", "text"), FREEZE_COSTS)
+def test_what_freeze_costs(release: str, before: str, text: str) -> None:
+    """One look, one deed, and one look more where other pauses may be left; from 4.21 on a look takes two questions."""
+    costs = dict(FREEZE_COSTS[before, text])
+    if release == "4.22":
+        costs["domctl get_domain_state"] = costs["domctl getdomaininfo"]
+    with Host(f"xen={release}") as host:
+        host.write("domains/1/freeze", "1" if before == "paused" else "0")
+        place, asked = host.at("domains/1/freeze"), host.counts.copy()
+        host.put(place, text.encode())
+        assert host.asked(asked) == costs
+
+
+def test_what_another_write_costs() -> None:
     """The guard, the deed, and whether it was done to the one that was meant."""
     with Host("xen=4.20") as host:
-        place = host.at("domains/1/freeze")
-        before = host.counts.copy()
-        host.put(place, b"1")
-        assert host.asked(before) == {"domctl getdomaininfo": 2, "domctl pausedomain": 1}
+        place, asked = host.at("domains/1/memory/max"), host.counts.copy()
+        host.put(place, b"4000000")
+        assert host.asked(asked) == {"domctl getdomaininfo": 2, "domctl max_mem": 1}

@@ -94,14 +94,20 @@ def unique_id(xen: Hypervisor, domid: int) -> int:
     return int(domctl(xen, GET_DOMAIN_STATE, domid, "get_domain_state", version=0).unique_id)
 
 
-def life_now(xen: Hypervisor, domid: int) -> Domain | None:
-    """The life that goes on under this id, None where there is none."""
+def _seen_now(xen: Hypervisor, domid: int) -> tuple[Domain, DomainInfo] | None:
+    """The life that goes on under this id, and what getdomaininfo says of it; None where there is none."""
     asked = perf_counter_ns()
     info = info_now(xen, domid)
     if info is None:
         xen.lives.gone(domid, asked)
         return None
-    return xen.lives.observe(domid, info.sight(_identity(xen, domid)), asked)
+    return xen.lives.observe(domid, info.sight(_identity(xen, domid)), asked), info
+
+
+def life_now(xen: Hypervisor, domid: int) -> Domain | None:
+    """The life that goes on under this id, None where there is none."""
+    seen = _seen_now(xen, domid)
+    return seen and seen[0]
 
 
 def _identity(xen: Hypervisor, domid: int) -> int:
@@ -116,14 +122,12 @@ def _identity(xen: Hypervisor, domid: int) -> int:
 @asks(GETDOMAININFO, checked=True)
 def info(xen: Hypervisor, domain: Domain) -> DomainInfo:
     """What getdomaininfo says of this life of a domain; Stale when it is over."""
-    asked = perf_counter_ns()
-    found = info_now(xen, domain.domid)
-    if found is None:
-        xen.lives.gone(domain.domid, asked)
+    seen = _seen_now(xen, domain.domid)
+    if seen is None:
         raise Stale(f"domain {domain.domid}")
-    if xen.lives.observe(domain.domid, found.sight(_identity(xen, domain.domid)), asked) != domain:
+    if seen[0] != domain:
         raise Stale(f"domain {domain.domid} (the id has another domain now)")
-    return found
+    return seen[1]
 
 
 def require_now(xen: Hypervisor, domain: Domain, *_: object) -> DomainInfo:
@@ -131,17 +135,19 @@ def require_now(xen: Hypervisor, domain: Domain, *_: object) -> DomainInfo:
     return info(xen, domain)
 
 
-def require_same(xen: Hypervisor, domain: Domain, *_: object) -> None:
+def require_same(xen: Hypervisor, domain: Domain, *_: object) -> DomainInfo | None:
     """Raise Stale where the id has another domain by now: what was done a moment ago may have been done to that one.
 
-    A domain that is gone is none: it may just have been ended. Nor is one that Xen says nothing of.
+    What getdomaininfo says of it now, None of a domain that is gone: it may just have been ended. None, too, where Xen
+    does not say.
     """
     try:
-        found = life_now(xen, domain.domid)
+        seen = _seen_now(xen, domain.domid)
     except HypercallError:
-        return
-    if found is not None and found != domain:
+        return None
+    if seen is not None and seen[0] != domain:
         raise Stale(f"domain {domain.domid} (the id has another domain, and may have had it when this was done)")
+    return seen and seen[1]
 
 
 def infos(xen: Hypervisor) -> list[DomainInfo]:

@@ -85,14 +85,18 @@ def _frozen(info: DomainInfo) -> str:
 
 
 def _freeze(xen: Hypervisor, domain: Domain, wanted: bool, known: DomainInfo) -> None:
-    """Xen counts pauses, of whomever: one is taken or given back, and then it is looked at what came of it."""
+    """Xen counts pauses, of whomever: one is taken, or given back and then looked at what is left of them.
+
+    What was taken needs no look: the domain is paused, whoever else holds it, and a 0 takes it back.
+    """
     paused = bool(known.flags & DomInf.paused)
     if wanted and not paused:
         require_other(xen, domain)
         domctl.pause(xen, domain.domid)
     elif paused and not wanted:
         domctl.unpause(xen, domain.domid)
-        if info(xen, domain).flags & DomInf.paused:
+        left = domains.require_same(xen, domain)
+        if left is not None and left.flags & DomInf.paused:
             raise BadInput(
                 "one pause was taken back, and others hold it still: write 0 once more to take back another",
                 errno.EBUSY,
@@ -148,8 +152,8 @@ DOMAIN = Dir(
         *DOMAIN_AFFINITY,
         File(
             "freeze", "Whether it is paused; write 0 or 1, idempotent", read=_shown(_frozen), write=_freeze,
-            knowing=True, parse=parse.switch, call="domctl getdomaininfo, pausedomain, unpausedomain", format="0 or 1",
-            errnos="EBUSY",
+            knowing=True, settles=True, parse=parse.switch, format="0 or 1", errnos="EBUSY",
+            call="domctl getdomaininfo, pausedomain, unpausedomain",
         ),
         File(
             "kill", "Write 1: the domain ends at once", write=_kill, parse=parse.one, write_grows=Cost.MEMORY,

@@ -120,11 +120,11 @@ class File(Node):
     operations say of themselves. `grows` says what a read's work grows with, `write_grows` a write's, as a function of
     the written bytes where these choose the operation: that is the one way to choose where the work is done.
     A `knowing` writer is given what the guard has learned, as `(xen, *ids, value, known)`, so that it need not
-    ask again. `private` is for what shows a guest's inside. `checked` says that the reader itself proves that it saw
-    the right life. `fresh` makes its time of modification the present, for programs that take an old file for one that
-    nobody writes. `long` says whether the content may be more than a page, where the words of its format do not: what
-    has lines may, but for those of a struct. Where it `wakes`, poll(2) says POLLPRI as soon as it is not what the open
-    file has read last.
+    ask again. One that `settles` looks afterwards itself, and only where something is left to be seen. `private` is for
+    what shows a guest's inside. `checked` says that the reader itself proves that it saw the right life. `fresh` makes
+    its time of modification the present, for programs that take an old file for one that nobody writes. `long` says
+    whether the content may be more than a page, where the words of its format do not: what has lines may, but for those
+    of a struct. Where it `wakes`, poll(2) says POLLPRI as soon as it is not what the open file has read last.
     """
 
     read: Reader | None = None
@@ -138,6 +138,7 @@ class File(Node):
     grows: Cost = NOTHING
     write_grows: WriteCost = NOTHING
     knowing: bool = False
+    settles: bool = False
     private: bool = False
     checked: bool = False
     binary: bool = False
@@ -195,7 +196,8 @@ class File(Node):
         value = data if self.binary else self.parse(self.decoded(data))
         known = self.require_alive(xen, ids)
         self.guarded(self.write, xen, (*ids, value, known) if self.knowing else (*ids, value))
-        self.require_same(xen, ids)
+        if not self.settles:
+            self.require_same(xen, ids)
 
     def guarded(self, work: Callable[..., Any], xen: Hypervisor, args: Ids) -> Any:
         """Call, and say ESTALE rather than ESRCH where the file's domain is what is missing."""
