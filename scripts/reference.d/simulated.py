@@ -17,7 +17,7 @@ from xenfs.options import Options
 from xenfs.simulator import Simulator
 
 # Declarations are parsed once for each release: most of the time goes there.
-opening.abi = SimpleNamespace(load=cache(abi.load))  # type: ignore[assignment]
+opening.abi = SimpleNamespace(load=cache(abi.load))  # type: ignore[assignment, attr-defined]
 
 RELEASES = tuple(f"4.{minor}" for minor in range(14, 23))
 RTDS = 8

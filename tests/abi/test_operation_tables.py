@@ -58,7 +58,9 @@ def _with_parts(op: Operation) -> Iterator[Operation]:
 def wrong(abi: Abi, op: Operation) -> Iterator[str]:
     """What an entry says that the headers do not bear out."""
     members = {each.name: each for each in shape.members(abi, op)}
-    for name in f"{op.takes} {op.gives} {op.both} {op.inner} {op.by} {op.domain} {op.needs} {op.room}".split():
+    for (
+        name
+    ) in f"{op.takes} {op.gives} {op.both} {op.inner} {op.by} {op.domain} {op.needs} {op.room} {op.most}".split():
         if name not in ("*", NONE) and not any(m == name or m.startswith(f"{name}.") for m in members):
             yield f"{op.name}: no member {name}"
     for each in members.values():
@@ -184,3 +186,6 @@ def test_a_promise_counts_by_its_neighbours(element: str, count: str, expected: 
     assert Promise(element, count).nbytes(load((4, 17)), view) == expected
     assert Promise.read(f"{element}[{count}]") == Promise(element, count)
     assert Promise.read(f"{element}[{count}] or null") == Promise(element, count, optional=True)
+    for content in ("ending in 0", "led by its size"):
+        promise = Promise(element, count, content=content)
+        assert Promise.read(str(promise)) == promise == Promise.read(f"{element}[{count}] {content}")

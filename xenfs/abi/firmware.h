@@ -34,20 +34,20 @@ struct xenpf_efi_runtime_call {
         struct xenpf_efi_time get_wakeup_time;
         struct xenpf_efi_time set_wakeup_time;
         struct {
-            guest_handle name;  /* UTF-16 */  //= uint16_t[]
+            guest_handle name;  /* UTF-16 */  //= uint16_t[] ending in 0
             xen_ulong_t size;
             guest_handle data;  //= uint8_t[u.get_variable.size]
             struct xenpf_efi_guid vendor_guid;
         } get_variable;
         struct {
-            guest_handle name;  /* UTF-16 */  //= uint16_t[]
+            guest_handle name;  /* UTF-16 */  //= uint16_t[] ending in 0
             xen_ulong_t size;
             guest_handle data;  //= uint8_t[u.set_variable.size]
             struct xenpf_efi_guid vendor_guid;
         } set_variable;
         struct {
             xen_ulong_t size;
-            guest_handle name;  /* UTF-16 */  //= uint8_t[u.get_next_variable_name.size]
+            guest_handle name;  /* UTF-16 */  //= uint8_t[u.get_next_variable_name.size] ending in 0
             struct xenpf_efi_guid vendor_guid;
         } get_next_variable_name;
         struct {
@@ -113,7 +113,7 @@ struct xenpf_firmware_info {
             uint16_t legacy_max_cylinder;
             uint8_t legacy_max_head;
             uint8_t legacy_sectors_per_track;
-            guest_handle edd_params;  /* EDD block; begins with its room, in 2 bytes */  //= uint8_t[74]
+            guest_handle edd_params;  /* EDD block; begins with its room, in 2 bytes */  //= uint8_t[74] led by its size
         } disk_info;
         struct {
             uint8_t device;

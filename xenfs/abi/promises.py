@@ -4,6 +4,8 @@ Xen believes them: it reads and writes so much behind the handle, whatever is th
 beside its member, written as C writes an array: `guest_handle buffer;  //= char[count]`. The count is made of numbers
 and members of the same struct, with +, - and *; `bit[nr_bits]` is rounded up to bytes; `uint8_t[]` is told by no
 member. `or null` behind it: Xen takes a null handle too, whatever the others say, mostly to tell how much there is.
+`ending in 0`: Xen, or the firmware that it asks, reads on to a zero of two bytes. `led by its size`: Xen reads how much
+there is from the first two bytes.
 On a member that ends its struct, such as `uint8_t buf[];`, it says how much room follows the struct.
 """
 
@@ -18,7 +20,7 @@ from typing import Any, Protocol
 from xenfs.abi.select import MARK
 
 _LINE = re.compile(r"(\w+)(?:\[\])?;\s*//=\s*(.*?)\s*$")
-_PROMISE = re.compile(r"([\w ]+?)\s*\[([\w.*+ -]*)\]( or null)?")
+_PROMISE = re.compile(r"([\w ]+?)\s*\[([\w.*+ -]*)\]( or null| ending in 0| led by its size)?")
 _OPENS = re.compile(r"^\s*((?:struct|union)(?: (\w+))?) \{")
 _CLOSES = re.compile(r"^\s*\}\s*(\w*);")
 _COMMENT = re.compile(r"/\*.*?\*/")
@@ -36,22 +38,24 @@ class Sizes(Protocol):
 class Promise:
     """What lies behind a handle: `element`s of C ("uint32_t", "struct xen_vmemrange", "bit"), `count` of them.
 
-    `optional`: it may be null all the same.
+    `optional`: it may be null all the same. `content`: what has to be in it, see above.
     """
 
     element: str
     count: str
     optional: bool = False
+    content: str = ""
 
     @classmethod
     def read(cls, text: str) -> Promise:
         """A promise as headers spell it: "uint32_t[nr_vcpus]"."""
         found = _PROMISE.fullmatch(text)
         assert found is not None, f"not a promise: {text}"
-        return cls(found[1], found[2], bool(found[3]))
+        optional = found[3] == " or null"
+        return cls(found[1], found[2], optional, "" if optional or not found[3] else found[3].strip())
 
     def __str__(self) -> str:
-        return f"{self.element}[{self.count}]{' or null' if self.optional else ''}"
+        return f"{self.element}[{self.count}]{' or null' if self.optional else ''} {self.content}".rstrip()
 
     @property
     def members(self) -> list[str]:
@@ -72,6 +76,14 @@ class Promise:
         """The same in bytes; `view` is the struct that the promise stands in, or a pointer to it."""
         count = self.elements(view)
         return -(-count // 8) if self.element == "bit" else count * abi.sizeof(self.element)
+
+    def doubt(self, memory: bytes) -> str:
+        """What is wrong with the content that Xen would go by, in words; `memory` is all that it may read."""
+        if self.content == "ending in 0" and not any(memory[at : at + 2] == b"\0\0" for at in range(0, len(memory), 2)):
+            return "has no zero of two bytes at its end, and Xen reads on to one"
+        if self.content == "led by its size" and int.from_bytes(memory[:2], "little") > len(memory):
+            return f"begins with a size of more than the {len(memory)} bytes that are there"
+        return ""
 
 
 def _product(text: str, view: Any) -> int:

@@ -20,6 +20,7 @@ from xenfs.hypervisor.lives import Domain, Roll, Sight
 from xenfs.hypervisor.sources import asks
 from xenfs.pool import Buffer
 
+NO_VCPU = 0xFFFFFFFF  # max_vcpu_id of a domain without vCPUs
 GETDOMAININFO = operation(Domctl.getdomaininfo)
 GETDOMAININFOLIST = operation(Sysctl.getdomaininfolist)
 # Of one domain it takes nothing away, and may be asked again.
@@ -54,6 +55,11 @@ class DomainInfo(NamedTuple):
     def dying(self) -> bool:
         """True while Xen takes the domain apart."""
         return bool(self.flags & DomInf.dying)
+
+    @property
+    def has_vcpus(self) -> bool:
+        """Whether its vCPUs have been made: a domain that is still being built has none."""
+        return self.max_vcpu_id != NO_VCPU
 
     def sight(self, unique_id: int = 0) -> Sight:
         """What of this tells one life of a domain from another."""

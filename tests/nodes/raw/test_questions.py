@@ -435,32 +435,6 @@ def _is_pvh(host: Host, domain: str) -> bool:
     return host.value(f"domains/{domain}/type") == "pvh"
 
 
-def test_xen_goes_by_counts_of_its_own() -> None:
-    """A buffer for fewer states than a CPU has is refused: Xen fills in all of them, whatever the question says."""
-    with Host("xen=4.17,cpus=2,cpufreq=acpi") as host:
-        path = "sysctl/get_pmstat:get_pxstat"
-        many = int(ask(host, "sysctl/get_pmstat:get_max_px", "cpuid=1")["u.getpx.total"])
-        assert many > 1
-        for total in (0, 1, many - 1):
-            room = f"u.getpx.pt=out:{32 * max(1, total)} u.getpx.trans_pt=out:{8 * max(1, total) ** 2}"
-            with pytest.raises(BadInput, match=f"Xen fills in {many}") as caught:
-                ask(host, path, f"cpuid=1 u.getpx.total={total} {room}")
-            assert caught.value.at == 8
-        with pytest.raises(BadInput, match="fills in"):
-            host.put(host.at("raw/multicall"), f"{path} cpuid=1".encode())
-        room = f"u.getpx.pt=out:{32 * many} u.getpx.trans_pt=out:{8 * many**2}"
-        assert ask(host, path, f"cpuid=1 u.getpx.total={many} {room}")["u.getpx.usable"] == str(many)
-
-
-def test_xen_fills_in_every_cpu() -> None:
-    """Fewer than are online have a real Xen write past an array of its own: seen on 4.17, which ended."""
-    with Host("xen=4.17,cpus=2") as host:
-        with pytest.raises(BadInput, match="Xen fills in 2"):
-            ask(host, "mca/physcpuinfo", "ncpus=1 info.0.mc_cpunr=0")
-        assert ask(host, "mca/physcpuinfo", "ncpus=2 info.0.mc_cpunr=0")["info.0.mc_cpunr"] == "0"
-        assert ask(host, "mca/physcpuinfo", "")["ncpus"] == "2"
-
-
 def test_a_held_struct_has_room_for_what_follows_it(host: Host) -> None:
     held = host.xen.held.make("id", 0)
     held.resize(32)

@@ -133,8 +133,10 @@ OPERATIONS = _TABLE.operations(
         when=X86,
     ),
     changes(Domctl.subscribe, repeatable=True),
-    looks(Domctl.gethvmcontext, arm="hvmcontext", gives="buffer", both="size", when=X86, guest="HVM"),
-    changes(Domctl.sethvmcontext, arm="hvmcontext", when=X86, guest="HVM", needs="buffer"),
+    looks(
+        Domctl.gethvmcontext, arm="hvmcontext", gives="buffer", both="size", when=X86, guest="HVM", reaches="vcpu"
+    ),
+    changes(Domctl.sethvmcontext, arm="hvmcontext", when=X86, guest="HVM", needs="buffer", reaches="vcpu"),
     changes(Domctl.set_address_size, arm="address_size"),
     looks(Domctl.get_address_size, arm="address_size", gives="*", when=X86),
     one_of(
@@ -143,7 +145,7 @@ OPERATIONS = _TABLE.operations(
         changes(DeviceKind.DT, inner="u.dt", when=ARM),
         dangerous=True, slow=True,
     ),
-    changes(Domctl.bind_pt_irq),
+    changes(Domctl.bind_pt_irq, reaches="vcpu"),
     one_of(
         Domctl.memory_mapping, "add_mapping",
         changes(Switch.on, word="add", dangerous=True),
@@ -162,7 +164,7 @@ OPERATIONS = _TABLE.operations(
         Domctl.test_assign_device, "dev",
         looks(DeviceKind.PCI, inner="u.pci", when=X86),
         looks(DeviceKind.DT, inner="u.dt", when=ARM),
-        arm="assign_device",
+        arm="assign_device", reaches="domain", reaches_when="xen < 4.17",
     ),
     changes(Domctl.set_target, guest="HVM"),
     one_of(
@@ -179,7 +181,8 @@ OPERATIONS = _TABLE.operations(
         when=X86, guest="HVM",
     ),
     looks(
-        Domctl.gethvmcontext_partial, arm="hvmcontext_partial", gives="buffer", both="bufsz", when=X86, guest="HVM"
+        Domctl.gethvmcontext_partial, arm="hvmcontext_partial", gives="buffer", both="bufsz", when=X86, guest="HVM",
+        reaches="vcpu",
     ),
     one_of(
         Domctl.vm_event_op, "op",
@@ -191,6 +194,7 @@ OPERATIONS = _TABLE.operations(
                     for ring, when in _RINGS.items()
                 ),
                 gives="u.enable.port" if op is VmEventOp.ENABLE else "",
+                reaches="domain", reaches_when="xen < 4.18",
             )
             for op in VmEventOp if op is not VmEventOp.GET_VERSION
         ),
@@ -273,7 +277,8 @@ OPERATIONS = _TABLE.operations(
         Domctl.gdbsx_guestmemio, "gwr",
         looks(Switch.off, word="read"),
         changes(Switch.on, word="write", repeatable=True),
-        arm="gdbsx_guest_memio", both="uva", gives="remain", when=X86,
+        arm="gdbsx_guest_memio", both="uva", gives="remain", when=X86, dangerous=True, reaches="vcpu",
+        why="Xen walks page tables that it does not check: of a PV domain whose vCPU was never set up, and at pgd3val",
     ),
     changes(Domctl.gdbsx_pausevcpu, arm="gdbsx_pauseunp_vcpu", when=X86),
     changes(Domctl.gdbsx_unpausevcpu, arm="gdbsx_pauseunp_vcpu", when=X86),

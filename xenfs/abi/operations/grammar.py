@@ -63,6 +63,9 @@ class Facts(TypedDict, total=False):
     room: str
     room_by: str
     room_when: str
+    most: str
+    reaches: str
+    reaches_when: str
     bare: str
     why: str
 

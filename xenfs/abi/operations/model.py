@@ -117,8 +117,11 @@ class Operation:
     for. `needs`: handles that may not be null here, whatever the header says. `room`: members that Xen does not
     go by when it fills a buffer, but by its own values of them, which the part
     `room_by` tells ("" is the operation itself, without buffers): whoever gives less room has to be refused. So it is
-    where `room_when` holds; elsewhere Xen goes by what it is told. `bare`: why it can be reached through raw/hypercall
-    alone. `why`: a remark for whoever reads its form. `simulated`: whether the simulator answers it.
+    where `room_when` holds; elsewhere Xen goes by what it is told. `most`: members whose sum may not be more
+    than what is told in the same way of the last of them: what came meanwhile would be filled in too. `reaches`: what
+    Xen reaches for without looking whether it is there, and ends where it is not, "domain" or "vcpu", the domain's
+    first; so it is where `reaches_when` holds. `bare`: why it can be reached through raw/hypercall alone. `why`: a
+    remark for whoever reads its form. `simulated`: whether the simulator answers it.
 
     A part has a `whole`, and `given`: the members that choose it, with their values. A whole has `parts`, and `by`.
     """
@@ -155,6 +158,9 @@ class Operation:
     room: str = ""
     room_by: str = ""
     room_when: str = ""
+    most: str = ""
+    reaches: str = ""
+    reaches_when: str = ""
     bare: str = ""
     why: str = ""
     simulated: bool = False

@@ -24,6 +24,7 @@ _TABLE = Family(
     " core_parking resource_op get_symbol get_ucode_revision",
 )  # fmt: skip
 
+_UNASKED = "as sysctl cpu_hotplug: Xen does not survive some of it"
 _FIRMWARE_ARMS = {
     FirmwareEfi.VERSION: "version",
     FirmwareEfi.RT_VERSION: "version",
@@ -113,13 +114,13 @@ OPERATIONS = _TABLE.operations(
         arm="set_pminfo", when=X86,
     ),
     looks(Platform.get_cpuinfo, arm="pcpu_info", takes="xen_cpuid", gives="*", when=X86),
-    changes(Platform.cpu_online, arm="cpu_ol", when=X86, slow=True),
-    changes(Platform.cpu_offline, arm="cpu_ol", when=X86, slow=True),
+    changes(Platform.cpu_online, arm="cpu_ol", when=X86, slow=True, dangerous=True, why=_UNASKED),
+    changes(Platform.cpu_offline, arm="cpu_ol", when=X86, slow=True, dangerous=True, why=_UNASKED),
     changes(Platform.cpu_hotadd, arm="cpu_add", when=X86, dangerous=True),
     changes(Platform.mem_hotadd, arm="mem_add", when=X86, dangerous=True, slow=True),
     one_of(
         Platform.core_parking, "type",
-        changes(CoreParking.SET, slow=True),
+        changes(CoreParking.SET, slow=True, dangerous=True, why=_UNASKED),
         looks(CoreParking.GET, gives="idle_nums"),
         when=X86,
     ),

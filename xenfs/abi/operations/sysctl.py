@@ -95,7 +95,8 @@ OPERATIONS = _TABLE.operations(
         changes(CpuHotplug.OFFLINE, again="EBUSY"),
         changes(CpuHotplug.SMT_ENABLE),
         changes(CpuHotplug.SMT_DISABLE),
-        when=X86, slow=True,
+        when=X86, slow=True, dangerous=True,
+        why="Xen does not survive some of it: of a CPU that keeps the timer of rtds, or that is leaving a cpupool",
     ),
     one_of(
         Sysctl.pm_op, "cmd",
@@ -150,8 +151,14 @@ OPERATIONS = _TABLE.operations(
         changes(CpupoolOp.CREATE, both="cpupool_id"),
         changes(CpupoolOp.DESTROY),
         looks(CpupoolOp.INFO, gives="sched_id n_dom cpumap.bitmap", both="cpupool_id cpumap.nr_bits", again=""),
-        changes(CpupoolOp.ADDCPU),
-        changes(CpupoolOp.RMCPU, again="EAGAIN EADDRINUSE", slow=True),
+        changes(
+            CpupoolOp.ADDCPU, dangerous=True,
+            why="some Xens do not survive a CPU that is offline, or that is still leaving another cpupool",
+        ),
+        changes(
+            CpupoolOp.RMCPU, again="EAGAIN EADDRINUSE", slow=True, dangerous=True,
+            why="Xen may not survive it under rtds; after EAGAIN it has to be asked until it is done",
+        ),
         changes(CpupoolOp.MOVEDOMAIN, domain="domid", slow=True),
         looks(CpupoolOp.FREEINFO, gives="cpumap.bitmap", both="cpumap.nr_bits", again=""),
         again="EAGAIN",
@@ -201,6 +208,7 @@ OPERATIONS = _TABLE.operations(
             gives="u.list.version u.list.status u.list.name u.list.len u.list.metadata u.list.metadata_len",
             both="u.list.nr u.list.name_total_size u.list.metadata_total_size",
             room="u.list.name_total_size u.list.metadata_total_size", room_when="xen < 4.21",
+            most="u.list.idx u.list.nr",
             why="begin anew when version has changed between two calls",
         ),
         one_of(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import DomInf, ShutdownReason, X86Emulation
-from xenfs.calls.domains import DomainInfo
+from xenfs.calls.domains import NO_VCPU, DomainInfo
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import show
 
 NO_LIMIT_PAGES = 0xFFFFFFFF  # what Xen keeps for "as much as it likes"
 MOST_LIMIT_KIB = (NO_LIMIT_PAGES - 1) * 4
-NO_VCPU = 0xFFFFFFFF  # max_vcpu_id of a domain without vCPUs
 REASON_SHIFT = 16
 # Plain integers: a host with ten thousand domains asks each of these ten thousand times for one file.
 _HVM = int(DomInf.hvm_guest)

@@ -11,7 +11,6 @@ from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.hypervisor.sources import asks
-from xenfs.nodes.domains import facts
 from xenfs.nodes.domains.own import is_other_hvm, require_other
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import File, field
@@ -70,7 +69,7 @@ def trigger(text: str) -> tuple[Trigger, int]:
 
 def _send(xen: Hypervisor, domain: Domain, asked: tuple[Trigger, int], known: DomainInfo) -> None:
     what, vcpu = asked
-    if known.max_vcpu_id == facts.NO_VCPU or vcpu > known.max_vcpu_id:
+    if not known.has_vcpus or vcpu > known.max_vcpu_id:
         raise BadInput(f"this domain has no vCPU {vcpu}", errno.ERANGE, word=str(vcpu))
     if what != Trigger.NMI and not known.flags & DomInf.hvm_guest:
         raise BadInput("a PV domain has no buttons", at=0)

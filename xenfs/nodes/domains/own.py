@@ -11,7 +11,6 @@ from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.domains import facts
 
 
 def require_other(xen: Hypervisor, domain: Domain, code: int = errno.EINVAL) -> None:
@@ -43,7 +42,7 @@ def is_other_hvm(xen: Hypervisor, domain: Domain, *_: object) -> bool:
 
 def has_vcpus(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     """Whether its vCPUs have been made: a domain that is still being built has none."""
-    return info_recent(xen, domain).max_vcpu_id != facts.NO_VCPU
+    return info_recent(xen, domain).has_vcpus
 
 
 def has_state(xen: Hypervisor, domain: Domain, *_: object) -> bool:
@@ -55,4 +54,4 @@ def can_be_saved(xen: Hypervisor, info: DomainInfo) -> bool:
     """Whether Xen can save its state: another HVM or PVH domain, with vCPUs, that is not being taken apart."""
     if info.domain == own_domid(xen):
         return False
-    return bool(info.flags & DomInf.hvm_guest) and not info.dying and info.max_vcpu_id != facts.NO_VCPU
+    return bool(info.flags & DomInf.hvm_guest) and not info.dying and info.has_vcpus

@@ -17,6 +17,10 @@ _DOES = {
     Does.CHANGES: "changes the host or a domain",
     Does.ENDS: "ends a domain",
 }
+_REACHES = {
+    "domain": "without such a domain Xen would end: it is refused",
+    "vcpu": "without a vCPU Xen would end: a domain that is still being made is refused",
+}
 _WAYS = {Way.IN: "in", Way.OUT: "out", Way.BOTH: "in and out"}
 
 
@@ -30,6 +34,8 @@ class Form:
         self.fixed = self._fixed()
         whenever = not op.room_when or holds(op.room_when, abi.target)
         self.room = op.room.split() if whenever else []  # what Xen does not go by when it fills buffers
+        self.most = op.most.split() if whenever else []
+        self.reaches = op.reaches if not op.reaches_when or holds(op.reaches_when, abi.target) else ""
         start = bytearray(self.nbytes)
         for leaf, number in self.fixed:
             packed(leaf, number, start)
@@ -79,6 +85,8 @@ class Form:
             f"it is for {op.guest} domains": op.guest, f"it needs a {op.dom0} control domain": op.dom0,
             op.why: op.why,
             f"Xen goes by its own {op.room}: buffers for less are refused": self.room,
+            f"{' + '.join(self.most)} is at most what there is": self.most,
+            _REACHES.get(self.reaches, ""): self.reaches,
         }  # fmt: skip
         yield from (f"# {remark}" for remark, said in remarks.items() if said)
         if op.domain:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from xenfs.abi.operations import Operation, Way
+from xenfs.calls import domains
 from xenfs.calls.multicall import wide
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
@@ -103,6 +104,10 @@ class Posed:
         if buf.nbytes < needs:
             raise BadInput(f"{leaf.name} promises Xen {needs} bytes, and {buf.nbytes} are there", at=word.value_at)
         self._fill(leaf, buf, parts, word)
+        if leaf.promise is not None and leaf.promise.content:
+            readable = needs if leaf.promise.content == "ending in 0" and leaf.promise.count else buf.nbytes
+            if doubt := leaf.promise.doubt(buf.part(0, readable)):
+                raise BadInput(f"{leaf.name} {doubt}", at=word.value_at)
         self._lent[leaf.name] = buf, memory
         if leaf.offset != ARGUMENT:
             assert self._struct is not None
@@ -114,6 +119,8 @@ class Posed:
         optional = leaf.promise is not None and leaf.promise.optional and leaf.name not in self.form.op.needs.split()
         if needs > 0 and not optional:
             raise BadInput(f"{leaf.name} promises Xen {needs} bytes, and is null", at=at)
+        if leaf.promise is not None and leaf.promise.content:
+            raise BadInput(f"{leaf.name} is read by Xen, and is null", at=at)
 
     def _point(self, holder: Buffer, view: Any, steps: tuple[str | int, ...], buf: Buffer, needs: int = 0) -> None:
         """Attach, until the question is over: a held buffer must not go on pointing to what was given back."""
@@ -190,7 +197,19 @@ class Posed:
         self.require_life()
         if self.xen.backend.pretends and not self.form.op.simulated:
             raise BadInput(f"{self.form.op.name}: not simulated", errno.EOPNOTSUPP, at=0)
+        self._require_reached()
         self._require_room()
+
+    def _require_reached(self) -> None:
+        """ESRCH or EINVAL where Xen would reach for what is not there, and end."""
+        if not self.form.reaches or self.domid is None:
+            return
+        info = domains.info_now(self.xen, self.domid)
+        at = self.question.caret(self.form.op.domain)
+        if info is None:
+            raise BadInput(f"there is no domain {self.domid}", errno.ESRCH, at=at)
+        if self.form.reaches == "vcpu" and not info.has_vcpus:
+            raise BadInput(f"domain {self.domid} has no vCPU, and Xen would end: it reaches for the first", at=at)
 
     def _require_room(self) -> None:
         """EINVAL where Xen would fill more than the question has room for, because it goes by numbers of its own."""
@@ -201,6 +220,9 @@ class Posed:
                 if self.question.number(name) < there[name]:
                     why = f"Xen fills in {there[name]}, whatever {name} says"
                     raise BadInput(why, at=self.question.caret(name))
+            if self.form.most and (asked := sum(map(self.question.number, self.form.most))) > there[self.form.most[-1]]:
+                why = f"{' + '.join(self.form.most)} is {asked}, and there are {there[self.form.most[-1]]}"
+                raise BadInput(why, at=self.question.caret(self.form.most[-1]))
 
     def _told(self, op: Operation) -> dict[str, int]:
         """What another operation says of the same thing, asked without buffers."""

@@ -1,0 +1,168 @@
+"""raw/: what Xen, or the firmware below it, would not survive or would answer beyond a buffer's end is not asked."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from worlds import Host
+
+from xenfs.errors import BadInput
+from xenfs.nodes.raw.operations import by_path
+
+_NAME = "platform_op/efi_runtime_call:get_next_variable_name"
+_SIZE, _WHERE = "u.get_next_variable_name.size", "u.get_next_variable_name.name"
+
+
+def ask(host: Host, path: str, text: str = "") -> dict[str, str]:
+    """The members of an answer."""
+    answer = host.put(host.at(f"raw/{path}"), f"{text}\n".encode()).decode()
+    return dict(line.split(" ", 1) for line in answer.splitlines())
+
+
+def refused(host: Host, path: str, text: str) -> BadInput:
+    """Refused before Xen hears of it, with no buffer left on loan."""
+    before = host.counts.copy()
+    with pytest.raises(BadInput) as caught:
+        ask(host, path, text)
+    op = by_path()[path]
+    assert (op.whole or op).name not in host.asked(before)
+    assert host.xen.pool.stat()["in_use"] == 0
+    return caught.value
+
+
+def test_xen_goes_by_counts_of_its_own() -> None:
+    """A buffer for fewer states than a CPU has is refused: Xen fills in all of them, whatever the question says."""
+    with Host("xen=4.17,cpus=2,cpufreq=acpi") as host:
+        path = "sysctl/get_pmstat:get_pxstat"
+        many = int(ask(host, "sysctl/get_pmstat:get_max_px", "cpuid=1")["u.getpx.total"])
+        assert many > 1
+        for total in (0, 1, many - 1):
+            room = f"u.getpx.pt=out:{32 * max(1, total)} u.getpx.trans_pt=out:{8 * max(1, total) ** 2}"
+            with pytest.raises(BadInput, match=f"Xen fills in {many}") as caught:
+                ask(host, path, f"cpuid=1 u.getpx.total={total} {room}")
+            assert caught.value.at == 8
+        with pytest.raises(BadInput, match="fills in"):
+            host.put(host.at("raw/multicall"), f"{path} cpuid=1".encode())
+        room = f"u.getpx.pt=out:{32 * many} u.getpx.trans_pt=out:{8 * many**2}"
+        assert ask(host, path, f"cpuid=1 u.getpx.total={many} {room}")["u.getpx.usable"] == str(many)
+
+
+def test_xen_fills_in_every_cpu() -> None:
+    """Fewer than are online have a real Xen write past an array of its own: seen on 4.17, which ended."""
+    with Host("xen=4.17,cpus=2") as host:
+        with pytest.raises(BadInput, match="Xen fills in 2"):
+            ask(host, "mca/physcpuinfo", "ncpus=1 info.0.mc_cpunr=0")
+        assert ask(host, "mca/physcpuinfo", "ncpus=2 info.0.mc_cpunr=0")["info.0.mc_cpunr"] == "0"
+        assert ask(host, "mca/physcpuinfo", "")["ncpus"] == "2"
+
+
+@pytest.mark.parametrize(("release", "bounded"), [("4.20", True), ("4.21", False)])
+def test_no_more_live_patches_than_there_are(release: str, bounded: bool) -> None:
+    """Up to 4.20 one that is loaded between the look and the call would be written behind the buffers' end."""
+    path = "sysctl/livepatch_op:LIST"
+    with Host(f"xen={release}") as host:
+        whole = ask(host, path)
+        names, metadata = (int(whole[f"u.list.{each}_total_size"]) for each in ("name", "metadata"))
+        there = int(whole["u.list.nr"])
+        assert there == 2
+
+        def room(first: int, count: int) -> str:
+            return (
+                f"u.list.idx={first} u.list.nr={count} u.list.status=out:64 u.list.len=out:64"
+                f" u.list.metadata_len=out:64 u.list.name_total_size={names} u.list.name=out:{names}"
+                f" u.list.metadata_total_size={metadata} u.list.metadata=out:{metadata}"
+            )
+
+        assert ask(host, path, room(0, there))["result"] == str(there)
+        assert ask(host, path, room(1, there - 1))["result"] == str(there - 1)
+        for first, count in ((0, there + 1), (1, there)):
+            if bounded:
+                with pytest.raises(BadInput, match=rf"is {there + 1}, and there are {there}") as caught:
+                    ask(host, path, room(first, count))
+                assert caught.value.at == len(f"u.list.idx={first} ")
+            else:
+                assert ask(host, path, room(first, count))["result"] == str(there - first)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (f"{_SIZE}=4 {_WHERE}=in:41004200", "no zero of two bytes"),
+        (f"{_SIZE}=4 {_WHERE}=in:410042000000", "no zero of two bytes"),  # Xen takes four bytes of these
+        (f"{_SIZE}=3 {_WHERE}=in:410000", "no zero of two bytes"),
+        (f"{_SIZE}=0 {_WHERE}=in:0000", "no zero of two bytes"),
+        ("", "is null"),
+        (f"{_SIZE}=4", "is null"),
+    ],
+)
+def test_firmware_reads_a_name_to_its_end(text: str, why: str) -> None:
+    """On a copy of Xen's that is as long as the question says: behind it lies what is not Xen's to give."""
+    with Host("xen=4.22,profile=full") as host:
+        assert why in str(refused(host, _NAME, text))
+        with pytest.raises(BadInput, match="not simulated"):
+            ask(host, _NAME, f"{_SIZE}=6 {_WHERE}=inout:410042000000")
+
+
+def test_names_of_variables_end_in_their_buffers() -> None:
+    with Host("xen=4.17,profile=full") as host:
+        for call in ("get_variable", "set_variable"):
+            path, name = f"platform_op/efi_runtime_call:{call}", f"u.{call}.name"
+            assert "no zero" in str(refused(host, path, f"{name}=in:41004200"))
+            assert "no zero" in str(refused(host, path, f"{name}=in:41000042"))
+            with pytest.raises(BadInput, match="not simulated"):
+                ask(host, path, f"{name}=in:41000000")
+
+
+def test_a_block_that_tells_its_own_size() -> None:
+    with Host("xen=4.17,profile=full") as host:
+        path, block = "platform_op/firmware_info:DISK_INFO", "u.disk_info.edd_params"
+        assert "a size of more than" in str(refused(host, path, f"{block}=inout:{'4b00' + '00' * 72}"))
+        with pytest.raises(BadInput, match="not simulated"):
+            ask(host, path, f"{block}=inout:{'4a00' + '00' * 72}")
+
+
+def _reaching(host: Host, reaches: str, said: str) -> list[str]:
+    """The files whose forms say so: all that the tables name, of this release."""
+    found = [path for path in by_path() if host.has(f"raw/{path}") and said in host.read(f"raw/{path}")]
+    assert all(by_path()[path].reaches == reaches for path in found)
+    return found
+
+
+def test_a_domain_without_a_vcpu_is_not_asked_what_its_vcpu_has() -> None:
+    """As every domain is for a moment while it is made: on every release Xen reaches for vCPU 0 without looking."""
+    with Host("xen=4.17") as host:
+        paths = _reaching(host, "vcpu", "# without a vCPU Xen would end")
+        assert set(paths) == {path for path, op in by_path().items() if op.reaches == "vcpu"}
+        assert {"domctl/gethvmcontext", "domctl/gethvmcontext_partial", "domctl/sethvmcontext"} <= set(paths)
+        made = "domain=0x7ff5 flags=3 max_vcpus=1 max_evtchn_port=1023 grant_opts=1 arch.emulation_flags=1"
+        new = int(ask(host, "domctl/createdomain", made)["domain"])
+        for path in (path for path in paths if by_path()[path].simulated):
+            assert f"domain {new} has no vCPU" in str(refused(host, path, f"domain={new}")), path
+            assert refused(host, path, "domain=77").errno == errno.ESRCH, path
+            with pytest.raises(BadInput, match="no vCPU"):
+                host.put(host.at("raw/multicall"), f"{path} domain={new}".encode())
+        ask(host, "domctl/max_vcpus", f"domain={new} max=1")
+        assert int(ask(host, "domctl/gethvmcontext", f"domain={new}")["size"]) > 0
+
+
+@pytest.mark.parametrize(("release", "many"), [("4.14", 10), ("4.16", 10), ("4.17", 9), ("4.18", 0), ("4.22", 0)])
+def test_what_is_about_no_domain_is_not_asked_of_a_xen_that_dies_of_it(release: str, many: int) -> None:
+    with Host(f"xen={release},profile=full") as host:
+        assert len(_reaching(host, "domain", "# without such a domain Xen would end")) == many
+        path = "domctl/test_assign_device:PCI"
+        if many == 10:
+            assert refused(host, path, "domain=0x7ff4").errno == errno.ESRCH
+        else:
+            assert ask(host, path, "domain=0x7ff4")["result"] == "0"
+
+
+def test_what_may_end_the_host_needs_debug() -> None:
+    """CPUs that go, come and change their cpupool: Xen does not survive all of it. Nodes refuse what they know of."""
+    for path in (
+        "sysctl/cpupool_op:ADDCPU", "sysctl/cpupool_op:RMCPU", "sysctl/cpu_hotplug:ONLINE",
+        "sysctl/cpu_hotplug:OFFLINE", "sysctl/cpu_hotplug:SMT_DISABLE", "platform_op/cpu_online",
+        "platform_op/cpu_offline", "platform_op/core_parking:SET", "domctl/gdbsx_guestmemio:read",
+        "domctl/gdbsx_guestmemio:write",
+    ):  # fmt: skip
+        assert by_path()[path].dangerous, path
