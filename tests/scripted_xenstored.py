@@ -69,7 +69,7 @@ class Xenstored:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(5)
+            thread.join(PATIENCE_S)
         assert not any(thread.is_alive() for thread in self._threads)
 
 

@@ -97,15 +97,14 @@ def test_failing_stats_list_the_domains_four_times_a_second_at_most(crowded: Mou
 
 
 def test_a_removal_that_takes_long_holds_up_no_listing(mounter: Mounter) -> None:
-    mount = mounter("domains=14", "--faults", "domctl:destroydomain hang=8s", options="lifecycle")
+    mount = mounter("domains=14", "--faults", "domctl:destroydomain hang=60s", options="lifecycle")
     crashed = mount.where / "domains/12"
-    began = time.monotonic()
     removing = threading.Thread(target=crashed.rmdir)
     removing.start()
     time.sleep(0.05)
     names = os.listdir(mount.where / "domains")
     assert (mount.where / "domains/3/state").read_text()
     removing.join()
-    assert time.monotonic() - began < 6
     assert "3" in names
+    # Nobody has waited for it.
     assert "destroydomain" in mount.read("xenfs/calls/in_flight")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from patience import PATIENCE_S
+from patience import PATIENCE_S, until
 from scripted_xenstored import Handler, Xenstored, error, lost, reply
 
 from xenfs.errors import XenfsError
@@ -299,17 +299,34 @@ def test_silence_times_out_and_then_fails_fast(
     served: Callable[..., tuple[XenstoreClient, Xenstored]],
 ) -> None:
     answering = threading.Event()
-    client, server = served(lambda r: [reply(r, b"value")] if answering.is_set() else [], timeout_s=0.2, rest_s=3)
-    for least_s, most_s in ((0.2, 2), (0, 1), (0, 1)):
-        began = time.monotonic()
+    client, server = served(
+        lambda r: [reply(r, b"value")] if answering.is_set() else [], timeout_s=0.2, rest_s=PATIENCE_S
+    )
+    began = time.monotonic()
+    for _ in range(4):
         with pytest.raises(XenfsError) as caught:
             client.read("/a")
         assert caught.value.errno == errno.ETIMEDOUT
-        assert least_s <= time.monotonic() - began < most_s
+        assert time.monotonic() - began >= 0.2
     assert len(server.requests) <= 2, "the second one may have come while the first was given up"
+
+
+def test_it_recovers_once_the_rest_is_over_whoever_asked_meanwhile(
+    served: Callable[..., tuple[XenstoreClient, Xenstored]],
+) -> None:
+    answering = threading.Event()
+    client, _ = served(lambda r: [reply(r, b"value")] if answering.is_set() else [], timeout_s=0.2, rest_s=0.3)
+    for _ in range(2):
+        with pytest.raises(XenfsError):
+            client.read("/a")
     answering.set()
-    time.sleep(3.1)
-    assert client.read("/a") == b"value", "it recovers once the rest is over, whoever asked meanwhile"
+
+    def reads() -> bool:
+        with contextlib.suppress(XenfsError):
+            return client.read("/a") == b"value"
+        return False
+
+    until(reads, "an answer")
 
 
 def test_events_do_not_put_the_time_out_off(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
@@ -349,7 +366,7 @@ def test_one_deadline_for_all_parts_of_a_directory(served: Callable[..., tuple[X
     with pytest.raises(XenfsError) as caught:
         client.directory("/local/domain")
     assert caught.value.errno == errno.ETIMEDOUT
-    assert len(server.requests) <= 22
+    assert len(server.requests) > 2, "or there was no second part, and no deadline for both"
 
 
 def test_who_asks_little_does_not_wait_for_who_asks_much(
@@ -410,7 +427,7 @@ def test_a_kernel_that_keeps_the_thread_costs_nobody_more_than_his_time(
         return send(self, data)
 
     monkeypatch.setattr(UnixSocket, "send", stuck)
-    client, _ = served(store({b"/a": b"1"}), timeout_s=0.2, rest_s=PATIENCE_S)
+    client, _ = served(store({b"/a": b"1"}), timeout_s=1, rest_s=PATIENCE_S)
     outcomes: list[int] = []
 
     def ask() -> None:
@@ -427,7 +444,7 @@ def test_a_kernel_that_keeps_the_thread_costs_nobody_more_than_his_time(
     assert outcomes == [errno.ETIMEDOUT] * 5
     began = time.monotonic()
     ask()
-    assert time.monotonic() - began < 0.2, "a row of readers does not wait one after the other"
+    assert time.monotonic() - began < 1, "a row of readers does not wait one after the other"
     released.set()
 
 
