@@ -64,7 +64,7 @@ def rows(effort: Effort, say: Callable[[str], None]) -> Iterator[Row]:
         raise OSError(errno.EPERM, "needs root: it acts as other users")
     domains = max(effort.sizes)
     with ExitStack() as stack:
-        command = [sys.executable, "-m", "xenfs", "mount", "--hypervisor", f"simulator:domains={domains}"]
+        command = [sys.executable, "-P", "-m", "xenfs", "mount", "--hypervisor", f"simulator:domains={domains}"]
         mount = stack.enter_context(served([*command, "-o", "lifecycle,allow_other,record=off"]))
         mount.root.parent.chmod(0o755)
         reader = stack.enter_context(_process(_READER, mount.path(FILE), str(THIRD)))

@@ -40,7 +40,7 @@ def rows(effort: Effort, say: Callable[[str], None]) -> Iterator[Row]:
 
 
 def _mounted(stack: ExitStack, *words: str) -> Mounted:
-    command = [sys.executable, "-m", "xenfs", "mount", "--hypervisor", "simulator:domains=100", *words]
+    command = [sys.executable, "-P", "-m", "xenfs", "mount", "--hypervisor", "simulator:domains=100", *words]
     return stack.enter_context(served([*command, "-o", "lifecycle,record=off"]))
 
 

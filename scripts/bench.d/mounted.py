@@ -55,7 +55,7 @@ class Mounted:
 @contextmanager
 def xenfs(hypervisor: str, *words: str) -> Iterator[Mounted]:
     """xenfs on this hypervisor, as `xenfs mount` takes it, with more words of that command."""
-    with served([sys.executable, "-m", "xenfs", "mount", "--hypervisor", hypervisor, *words]) as mounted:
+    with served([sys.executable, "-P", "-m", "xenfs", "mount", "--hypervisor", hypervisor, *words]) as mounted:
         yield mounted
 
 

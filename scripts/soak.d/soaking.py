@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         daemon = stack.enter_context(
             served(
                 [
-                    *(sys.executable, "-m", "xenfs", "mount", "--hypervisor", f"simulator:{settings}"),
+                    *(sys.executable, "-P", "-m", "xenfs", "mount", "--hypervisor", f"simulator:{settings}"),
                     *_faults(args),
                     *("-o", "lifecycle,record=stderr"),
                 ],

@@ -17,6 +17,7 @@ from xenfs.cli import mountpoint
 from xenfs.cli.mountpoint import Claim, dead
 from xenfs.errors import StartError
 from xenfs.filesystem.mountinfo import mounted_at
+from xenfs.filesystem.taking_away import DETACH, take_away
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -117,6 +118,7 @@ def test_what_hangs_is_not_dead(where: Path, fuse: Fuse, monkeypatch: pytest.Mon
 def test_a_helper_that_hangs_is_left(where: Path, fuse: Fuse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mountpoint, "_ANSWER_S", 0.5)
     monkeypatch.setattr(mountpoint, "tool", lambda path, lazy: ["sleep", "100"])
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)  # root asks no helper
     os.close(fuse())
     began = time.monotonic()
     with pytest.raises(StartError, match="whose daemon is gone cannot be unmounted"):
@@ -143,3 +145,27 @@ def test_who_was_quicker_has_it(where: Path, fuse: Fuse, monkeypatch: pytest.Mon
     fuse()
     with pytest.raises(StartError, match="already"):
         Claim(str(where))
+
+
+@MOUNTS
+@pytest.mark.parametrize("flags", [0, DETACH])
+def test_what_a_path_leads_to_by_now_is_not_unmounted(where: Path, fuse: Fuse, flags: int) -> None:
+    """Somebody renames the directory above, and has another mount in its place: it is left alone."""
+    fuse()
+    meant = mounted_at(str(where))
+    assert meant is not None
+    elsewhere = where.parent.with_name("elsewhere")
+    where.parent.rename(elsewhere)
+    where.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", where], check=True)
+    try:
+        with pytest.raises(OSError, match="leads to another mount"):
+            take_away(meant, flags)
+        assert os.path.ismount(where)
+    finally:
+        subprocess.run(["umount", where], check=True)
+        where.rmdir()
+        where.parent.rmdir()
+        elsewhere.rename(where.parent)
+    take_away(meant, flags)
+    assert mounted_at(str(where)) is None

@@ -108,15 +108,31 @@ def test_umount_says_why_not(
         return subprocess.CompletedProcess(command, 32, "", said)
 
     monkeypatch.setattr(subprocess, "run", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert main(["umount", *flags, str(tmp_path)]) == 1
     assert re.search(told, capsys.readouterr().err)
     assert asked[0][-2:] == ["--", str(tmp_path)]
     assert ("-l" in asked[0] or "-z" in asked[0]) == bool(flags)
 
 
-@pytest.mark.parametrize("uid", [0, 1000])
-def test_umount_tool(monkeypatch: pytest.MonkeyPatch, uid: int) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: uid)
-    monkeypatch.setattr(umount.shutil, "which", lambda name: f"/bin/{name}")
-    wanted = ["umount", "-l"] if uid == 0 else ["/bin/fusermount3", "-u", "-z"]
+@pytest.mark.parametrize(("there", "wanted"), [(True, ["/bin/fusermount3", "-u", "-z"]), (False, ["umount", "-l"])])
+def test_umount_tool(monkeypatch: pytest.MonkeyPatch, there: bool, wanted: list[str]) -> None:
+    monkeypatch.setattr(umount.shutil, "which", lambda name: f"/bin/{name}" if there else None)
     assert umount.tool("/x", True) == [*wanted, "--", "/x"]
+
+
+@pytest.mark.parametrize("uid", [0, 1000])
+def test_no_name_of_a_mount_point_reaches_the_terminal(
+    mountinfo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, uid: int
+) -> None:
+    where = tmp_path / "a\x1b[31m\u202e"
+    where.mkdir()
+    mountinfo.write_text(LINE.format(at=where, fstype="fuse.xenfs", source="x"))
+    busy = subprocess.CompletedProcess([], 32, "", f"umount: {where}: target is busy.\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: busy)
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    for flags in ([], ["--lazy"]):
+        assert main(["umount", *flags, str(where)]) == 1
+        said = capsys.readouterr().err
+        assert said.strip().isprintable()
+        assert r"a\x1b[31m\u202e" in said

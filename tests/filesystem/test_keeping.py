@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 
 import pytest
 import trio
-from test_operations import Kernel, kernel, readdir_reply
+from test_operations import Kernel, kernel, readdir_reply, refused
 from worlds import Host
 
 from xenfs.errors import Stale
@@ -96,5 +97,33 @@ def test_what_cannot_be_forgotten_is_not_asked_for_again_and_again(crowded: Host
         while names := inodes.unused(5, 10**6, 64):
             asked += names
         assert len(asked) == len(set(asked)) > 1000
+
+    trio.run(run)
+
+
+def test_what_a_few_listings_cost_is_given_back_too(crowded: Host) -> None:
+    """Where there are few entries nobody wakes, but for as long as something is remembered."""
+
+    async def run() -> None:
+        k = kernel(crowded)
+        k.ops.keeping = Keeping(crowded.xen, k.ops.inodes, round_s=0.06)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(k.ops.keeping.run)
+            await k.list("domains/by-uuid", take=20)
+            assert await refused(k.lookup("domains/by-uuid/nobody")) == errno.ENOENT
+            where = k.ops.inodes[(await k.lookup("domains/by-uuid")).st_ino]
+            assert where.listing is not None
+            assert crowded.xen.listings._kept
+            await k.forget_all()
+            with trio.fail_after(60):
+                while where.listing is not None or crowded.xen.listings._kept:
+                    await trio.sleep(0.01)
+                while k.ops.inodes._listings or k.ops.keeping._due:
+                    await trio.sleep(0.01)
+            await trio.sleep(0.2)
+            rounds = k.ops.inodes.round
+            await trio.sleep(0.2)
+            assert k.ops.inodes.round == rounds, "it rests"
+            nursery.cancel_scope.cancel()
 
     trio.run(run)

@@ -20,6 +20,7 @@ from xenfs.filesystem.callers import Caller
 from xenfs.filesystem.record import UNKNOWN, Act, Record
 from xenfs.filesystem.sinks import Fields, File, Journal, Sink, Stderr, Syslog
 from xenfs.hypervisor.ledger import Watch
+from xenfs.nodes.policy.trusted import Untrusted
 
 ROOT = Caller(0, 0, 42, "bash")
 
@@ -321,9 +322,49 @@ def test_files(tmp_path: Path) -> None:
         File(str(tmp_path / "link"))
 
 
+@pytest.mark.parametrize("how", ["pipe", "pipe that is read", "folder", "device"])
+def test_a_record_goes_to_a_regular_file(tmp_path: Path, how: str) -> None:
+    """A pipe's reader may stop reading, and everybody would wait for him."""
+    path = tmp_path / "it"
+    os.mkdir(path) if how == "folder" else os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK) if how == "pipe that is read" else None
+    with pytest.raises(OSError, match=r"not a regular file|No such device|Is a directory"):
+        File("/dev/full" if how == "device" else str(path))
+    if reader is not None:
+        os.close(reader)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give files away")
+@pytest.mark.parametrize("how", ["owner", "mode", "folder", "link", "open folder", "group"])
+def test_a_record_is_nobody_elses(tmp_path: Path, how: str) -> None:
+    """Who can write to the file, or choose which it is, can forge it; /var/log may be a group's all the same."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    log = folder / "log"
+    if how in ("owner", "mode"):
+        log.touch(mode=0o644)
+        os.chown(log, 60123, 0) if how == "owner" else log.chmod(0o660)
+    elif how == "folder":
+        os.chown(folder, 60123, 0)
+    elif how == "link":
+        (tmp_path / "link").symlink_to("folder")
+        os.chown(tmp_path / "link", 60123, 0, follow_symlinks=False)
+        log = tmp_path / "link" / "log"
+    else:
+        folder.chmod(0o777 if how == "open folder" else 0o775)
+    if how == "group":
+        File(str(log)).close()
+        return
+    with pytest.raises(Untrusted, match="others can change it"):
+        File(str(log))
+    assert how in ("owner", "mode") or not (folder / "log").exists()
+
+
 def test_a_full_disk_costs_records_and_is_said_afterwards(tmp_path: Path) -> None:
     kept = Kept()
-    full = File("/dev/full")
+    full = File(str(tmp_path / "log"))
+    with open("/dev/full", "wb") as disk:
+        os.dup2(disk.fileno(), full._fd)
     record = Record([full])
     record.add(Act("write", ROOT, "x"))
     record.flush()

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import inspect
 import os
+from dataclasses import replace
+from types import SimpleNamespace
 
+import pyfuse3
 import pytest
 import trio
 from test_operations import over
-from worlds import Host
+from worlds import EVERYTHING, Host
 
+from xenfs.errors import XenfsError
 from xenfs.filesystem import turns
+from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.turns import BYTE_S, REQUEST_S, Turns
 from xenfs.nodes.tables.base import File
 from xenfs.nodes.tables.cost import Cost
@@ -82,3 +89,40 @@ def test_who_is_gone_is_forgotten(clock: Clock) -> None:
     clock.now += 2
     ours.due(ANN)
     assert len(ours) == 1
+
+
+BY_HANDLE = {"read": (0, 1), "write": (0, b"1\n"), "fsync": (True,), "readdir": (0, None)}
+GIVEN_BACK = {"forget", "release", "releasedir"}
+REQUESTS = {
+    name for name, handler in vars(pyfuse3.Operations).items()
+    if inspect.iscoroutinefunction(handler) and getattr(Operations, name) is not handler and name not in GIVEN_BACK
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(REQUESTS))
+def test_each_request_takes_its_users_turn(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Before anything is done for it. What is given back was paid for when it was taken."""
+    with Host("domains=3") as host:
+        value = File("value", "a value", read=lambda xen: "1", write=lambda xen, data: None, format="1")
+        k = over(host, value, options=replace(EVERYTHING, allow_other=True))
+
+        async def run() -> None:
+            ann = SimpleNamespace(uid=ANN, gid=ANN, pid=0, umask=0)
+            root, file = pyfuse3.ROOT_INODE, (await k.lookup("value")).st_ino
+            fh = await k.ops.opendir(root, ann) if name == "readdir" else (await k.ops.open(file, os.O_RDWR, ann)).fh
+            known = {"parent_inode": root, "inode": file, "inode_p": root, "ctx": ann, "fh": fh}
+            asked: list[int] = []
+
+            def due(uid: int, cost_s: float = REQUEST_S) -> float:
+                asked.append(uid)
+                raise XenfsError("asked", errno.EXFULL)
+
+            monkeypatch.setattr(k.ops.turns, "due", due)
+            wanted = list(inspect.signature(getattr(pyfuse3.Operations, name)).parameters)[1:]
+            given = [fh, *BY_HANDLE[name]] if name in BY_HANDLE else [known.get(each, b"value") for each in wanted]
+            with pytest.raises(pyfuse3.FUSEError) as problem:
+                await getattr(k.ops, name)(*given)
+            assert problem.value.errno == errno.EXFULL
+            assert asked == [ANN]
+
+        trio.run(run)

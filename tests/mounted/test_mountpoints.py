@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -178,6 +179,18 @@ def test_a_policy_that_somebody_else_can_replace(tmp_path: Path, how: str) -> No
 
 
 @ROOT
+def test_a_record_that_somebody_else_can_choose_or_hold_up(tmp_path: Path) -> None:
+    where, folder = tmp_path / "m", tmp_path / "folder"
+    where.mkdir()
+    folder.mkdir()
+    os.chown(folder, SOMEBODY, SOMEBODY)
+    os.mkfifo(tmp_path / "pipe")
+    assert "others can change it: the directory" in refused(str(where), "-o", f"record=file:{folder}/log")
+    assert "cannot be" in refused(str(where), "-o", f"record=file:{tmp_path}/pipe")
+    assert os.listdir(folder) == []
+
+
+@ROOT
 def test_a_policy_by_a_link_of_roots_own(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "policy.toml").write_text('[[rule]]\nuser = "*"\npaths = ["version/*"]\nrights = "read"\n')
@@ -217,6 +230,30 @@ def test_scripts_run_nothing_of_the_working_directory(hostile: Path) -> None:
     )  # fmt: skip
     assert "was run" not in done.stderr
     assert done.stdout.startswith("xenfs ") or "No module named xenfs" in done.stderr  # not installed here
+
+
+def test_no_script_runs_the_package_of_the_working_directory() -> None:
+    """Each of them that starts `-m xenfs`; some are run by root, to measure or to soak."""
+    starts = re.compile(r"""([^\n]*)-m(?:"?,? "?)xenfs""")
+    found = 0
+    for path in (REPOSITORY / "scripts").rglob("*"):
+        text = path.read_text(errors="replace") if path.is_file() and path.suffix != ".pyc" else ""
+        for match in starts.finditer(text):
+            found += 1
+            assert re.search(r"-[PI]\b", match[1]), (path, match[0])
+    assert found >= 8
+
+
+@ROOT
+def test_the_bench_does_not(hostile: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import mounted\nwith mounted.xenfs('simulator:domains=1'): pass"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script, str(REPOSITORY / "scripts" / "bench.d")], cwd=hostile,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_no_page_or_script_says_to_run_the_working_directory() -> None:

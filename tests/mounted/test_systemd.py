@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -34,3 +37,24 @@ def test_who_watches_is_told_what_happened_meanwhile(said: dict[str, str]) -> No
 def test_it_is_the_unit_that_is_shipped() -> None:
     unit = (under_systemd.REPOSITORY / "contrib" / "xenfs.service").read_text()
     assert "/usr/local/bin/xenfs mount /run/xenfs" in unit
+
+
+def test_each_option_that_cannot_be_had_is_on_the_page() -> None:
+    """What systemd counts against the unit, and no more than the page says; as the version counts that it names."""
+    analyze = shutil.which("systemd-analyze")
+    version = (
+        subprocess.run([analyze, "--version"], capture_output=True, text=True, check=True).stdout if analyze else ""
+    )
+    if not version.startswith("systemd 252"):
+        pytest.skip("another systemd counts in another way")
+    unit = under_systemd.REPOSITORY / "contrib" / "xenfs.service"
+    said = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", unit], capture_output=True, text=True,
+        timeout=60, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"},
+    ).stdout  # fmt: skip
+    page = (under_systemd.REPOSITORY / "SECURITY.md").read_text()
+    missing = re.findall(r"^\S? *✗ (\w+=)", said, re.MULTILINE)
+    assert len(missing) > 10, said
+    assert [option for option in missing if f"`{option}" not in page] == []
+    [overall] = re.findall(r"Overall exposure level for xenfs.service: (\S+) ", said)
+    assert f"Overall exposure level for xenfs.service: {overall} OK" in page

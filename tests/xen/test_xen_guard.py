@@ -106,6 +106,51 @@ def test_hypercalls_take_no_capability_and_no_root(guarded: tuple[Mount, Path], 
     assert "Domain-0" in names, "xenstore, opened by the process that may"
 
 
+CONFINED = """
+import errno, os, sys
+from xenfs.calls import domains
+from xenfs.connect.opening import open_hypervisor
+from xenfs.filesystem.confine import give_up_rights, identity
+from xenfs.filesystem.confine.landlock import version
+xen, folder, chosen = open_hypervisor(sys.argv[1]), sys.argv[2], identity("")
+before = len(domains.infos(xen))
+kept = open(f"{folder}/kept", "w")
+give_up_rights((64 << 20) + (1 << 20) if xen.backend.pages.faults else 0, chosen)
+assert os.getresuid() == (chosen.uid,) * 3, "another user"
+assert len(domains.infos(xen)) == before, "a hypercall takes no right but the open device"
+with xen.pool.take(4 << 20) as more:
+    assert len(domains.infos(xen)) == before, "nor does it that the pool grows"
+tried = [("/etc/shadow", os.O_RDONLY), (f"{folder}/new", os.O_WRONLY | os.O_CREAT)]
+devices = [f"/dev/xen/{name}" for name in ("privcmd", "hypercall", "xenbus")]
+tried += [(path, os.O_RDWR) for path in devices if os.path.exists(path)]
+tried += [(f"{folder}/kept", os.O_WRONLY), ("/dev/null", os.O_WRONLY)] if version() else []
+for path, flags in tried:
+    try:
+        os.open(path, flags)
+    except OSError as problem:
+        assert problem.errno in (errno.EACCES, errno.EPERM), (path, problem)
+    else:
+        raise AssertionError(f"{path} was opened")
+kept.write("what is open stays open")
+kept.close()
+print("confined", "with Landlock" if version() else "without")
+"""
+
+
+def test_what_is_given_up_with_real_devices_open(hypervisor: str, real: bool, tmp_path: Path) -> None:
+    """Another user, no capability, Landlock: hypercalls go on, and no device nor file can be opened any more."""
+    tmp_path.chmod(0o777)
+    for folder in list(tmp_path.parents)[:-1]:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    done = subprocess.run(
+        [XENFS[0], "-P", "-c", CONFINED, hypervisor, str(tmp_path)], env=environment(), capture_output=True,
+        text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert (done.stdout[:8], done.stderr) == ("confined", ""), done
+    assert (tmp_path / "kept").read_text() == "what is open stays open"
+    assert not (tmp_path / "new").exists()
+
+
 def test_no_dead_mount_after_a_kill(hypervisor: str, tmp_path: Path) -> None:
     reads, writes = os.pipe()
     process = subprocess.Popen(

@@ -28,6 +28,7 @@ from xenfs.filesystem.serve import GRACE_S, serve
 from xenfs.filesystem.sinks import sinks
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes import policy, tree
+from xenfs.nodes.policy.trusted import Untrusted
 from xenfs.nodes.tables.harmless import harmless
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.xenstore import XenstoreClient, transport
@@ -151,6 +152,8 @@ def _rights(chosen: options.Options) -> Rights:
 def _record(chosen: options.Options) -> Record:
     try:
         return Record(sinks(chosen.record))
+    except Untrusted as problem:
+        raise StartError(f"record={harmless(chosen.record)} cannot be: {problem}", errno.EINVAL) from None
     except OSError as problem:
         raise StartError(f"record={chosen.record} cannot be: {problem.strerror}", problem.errno or errno.EIO) from None
 

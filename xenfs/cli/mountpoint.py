@@ -16,6 +16,7 @@ import time
 from xenfs.cli.umount import tool
 from xenfs.errors import StartError
 from xenfs.filesystem.mountinfo import OUR_TYPE, Mount, mounted_at
+from xenfs.filesystem.taking_away import DETACH, take_away
 from xenfs.nodes.tables.harmless import harmless
 
 log = logging.getLogger(__name__)
@@ -140,15 +141,22 @@ def _clear(where: str) -> Mount | None:
             return there
         if there.user != os.getuid() or not dead(there.mountpoint):
             raise _busy(where, there)
-        if not _removed(there.mountpoint) and mounted_at(where) == there:
+        if not _removed(there) and mounted_at(where) == there:
             raise _refused(where, "is busy: a xenfs whose daemon is gone cannot be unmounted there", errno.EBUSY)
         log.warning("%s: removed a mount whose daemon was gone", harmless(where))
         there = mounted_at(where)
     raise _refused(where, "is busy: too many dead mounts are there, one upon another", errno.EBUSY)
 
 
-def _removed(mountpoint: str) -> bool:
-    command = tool(mountpoint, lazy=True)
+def _removed(there: Mount) -> bool:
+    if os.geteuid() == 0:
+        try:
+            take_away(there, DETACH)
+        except OSError as problem:
+            log.debug("%s: %s", there.mountpoint, problem)
+            return False
+        return True
+    command = tool(there.mountpoint, lazy=True)
     try:
         return not subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_S

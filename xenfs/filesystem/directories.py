@@ -16,7 +16,7 @@ from xenfs.filesystem.inodes import Inode, Listing
 from xenfs.filesystem.served import Served, directory_of
 from xenfs.filesystem.shares import Share
 from xenfs.nodes.tables.base import Dir, File, Ids, Link, Node
-from xenfs.nodes.tables.cost import Cost
+from xenfs.nodes.tables.cost import NOTHING, Cost
 
 _PATIENCE_S = 2.0  # the kernel lets nobody else list, make or remove in this directory meanwhile
 
@@ -30,8 +30,7 @@ class Directories(Served):
 
     @answered
     async def lookup(self, parent_inode: int, name: bytes, ctx: Any) -> pyfuse3.EntryAttributes:
-        if wait := self.turns.due(ctx.uid):
-            await self._wait(ctx.uid, wait)
+        await self._turn(ctx.uid)
         parent = self.inodes[parent_inode]
         directory = directory_of(parent)
         text = os.fsdecode(name)
@@ -45,6 +44,8 @@ class Directories(Served):
         return self.attributes.of(inode)
 
     async def _found(self, uid: int, parent: Inode, directory: Dir, name: str) -> tuple[Node, Ids]:
+        if directory.find_grows is not NOTHING:
+            self.keeping.listed()
         return await self.lanes.run(
             uid, directory, directory.find_grows, self._child, parent, directory, name, key=(parent.number, name)
         )
@@ -62,8 +63,7 @@ class Directories(Served):
 
     @answered
     async def opendir(self, inode: int, ctx: Any) -> pyfuse3.FileHandleT:
-        if wait := self.turns.due(ctx.uid):
-            await self._wait(ctx.uid, wait)
+        await self._turn(ctx.uid)
         where = self.inodes[inode]
         directory = directory_of(where)
         self.rights.require_list(caller(ctx), where)
@@ -79,6 +79,7 @@ class Directories(Served):
 
     async def _listed(self, uid: int, where: Inode, directory: Dir) -> Listing:
         """One listing for all who ask for it together; anew where a name was removed meanwhile."""
+        self.keeping.listed()
         while True:
             parted = where.parted
             found = await self.lanes.run(
@@ -94,14 +95,13 @@ class Directories(Served):
         listing = where.listing
         if listing is None or not listing.holds(found):
             listing = Listing(found, self.inodes.listed(where, directory.bound(found, where.ids)))
-            where.listing = listing
+        self.inodes.keep_listing(where, listing)
         return listing
 
     @answered
     async def readdir(self, fh: int, start_id: int, token: Any) -> None:
         _, entries, share = self._listings[fh]
-        if wait := self.turns.due(share.uid):
-            await self._wait(share.uid, wait)
+        await self._turn(share.uid)
         attributes, hold, reply = self.attributes.of, self.inodes.hold, pyfuse3.readdir_reply
         alike = not self.rights.by_path
         entry: pyfuse3.EntryAttributes | None = None
@@ -127,8 +127,7 @@ class Directories(Served):
 
     @answered
     async def readlink(self, inode: int, ctx: Any) -> bytes:
-        if wait := self.turns.due(ctx.uid):
-            await self._wait(ctx.uid, wait)
+        await self._turn(ctx.uid)
         where = self.inodes[inode]
         if not isinstance(where.node, Link):
             raise XenfsError(f"{where.path} is not a link", errno.EINVAL)
@@ -140,6 +139,7 @@ class Directories(Served):
     @answered
     async def mkdir(self, parent_inode: int, name: bytes, mode: int, ctx: Any) -> pyfuse3.EntryAttributes:
         parent = self.inodes[parent_inode]
+        await self._turn(ctx.uid, writes=parent.node)
         make = directory_of(parent).make
         if make is None:
             raise XenfsError(f"nothing can be made in {parent.path or '/'}", errno.EPERM)
@@ -153,6 +153,7 @@ class Directories(Served):
     @answered
     async def rmdir(self, parent_inode: int, name: bytes, ctx: Any) -> None:
         parent = self.inodes[parent_inode]
+        await self._turn(ctx.uid, writes=parent.node)
         text = os.fsdecode(name)
         node, ids = await self._found(ctx.uid, parent, directory_of(parent), text)
         remove = node.remove if isinstance(node, Dir) else None

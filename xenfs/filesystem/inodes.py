@@ -76,6 +76,7 @@ class Inodes:
         self.round = 0
         self._beyond = 1 << 62
         self._told: Callable[[], None] = lambda: None
+        self._listings: dict[Inode, int] = {}  # directories of which one is remembered; in which round it was asked for
         self._of: dict[Any, tuple[Inode, ...]] = {}  # by the thing that an `Each` of a fixed directory found
 
     def __len__(self) -> int:
@@ -107,6 +108,18 @@ class Inodes:
                 entry = (name.encode("utf-8", "surrogateescape"), inode)
             found.append(entry)
         return found
+
+    def keep_listing(self, where: Inode, listing: Listing) -> None:
+        """Remember what a directory had last, while it is asked for."""
+        where.listing = listing
+        self._listings[where] = self.round
+
+    def drop_listings(self, before: int) -> None:
+        """Forget those that nobody has asked for since before that round."""
+        for where, asked in list(self._listings.items()):
+            if asked < before or not where.lookups:
+                where.listing = None
+                del self._listings[where]
 
     def hold(self, inode: Inode) -> None:
         """Count a lookup: the kernel has this number now, and gives it back by `forget`."""

@@ -25,20 +25,30 @@ class Keeping:
     def __init__(self, xen: Hypervisor, inodes: Inodes, most: int = MOST_ENTRIES, round_s: float = _ROUND_S) -> None:
         self._xen, self._inodes, self._most, self._round_s = xen, inodes, most, round_s
         self._limiter = trio.CapacityLimiter(1)
+        self._woken = trio.Event()
+        self._due = 0  # rounds, until what was listed last is given back
+
+    def listed(self) -> None:
+        """Something was listed: it is remembered for a while."""
+        if not self._due:
+            self._woken.set()
+        self._due = _UNUSED_ROUNDS + 1
 
     async def run(self) -> None:
         """Until cancelled, while the mount is there."""
         while True:
             await self._sleep()
             self._inodes.round += 1
+            self._due = max(0, self._due - 1)
             self._xen.recent.tidy()
             self._xen.listings.tidy()
+            self._inodes.drop_listings(self._inodes.round - _UNUSED_ROUNDS)
             await self._forget()
 
     async def _sleep(self) -> None:
-        """A round, or less where there are too many entries meanwhile; for good while there are few."""
-        woken = trio.Event()
-        resting = len(self._inodes) <= AT_REST
+        """A round, or less where there are too many entries meanwhile; for good while there is little."""
+        woken = self._woken = trio.Event()
+        resting = len(self._inodes) <= AT_REST and not self._due
         self._inodes.call_beyond(AT_REST if resting else self._most, woken.set)
         with trio.move_on_after(float("inf") if resting else self._round_s):
             await woken.wait()

@@ -255,7 +255,7 @@ class Lanes:
         if cost is NOTHING:
             return work(*args)
         own = writes or uid == ROOT
-        with self._place(uid, kind) if own else self.place(uid):
+        with self.own_place(uid, kind) if own else self.place(uid):
             bulk, long = (self._own_bulk, self._own_long) if own else (self._bulk, self._long)
             lane = long if cost & _LONG else bulk
             done = partial(work, *args)
@@ -271,7 +271,7 @@ class Lanes:
         What goes wrong within SOON_S is the caller's; later it is in the log alone. A call that runs is seen in
         xenfs/calls/in_flight.
         """
-        with self._place(uid, kind):
+        with self.own_place(uid, kind):
             job = self._own_long.put(uid, kind, None, work)
             await self._own_long.begun(job, patience_s, SOON_S)
 
@@ -295,7 +295,7 @@ class Lanes:
             _less(self._reading, uid)
 
     @contextmanager
-    def _place(self, uid: int, kind: object) -> Iterator[None]:
+    def own_place(self, uid: int, kind: object) -> Iterator[None]:
         """Root, or somebody who writes, waits inside."""
         user = None if uid == ROOT else uid
         if self._others >= _OF_ROOT or self._own[kind] >= _OF_WRITER or (user and self._own[user] >= _OF_WRITER):

@@ -36,8 +36,7 @@ class Operations(Directories):
 
     @answered
     async def getattr(self, inode: int, ctx: Any) -> pyfuse3.EntryAttributes:
-        if wait := self.turns.due(ctx.uid):
-            await self._wait(ctx.uid, wait)
+        await self._turn(ctx.uid)
         where = self.inodes[inode]
         where.node.require_recent(self.xen, where.ids)
         if isinstance(where.node, Stream):
@@ -62,6 +61,7 @@ class Operations(Directories):
     @answered
     async def setattr(self, inode: int, attr: Any, fields: Any, fh: int | None, ctx: Any) -> pyfuse3.EntryAttributes:
         where = self.inodes[inode]
+        await self._turn(ctx.uid, writes=where.node)
         if fields.update_size and fh is None:  # an open file was asked for when it was opened
             self._require_writing("truncate", caller(ctx, named=True), where, os.O_WRONLY)
         self.attributes.allow(where, attr, fields)
@@ -81,6 +81,7 @@ class Operations(Directories):
 
     @answered
     async def statfs(self, ctx: Any) -> pyfuse3.StatvfsData:
+        await self._turn(ctx.uid)
         answer = pyfuse3.StatvfsData()
         answer.f_bsize = answer.f_frsize = 4096
         answer.f_namemax = 255
@@ -91,8 +92,7 @@ class Operations(Directories):
 
     @answered
     async def open(self, inode: int, flags: int, ctx: Any) -> pyfuse3.FileInfo:
-        if wait := self.turns.due(ctx.uid, 2 * REQUEST_S):  # and the release, which nobody waits for
-            await self._wait(ctx.uid, wait)
+        await self._turn(ctx.uid, 2 * REQUEST_S)  # and the release, which nobody waits for
         share = self.shares.take(ctx.uid)
         try:
             handle = self._opened(self.inodes[inode], flags, ctx)
@@ -131,8 +131,7 @@ class Operations(Directories):
     async def read(self, fh: int, off: int, size: int) -> bytes:
         handle = self.handles[fh]
         uid = handle.caller.uid
-        if wait := self.turns.due(uid):
-            await self._wait(uid, wait)
+        await self._turn(uid)
         cost = handle.cost(off)
         if cost is NOTHING:
             found = handle.read(self.xen, off, size)
@@ -160,6 +159,7 @@ class Operations(Directories):
     async def write(self, fh: int, off: int, buf: bytes) -> int:
         handle = self.handles[fh]
         node, data = handle.node, bytes(buf)
+        await self._turn(handle.caller.uid, writes=node)
         with self.witness.seeing("write", handle.caller, handle.inode.path, node, buf):
             cost = node.write_cost(data)
             await self.lanes.run(handle.caller.uid, node, cost, handle.write, self.xen, data, off, writes=True)
@@ -181,14 +181,11 @@ class Operations(Directories):
     async def poll(self, inode: int, fh: int, poll_handle: Bell | None, ctx: Any) -> int:
         """Asked by the kernel where pyfuse3 is 3.5 or newer; with an older one it takes every file for ready."""
         handle = self.handles[fh]
-        if isinstance(handle, Follower):
+        await self._turn(ctx.uid)
+        if isinstance(handle, Follower | Watched):
             return self.waiting.poll(fh, handle, poll_handle)
-        if not isinstance(handle, Watched):
-            return ALWAYS
-        if wait := self.turns.due(ctx.uid):
-            await self._wait(ctx.uid, wait)
-        return self.waiting.poll(fh, handle, poll_handle)
+        return ALWAYS
 
     @answered
     async def fsync(self, fh: int, datasync: bool) -> None:
-        pass  # the result of each write was known when it returned
+        await self._turn(self.handles[fh].caller.uid)  # the result of each write was known when it returned

@@ -18,10 +18,10 @@ from xenfs.filesystem.lanes import Lanes
 from xenfs.filesystem.record import Record
 from xenfs.filesystem.rights import Rights
 from xenfs.filesystem.shares import Shares
-from xenfs.filesystem.turns import Turns
+from xenfs.filesystem.turns import REQUEST_S, Turns
 from xenfs.filesystem.witness import Witness
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.tables.base import Dir
+from xenfs.nodes.tables.base import Dir, Node
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.options import Options
 
@@ -53,16 +53,16 @@ class Served(FixedNames):
         self._numbers = count(1)
         self.attributes = Attributes(xen, options, self.rights)
 
-    async def _wait(self, uid: int, seconds: float) -> None:
-        """Let others come first."""
-        with self.lanes.place(uid):
-            await trio.sleep(seconds)
+    async def _turn(self, uid: int, cost_s: float = REQUEST_S, writes: Node | None = None) -> None:
+        """Let others come first who have asked for less; who writes to this entry has a place that is no reader's."""
+        if wait := self.turns.due(uid, cost_s):
+            with self.lanes.place(uid) if writes is None else self.lanes.own_place(uid, writes):
+                await trio.sleep(wait)
 
     async def _pace(self, uid: int, cost_s: float) -> None:
         """The same before an answer that is there already: where too many wait, it is given at once."""
-        if wait := self.turns.due(uid, cost_s):
-            with suppress(XenfsError):
-                await self._wait(uid, wait)
+        with suppress(XenfsError):
+            await self._turn(uid, cost_s)
 
 
 def directory_of(inode: Inode) -> Dir:

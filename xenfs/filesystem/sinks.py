@@ -16,6 +16,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from xenfs.nodes.policy.trusted import open_log
+
 JOURNAL, SYSLOG = "/run/systemd/journal/socket", "/dev/log"
 _AUTHPRIV = 10 << 3  # of syslog's facilities the one for what not everybody shall read
 
@@ -85,12 +87,12 @@ class Syslog(_Datagrams):
 
 
 class File(Sink):
-    """A file that lines are appended to; made for root alone where it is not there."""
+    """A file that lines are appended to, made for root alone where it is not there. No pipe: its reader may stop."""
 
     name = "file"
 
     def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self._fd = open_log(path)
         self._torn = False  # the last line is not whole: the disk was full
 
     def send(self, message: str, priority: int, fields: Fields) -> None:

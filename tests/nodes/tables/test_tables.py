@@ -14,7 +14,7 @@ from worlds import Host
 from xenfs.errors import BadInput, HypercallError, Stale, XenfsError
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, Exchange, File, Guard, Link, Stream, as_line, field
-from xenfs.nodes.tables.conditions import answers, every, since, x86
+from xenfs.nodes.tables.conditions import allowed, answers, every, known, of_cpus, since, some, x86
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tree import _Cut
 from xenfs.options import Options
@@ -92,6 +92,36 @@ def test_conditions(host: Host) -> None:
     assert not since(4, 18)(host.xen)
     assert every()(host.xen)
     assert not every(x86, since(4, 18))(host.xen)
+
+
+def test_conditions_that_take_more_for_absence(host: Host) -> None:
+    """And say in xenfs/missing what is not there."""
+
+    def refusing(code: int, name: str = "sysctl x") -> Any:
+        def ask(xen: object, *ids: int) -> None:
+            raise HypercallError(name, code)
+
+        return ask
+
+    missing = host.xen.calls.missing
+    assert known(refusing(errno.EINVAL))(host.xen)
+    assert "sysctl x" not in str(missing())
+    assert not known(refusing(errno.EINVAL, "sysctl odd"), errno.EINVAL, detail="of it")(host.xen)
+    assert not allowed(refusing(errno.EPERM, "sysctl shut"))(host.xen)
+    assert allowed(lambda xen: None)(host.xen)
+    for code, cpu, said in ((errno.EINVAL, 3, False), (errno.EINVAL, 0, True)):
+        assert not of_cpus(refusing(code, "pm_op off"), errno.EINVAL)(host.xen, cpu)
+        assert ("pm_op off" in str(missing())) == said
+    with pytest.raises(HypercallError):
+        of_cpus(refusing(errno.EPERM), errno.EINVAL)(host.xen, 0)
+    assert not of_cpus(lambda xen, cpu: [])(host.xen, 1)
+    assert of_cpus(lambda xen, cpu: [1])(host.xen, 1)
+    assert all(name in str(missing()) for name in ("sysctl odd of it", "sysctl shut"))
+    host.xen.unusable["sysctl"] = "another version"
+    assert not answers(refusing(errno.EACCES))(host.xen), "nothing of an interface that has another version"
+    asked: list[int] = []
+    assert some(lambda xen: not asked.append(1), lambda xen: bool(asked.append(2)))(host.xen)
+    assert asked == [1, 2]
 
 
 def cut(host: Host, table: Dir, options: Options | None = None) -> Dir | None:

@@ -7,7 +7,6 @@ nothing but the mount that it was told of. After a kill -9 no dead mount is left
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import logging
 import os
@@ -17,15 +16,14 @@ import time
 
 from xenfs.filesystem.confine.helper import beside
 from xenfs.filesystem.confine.rights import SYS_ADMIN
-from xenfs.filesystem.mountinfo import OUR_TYPE, Mount, mount_of, mounts
+from xenfs.filesystem.mountinfo import OUR_TYPE, Mount, mounts
+from xenfs.filesystem.taking_away import DETACH, FORCE, take_away
 
 log = logging.getLogger(__name__)
 
-_FORCE, _DETACH = 1, 2
 _WAIT_S = 5.0
 _ATTEMPTS, _AGAIN_S = 10, 0.02  # a directory above may be renamed at the same moment
 _UNMOUNT = b"-"
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Unmounter:
@@ -82,16 +80,10 @@ def _unmount(number: int) -> None:
 
 def _unmounted(there: Mount) -> bool:
     try:
-        fd = os.open(there.mountpoint, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        if mount_of(fd) != there.number:  # a directory above was renamed, or something is mounted upon it
-            return False
-        # By force: whatever waits for an answer gets an error, also where the mount stays busy
-        return not _libc.umount2(b"/proc/self/fd/%d" % fd, _FORCE | _DETACH) or _helped(there.mountpoint)
-    finally:
-        os.close(fd)
+        take_away(there, FORCE | DETACH)  # by force: whatever waits for an answer gets an error, also where it is busy
+    except OSError as problem:
+        return problem.errno == errno.EPERM and _helped(there.mountpoint)
+    return True
 
 
 def _helped(mountpoint: str) -> bool:

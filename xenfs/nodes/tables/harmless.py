@@ -62,21 +62,17 @@ def file_name(raw: bytes) -> str:
     """A domain's name as the name of a file, from which it can be told again: `unquote` of it gives the bytes.
 
     "/" becomes %2F and "%" itself %25; what moves a cursor, ends a line or turns the direction of writing becomes the
-    %XX of its bytes, and so do "." and "..", which mean something. Empty for what is longer than a file name can be.
+    %XX of its bytes, as do bytes that are not UTF-8, some of which do so on an old terminal, and "." and "..", which
+    mean something. Empty for what is longer than a file name can be.
     """
     text = raw.decode("utf-8", "surrogateescape")
     if not text.isprintable() or not _PLAIN.isdisjoint(text) or text in (".", ".."):
         dots = text in (".", "..")
-        text = "".join(_quoted(c) if c in _PLAIN or dots or not _named(c) else c for c in text)
+        text = "".join(_quoted(c) if c in _PLAIN or dots or not c.isprintable() else c for c in text)
     return text if len(text.encode("utf-8", "surrogateescape")) <= _LONGEST_NAME else ""
 
 
 _PLAIN = frozenset("%/")
-
-
-def _named(char: str) -> bool:
-    """Whether it can stand in a listing; a byte that is not UTF-8 stays what it is, as in any file name."""
-    return char.isprintable() or "\udc80" <= char <= "\udcff"
 
 
 def _quoted(char: str) -> str:
