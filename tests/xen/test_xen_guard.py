@@ -115,6 +115,8 @@ from xenfs.filesystem.confine.landlock import version
 xen, folder, chosen = open_hypervisor(sys.argv[1]), sys.argv[2], identity("")
 before = len(domains.infos(xen))
 kept = open(f"{folder}/kept", "w")
+if xen.store is not None:
+    xen.store.settle()  # as the daemon does: rights are given up by one thread
 give_up_rights((64 << 20) + (1 << 20) if xen.backend.pages.faults else 0, chosen)
 assert os.getresuid() == (chosen.uid,) * 3, "another user"
 assert len(domains.infos(xen)) == before, "a hypercall takes no right but the open device"
