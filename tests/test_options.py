@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import grp
+import os
+import pwd
 
 import pytest
 from hypothesis import given
@@ -31,6 +34,14 @@ def test_defaults() -> None:
 )
 def test_what_is_taken(text: str, wanted: Options) -> None:
     assert parse(text) == wanted
+
+
+def test_owners_by_name() -> None:
+    user, group = pwd.getpwuid(os.getuid()), grp.getgrgid(os.getgid())
+    found = parse(f"uid={user.pw_name},gid={group.gr_name}")
+    assert (found.uid, found.gid) == (user.pw_uid, group.gr_gid)
+    with pytest.raises(StartError, match=r"name of a group .* not 'no-such-group'"):
+        parse("gid=no-such-group")
 
 
 @pytest.mark.parametrize(

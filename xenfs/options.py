@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import grp
 import os
+import pwd
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 
 from xenfs.errors import StartError
@@ -51,16 +54,20 @@ class Options:
         return found
 
 
-# name: (how it is read, lowest, highest). The highest id is one below the one that means "none".
+_LAST_ID = 2**32 - 2  # the next one means "none"
+# name: (what it names, how a name is looked up). mount(8) looks up names by itself; no other way here does.
+_IDS: dict[str, tuple[str, Callable[[str], int]]] = {
+    "uid": ("user", lambda name: pwd.getpwnam(name).pw_uid),
+    "gid": ("group", lambda name: grp.getgrnam(name).gr_gid),
+}
+# name: (how it is read, lowest, highest)
 _VALUES: dict[str, tuple[Callable[[str], int], int, int]] = {
-    "uid": (int, 0, 2**32 - 2),
-    "gid": (int, 0, 2**32 - 2),
     "umask": (_octal, 0, 0o777),
     "pool_max": (int, 1 << 20, 1 << 40),
     "open_max": (int, 16, 1 << 20),
 }
 RECORDS = ("auto", "journal", "syslog", "stderr", "off")
-_FLAGS = frozenset(f.name for f in fields(Options)) - _VALUES.keys() - {"policy", "record", "run_as"}
+_FLAGS = frozenset(f.name for f in fields(Options)) - _VALUES.keys() - _IDS.keys() - {"policy", "record", "run_as"}
 # What mount(8) and /etc/fstab add of their own, already true of every xenfs mount or none of our business.
 _IGNORED = frozenset(
     {"rw", "defaults", "nosuid", "nodev", "noexec", "noatime", "auto", "noauto", "nofail", "_netdev", "user", "nouser"}
@@ -75,7 +82,9 @@ def parse(text: str, **defaults: int) -> Options:
     given: dict[str, int | bool | str] = dict(defaults)
     for word in filter(None, text.split(",")):
         name, equals, value = word.partition("=")
-        if name in _VALUES and equals:
+        if name in _IDS and equals:
+            given[name] = _id(name, value)
+        elif name in _VALUES and equals:
             given[name] = _number(name, value)
         elif name in _TEXTS and equals:
             given[name] = _TEXTS[name](value)
@@ -92,7 +101,18 @@ def parse(text: str, **defaults: int) -> Options:
 
 def known() -> tuple[str, ...]:
     """Every word that `-o` takes, with a "=" behind those that have a value."""
-    return tuple(sorted(_FLAGS | {f"{name}=" for name in (*_VALUES, *_TEXTS)}))
+    return tuple(sorted(_FLAGS | {f"{name}=" for name in (*_IDS, *_VALUES, *_TEXTS)}))
+
+
+def _id(name: str, value: str) -> int:
+    """A user or a group, by number or by name."""
+    kind, lookup = _IDS[name]
+    with suppress(KeyError, ValueError):
+        number = int(value) if value.isascii() and value.isdecimal() else lookup(value)
+        if number <= _LAST_ID:
+            return number
+    wanted = f"a number from 0 to {_LAST_ID} or the name of a {kind} of this system"
+    raise StartError(f"mount option {name}= wants {wanted}, not {value!r}", errno.EINVAL)
 
 
 def _number(name: str, value: str) -> int:

@@ -37,8 +37,8 @@ a number.
   listed; `xenfs/missing` has what Xen said about it.
 - **Modes** are the access control. `-o ro` takes all writing away. What cannot be read reads as empty.
 - **Tiers**: A daily, B regular, C rare, dangerous or for debugging.
-- **Releases**: the first that has it, on x86_64 and arm64 unless it says otherwise, of 4.14 to 4.22. A build may
-  still lack it.
+- **Releases**: the first that has it, on x86_64 and arm64 unless it says otherwise, of 4.14 to 4.22. Its first point
+  releases may lack it (`compatibility.md` has those), and so may a build.
 
 ### errno values
 

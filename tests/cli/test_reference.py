@@ -9,7 +9,7 @@ import pytest
 from xenfs.cli import main, paths
 from xenfs.filesystem import mountinfo as mounts
 from xenfs.filesystem.mountinfo import Mount
-from xenfs.nodes.tables.base import Dir, Each, File, Node
+from xenfs.nodes.tables.base import Dir, Each, File, Link, Node
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tree import reference, whole
 from xenfs.options import Options
@@ -133,8 +133,31 @@ def test_describe(capsys: pytest.CaptureFixture[str]) -> None:
     assert "-o lifecycle" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("path", "pattern"),
+    [
+        ("domains/by-name/web-1/sched/weight", "domains/<d>/sched/weight"),
+        ("domains/by-uuid/00000000-0000-0000-0000-000000000000/vcpus/0/info", "domains/<d>/vcpus/<v>/info"),
+        ("domains/self/state", "domains/<d>/state"),
+        ("cpupools/by-name/Pool-0/cpus", "cpupools/<p>/cpus"),
+        ("domains/by-name/web-1", "domains/by-name/<name>"),
+    ],
+)
+def test_describe_below_a_link(path: str, pattern: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", path]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == pattern
+
+
+def test_every_link_leads_to_a_path_of_the_tree() -> None:
+    links = [row.node for row in reference() if isinstance(row.node, Link)]
+    assert len(links) > 3
+    for link in links:
+        assert isinstance(paths.match_of(whole(Options(), Refusals()), link.to).node, Dir)  # type: ignore[union-attr]
+
+
 def test_describe_what_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", "domains/3/nonsense"]) == 1
+    assert main(["describe", "domains/self/nonsense"]) == 1
     assert "xenfs tree" in capsys.readouterr().err
 
 

@@ -94,7 +94,7 @@ def fleet(ssh_config: Path, started: Started, tmp_path: Path) -> Iterator[Path]:
 def by_sshfs(fleet: Path, host: str, root: Path, ssh_config: Path) -> Path:
     sshfs = needs("sshfs", "sshfs")
     (fleet / host).mkdir()
-    run(sshfs, "-F", ssh_config, "-o", "direct_io", f"xenhost:{root}", fleet / host)
+    run(sshfs, "-F", ssh_config, "-o", "direct_io,sshfs_sync", f"xenhost:{root}", fleet / host)
     return fleet / host
 
 
@@ -125,6 +125,11 @@ def test_a_fleet_in_one_tree(mount: Mount, other: Mount, ssh_config: Path, fleet
     with refused(errno.EPERM, errno.EIO):  # sftp has one word for nearly every error
         (one / "domains/3/sched/weight").write_text("heavy\n")
     assert "not a weight" in (one / "xenfs/error_log").read_text()
+    by_a_shell = subprocess.run(
+        ["bash", "-c", "echo heavier > domains/3/sched/weight"], cwd=one, check=False, capture_output=True, timeout=60
+    )
+    assert by_a_shell.returncode == 1, "without sshfs_sync it would be 0, and say nothing"
+    assert "heavier" in (one / "xenfs/error_log").read_text()
 
 
 def test_sshfs_without_direct_io_reads_no_long_files(mount: Mount, ssh_config: Path, fleet: Path) -> None:

@@ -70,6 +70,10 @@ def test_dd_and_truncate(mounted: Mount) -> None:
         "dd if=/dev/zero of=one/data bs=1 seek=10000 count=1 conv=notrunc 2>&1 | grep -o 'No space left'; rmdir one; ls"
     )
     assert out.split() == ["10000", "cde", ".abc....", "10000", "idle", "No", "space", "left"], out
+    out = mounted.out(
+        "cd raw/buffers; mkdir two; printf abc > two/data; printf d > two/data; head -c 3 two/data; rmdir two"
+    )
+    assert out == "d\0\0", "a shell's > truncates first"
 
 
 def test_a_read_only_mount_lets_only_look(mounter: Mounter) -> None:

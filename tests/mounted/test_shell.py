@@ -41,6 +41,9 @@ def test_refused_writes_fail_in_the_shell_and_are_explained(mounted: Mount) -> N
     assert log[1:] == ["  0-3,99", "      ^"]
     mounted.out("echo clear > xenfs/error_log")
     assert mounted.out("cat xenfs/error_log") == ""
+    assert mounted.shell("echo 7 > domains/1/freeze").returncode != 0
+    assert mounted.out("cat xenfs/error_log")
+    assert mounted.out(": > xenfs/error_log; cat xenfs/error_log") == ""
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,11 @@ from xenfs.nodes.tables.refusals import Refusals
 from xenfs.xenstore import XenstoreClient, transport
 
 _OPTIONS = """mount options, with commas between: ro (nothing can be written), lifecycle (domains can be ended),
-debug (dangerous and debugging nodes), raw (any hypercall), allow_other, uid=, gid=, umask=, unverified (write to a Xen
-that xenfs does not know), pool_check (guard bytes around every hypercall buffer), pool_max=BYTES, open_max=NUMBER
-(files that a user may have open at once),
-policy=FILE (what other users may do), record=auto|journal|syslog|stderr|file:PATH|off (where writes are recorded),
+debug (dangerous and debugging nodes), raw (any hypercall), allow_other, uid=USER, gid=GROUP, umask=MODE,
+unverified (write to a Xen that xenfs does not know), pool_check (guard bytes around every hypercall buffer),
+pool_max=BYTES (memory for hypercall arguments, 1048576 or more),
+open_max=NUMBER (files that a user may have open at once, 16 or more), policy=FILE (what other users may do),
+record=auto|journal|syslog|stderr|file:PATH|off (where writes are recorded),
 run_as=USER (whom root becomes to serve: the user xenfs, or a number that nobody has)"""
 
 # Python reads their modules when they are first used: there may be no right to by then.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from xenfs.filesystem.mountinfo import OUR_TYPE, mounts
-from xenfs.nodes.tables.base import Dir, Each, Node
+from xenfs.nodes.tables.base import Dir, Each, Link, Node
 
 USUAL_MOUNTPOINT = "/run/xenfs"
 
@@ -33,19 +33,22 @@ def inside(path: str) -> str:
 
 
 def match_of(root: Dir, path: str) -> Match | None:
-    """The entry for a path or a pattern; a fixed name goes before a placeholder."""
-    found = list(_below(root, [part for part in path.split("/") if part], Match("", root, ())))
+    """The entry for a path or a pattern; a fixed name goes before a placeholder. What is below a link is what is below
+    the link's target."""
+    found = list(_below(root, root, [part for part in path.split("/") if part], Match("", root, ())))
     return min(found, key=lambda match: match.pattern.count("<"), default=None)
 
 
-def _below(node: Node, parts: list[str], so_far: Match) -> Iterator[Match]:
+def _below(root: Dir, node: Node, parts: list[str], so_far: Match) -> Iterator[Match]:
     if not parts:
         yield so_far
     elif isinstance(node, Dir):
         for entry in node.entries:
             for label, shape in shapes(entry):
                 if label == parts[0] or isinstance(entry, Each):
-                    yield from _below(shape, parts[1:], _step(so_far, label, shape))
+                    yield from _below(root, shape, parts[1:], _step(so_far, label, shape))
+    elif isinstance(node, Link):
+        yield from _below(root, root, [*node.to.split("/"), *parts], Match("", root, ()))
     elif so_far.pattern.endswith(">"):
         yield so_far  # a shape that stands for a whole tree, such as hypfs/
 

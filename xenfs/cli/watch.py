@@ -29,9 +29,11 @@ _RUNS = ("running", "blocked", "runnable")  # a guest that waits for something r
 _NO_MORE = ("shutdown", "dying", GONE)  # who has come to one of these has passed those before it
 
 DETAILS = """\
-PATH is a growing file (domains/events, console/log, xenfs/calls/log), whose new lines are printed; or any other file,
-whose value is printed, and printed again whenever it is another; or a directory with a file "state", such as that of a
-domain, whose states are printed until it is "gone". Of several, each line says whose it is.
+xenfs watch prints, by what PATH is:
+  a growing file (domains/events, host/console/log, xenfs/calls/log): each new line
+  any other file: its value, and the value again each time it changes
+  a directory with a file "state", such as a domain's: each state, until the domain is "gone"
+With more than one PATH, each line begins with the path that it belongs to.
 
 --until ends when STATE has been printed for every PATH: as a value, or as a word of a line. A domain that is crashed,
 dying or gone has also reached "shutdown", and one that is gone "dying"; one that is blocked or runnable is "running".

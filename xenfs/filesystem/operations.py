@@ -20,7 +20,7 @@ from xenfs.filesystem.turns import BYTE_S, REQUEST_S
 from xenfs.filesystem.waiting import ALWAYS, Bell, Waiting
 from xenfs.nodes.tables.base import PAGE, Stream
 from xenfs.nodes.tables.cost import NOTHING
-from xenfs.nodes.tables.region import Region
+from xenfs.nodes.tables.region import Clearable, Region
 
 
 class Operations(Directories):
@@ -67,7 +67,9 @@ class Operations(Directories):
         self.attributes.allow(where, attr, fields)
         if fields.update_size and isinstance(where.node, Region):
             await self._cut(where, where.node, attr.st_size, ctx)
-        return self.attributes.of(where)  # a shell's ">" truncates first, and there is nothing to cut
+        elif fields.update_size and isinstance(where.node, Clearable) and not attr.st_size:
+            await self._clear(where, where.node, ctx)
+        return self.attributes.of(where)  # any other file has nothing to cut
 
     async def _cut(self, where: Inode, node: Region, size: int, ctx: Any) -> None:
         cut = node.cut
@@ -78,6 +80,17 @@ class Operations(Directories):
         await self._act(
             "truncate", caller(ctx, named=True), where.path, node, where.ids, lambda: cut(self.xen, *where.ids, size)
         )
+
+    async def _emptied(self, where: Inode, ctx: Any) -> None:
+        """What a shell's ">" asks for: libfuse has the kernel say so with the open, and no truncate comes."""
+        if isinstance(where.node, Clearable):
+            await self._clear(where, where.node, ctx)
+        elif isinstance(where.node, Region) and where.node.cut is not None:
+            await self._cut(where, where.node, 0, ctx)
+
+    async def _clear(self, where: Inode, node: Clearable, ctx: Any) -> None:
+        asking = caller(ctx, named=True)
+        await self._act("truncate", asking, where.path, node, where.ids, lambda: node.clear(self.xen, where.ids))
 
     @answered
     async def statfs(self, ctx: Any) -> pyfuse3.StatvfsData:
@@ -96,6 +109,8 @@ class Operations(Directories):
         share = self.shares.take(ctx.uid)
         try:
             handle = self._opened(self.inodes[inode], flags, ctx)
+            if flags & os.O_TRUNC:
+                await self._emptied(self.inodes[inode], ctx)
             if isinstance(handle, Follower):
                 await self.lanes.run(ctx.uid, handle.node, handle.node.grows, handle.begin, self.xen)
                 self.waiting.opened(handle)

@@ -13,6 +13,7 @@ from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File, Stream
 from xenfs.nodes.tables.conditions import answers
 from xenfs.nodes.tables.refusals import Refusals
+from xenfs.nodes.tables.region import Clearable
 from xenfs.options import Options
 
 _PLATFORM = 0x03000001
@@ -115,8 +116,8 @@ def about(facts: About) -> Dir:
                 "nodes", "Every path of the whole tree: path, mode, tier, hypercall, help",
                 read=lambda _: facts.reference(), show=show.lines,
             ),
-            File(
-                "error_log", "Why the last writes were refused; any write clears it",
+            Clearable(
+                "error_log", "Why the last writes were refused; any write clears it, and so does truncate",
                 read=lambda _: facts.refusals.text(), write=lambda _xen, _given: facts.refusals.clear(),
                 parse=parse.anything, format="lines: time, path and reason; what was written; a caret",
             ),

@@ -27,7 +27,7 @@ RARE = File("x", "A rare value", read=lambda xen: 1, tier="C")
 SECRET = File("x", "A guest's inside", read=lambda xen: 1, private=True)
 FOLDER = Dir("x", "A directory", (PLAIN,))
 MAKING = Dir("x", "A directory that things are made in", (PLAIN,), make=lambda xen, name: None)
-LINK = Link("x", "A link", target=lambda xen: "x")
+LINK = Link("x", "A link", target=lambda xen: "x", to="x")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_a_name_twice_is_refused() -> None:
 
 @pytest.mark.parametrize("make", [File, Exchange, Dir, Link, Stream])
 def test_a_node_without_help_is_refused(make: Any) -> None:
-    more = {File: READ, Exchange: READ, Link: {"target": str}, Stream: {**READ, "follow": str}}.get(make, {})
+    more = {File: READ, Exchange: READ, Link: {"target": str, "to": "b"}, Stream: {**READ, "follow": str}}.get(make, {})
     with pytest.raises(ValueError, match="a: an entry needs its help line"):
         make("a", "", **more)
 
@@ -55,7 +55,7 @@ def test_modes() -> None:
         0o600: File("a", "help", write=write, private=True, **READ),
         0o555: Dir("a", "help"),
         0o755: Dir("a", "help", make=write),
-        0o777: Link("a", "help", target=lambda xen: "b"),
+        0o777: Link("a", "help", target=lambda xen: "b", to="b"),
     }
     assert {mode: stat.S_IMODE(node.mode) for mode, node in modes.items()} == {mode: mode for mode in modes}
 

@@ -94,7 +94,12 @@ CPUPOOLS = Dir(
                     label="<name>",
                     list=names.by_name,
                     find=lambda xen, name: dict(names.by_name(xen)).get(name),
-                    node=Link("<pool>", "Where the cpupool's directory is", target=lambda xen, pool: f"../{pool}"),
+                    node=Link(
+                        "<pool>",
+                        "Where the cpupool's directory is",
+                        target=lambda xen, pool: f"../{pool}",
+                        to="cpupools/<p>",
+                    ),
                 ),
             ),
             volatile=True,

@@ -198,7 +198,9 @@ DOMAIN = Dir(
 )  # fmt: skip
 
 _ALIVE = Guard(now=domains.require_now, recent=neighbours.require_recent, after=domains.require_same)
-_LINK = Link("<domain>", "Where the domain's directory is", target=lambda xen, domain: f"../{domain.domid}")
+_LINK = Link(
+    "<domain>", "Where the domain's directory is", target=lambda xen, domain: f"../{domain.domid}", to="domains/<d>"
+)  # fmt: skip
 
 DOMAINS = Dir(
     "domains",
@@ -214,7 +216,7 @@ DOMAINS = Dir(
             grows=Cost.DOMAINS | Cost.WAITS, call="sysctl getdomaininfolist, (xenstore)",
         ),
         EVENTS,
-        Link("self", "The domain that xenfs runs in", target=lambda xen: str(own_domid(xen))),
+        Link("self", "The domain that xenfs runs in", target=lambda xen: str(own_domid(xen)), to="domains/<d>"),
         Dir(
             "by-name",
             "Domains by their names in xenstore",

@@ -158,7 +158,7 @@ HOST = Dir(
         ),
         SMT,
         File(
-            "debug_keys", f"Debug keys: {_KEYS}; output in console/log", write=lambda xen,
+            "debug_keys", f"Debug keys: {_KEYS}; output in host/console/log", write=lambda xen,
             keys: sysctl.debug_keys(xen, keys), parse=_debug_keys, call="sysctl debug_keys", tier="C",
             option="debug", longest=64,
         ),

@@ -281,9 +281,10 @@ class Stream(File):
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Link(Node):
-    """A symbolic link; `target(xen, *ids)` is relative to the directory that it is in."""
+    """A symbolic link; `target(xen, *ids)` is relative to the link's directory, `to` the pattern of the target."""
 
     target: Callable[..., str]
+    to: str
     grows: Cost = NOTHING
 
     @property

@@ -1,4 +1,4 @@
-"""Binary files whose bytes lie where they lie: memory, and what is handed over piece by piece."""
+"""Files that truncate(2) changes: binary ones whose bytes lie where they lie, and those that it clears."""
 
 from __future__ import annotations
 
@@ -56,3 +56,12 @@ class Region(File):
     def apply(self, xen: Hypervisor, ids: Ids, data: bytes) -> None:
         """A write at its beginning."""
         self.put(xen, ids, 0, data)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Clearable(File):
+    """Text that any write clears, and truncate(2) to nothing too: a shell's `: >` does that and writes nothing."""
+
+    def clear(self, xen: Hypervisor, ids: Ids) -> None:
+        """Clear it."""
+        self.apply(xen, ids, b"")
