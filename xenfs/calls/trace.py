@@ -14,7 +14,7 @@ GET_INFO = operation(Sysctl.tbuf_op, "get_info")
 
 
 @asks(GET_INFO)
-def info(xen: Hypervisor) -> Any:
+def buffers(xen: Hypervisor) -> Any:
     """struct xen_sysctl_tbuf_op: evt_mask, and buffer_mfn and size in bytes of the page that tells where the buffers
     are, both 0 while there are none; tbuf_op get_info. ENOSYS where Xen was built without them."""
     return sysctl(xen, GET_INFO, "tbuf_op", cmd=TbufOp.get_info)

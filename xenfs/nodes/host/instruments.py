@@ -65,7 +65,7 @@ PMU = Dir(
 
 
 def _trace(xen: Hypervisor) -> str:
-    found = trace.info(xen)
+    found = trace.buffers(xen)
     size, mask = found.size // _PAGE, f"{found.evt_mask:#x}"
     return show.flat({"size_pages": size, "buffer_mfn": found.buffer_mfn, "evt_mask": mask})
 
@@ -79,7 +79,7 @@ TRACE = Dir(
             read=_trace, format='"key value" lines', call=trace.GET_INFO.name,
         ),
     ),
-    when=answers(trace.info),
+    when=answers(trace.buffers),
 )  # fmt: skip
 
 
