@@ -13,6 +13,7 @@ sys.path[:0] = [str(CHECKOUT), str(Path(__file__).parent)]
 
 import completion  # noqa: E402
 import coverage_table  # noqa: E402
+import from_xl  # noqa: E402
 import manual  # noqa: E402
 import simulated  # noqa: E402
 import tree_page  # noqa: E402
@@ -31,6 +32,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     "xenfs/nodes/tables/presence.json": presence,
     "docs/tree.md": tree_page.text,
     "docs/coverage.md": coverage_table.text,
+    "docs/from-xl.md": from_xl.text,
     "docs/xenfs.5": manual.section_5,
     "docs/xenfs.8": manual.section_8,
     "contrib/completions/bash/xenfs": completion.bash,

@@ -1,0 +1,51 @@
+"""docs/from-xl.md: what takes the place of an everyday command. tests/mounted/test_examples.py runs every one."""
+
+from __future__ import annotations
+
+import csv
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+_INTRO = """\
+# From xl and its kin
+
+What you type today, and what does the same in a mount. `scripts/reference` makes this page from
+`scripts/reference.d/from_xl.tsv`. `tests/mounted/test_examples.py` runs every command of the second column on the
+simulator. Paths are relative to the mount: `cd /run/xenfs` first.
+
+An empty second column means that xenfs has no such file. `xl`, the toolstack, goes on doing these.
+
+"""
+
+
+class Twin(NamedTuple):
+    """A command of another tool, what does the same here (empty where nothing does), and what to know about it."""
+
+    tool: str
+    command: str
+    here: str
+    note: str
+
+
+def twins() -> list[Twin]:
+    """Every row of the table."""
+    with Path(__file__).with_name("from_xl.tsv").open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        next(rows)
+        return [Twin(*row) for row in rows]
+
+
+def text() -> str:
+    """The whole page."""
+    parts = [_INTRO.rstrip()]
+    for tool, group in groupby(twins(), key=lambda twin: twin.tool):
+        lines = [
+            f"| `{twin.command}` | {f'`{twin.here}`' if twin.here else ''} | {_told(twin.note)} |" for twin in group
+        ]
+        parts.append("\n".join([f"## {tool}", "", "| command | in the mount | to know |", "|---|---|---|", *lines]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _told(note: str) -> str:
+    return note.replace("<", "\\<").replace("|", "\\|")

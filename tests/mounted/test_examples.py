@@ -1,0 +1,75 @@
+"""Every example of README and docs is run here, or its page says in its source why not; and xl's twins are run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from examples import CHECKOUT, blocks, commands, pages, same, typed
+from mounting import Mount
+
+sys.path.insert(0, str(CHECKOUT / "scripts" / "reference.d"))
+from from_xl import twins
+
+RUN = {
+    page: [block for block in blocks(page.read_text("utf-8")) if block.lines[0].startswith("$ ")] for page in pages()
+}
+
+
+def named(page: Path) -> str:
+    return page.name
+
+
+def test_examples_are_found() -> None:
+    """A page whose examples the search loses would pass without them."""
+    assert len(RUN[CHECKOUT / "README.md"]) >= 3
+    assert len(RUN[CHECKOUT / "docs/tutorial.md"]) >= 8
+
+
+@pytest.mark.parametrize("page", pages(), ids=named)
+def test_every_block_is_run_or_says_why_not(page: Path) -> None:
+    silent = [each.lines[0] for each in blocks(page.read_text("utf-8")) if not (each in RUN[page] or each.excuse)]
+    assert not silent, "begin it with a prompt, or put <!-- not run: WHY --> above it"
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if RUN[page]], ids=named)
+def test_a_page_prints_what_it_says(mounted: Mount, page: Path, tmp_path: Path) -> None:
+    mounted.out(": > xenfs/error_log")
+    examples = [each for block in RUN[page] for each in commands(block)]
+    printed = typed(mounted.where, [command for command, _ in examples], tmp_path)
+    assert len(printed) == len(examples)
+    for (command, page_says), found in zip(examples, printed, strict=True):
+        assert same(found, page_says), (page.name, command, found)
+
+
+def test_what_takes_the_place_of_xl_works(mounted: Mount, tmp_path: Path) -> None:
+    here = [twin.here for twin in twins() if twin.here]
+    assert len(here) > 35
+    for command, found in zip(
+        here, typed(mounted.where, [f"{each}; echo status $?" for each in here], tmp_path), strict=True
+    ):
+        assert found[-1] == "status 0", (command, found)
+    assert [twin.command for twin in twins() if not (twin.here or twin.note.startswith("not here"))] == []
+
+
+def test_the_comparison_sees_a_difference() -> None:
+    assert same(["a 1 b", "c"], ["a … b", "c"])
+    assert same(["a", "x", "y", "c"], ["a", "…", "c"])
+    assert not same(["a"], ["b"])
+    assert not same(["a", "b"], ["a"])
+    assert not same([], ["a"])
+    assert [block.lines for block in blocks("x\n\n    $ a\n    b\n\ny\n\n- z\n    not this\n")] == [["$ a", "b"]]
+
+
+@pytest.mark.parametrize("section", [5, 8])
+def test_manual_pages_are_clean(section: int) -> None:
+    try:
+        done = subprocess.run(
+            ["mandoc", "-T", "lint", f"docs/xenfs.{section}"], cwd=CHECKOUT, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        pytest.skip("needs mandoc")
+    assert not re.search("WARNING|ERROR|STYLE", done.stdout), done.stdout
