@@ -43,6 +43,7 @@ def section_5() -> str:
         lines.append(f".SH FILES BELOW {_escaped(top.upper())}/")
         for row in group:
             lines += _entry(row)
+    lines += _examples(EXAMPLES_5)
     return "\n".join([*lines, *_see_also("xenfs", "8"), ""])
 
 
@@ -73,11 +74,14 @@ def section_8() -> str:
         lines += [f".SS xenfs {name}", *_said(f"{cli.COMMANDS[name][0].upper()}{cli.COMMANDS[name][1:]}.")]
         for action in parser._actions:
             lines += _argument(action)
+        lines += _closing(parser.epilog or "")
     lines += [".SH THE SIMULATED HOST", *_said("Settings of --hypervisor simulator:KEY=VALUE,...:"), ".nf"]
     lines += [_escaped(line) for line in SETTINGS.splitlines()] + [".fi"]
     lines += [".SH FAULTS ON PURPOSE", *_said("What mount --faults takes:"), ".nf"]
     lines += [_escaped(line) for line in FAULTS.splitlines()] + [".fi"]
-    lines += [".SH EXIT STATUS", *_said("0 done, 1 it could not be done, 2 the command line is wrong."), *_FILES_8]
+    for title, entries in {"EXIT STATUS": _STATUS_8, "ENVIRONMENT": _ENVIRONMENT_8, "FILES": _FILES_8}.items():
+        lines += [f".SH {title}", *_terms(entries)]
+    lines += _examples(EXAMPLES_8)
     return "\n".join([*lines, *_see_also("xenfs", "5"), ""])
 
 
@@ -85,10 +89,44 @@ _ABOUT_8 = (
     "xenfs shows the hypercall interfaces of Xen as a tree of files, in the control domain of a Xen from 4.14 to 4.22, "
     "or of a simulated host elsewhere. mount -t fuse.xenfs does the same through its helper."
 )
-_FILES_8 = [
-    ".SH FILES", ".TP", ".I /run/xenfs", "The usual place to mount at.", ".TP", ".I /dev/xen/hypercall",
-    "Memory that is safe in hypercalls.", ".TP", ".I /dev/xen/privcmd", "The way to Xen.",
-]  # fmt: skip
+_STATUS_8 = {
+    "0": "Done.",
+    "1": "It could not be done. The reason is on stderr.",
+    "2": "The command line is wrong.",
+    "32": "The helper of mount(8), mount.fuse.xenfs, could not mount. Its status for a wrong command line is 1.",
+    "124": "xenfs watch: the state was not reached within --timeout.",
+    "130": "Interrupted by Ctrl-C.",
+}
+_ENVIRONMENT_8 = {
+    "XDG_RUNTIME_DIR": "A mount whose user may not write to /run keeps its lock here.",
+    "XENSTORED_PATH": "The socket of xenstored, where it is not the usual one.",
+    "NOTIFY_SOCKET": "xenfs mount tells systemd here that it is ready.",
+    "XENFS": "The helper of mount(8) runs this command instead of the xenfs that it finds. The whole path.",
+    "TERM, NO_COLOR": "xenfs top shows no bars of Unicode on the terminal linux, and no colour where NO_COLOR is set.",
+}
+_FILES_8 = {
+    "/run/xenfs": "The usual place to mount at.",
+    "/dev/xen/hypercall": "Memory that is safe in hypercalls.",
+    "/dev/xen/privcmd": "The way to Xen.",
+    "/etc/default/xenfs": "Mount options of the unit xenfs.service.",
+    "/etc/xenfs/policy.toml": "The policy that the Debian package brings; mount option policy= names it.",
+}
+# tests/mounted/test_examples.py runs each command in a mount of the simulated host, and it must succeed.
+EXAMPLES_5 = {
+    "Which domains have crashed?": "grep -l crashed domains/[0-9]*/state",
+    "All domains at one moment, a line for each:": "cat domains/stat",
+    "Pause a domain, and let it go on:": "echo 1 > domains/by-name/web-2/freeze; echo 0 > domains/by-name/web-2/freeze",
+    "Ask a question: the free bytes of NUMA node 1, of any address width:":
+        "exec 3<> host/memory/availheap; echo 1 0 0 >&3; cat <&3; exec 3>&-",
+    "Why was the last write refused?": "tail -n 3 xenfs/error_log",
+}  # fmt: skip
+EXAMPLES_8 = {
+    "What works on this machine?": "xenfs doctor",
+    "What does a file take?": "xenfs describe domains/by-name/web-2/freeze",
+    "Wait until a domain has crashed, a minute at most:":
+        "xenfs watch --until crashed --timeout 60 domains/by-name/legacy",
+    "The domains by memory, once:": "xenfs top --once --delay 0 --sort memory .",
+}  # fmt: skip
 
 
 def _argument(action: argparse.Action) -> Iterator[str]:
@@ -102,6 +140,33 @@ def _argument(action: argparse.Action) -> Iterator[str]:
     else:
         yield f".I {_escaped(metavar)}"
     yield from _said(f"{action.help}.".replace("%(default)s", str(action.default)).replace("%%", "%"))
+
+
+def _terms(entries: dict[str, str]) -> Iterator[str]:
+    for term, words in entries.items():
+        yield ".TP"
+        yield f".B {_escaped(term)}"
+        yield from _said(words)
+
+
+def _examples(entries: dict[str, str]) -> Iterator[str]:
+    """Each as it would be typed in the mount."""
+    yield ".SH EXAMPLES"
+    yield from _said("In the directory /run/xenfs:")
+    for words, command in entries.items():
+        yield ".PP"
+        yield from _said(words)
+        yield from (".PP", ".RS 4", ".nf", _escaped(command), ".fi", ".RE")
+
+
+def _closing(epilog: str) -> Iterator[str]:
+    """What --help says in the end, line by line where lines are indented."""
+    for paragraph in filter(None, epilog.split("\n\n")):
+        yield ".PP"
+        if "\n  " in paragraph:
+            yield from (".nf", *(_harmless(_escaped(line)) for line in paragraph.splitlines()), ".fi")
+        else:
+            yield from _said(paragraph)
 
 
 def _title(section: int, about: str) -> list[str]:
@@ -130,7 +195,7 @@ def _said(text: str, width: int = 78) -> Iterator[str]:
 
 
 def _harmless(line: str) -> str:
-    return f"\\&{line}" if line[0] in ".'" else line
+    return f"\\&{line}" if line[:1] in (".", "'") else line
 
 
 def _escaped(text: str) -> str:

@@ -13,6 +13,7 @@ from mounting import Mount
 
 sys.path.insert(0, str(CHECKOUT / "scripts" / "reference.d"))
 from from_xl import twins
+from manual import EXAMPLES_5, EXAMPLES_8
 
 RUN = {
     page: [block for block in blocks(page.read_text("utf-8")) if block.lines[0].startswith("$ ")] for page in pages()
@@ -55,6 +56,12 @@ def test_what_takes_the_place_of_xl_works(mounted: Mount, tmp_path: Path) -> Non
     assert [twin.command for twin in twins() if not (twin.here or twin.note.startswith("not here"))] == []
 
 
+def test_the_examples_of_manual_pages_work(mounted: Mount, tmp_path: Path) -> None:
+    given = [*EXAMPLES_5.values(), *EXAMPLES_8.values()]
+    ends = [part[-1] for part in typed(mounted.where, [f"{each}; echo status $?" for each in given], tmp_path)]
+    assert ends == ["status 0"] * len(given)
+
+
 def test_the_comparison_sees_a_difference() -> None:
     assert same(["a 1 b", "c"], ["a … b", "c"])
     assert same(["a", "x", "y", "c"], ["a", "…", "c"])
@@ -73,3 +80,25 @@ def test_manual_pages_are_clean(section: int) -> None:
     except FileNotFoundError:
         pytest.skip("needs mandoc")
     assert not re.search("WARNING|ERROR|STYLE", done.stdout), done.stdout
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in pages():
+        for target, anchor in re.findall(r"\]\((?!http)([^)#]*)(#[^)]*)?\)", page.read_text("utf-8")):
+            there = (page.parent / target).resolve() if target else page
+            assert there.exists(), (page.name, target)
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", there.read_text("utf-8"), re.MULTILINE)
+                slugs = {"#" + re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+                assert anchor in slugs, (page.name, target, anchor)
+
+
+def test_messages_of_the_troubleshooting_page_are_ours() -> None:
+    table = (CHECKOUT / "docs/troubleshooting.md").read_text("utf-8").partition("## A file answers")[0]
+    messages = re.findall(r"^\| ([^|]+?) \|", table.partition("|---")[2], re.MULTILINE)
+    sources = [*(CHECKOUT / "xenfs").rglob("*.py"), CHECKOUT / "contrib/mount.fuse.xenfs"]
+    said = " ".join(" ".join(source.read_text("utf-8") for source in sources).split())
+    assert len(messages) >= 7
+    for message in messages:
+        for part in message.replace("`", "").split("..."):
+            assert part.strip() in said, message

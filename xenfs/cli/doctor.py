@@ -8,9 +8,17 @@ import sys
 
 from xenfs.cli.checks import Check, Host, examine
 
+DETAILS = """\
+JSON has serves ("xen", "simulator" or "nothing") and checks; of each check: status ("ok", "warn" or "FAIL"), what,
+detail.
+
+exit status: 0 xenfs can be mounted here, 1 it cannot, 2 the command line is wrong"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `xenfs doctor`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = DETAILS
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
 
 

@@ -42,6 +42,10 @@ With --until a PATH below domains/ may be of a domain that is not there yet, suc
 If the daemon ends, another is waited for as long as --reconnect says. What has happened to domains meanwhile comes
 first then, as lines numbered 0; a domain that is followed by a path goes on if it is still the same life.
 
+--json prints an object for each line. Its keys: time, path; of domains/events also seq, event, domid, uuid, reason,
+name; of xenfs/calls/log also number, began, operation, domain, ns and the other words of the line; of any other
+growing file, line; of a domain's directory, state; of any other file, its name.
+
 exit status: 0 done, or STATE is reached; 1 it cannot be reached any more, or something failed; 2 the command line is
 wrong; 124 not within SECONDS. A signal ends it at once."""
 
