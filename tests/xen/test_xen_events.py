@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyfuse3
 import pytest
 from xen_guests import Guest, created_by_xl, eventually
 from xen_mount import XENFS, Mount, environment
@@ -208,6 +209,41 @@ def test_a_domain_that_xenstore_never_heard_of(mount: Mount, doomed: Doomed, rea
         heard.expect(guest.domid, *begin)
     mount.write(guest.node("kill"), "1")
     heard.expect(guest.domid, *begin, "dying", "gone")
+
+
+def test_tail_follows(mount: Mount, doomed: Doomed, tmp_path: Path) -> None:
+    """`tail -f` of what grows: lines of events, and what Xen's console says."""
+    files = {"domains/events": tmp_path / "events", "host/console/log": tmp_path / "console"}
+    tails = []
+    try:
+        for node, into in files.items():
+            with into.open("wb") as out:
+                tails.append(subprocess.Popen(["tail", "-n", "+1", "-f", mount.path(node)], stdout=out))
+        eventually(lambda: bool(files["host/console/log"].read_bytes()), SOON_S, "it prints what there was")
+        guest = doomed()
+        mount.write("host/debug_keys", "h")
+        mount.write(guest.node("kill"), "1")
+        eventually(lambda: f" gone {guest.domid} " in files["domains/events"].read_text(), SOON_S, "a domain's end")
+        eventually(lambda: b"'h' pressed" in files["host/console/log"].read_bytes(), SOON_S, "the console's lines")
+    finally:
+        for tail in tails:
+            tail.terminate()
+            tail.wait(SOON_S)
+
+
+def test_poll_wakes_when_a_state_is_another(mount: Mount, doomed: Doomed) -> None:
+    if not hasattr(pyfuse3, "PollHandle"):
+        pytest.skip("this pyfuse3 cannot poll: 3.5 can")
+    guest = doomed()
+    mount.write(guest.node("freeze"), "1")
+    with open(mount.path(guest.node("state")), "rb", 0) as state:
+        poll = select.poll()
+        poll.register(state, select.POLLPRI)
+        assert state.read(64) == b"paused\n"
+        assert poll.poll(0) == []
+        mount.write(guest.node("freeze"), "0")
+        mount.write(guest.node("kill"), "1")
+        assert poll.poll(1000 * SOON_S), "its state is another"
 
 
 @pytest.mark.parametrize("way", ["/dev/xen/xenbus", "/run/xenstored/socket", "/var/run/xenstored/socket"])

@@ -80,7 +80,7 @@ def test_live_patches_beside_xen_livepatch(mount: Mount, patches: list[str], com
     compare("applied")
     said(f"xen-livepatch revert {PATCH}")
     compare("checked")
-    patch.rmdir()
+    mount.rmdir(f"host/livepatch/{PATCH}")
     assert list(of_xenfs(mount)) == list(listed()) == [OTHER]
     assert failure(lambda: mount.value("host/livepatch/nothing/state")) == errno.ENOENT
 
