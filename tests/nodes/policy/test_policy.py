@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from xenfs.nodes.policy.tellers import TELLERS
 from xenfs.nodes.tables.base import Dir, Each, Exchange, File, Link
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "contrib" / "policy.example.toml"
+RAW_PAGE = Path(__file__).resolve().parents[3] / "docs" / "raw.md"
 KNOWN = [row.path for row in tree.reference()]
 
 PLAIN = File("x", "A value", read=lambda xen: 1, write=lambda xen, value: None)
@@ -173,6 +176,28 @@ def test_the_example_is_one(tmp_path: Path) -> None:
     policy = load(written(tmp_path, EXAMPLE.read_text()), KNOWN)
     assert len(policy.rules) == 4
     assert policy.by_group
+
+
+def test_the_rule_on_the_page_of_raw(tmp_path: Path) -> None:
+    """Its group may look through sysctl, and do nothing else; whatever a rule names, two files stay shut."""
+    rule = re.search(r"^    \[\[rule\]\]\n(?:    .+\n)+", RAW_PAGE.read_text(), re.MULTILINE)
+    assert rule is not None
+    text = textwrap.dedent(rule[0]).replace('"monitoring"', '"8"')
+    policy = load(written(tmp_path, text), KNOWN)
+    wider = load(written(tmp_path, text.replace("raw/sysctl/*", "raw/**").replace('"read"', '"write"')), KNOWN)
+    who = Who(7, frozenset({8}))
+    with Host("xen=4.17") as host:
+
+        def may(path: str, by: Policy = policy) -> tuple[bool, bool]:
+            node = host.at(path).node
+            return by.may(who, path, node, write=False), by.may(who, path, node, write=True)
+
+        assert may("raw/sysctl/physinfo") == (True, True), "to ask is to write"
+        assert may("raw/sysctl/debug_keys") == (True, False), "its form can be read"
+        assert may("raw/domctl/getdomaininfo") == (False, False)
+        assert may("raw/domctl/pausedomain", wider)[1]
+        for path in ("raw/hypercall", "raw/multicall"):
+            assert may(path, wider) == (False, False)
 
 
 def test_every_form_of_toml(tmp_path: Path) -> None:

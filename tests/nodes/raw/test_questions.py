@@ -115,7 +115,11 @@ def test_an_answer_is_what_the_node_shows(each: Host) -> None:
         ("sysctl/getdomaininfolist", "max_domains=2 buffer=%none", errno.ENOENT, "no raw/buffers/none", 21),
         ("sysctl/getdomaininfolist", "max_domains=2", errno.EINVAL, "promises Xen 224 bytes, and is null", 0),
         ("sysctl/getdomaininfolist", "buffer=null max_domains=2", errno.EINVAL, "and is null", 7),
-        ("sysctl/getdomaininfolist", "max_domains=4294967295 buffer.0.domain=0", errno.ENOMEM, "the pool may hold", 23),
+        ("sysctl/getdomaininfolist", "max_domains=4294967295 buffer.0.domain=0", errno.EINVAL, "1048576 bytes", 23),
+        ("sysctl/readconsole", "count=1048577 buffer=out:1048577", errno.EINVAL, "1048576 bytes at most", 21),
+        ("sysctl/readconsole", "count=1 buffer=out:1073741824", errno.EINVAL, "1048576 bytes at most", 15),
+        ("console_io/write", 'count=4 buffer=text:"hello', errno.EINVAL, 'where its second "', 15),
+        ("console_io/write", 'count=2 buffer=text:"he"llo', errno.EINVAL, 'where its second "', 15),
         ("sysctl/cputopoinfo", "num_cpus=8 cputopo=out:8", errno.EINVAL, "promises Xen", 19),
         ("domctl/getvcpucontext", "domain=1 vcpu=0", errno.EINVAL, "ctxt promises Xen", 0),
         ("memory_op/populate_physmap", "domid=1 nr_extents=1", errno.EINVAL, "extent_start promises", 8),
@@ -180,8 +184,9 @@ def test_bytes_and_a_buffer_are_the_whole_struct(host: Host) -> None:
         assert {name: found[name] for name in by_member} == by_member
     held = host.xen.held.make("op", 0)
     held.fill(0, bytes(image))
-    found = ask(host, "domctl/getvcpuinfo", "%op")
-    assert {name: found[name] for name in by_member} == by_member
+    for question in ("%op", "\n%op", "%op\nvcpu=1", "%op\tvcpu=1 domain=+2"):
+        found = ask(host, "domctl/getvcpuinfo", question)
+        assert {name: found[name] for name in by_member} == by_member, question
     assert held.part(16, 4) == b"\1\0\0\0"
     held.resize(size - 1)
     assert "has" in str(refused(host, "domctl/getvcpuinfo", "%op"))

@@ -118,7 +118,7 @@ def test_buffers(text: str, memory: Memory) -> None:
         (Leaf("n", Kind.INTS, Way.IN, 0, 1, 2), "n=1,2,3", 6),
         (Leaf("n", Kind.INTS, Way.IN, 0, 1, 2), "n=1,256", 4),
         (Leaf("n", Kind.INT, Way.IN, 0, 1), "n=1e3", 2),
-        (Leaf("n", Kind.INT, Way.IN, 0, 1), "n=+1", 2),
+        (Leaf("n", Kind.INT, Way.IN, 0, 1), "n=++1", 2),
         (Leaf("n", Kind.INT, Way.IN, 0, 1), "n=-1", 2),
         (Leaf("n", Kind.INT, Way.IN, 0, 1), "n=", 2),
     ],

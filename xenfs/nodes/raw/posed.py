@@ -20,6 +20,10 @@ from xenfs.nodes.tables.asking import ROOT, asking
 from xenfs.pool import Buffer, Held
 
 _LONGEST_TAIL = 1 << 20
+_MOST_BOUNCED = 1 << 20  # bytes of a question's buffers: they are zeroed, copied and shown where all are served
+
+
+_TOO_MUCH = f"a question's buffers have {_MOST_BOUNCED} bytes at most, a held one (%NAME) may have more"
 
 
 def ask(xen: Hypervisor, form: Form, text: str) -> str:
@@ -39,6 +43,7 @@ class Posed:
     def __init__(self, xen: Hypervisor, question: Question, loans: ExitStack) -> None:
         self.xen, self.question, self.form, self._loans = xen, question, question.form, loans
         self._lent: dict[str, tuple[Buffer, Memory]] = {}
+        self._bounced_bytes = 0
         self._struct = self._placed() if self.form.nbytes else None
         for leaf in self.form.handles:
             if leaf.name in question.given or leaf.name in question.elements:
@@ -92,10 +97,8 @@ class Posed:
         needs, parts = self.question.promised(leaf), self.question.elements.get(leaf.name, [])
         given = self.question.given.get(leaf.name)
         word = given.word if given is not None else parts[0][1].word
-        if given is None and needs > self.xen.pool.max_bytes:
-            raise BadInput(
-                f"{leaf.name} promises Xen {needs} bytes, more than the pool may hold", errno.ENOMEM, at=word.at
-            )
+        if given is None and needs > _MOST_BOUNCED:
+            raise BadInput(f"{leaf.name} promises Xen {needs} bytes: {_TOO_MUCH}", at=word.at)
         memory = given.value if given is not None else Memory(data=bytes(needs), shown=leaf.way is not Way.IN)
         assert isinstance(memory, Memory)
         buf = self._memory(memory, word, alone=bool(parts))
@@ -156,8 +159,11 @@ class Posed:
         assert memory.data is not None
         if not memory.data:
             raise BadInput("a buffer has at least one byte; null is none", at=word.value_at)
+        self._bounced_bytes += len(memory.data)
+        if self._bounced_bytes > _MOST_BOUNCED:
+            raise BadInput(f"too much: {_TOO_MUCH}", at=word.value_at)
         buf = self._loans.enter_context(self.xen.pool.take(len(memory.data)))
-        if any(memory.data):
+        if memory.data.count(0) < len(memory.data):
             buf.fill(memory.data)
         return buf
 

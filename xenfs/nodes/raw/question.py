@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from xenfs.nodes.raw.form import Form
 from xenfs.nodes.raw.leaves import ARGUMENT, Kind, Leaf
 from xenfs.nodes.raw.life import NAMES, Life, life
 from xenfs.nodes.raw.words import Memory, Value, Word, digits, packed, shown, split, value
+
+_FIRST = re.compile(r"\s*(%\S*)")
 
 
 class Given(NamedTuple):
@@ -120,10 +123,7 @@ def finish(form: Form, image: bytearray, at: int) -> None:
 
 def _words(text: str) -> Iterator[Word]:
     """The words of a question; one that is %NAME may come first."""
-    body = text.lstrip()
-    if body.startswith("%"):
-        name, _, rest = body.partition(" ")
-        at = len(text) - len(body)
-        yield Word("", name.strip(), at, at)
-        text = " " * (at + len(name)) + (f" {rest}" if rest else "")
+    if first := _FIRST.match(text):
+        yield Word("", first[1], first.start(1), first.start(1))
+        text = " " * first.end() + text[first.end() :]
     yield from split(text)

@@ -11,10 +11,12 @@ from xenfs.nodes.raw.leaves import Kind, Leaf
 
 _WORD = re.compile(r'([^\s="]+)=(text:"(?:[^"\\]|\\.)*"|\S*)(?=\s|$)')
 _BLANKS = re.compile(r"\s*")
-_NUMBER = re.compile(r"-?(?:[0-9]{1,20}|0[xX][0-9a-fA-F]{1,16})")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,20}|0[xX][0-9a-fA-F]{1,16})")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})*")
 _DASHED = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_BEYOND = 1 << 21  # bytes: more than a question may have
 _COUNT = re.compile(r"[1-9][0-9]{0,9}")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "0": "\0"}
 
@@ -113,6 +115,8 @@ def text_of(word: Word) -> bytes:
     r"""The bytes of text:WORD or text:"...", in which \0 \n \t \" and \\ stand for what they are elsewhere."""
     body = word.value.removeprefix("text:")
     if body.startswith('"'):
+        if not _QUOTED.fullmatch(body):
+            raise BadInput('the text ends where its second " is, and a blank follows', at=word.value_at)
         body = _ESCAPED.sub(lambda found: _ESCAPES.get(found[1], found[1]), body[1:-1])
     return body.encode("utf-8", "surrogateescape")
 
@@ -132,7 +136,7 @@ def memory(word: Word) -> Memory:
     if kind == "out" and colon:
         if not _COUNT.fullmatch(rest):
             raise BadInput("out: takes a number of bytes", at=at)
-        return Memory(data=bytes(min(int(rest), 1 << 30)), shown=True)
+        return Memory(data=bytes(min(int(rest), _BEYOND)), shown=True)
     raise BadInput(
         f"{word.name} takes a buffer: %NAME, in:HEX, out:BYTES, inout:HEX, text:WORDS or null", at=word.value_at
     )
