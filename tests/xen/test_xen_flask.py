@@ -4,7 +4,7 @@ Debian's Xen has it on arm64 only, and not in force. To see it:
     scripts/on-xen --arch arm64 --xen-options "xsm=flask flask=late" --guest --out DIR -- \
         python3 -m pytest tests/xen/test_xen_flask.py
 If DIR has a policy by the name of xenpolicy, as checkpolicy makes it of what is in Xen's tools/flask/policy, that is
-loaded first.
+loaded first. It has to be of this Xen's sources or newer: since XSA-499 who lists domains needs a right to domxen_t.
 """
 
 from __future__ import annotations
