@@ -65,9 +65,9 @@ def real() -> bool:
 
 
 @pytest.fixture(scope="session")
-def mount() -> Iterator[Mount]:
+def mount(foreign: str) -> Iterator[Mount]:
     """One mount for most of the tests, with everything in it that does not need -o raw."""
-    with mounted(HYPERVISOR, "lifecycle", "debug", "pool_check") as found:
+    with mounted(HYPERVISOR, "lifecycle", "debug", "pool_check", announced=["xenstore"] if foreign else []) as found:
         if REAL:
             release = f"{found.value('version/major')}.{found.value('version/minor')}"
             xen_seen.begin(release, found.flat("xenfs/interface")["arch"], found.value("host/scheduler"))
@@ -93,6 +93,19 @@ def peers(no_peers: str) -> None:
     """For tests that need dom0's tools."""
     if no_peers:
         pytest.skip(no_peers)
+
+
+@pytest.fixture(scope="session")
+def foreign(no_peers: str) -> str:
+    """Why dom0's tools are no help with this real Xen: its xenstored may refuse all, its guests are bare. Or empty."""
+    return no_peers if REAL else ""
+
+
+@pytest.fixture
+def at_home(foreign: str) -> None:
+    """For tests that need a xenstored of this Xen's, or guests with something in them."""
+    if foreign:
+        pytest.skip(foreign)
 
 
 @pytest.fixture(scope="session")

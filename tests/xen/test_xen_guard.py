@@ -88,6 +88,7 @@ def test_a_refusal_of_the_hypervisor_is_recorded(guarded: tuple[Mount, Path], gu
     assert f'path="{node}" value="x\\" result=0 uid=1\\nwrite path=\\"y" calls=""' in line
 
 
+@pytest.mark.usefixtures("at_home")
 def test_hypercalls_take_no_capability_and_no_root(guarded: tuple[Mount, Path], real: bool) -> None:
     """Everything above was done by a process that has none, and a user of its own; its pool grows all the same."""
     mount, _ = guarded

@@ -167,6 +167,7 @@ def test_the_same_uuid_again(mount: Mount, doomed: Doomed, held: Callable[[Guest
         new.destroy()
 
 
+@pytest.mark.usefixtures("at_home")
 def test_a_domain_without_memory_disturbs_nobody(mount: Mount, doomed: Doomed) -> None:
     """A toolstack's domain looks so for a moment: no memory, no vCPU, no name."""
     before = mount.names("domains/by-name")

@@ -41,6 +41,7 @@ def test_everything_answers(mount: Mount) -> None:
 
 
 @pytest.mark.once_a_dom0("how values become metrics is xenfs's")
+@pytest.mark.usefixtures("at_home")
 def test_the_values_are_those_of_the_other_files(mount: Mount, guest: Guest) -> None:
     domids = mount.numbers("domains")
     before = {domid: int(mount.value(f"domains/{domid}/cpu_time_ns")) for domid in domids}

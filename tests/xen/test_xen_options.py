@@ -41,6 +41,7 @@ def test_default(hypervisor: str) -> None:
 
 
 @pytest.mark.once_a_dom0("nothing of it is asked of Xen")
+@pytest.mark.usefixtures("at_home")
 def test_ro_and_umask(hypervisor: str) -> None:
     with mounted(hypervisor, "ro", "lifecycle", "debug", "umask=044", "gid=12") as mount:
         found = walked(mount)
@@ -53,6 +54,7 @@ def test_ro_and_umask(hypervisor: str) -> None:
 
 
 @pytest.mark.once_a_dom0("what is there instead is Linux's memory")
+@pytest.mark.usefixtures("at_home")
 def test_without_the_hypercall_device(hypervisor: str, real: bool) -> None:
     with mounted(hypervisor, "debug", "pool_check", arguments=["--no-hypercall-device"]) as mount:
         assert mount.value("xenfs/buffers/backend") == ("anonymous" if real else "simulator")

@@ -63,6 +63,7 @@ def test_the_same_as_xentop(mount: Mount, guest: Guest) -> None:
 
 
 @pytest.mark.once_a_dom0("its values are those of domains/")
+@pytest.mark.usefixtures("at_home")
 def test_a_paused_guest(mount: Mount, guest: Guest) -> None:
     mount.write(f"domains/{guest.domid}/freeze", "1")
     try:
