@@ -12,7 +12,7 @@ from xen_guests import bare
 from xenfs.calls.domctl import unpause
 from xenfs.hypervisor.base import Hypervisor
 
-SECONDS = 420  # it starts Python a dozen times, under emulation
+SECONDS = 900  # it starts Python a dozen times, under emulation
 pytestmark = [
     pytest.mark.timeout(SECONDS + 120),
     pytest.mark.once_a_dom0("what systemd makes of the unit; every start of Python takes its time"),
