@@ -15,6 +15,7 @@ import completion  # noqa: E402
 import coverage_table  # noqa: E402
 import from_xl  # noqa: E402
 import manual  # noqa: E402
+import picture  # noqa: E402
 import simulated  # noqa: E402
 import tree_page  # noqa: E402
 
@@ -33,6 +34,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     "docs/tree.md": tree_page.text,
     "docs/coverage.md": coverage_table.text,
     "docs/from-xl.md": from_xl.text,
+    "docs/top.svg": picture.text,
     "docs/xenfs.5": manual.section_5,
     "docs/xenfs.8": manual.section_8,
     "contrib/completions/bash/xenfs": completion.bash,

@@ -14,7 +14,7 @@ from xenfs.cli.top.meters import Line
 from xenfs.errors import StartError
 
 # Colours by what they mean; where there are none, and NO_COLOR is set, only the attributes are left.
-_STYLES: dict[str, tuple[int | None, int]] = {
+STYLES: dict[str, tuple[int | None, int]] = {
     "title": (None, curses.A_BOLD),
     "bold": (None, curses.A_BOLD),
     "dim": (None, curses.A_DIM),
@@ -81,14 +81,14 @@ class Terminal:
         self._screen.nodelay(True)
         with suppress(curses.error):  # it cannot be hidden everywhere
             curses.curs_set(0)
-        self._styles: dict[str, int] = {name: attribute for name, (_, attribute) in _STYLES.items()}
+        self._styles: dict[str, int] = {name: attribute for name, (_, attribute) in STYLES.items()}
         if curses.has_colors() and not os.environ.get("NO_COLOR"):
             curses.start_color()
             curses.use_default_colors()
-            colours = sorted({colour for colour, _ in _STYLES.values() if colour is not None})
+            colours = sorted({colour for colour, _ in STYLES.values() if colour is not None})
             for pair, colour in enumerate(colours, 1):
                 curses.init_pair(pair, colour, -1)
-            for name, (of, attribute) in _STYLES.items():
+            for name, (of, attribute) in STYLES.items():
                 if of is not None:
                     self._styles[name] = attribute | curses.color_pair(colours.index(of) + 1)
 
