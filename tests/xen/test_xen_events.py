@@ -211,6 +211,30 @@ def test_a_domain_that_xenstore_never_heard_of(mount: Mount, doomed: Doomed, rea
     heard.expect(guest.domid, *begin, "dying", "gone")
 
 
+@pytest.mark.once_a_dom0("what tail does with a file is not of the hypervisor")
+def test_tail_follows(mount: Mount, doomed: Doomed, real: bool, tmp_path: Path) -> None:
+    """`tail -f` of what grows: lines of events, and what Xen's console says."""
+    files = {"domains/events": tmp_path / "events", "host/console/log": tmp_path / "console"}
+    tails = []
+    try:
+        for node, into in files.items():
+            with into.open("wb") as out:
+                tails.append(subprocess.Popen(["tail", "-n", "+1", "-f", mount.path(node)], stdout=out))
+        eventually(lambda: bool(files["host/console/log"].read_bytes()), SOON_S, "it prints what there was")
+        guest = doomed()
+        events = files["domains/events"]
+        if real:  # it looks now and then: what comes and goes between two looks it never knew
+            eventually(lambda: f" created {guest.domid} " in events.read_text(), SOON_S, "a domain's beginning")
+        mount.write("host/debug_keys", "h")
+        mount.write(guest.node("kill"), "1")
+        eventually(lambda: f" gone {guest.domid} " in events.read_text(), SOON_S, "a domain's end")
+        eventually(lambda: b"'h' pressed" in files["host/console/log"].read_bytes(), SOON_S, "the console's lines")
+    finally:
+        for tail in tails:
+            tail.terminate()
+            tail.wait(SOON_S)
+
+
 def test_poll_wakes_when_a_state_is_another(mount: Mount, doomed: Doomed) -> None:
     if not hasattr(pyfuse3, "PollHandle"):
         pytest.skip("this pyfuse3 cannot poll: 3.5 can")
