@@ -135,3 +135,15 @@ on_dom0() {
     [ -e /dev/xen/privcmd ] || [ -e /proc/xen/privcmd ] || return 1
     [ ! -e /sys/hypervisor/type ] || [ "$(cat /sys/hypervisor/type)" = xen ]
 }
+
+# run_pytest ARGUMENT...: with a folder for temporary files of its own. The one that pytest takes, all runs of a user share,
+# and each that begins shuts other users out of it, whom tests of another run may need in there.
+run_pytest() {
+    local status=0
+    PYTEST_DEBUG_TEMPROOT=$(mktemp -d "${TMPDIR:-/tmp}/x.XXXX") # short, for sockets are made below it
+    chmod 755 "$PYTEST_DEBUG_TEMPROOT"
+    export PYTEST_DEBUG_TEMPROOT
+    "$py" -m pytest "$@" || status=$?
+    [ "$status" != 0 ] || rm -rf --one-file-system "$PYTEST_DEBUG_TEMPROOT"
+    return "$status"
+}
