@@ -1,8 +1,9 @@
 """docs/coverage.md: for every operation that is wanted the files that are it, and where they were seen.
 
-What there is comes from the tables of xenfs/abi/operations; which files are an operation, from operations.tsv. What was
-seen comes from the recordings of real Xens (tests/recordings), from what the acceptance tests noted there
-(tests/xen/seen), and from their comparisons with Xen's own tools (tests/xen/*.py).
+What there is comes from the tables of xenfs/abi/operations; which files are an operation, from operations.tsv, or from
+what a file says that it asks, where that has no line. What was seen comes from the recordings of real Xens
+(tests/recordings), from what the acceptance tests noted there (tests/xen/seen), and from comparisons with Xen's own
+tools (tests/xen/*.py).
 """
 
 from __future__ import annotations
@@ -66,7 +67,31 @@ class Wanted(NamedTuple):
 
 
 def wanted() -> list[Wanted]:
-    """Every operation that there is to be a file for."""
+    """Every operation that there is to be a file for: those with a line, then others that files name."""
+    found = _with_a_line()
+    known = {_declared(each.hypercall, each.operation) for each in found}
+    return [*found, *(_by_its_files(op, nodes) for op, nodes in _asked().items() if op not in known)]
+
+
+def _asked() -> dict[Operation, list[tree.Row]]:
+    """The files outside of raw/ that say that they ask an operation."""
+    found: dict[Operation, list[tree.Row]] = {}
+    for each in tree.reference():
+        for name in () if each.path.startswith("raw/") else reference.operations_of(each.node):
+            hypercall, _, word = name.partition(" ")
+            if (op := declared().get((hypercall, word.lower()))) and op.name != "multicall batch":  # how, not what
+                found.setdefault(op, []).append(each)
+    return found
+
+
+def _by_its_files(op: Operation, files: list[tree.Row]) -> Wanted:
+    how = "r" if op.does is Does.LOOKS else "w"
+    tier = min(each.node.tier for each in files)
+    uses = tuple(Use(how, each.path) for each in files)
+    return Wanted(op.hypercall.name, op.word, tier, _releases(op)[0], uses, "")
+
+
+def _with_a_line() -> list[Wanted]:
     found = []
     for line in (CHECKOUT / "scripts/reference.d/operations.tsv").read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
