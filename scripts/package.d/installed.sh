@@ -32,6 +32,9 @@ apt_in install "/build/xenfs_${version}_all.deb" "/build/xenfs-monitoring_${vers
 grep -q changed "$root/etc/default/xenfs" || die "the upgrade lost a setting"
 inside "$root" getent passwd xenfs >/dev/null || die "there is no user xenfs after the installation"
 
+[ -e "$root/etc/apparmor.d/xenfs" ] || die "there is no AppArmor profile"
+grep -qx 'AppArmorProfile=-xenfs' "$root/usr/lib/systemd/system/xenfs.service" || die "the unit names no AppArmor profile"
+
 say "debian/tests, installed"
 sed -nE 's/^Tests: //p' "$checkout/debian/tests/control" | while read -r name; do
     inside "$root" sh -c 'cd /tmp && exec sh -s' <"$checkout/debian/tests/$name" >"$work/$name.log" 2>&1 || {
