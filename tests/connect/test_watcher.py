@@ -263,6 +263,11 @@ def test_looking_a_name_up_lists_nothing_while_nothing_changes() -> None:
         assert host.asked(before)["sysctl getdomaininfolist"] == 0
         newest = host.world.create(name="database")
         until(lambda: link(host, "by-name/database") == f"../{newest.domid}")  # of equal names the one that came last
+        host.world.shutdown(newest.domid, 0)
+        until(lambda: link(host, "by-name/database") == "../3")  # or the one that lives
+        host.world.rename(newest.domid, "over")
+        newest = host.world.create(name="database")
+        until(lambda: link(host, "by-name/database") == f"../{newest.domid}")
         host.world.rename(newest.domid, "web-1")
         until(lambda: link(host, "by-name/database") == "../3")
         other = "01234567-89ab-cdef-0123-456789abcdef"

@@ -46,6 +46,11 @@ echo '== wakes'
 cat /mnt/xenfs/version/major
 mounted fuse.xenfs
 systemctl show mnt-xenfs.mount --value --property=ActiveState
+echo '== remounts'
+mount -o remount,ro /mnt/xenfs
+findmnt -n -o VFS-OPTIONS --mountpoint /mnt/xenfs -t fuse.xenfs
+mount -o remount,rw,noatime /mnt/xenfs
+findmnt -n -o VFS-OPTIONS --mountpoint /mnt/xenfs -t fuse.xenfs
 echo '== conditions'
 systemctl start version domains
 ls /run | grep -E '^(version|domains)$'
@@ -61,7 +66,10 @@ echo '== end'
 
 
 def test_automount_and_conditions() -> None:
-    """It is mounted when somebody comes, and again after it was unmounted. A value is not empty, a long file is."""
+    """It is mounted when somebody comes, by mount(8) made read-only and not, and mounted again after it was unmounted.
+
+    A value is not empty, a long file is.
+    """
     done = subprocess.run(
         [REPOSITORY / "scripts" / "under-systemd", "env", f"CHECKOUT={REPOSITORY}", f"PYTHON={sys.executable}",
          "bash", "-c", SCRIPT],
@@ -75,4 +83,5 @@ def test_automount_and_conditions() -> None:
     found = dict(re.findall(r"^== (\w+)\n(.*?)(?=^== )", done.stdout, re.MULTILINE | re.DOTALL))
     assert found == {
         "waits": "1\n0\n", "wakes": "4\n1\nactive\n", "conditions": "version\n", "again": "1\n0\n4\n0\n",
+        "remounts": "ro,nosuid,nodev,noexec,relatime\nrw,nosuid,nodev,noexec,noatime\n",
     }, done.stdout + done.stderr  # fmt: skip

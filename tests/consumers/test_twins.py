@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,6 +106,30 @@ def test_freezing(mount: Mount, populated: Path) -> None:
             with contextlib.suppress(OSError):  # of nothing at all Linux makes no write
                 write(path, text)
             assert path.read_text() == "0\n", (path, text)
+
+
+def test_the_limit_on_sizes_of_files(mount: Mount, populated: Path) -> None:
+    """RLIMIT_FSIZE: Linux heeds it in every mount of FUSE, and not where the twin is. What is beyond it is cut off."""
+    ours, theirs = mount.where / "domains/2/sched/weight", populated / "cgroup.freeze"
+    before = ours.read_text()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)  # Python ignores SIGXFSZ
+
+    def limited(path: Path, text: str, nbytes: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, hard))
+        try:
+            write(path, text)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    limited(theirs, "1", 0)
+    limited(theirs, "0", 0)
+    with refused(errno.EFBIG):
+        limited(ours, "512", 0)
+    assert ours.read_text() == before
+    limited(ours, "512", 2)
+    assert ours.read_text() == "51\n"
+    limited(ours, before, len(before))
+    assert ours.read_text() == before
 
 
 def test_cpus_that_are_online(mount: Mount) -> None:

@@ -248,6 +248,19 @@ def test_kill_and_rmdir(mounter: Mounter) -> None:
     assert "mail" not in mount.out("ls domains/by-name").split()
 
 
+def test_a_pool_from_mkdir_to_rmdir(mounter: Mounter) -> None:
+    mount = mounter()
+    assert mount.out("cat cpupools/free_cpus") == "7\n"
+    mount.out("mkdir cpupools/9; echo null > cpupools/9/scheduler; echo all > cpupools/9/cpus")
+    assert mount.out("cd cpupools/9; cat scheduler cpus name; ls -l ../by-name/Pool-9 | sed 's/.* //'") == (
+        "null\n7\nPool-9\n../9\n"
+    )
+    done = mount.shell("LC_ALL=C rmdir cpupools/9")
+    assert (done.returncode, "busy" in done.stderr) == (1, True)
+    assert mount.out("echo > cpupools/9/cpus; cat cpupools/9/cpus cpupools/free_cpus; rmdir cpupools/9") == "\n7\n"
+    assert mount.out("ls cpupools") == "0\n1\nby-name\nfree_cpus\n"
+
+
 def wait_until_gone(mount: Mount, path: str, seconds: float) -> None:
     import time
 

@@ -13,6 +13,7 @@ from xenfs.errors import XenfsError
 from xenfs.options import Options
 from xenfs.simulator.world import hotplug
 from xenfs.simulator.world.refused import Panic
+from xenfs.xenstore import FakeXenstore
 
 
 @pytest.fixture
@@ -136,9 +137,23 @@ def test_names_and_another_scheduler(host: Host) -> None:
     problem = refused(host, "cpupools/2/scheduler", "arinc653")
     assert (problem.errno, str(problem)) == (errno.ENOENT, "this Xen was built without arinc653")
     assert host.value("cpupools/2/scheduler") == "null"
+    for scheduler in ("credit", "credit2", "rtds", "null"):
+        host.write("cpupools/2/scheduler", scheduler)
+        assert host.value("cpupools/2/scheduler") == scheduler
     host.write("cpupools/2/sched_gran", "cpu")
     host.write(cpus, "all")
     assert refused(host, "cpupools/2/scheduler", "credit").errno == errno.EBUSY
+
+
+def test_a_pools_name_is_what_xenstore_has(host: Host) -> None:
+    make(host, 2)
+    make(host, 3)
+    named = {0: b"Pool-0", 1: b"night shift", 2: b"night shift"}  # nobody has named the last one
+    host.xen.store = FakeXenstore({f"/local/pool/{pool}/name": name for pool, name in named.items()})
+    assert [host.value(f"cpupools/{pool}/name") for pool in range(4)] == ["Pool-0", "night shift", "night shift", ""]
+    assert host.names("cpupools/by-name") == ["Pool-0", "night shift"]
+    link = host.at("cpupools/by-name/night shift")
+    assert link.node.target(host.xen, *link.ids) == "../1", "of two the lower number"  # type: ignore[attr-defined]
 
 
 def test_smt_that_stops_half_way_is_put_back(host: Host) -> None:

@@ -77,7 +77,9 @@ def test_a_limit_is_never_another() -> None:
             ("5", errno.EINVAL),
             ("1M1", errno.EINVAL),
         ):
-            assert refused(host, at, text).errno == code
+            problem = refused(host, at, text)
+            assert problem.errno == code
+            assert "number of kB" in str(problem)
             assert host.value(at) == "4096"
         host.write(at, "max")
         assert host.value(at) == "max"
