@@ -260,19 +260,23 @@ def test_both_ways_to_watch_xenstore(way: str, peers: None) -> None:
         watches.add("/tool/xenfs-test", b"mine")
         watches.add("@releaseDomain", b"release")
         paths: list[bytes] = []
-        eventually(lambda: len(_heard(watches, paths)) == 2, SOON_S, "each fires once up front")
+        both = {b"/tool/xenfs-test", b"@releaseDomain"}
+        eventually(lambda: both <= set(_heard(watches, paths)), SOON_S, "each fires once up front")
+        paths.clear()
         for value in ("a", "b"):
             subprocess.run(["xenstore-write", "/tool/xenfs-test/below", value], check=True, timeout=60)
         subprocess.run(["xenstore-write", "/tool/elsewhere", "c"], check=True, timeout=60)
         subprocess.run(["xenstore-rm", "/tool/xenfs-test"], check=True, timeout=60)
-        eventually(lambda: len(_heard(watches, paths)) >= 5, SOON_S, "what was written and removed")
-        assert set(paths[2:]) == {b"/tool/xenfs-test/below", b"/tool/xenfs-test"}
+        changed = {b"/tool/xenfs-test/below", b"/tool/xenfs-test"}  # of two alike xenstored may send one
+        eventually(lambda: changed <= set(_heard(watches, paths)), SOON_S, "what was written and removed")
+        assert set(paths) <= {*changed, b"@releaseDomain"}, "domains end meanwhile, too"
         watches.remove("/tool/xenfs-test", b"mine")
         time.sleep(1)
-        told = len(_heard(watches, paths))
+        _heard(watches, paths)
+        paths.clear()
         subprocess.run(["xenstore-write", "/tool/xenfs-test", "d"], check=True, timeout=60)
         time.sleep(1)
-        assert len(_heard(watches, paths)) == told
+        assert set(_heard(watches, paths)) <= {b"@releaseDomain"}
     finally:
         watches.close()
         store.close()
