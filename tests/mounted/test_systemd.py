@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import under_systemd
@@ -37,6 +38,20 @@ def test_who_watches_is_told_what_happened_meanwhile(said: dict[str, str]) -> No
 def test_it_is_the_unit_that_is_shipped() -> None:
     unit = (under_systemd.REPOSITORY / "contrib" / "xenfs.service").read_text()
     assert "/usr/local/bin/xenfs mount /run/xenfs" in unit
+
+
+def test_the_unit_of_at_start_says_what_the_script_takes_for_granted() -> None:
+    contrib = under_systemd.REPOSITORY / "contrib"
+    unit = (contrib / "xenfs-at-start.service").read_text()
+    script = (contrib / "at-start").read_text()
+    [command] = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+    program, *places = command.split()
+    assert Path(program).name == "at-start"
+    assert os.access(contrib / "at-start", os.X_OK)
+    assert places == re.findall(r"=\$\{[12]:-([^}]*)\}", script)
+    assert program in (under_systemd.REPOSITORY / "docs/waiting.md").read_text()
+    for word in re.findall(r"^(?:After|Requires)=(\S+)$", unit, re.MULTILINE):
+        assert (contrib / word).exists()
 
 
 def test_each_option_that_cannot_be_had_is_on_the_page() -> None:

@@ -177,6 +177,7 @@ HOST = [
     Row("host/scheduler", "xl info", info("xen_scheduler")),
     Row("host/memory/total_kb", "xl info", info("total_memory"), shown=mib),
     Row("host/memory/free_kb", "xl info", info("free_memory"), shown=mib, same=between(2)),
+    Row("host/memory/available_kb", "xl info", info("free_memory"), shown=mib, same=between(2)),  # less what is claimed
     Row("host/memory/claimed_kb", "xl info", info("outstanding_claims"), shown=mib),
     Row("host/memory/sharing/freed_kb", "xl info", info("sharing_freed_memory"), shown=mib),
     Row("host/memory/sharing/used_kb", "xl info", info("sharing_used_memory"), shown=mib),
