@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -220,6 +221,8 @@ def test_tail_follows(mount: Mount, doomed: Doomed, real: bool, tmp_path: Path) 
         for node, into in files.items():
             with into.open("wb") as out:
                 tails.append(subprocess.Popen(["tail", "-n", "+1", "-f", mount.path(node)], stdout=out))
+        for node, tail in zip(files, tails, strict=True):  # who opens events later hears nothing of what came before
+            eventually(lambda tail=tail, node=node: _has_open(tail.pid, mount.path(node)), SOON_S, f"{node} is open")  # type: ignore[misc]
         eventually(lambda: bool(files["host/console/log"].read_bytes()), SOON_S, "it prints what there was")
         guest = doomed()
         events = files["domains/events"]
@@ -233,6 +236,13 @@ def test_tail_follows(mount: Mount, doomed: Doomed, real: bool, tmp_path: Path) 
         for tail in tails:
             tail.terminate()
             tail.wait(SOON_S)
+
+
+def _has_open(pid: int, path: Path) -> bool:
+    descriptors = Path(f"/proc/{pid}/fd")
+    with contextlib.suppress(FileNotFoundError):  # one that it has closed meanwhile
+        return any(os.readlink(each) == str(path) for each in descriptors.iterdir())
+    return False
 
 
 def test_poll_wakes_when_a_state_is_another(mount: Mount, doomed: Doomed) -> None:
