@@ -199,8 +199,12 @@ def test_pool_of_rtds(mount: Mount, guest: Guest, peers: None) -> None:
     assert [row[3:5] for row in theirs] == [["20000", "6000"]] * 2
     mount.write("xenfs/error_log", "")
     before = mount.calls()
-    assert failure(lambda: mount.write(f"cpupools/{number}/cpus", "-1")) == errno.EBUSY, "a domain is in it"
-    assert failure(lambda: mount.write("host/cpus/1/online", "0")) == errno.EPERM
+    refused = (
+        (f"cpupools/{number}/cpus", "-1", errno.EBUSY),
+        ("host/cpus/1/online", "0", errno.EPERM),
+    )  # a domain is in it
+    for node, text, why in refused:
+        assert failure(lambda node=node, text=text: mount.write(node, text)) == why  # type: ignore[misc]
     assert "before Xen 4.23 the host may crash" in mount.value("xenfs/error_log")
     done = called(before, mount.calls())
     assert "sysctl:cpu_hotplug" not in done

@@ -21,7 +21,6 @@ def scraped(mount: Mount) -> dict[str, Family]:
     return families(mount.value(FILE) + "\n")
 
 
-@pytest.mark.once_a_dom0("how values become metrics is xenfs's")
 def test_the_format(mount: Mount, guest: Guest) -> None:
     """As strict as promtool, which also looks at it where it is to be had; else it is kept for one that is outside."""
     text = mount.read(FILE)
