@@ -210,3 +210,9 @@ class Host:
     def asked(self, before: Counter[str]) -> Counter[str]:
         """What was asked of the simulator since `before`, a copy of `counts`."""
         return self.counts - before
+
+
+def ask(host: Host, path: str, text: str = "") -> dict[str, str]:
+    """The members of what a file of raw/ answers to a question."""
+    answer = host.put(host.at(f"raw/{path}"), f"{text}\n".encode()).decode()
+    return dict(line.split(" ", 1) for line in answer.splitlines())

@@ -14,7 +14,7 @@ from typing import Any
 import pyfuse3
 import pytest
 import trio
-from worlds import COMBINATIONS, EVERYTHING, Between, Host
+from worlds import COMBINATIONS, EVERYTHING, Between, Host, ask
 
 from xenfs.abi import load
 from xenfs.abi.operations import Operation
@@ -32,12 +32,6 @@ from xenfs.nodes.raw.question import Question
 from xenfs.nodes.tables.asking import asking
 from xenfs.nodes.tables.base import Exchange
 from xenfs.options import Options
-
-
-def ask(host: Host, path: str, text: str = "") -> dict[str, str]:
-    """The members of an answer."""
-    answer = host.put(host.at(f"raw/{path}"), f"{text}\n".encode()).decode()
-    return dict(line.split(" ", 1) for line in answer.splitlines())
 
 
 def refused(host: Host, path: str, text: str) -> XenfsError:

@@ -5,19 +5,13 @@ from __future__ import annotations
 import errno
 
 import pytest
-from worlds import Host
+from worlds import Host, ask
 
 from xenfs.errors import BadInput
 from xenfs.nodes.raw.operations import by_path
 
 _NAME = "platform_op/efi_runtime_call:get_next_variable_name"
 _SIZE, _WHERE = "u.get_next_variable_name.size", "u.get_next_variable_name.name"
-
-
-def ask(host: Host, path: str, text: str = "") -> dict[str, str]:
-    """The members of an answer."""
-    answer = host.put(host.at(f"raw/{path}"), f"{text}\n".encode()).decode()
-    return dict(line.split(" ", 1) for line in answer.splitlines())
 
 
 def refused(host: Host, path: str, text: str) -> BadInput:

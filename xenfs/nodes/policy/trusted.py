@@ -7,14 +7,12 @@ import os
 import stat
 
 _MOST_LINKS = 40
+_GROUP, _OTHER = stat.S_IWGRP, stat.S_IWOTH
 _APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class Untrusted(Exception):
     """Somebody else can change what this path leads to; the message says where."""
-
-
-_GROUP, _OTHER = stat.S_IWGRP, stat.S_IWOTH
 
 
 def opened(path: str, others: int = _GROUP | _OTHER) -> int:
