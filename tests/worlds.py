@@ -40,6 +40,7 @@ HARMLESS = frozenset({
     "sysctl pm_op GET_CPUFREQ_CPPC",
     "xsm_op GETENFORCE", "xsm_op GETBOOL", "xsm_op SID_TO_CONTEXT",
     "xsm_op CONTEXT_TO_SID",
+    "sysctl tbuf_op get_info", "event_channel_op status",
     "sysctl pcitopoinfo", "xenpmu_op mode_get", "xenpmu_op feature_get",
     "sysctl psr_alloc",
 })  # fmt: skip

@@ -187,6 +187,64 @@ TABLE: list[tuple[str, list[bytes]]] = [
         r"host/memory/(page_status|soft_offline_page|online_page)",
         [b"9-8", b"0-1024", b"0x10-0xf", b"4294967295", b"1-", b"1-2-3", b"1,2", *POWERS[1:]],
     ),
+    (
+        r"host/(perfc|lockprof|coverage)/reset",
+        [b"0", b"2", b"no", b"yes", b"-1", b"1x", *POWERS],
+    ),
+    (
+        r"domains/\d+/access/(pirq|gsi)",
+        [b"5", b"+5-6", b"++5", b"+-5", b"+65536", b"+ 5", b"*5", b"+5,6", *(b"+" + power for power in POWERS)],
+    ),
+    (
+        r"domains/\d+/access/(iomem|ioport)",
+        [
+            b"5",
+            b"+6-5",
+            b"+5-",
+            b"+0x10-0xf",
+            b"+1099511627776",
+            b"+5-6-7",
+            b"-",
+            *(b"-" + power for power in POWERS[2:]),
+        ],
+    ),
+    (r"domains/\d+/target", [b"32752", b"32751", b"self", b"DOMID_SELF", *POWERS]),
+    (
+        r"domains/\d+/passthrough/pci",
+        [b"0000:00:1f.2", b"+", b"-00:1f.2 rdm_relaxed", b"+00:1f.2 relaxed", b"+ff:1f.7", b"+00:20.0", *POWERS],
+    ),
+    (r"domains/\d+/(evtchn/reset|soft_reset)", [b"0", b"2", b"1", b"no", *POWERS]),
+    (r"domains/\d+/evtchn/suspend_port", [b"131072", b"any", *POWERS]),
+    (r"domains/\d+/evtchn/virq_handler", [b"dom_exc", b"timer", b"CONSOLE", b"console con_ring", b"3", *POWERS]),
+    (r"domains/\d+/time/offset_s", [b"1h", b"max", b"+-1", *POWERS]),
+    (
+        r"domains/\d+/tsc/set",
+        [b"default 0 0", b"native_paravirt 0 0 0", b"0 0 0 0", b"native 999 0 0", b"native 0 4294967295 0", *POWERS],
+    ),
+    (r"domains/\d+/debug/attached|domains/\d+/vcpus/\d+/debug/single_step", [b"2", b"01", b"off", *POWERS]),
+    (r"domains/\d+/vcpus/\d+/debug/paused", [b"2", b"01", b"off", *POWERS]),
+    (r"domains/\d+/debug/status", [b"0", b"2", b"01", b"yes", *POWERS]),
+    (r"domains/\d+/monitor/(access_required|emulate_each_rep)", [b"2", b"01", b"off", *POWERS]),
+    (r"domains/\d+/monitor/control_registers", [b"0", b"2", b"yes", *POWERS]),
+    (
+        r"domains/\d+/monitor/write_ctrlreg",
+        [b"cr2", b"CR3", b"cr3 1 2", b"cr3 async", b"off", b"off cr3 sync", b"sync cr3", b"0", *POWERS],
+    ),
+    (r"domains/\d+/monitor/mov_to_msr", [b"off", b"0x176 sync", b"off 0x176 onchange", b"tsc", *POWERS[1:]]),
+    (r"domains/\d+/monitor/(guest_request|debug_exception|vmexit)", [b"1", b"0", b"On", b"off sync", b"on sync"]),
+    (
+        r"domains/\d+/monitor/(singlestep|software_breakpoint|cpuid|privileged_call|desc_access|emul_unimplemented"
+        r"|inguest_pagefault|io)",
+        [b"2", b"01", b"off", *POWERS],
+    ),
+    (r"host/trace/event_mask", [b"max", b"0x1_", b"all", *POWERS[1:]]),
+    (r"host/trace/cpu_mask", [b"8", b"0-8", b"+1", b"-1", b"all,^all", b"65536", b"All", *POWERS]),
+    (r"host/trace/size_pages", [b"0", b"65536", b"max", b"4K", *POWERS]),
+    (r"host/trace/enabled", [b"2", b"01", b"off", b"1", *POWERS]),
+    (
+        r"host/trace/marker",
+        [b"0x1000", b"1 4294967296", b"1 2 3 4 5 6 7 8 9", b"1,2", b"event", b"1 -1", b"1 1.5", *POWERS],
+    ),
     (r"host/pmu/mode", [b"OFF", b"self hv", b"0", b"1", *POWERS]),
     (r"host/pmu/features", [b"8", b"0xff", b"max", *POWERS]),
     (
@@ -283,7 +341,10 @@ def table_row(path: str) -> list[bytes] | None:
     assert len(rows) <= 1, path
     # "-1" takes CPU 1 out of a set, nothing empties a pool, and smt is on or off.
     signed = re.search("pretended-int|affinity_|node_affinity|cpupools/\\d+/cpus", path)
+    signed = signed or re.search("time/offset_s|access/", path)
     fine = (b"-1", b"- 1") if signed else (b"on",) if path == "host/smt" else ()
+    fine = (*fine, b"on") if re.search("monitor/(guest_request|debug_exception|vmexit)", path) else fine
+    fine = (*fine, b"1 1") if path == "host/trace/marker" else fine
     if re.fullmatch(r"cpupools/\d+/cpus", path):
         fine = (*fine, *(data for data in NONSENSE if not data.split(b"\0")[0].strip(b" \t\n")))
     return [data for data in NONSENSE if data not in fine] + rows[0] if rows else None

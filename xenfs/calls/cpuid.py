@@ -17,9 +17,11 @@ from xenfs.calls.control import fill, sysctl
 from xenfs.calls.rows import Rows
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.sources import asks
 from xenfs.pool import Buffer
 
 GET_CPU_FEATURESET = operation(Sysctl.get_cpu_featureset)
+GET_CPU_LEVELLING_CAPS = operation(Sysctl.get_cpu_levelling_caps)
 GET_HOST_POLICY = operation(Sysctl.get_cpu_policy)
 GET_CPU_POLICY = operation(Domctl.get_cpu_policy)
 SET_CPU_POLICY = operation(Domctl.set_cpu_policy)
@@ -27,6 +29,12 @@ SET_CPU_POLICY = operation(Domctl.set_cpu_policy)
 NO_SUBLEAF = 0xFFFFFFFF  # XEN_CPUID_NO_SUBLEAF
 _NOT_THIS = 0xFFFFFFFF  # in err_leaf, err_subleaf, err_msr: it is not what was wrong
 _LEAF, _MSR = "struct xen_cpuid_leaf", "struct xen_msr_entry"
+
+
+@asks(GET_CPU_LEVELLING_CAPS)
+def levelling_caps(xen: Hypervisor) -> int:
+    """LevellingCap bits; get_cpu_levelling_caps, which Xen 4.22 has no more."""
+    return int(sysctl(xen, GET_CPU_LEVELLING_CAPS, "cpu_levelling_caps").caps)
 
 
 class Leaf(NamedTuple):

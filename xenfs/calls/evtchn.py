@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import EventOp, EventStatus
+from xenfs.abi.numbers import Domctl, EventOp, EventStatus, Virq
 from xenfs.abi.operations import operation
+from xenfs.calls.control import domctl
 from xenfs.calls.multicall import multicall
-from xenfs.errors import HypercallError
+from xenfs.errors import HypercallError, answered_by
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import hint
 
 STATUS = operation(EventOp.status)
+RESET = operation(EventOp.reset)
+SUBSCRIBE = operation(Domctl.subscribe)
+SET_VIRQ_HANDLER = operation(Domctl.set_virq_handler)
 
 _BATCH = 64  # ports a multicall
 _MOST_PORTS = 1 << 17  # of the FIFO kind, which has more than the older one
@@ -70,3 +74,32 @@ def _peer(view: Any) -> tuple[int, ...]:
     if view.status == EventStatus.pirq:
         return (view.u.pirq,)
     return (view.u.virq,) if view.status == EventStatus.virq else ()
+
+
+def is_open(xen: Hypervisor, domid: int, port: int) -> bool:
+    """Whether a domain has this event channel; event_channel_op status."""
+    with xen.pool.take(xen.abi.sizeof("struct evtchn_status")) as buf:
+        view = xen.abi.view("struct evtchn_status", buf)
+        view.dom, view.port = domid, port
+        with answered_by(*_PAST_THE_LAST):
+            xen.hypercall(STATUS, STATUS.cmd, buf, domid=domid)
+            return bool(view.status != EventStatus.closed)
+    return False
+
+
+def reset(xen: Hypervisor, domid: int) -> None:
+    """Close every event channel of a domain; EINVAL while it is not paused, EBUSY while that goes on. reset."""
+    with xen.pool.take(xen.abi.sizeof("struct evtchn_reset")) as buf:
+        xen.abi.view("struct evtchn_reset", buf).dom = domid
+        xen.hypercall(RESET, RESET.cmd, buf, domid=domid)
+
+
+def subscribe(xen: Hypervisor, domid: int, port: int) -> None:
+    """Which of the domain's event channels tells of its suspend; the last word counts. domctl subscribe."""
+    domctl(xen, SUBSCRIBE, domid, "subscribe", port=port)
+
+
+def set_virq_handler(xen: Hypervisor, domid: int, virq: Virq) -> None:
+    """Let a domain have an interrupt of the whole host's; EINVAL for one that each vCPU has, or a dying domain, EBUSY
+    where who has it now has bound it (Xen 4.21). domctl set_virq_handler."""
+    domctl(xen, SET_VIRQ_HANDLER, domid, "set_virq_handler", virq=virq)

@@ -12,6 +12,7 @@ from xenfs.calls.many import asked_about
 from xenfs.hypervisor.base import Hypervisor
 
 GET_ADDRESS_SIZE = operation(Domctl.get_address_size)
+SETTSCINFO = operation(Domctl.settscinfo)
 GETTSCINFO = operation(Domctl.gettscinfo)
 
 
@@ -32,3 +33,10 @@ def tsc_info(xen: Hypervisor, domid: int) -> Any:
     Xen pauses the domain for the moment. domctl gettscinfo.
     """
     return domctl(xen, GETTSCINFO, domid, "tsc_info")
+
+
+def set_tsc(xen: Hypervisor, domid: int, mode: int, khz: int, incarnation: int, elapsed_ns: int) -> None:
+    """Set how it is kept, its frequency (0: the host's), how often it was moved, and what it has counted; Xen counts
+    one move more. EINVAL for another mode, or one's own domain. domctl settscinfo."""
+    given = {"tsc_mode": mode, "gtsc_khz": khz, "incarnation": incarnation, "elapsed_nsec": elapsed_ns}
+    domctl(xen, SETTSCINFO, domid, "tsc_info", **given)

@@ -14,6 +14,8 @@ from xenfs.hypervisor.sources import asks
 SENDTRIGGER = operation(Domctl.sendtrigger)
 SETDOMAINHANDLE = operation(Domctl.setdomainhandle)
 RESUMEDOMAIN = operation(Domctl.resumedomain)
+SOFT_RESET = operation(Domctl.soft_reset)
+SETTIMEOFFSET = operation(Domctl.settimeoffset)
 REMOTE_SHUTDOWN = operation(SchedOp.remote_shutdown)
 
 
@@ -50,3 +52,16 @@ def shut_down(xen: Hypervisor, domid: int, reason: ShutdownReason) -> None:
 def resume(xen: Hypervisor, domid: int) -> None:
     """Let a domain that has shut down go on; EINVAL for one's own. domctl resumedomain."""
     domctl(xen, RESUMEDOMAIN, domid)
+
+
+def soft_reset(xen: Hypervisor, domid: int) -> None:
+    """Have a domain that has shut down begin anew with the memory that it has; domctl soft_reset (x86).
+
+    EINVAL unless all its vCPUs are down and it is paused; of PV it is EOPNOTSUPP or EINVAL.
+    """
+    domctl(xen, SOFT_RESET, domid)
+
+
+def set_time_offset(xen: Hypervisor, domid: int, seconds: int) -> None:
+    """How far a domain's wall clock is from the host's, s; domctl settimeoffset."""
+    domctl(xen, SETTIMEOFFSET, domid, "settimeoffset", time_offset_seconds=seconds)

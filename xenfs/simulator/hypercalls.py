@@ -20,6 +20,8 @@ from xenfs.simulator.answers import (
     guest_ops,
     hvm,
     hypfs_op,
+    instruments,
+    introspection,
     kexec_op,
     livepatch_op,
     mca_op,
@@ -77,6 +79,8 @@ def _sysctl(machine: Machine, counts: Counter[str]) -> Call:
         cpupool_op.OPERATIONS,
         sysctl_scheduler.OPERATIONS,
         page_offline.OPERATIONS,
+        instruments.SYSCTL,
+        instruments.SYSCTL_MEASURED if machine.settings.instruments else instruments.SYSCTL_UNMEASURED,
     ]
     groups += [livepatch_op.OPERATIONS] if machine.settings.livepatch else []
     x86 = [sysctl.OPERATIONS_X86, pci_op.SYSCTL_X86, policy_op.SYSCTL, psr_op.SYSCTL]
@@ -96,6 +100,7 @@ def _platform_op(machine: Machine, counts: Counter[str]) -> Call:
 _CLOSER = {
     "sysctl pm_op": pm_op.name_of,
     "sysctl get_pmstat": pmstat.name_of,
+    "sysctl tbuf_op": instruments.trace_name,
     "platform_op core_parking": platform.parking_name,
 }
 
@@ -126,8 +131,9 @@ def _commanded(
 def _domctl(machine: Machine, counts: Counter[str]) -> Call:
     """Domctl: as above, but most operations are on a domain, and the stable one has version 0 of its own."""
     groups = [domctl.OPERATIONS, domctl_vcpu.OPERATIONS, domctl_scheduler.OPERATIONS, registers.OPERATIONS]
-    groups += [pci_op.DOMCTL]
+    groups += [pci_op.DOMCTL, introspection.OPERATIONS]
     x86 = [domctl.OPERATIONS_X86, domctl_x86.OPERATIONS, saved.OPERATIONS, policy_op.DOMCTL, psr_op.DOMCTL]
+    x86 += [introspection.OPERATIONS_X86]
     on_domain = Table(
         machine,
         "XEN_DOMCTL_",
@@ -164,7 +170,9 @@ def _xen_version(machine: Machine, counts: Counter[str]) -> Call:
 
 
 def _hvm_op(machine: Machine, counts: Counter[str]) -> Call:
-    operations = Table(machine, "HVMOP_", hvm.OPERATIONS, hvm.OPERATIONS_X86 if machine.x86 else {})
+    operations = Table(
+        machine, "HVMOP_", hvm.OPERATIONS, *([hvm.OPERATIONS_X86, instruments.HVM_X86] if machine.x86 else [])
+    )
     return _numbered(machine, counts, operations, "hvm_op")
 
 

@@ -26,7 +26,14 @@ PROFILES: dict[str, dict[str, object]] = {
         "cpufreq": "none",
         "pm": False,
     },
-    "full": {"flask": True, "vpmu": True, "processor": "intel", "psr": "on", "cpufreq": "hwp"},
+    "full": {
+        "flask": True,
+        "vpmu": True,
+        "processor": "intel",
+        "psr": "on",
+        "cpufreq": "hwp",
+        "instruments": True,
+    },
 }
 
 
@@ -62,6 +69,7 @@ class Settings:
     psr: str = "off"
     cpufreq: str = "acpi"
     pm: bool = True
+    instruments: bool = False
     domctl: int = 0
     sysctl: int = 0
 
@@ -119,6 +127,7 @@ psr=off         on: caches and bandwidth can be shared out; cdp: caches for code
 cpufreq=acpi    what drives the CPUs' frequency: ACPI's P-states, hwp (intel, from 4.18 on), amd-cppc or amd-cppc-epp
                 (amd, from 4.21 on), none, or emulated: a machine such as QEMU makes
 pm=on           off: a Xen built without power management for the control domain, as can be from 4.21 on
+instruments=off on: a Xen built with performance counters, watched locks and coverage
 domctl=, sysctl=   interface version to insist on instead of the release's own"""
 
 
@@ -230,6 +239,7 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "psr": _one_of("off", "on", "cdp"),
     "cpufreq": _one_of("acpi", "hwp", "amd-cppc", "amd-cppc-epp", "none", "emulated"),
     "pm": _switch,
+    "instruments": _switch,
     "domctl": _integer(1, 0xFFFFFFFF),
     "sysctl": _integer(1, 0xFFFFFFFF),
 }

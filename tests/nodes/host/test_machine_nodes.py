@@ -327,5 +327,6 @@ def test_what_the_firmware_left() -> None:
 def test_where_trace_buffers_are() -> None:
     with Host() as host:
         assert host.flat("host/trace/info") == {"size_pages": "0", "buffer_mfn": "0", "evt_mask": "0xffff000"}
-        host.world.host.trace_buffers = (0x1000, 4711, 3 * 4096)
+        found = host.world.host.tracing
+        found.mask, found.mfn, found.info_bytes = 0x1000, 4711, 3 * 4096
         assert host.flat("host/trace/info") == {"size_pages": "3", "buffer_mfn": "4711", "evt_mask": "0x1000"}

@@ -30,7 +30,8 @@ from xenfs.abi.operations.model import ARM, NONE, X86
 
 _TABLE = Family(
     Hypercall.sysctl, struct="struct xen_sysctl", union="u", cmd="cmd", version="interface_version", speaks="sysctl",
-    simulated="readconsole tbuf_op:get_info physinfo sched_id getdomaininfolist debug_keys getcpuinfo availheap"
+    simulated="readconsole tbuf_op perfc_op lockprof_op coverage_op get_cpu_levelling_caps physinfo"
+    " sched_id getdomaininfolist debug_keys getcpuinfo availheap"
     " get_pmstat cpu_hotplug pm_op page_offline_op cputopoinfo numainfo cpupool_op scheduler_op psr_cmt_op pcitopoinfo"
     " psr_alloc get_cpu_featureset livepatch_op:GET livepatch_op:LIST get_cpu_policy",
 )  # fmt: skip

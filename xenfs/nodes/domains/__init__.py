@@ -20,14 +20,17 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.hypervisor.sources import asks
 from xenfs.nodes.domains import facts, names
+from xenfs.nodes.domains.access import ACCESS, TARGET
 from xenfs.nodes.domains.affinity import NODE_AFFINITY
 from xenfs.nodes.domains.cpuid import CPUID
+from xenfs.nodes.domains.debug import DEBUG
 from xenfs.nodes.domains.events import EVENTS
 from xenfs.nodes.domains.grants import EVTCHN, GRANTS
-from xenfs.nodes.domains.guest_type import ADDRESS_SIZE, TSC
+from xenfs.nodes.domains.guest_type import ADDRESS_SIZE, TIME, TSC
 from xenfs.nodes.domains.hvm import HVM
-from xenfs.nodes.domains.lifecycle import ENDS, NR_VCPUS, STATE, TRIGGER, rename
+from xenfs.nodes.domains.lifecycle import ENDS, NR_VCPUS, SOFT_RESET, STATE, TRIGGER, rename
 from xenfs.nodes.domains.memory import MORE_MEMORY
+from xenfs.nodes.domains.monitor import MONITOR
 from xenfs.nodes.domains.moves import CPUPOOL
 from xenfs.nodes.domains.own import require_other
 from xenfs.nodes.domains.passthrough import PASSTHROUGH
@@ -160,6 +163,8 @@ DOMAIN = Dir(
             option="lifecycle", call="domctl destroydomain", tier="B",
         ),
         *ENDS,
+        SOFT_RESET,
+        TARGET,
         TRIGGER,
         Dir(
             "memory",
@@ -188,8 +193,12 @@ DOMAIN = Dir(
         DOMAIN_PSR,
         CPUID,
         TSC,
+        TIME,
         HVM,
+        ACCESS,
         PASSTHROUGH,
+        MONITOR,
+        DEBUG,
         VCPUS,
     ),
     remove=_clear_away,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from xenfs.abi.numbers import Domid, EventStatus
+import errno
+
+from xenfs.abi.numbers import Domid, DomInf, EventStatus, Virq
 from xenfs.calls import evtchn, grants
+from xenfs.calls.domains import DomainInfo
 from xenfs.calls.evtchn import Port
+from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.hypervisor.sources import asks
-from xenfs.nodes.tables import show
+from xenfs.nodes.domains.own import is_other
+from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File, field
 from xenfs.nodes.tables.conditions import answers
 from xenfs.nodes.tables.cost import Cost
@@ -43,6 +48,26 @@ def _ports(xen: Hypervisor, domain: Domain) -> str:
     return show.lines(map(_line, evtchn.ports(xen, domain.domid)))
 
 
+_MOST_PORT = 2**17 - 1
+# What each vCPU has cannot be given away; of domains that end xenstored must hear.
+_VIRQS = {
+    virq.name.lower(): virq
+    for virq in (Virq.CONSOLE, Virq.TBUF, Virq.DEBUGGER, Virq.CON_RING, Virq.PCPU_STATE, Virq.MEM_EVENT, Virq.ENOMEM)
+}
+
+
+def _reset(xen: Hypervisor, domain: Domain, _: object, known: DomainInfo) -> None:
+    if not known.flags & DomInf.paused:
+        raise BadInput("the domain must be paused: write 1 to freeze first", at=0)
+    evtchn.reset(xen, domain.domid)
+
+
+def _subscribe(xen: Hypervisor, domain: Domain, port: int) -> None:
+    if port and not evtchn.is_open(xen, domain.domid, port):
+        raise BadInput(f"the domain has no open event channel {port}", errno.ERANGE, word=str(port))
+    evtchn.subscribe(xen, domain.domid, port)
+
+
 EVTCHN = Dir(
     "evtchn",
     "Event channels",
@@ -50,6 +75,22 @@ EVTCHN = Dir(
         File(
             "ports", '"port state vcpu peer" of each that is open; the peer is domid:port, domid, or a number',
             read=_ports, grows=Cost.LENGTH, format='"port state vcpu peer" lines', call=evtchn.STATUS.name,
+        ),
+        File(
+            "reset", "Write 1: all of them are closed. The domain must be paused", tier="C", option="debug",
+            write=_reset, knowing=True, parse=parse.one, write_grows=Cost.LENGTH, only=is_other,
+            call=f"domctl getdomaininfo, {evtchn.RESET.name}",
+        ),
+        File(
+            "suspend_port", "Write the channel that is to tell of its suspend, 0 for none; Xen does not tell which",
+            tier="C", option="debug", write=_subscribe, parse=parse.integer(0, _MOST_PORT, "port"), errnos="ERANGE",
+            only=is_other, call=f"{evtchn.STATUS.name}, {evtchn.SUBSCRIBE.name}",
+        ),
+        File(
+            "virq_handler", "Write an interrupt of the host's for it to get instead of who has it now. "
+            "Monitoring of the host may end", tier="C", option="debug",
+            write=lambda xen, domain, name: evtchn.set_virq_handler(xen, domain.domid, _VIRQS[name]),
+            parse=parse.one_of(_VIRQS), call=evtchn.SET_VIRQ_HANDLER.name,
         ),
     ),
 )  # fmt: skip

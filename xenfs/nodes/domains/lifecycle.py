@@ -15,6 +15,7 @@ from xenfs.nodes.domains.own import is_other_hvm, require_other
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import File, field
 from xenfs.nodes.tables.conditions import answers, every, since, x86
+from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 
 _MOST_VCPUS = 8191
@@ -93,6 +94,22 @@ def _resume(xen: Hypervisor, domain: Domain, _: object) -> None:
     require_other(xen, domain)
     lifecycle.resume(xen, domain.domid)
 
+
+def _soft_reset(xen: Hypervisor, domain: Domain, _: object, known: DomainInfo) -> None:
+    require_other(xen, domain)
+    if not known.flags & DomInf.shutdown:
+        raise BadInput("this domain has not shut down", at=0)
+    if not known.flags & DomInf.paused:
+        raise BadInput("the domain must be paused: write 1 to freeze first", at=0)
+    lifecycle.soft_reset(xen, domain.domid)
+
+
+SOFT_RESET = File(
+    "soft_reset", "Write 1: what has shut down begins anew with the memory that it has; it must be paused. The half "
+    "that is Xen's: a toolstack does the rest", tier="C", option="debug", write=_soft_reset, knowing=True,
+    parse=parse.one, write_grows=Cost.MEMORY, only=is_other_hvm, when=x86,
+    call=f"domctl getdomaininfo, {lifecycle.SOFT_RESET.name}",
+)  # fmt: skip
 
 ENDS = (
     File(

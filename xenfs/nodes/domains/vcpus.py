@@ -10,6 +10,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.hypervisor.sources import asks
 from xenfs.nodes.domains import facts
+from xenfs.nodes.domains.debug import VCPU_DEBUG
 from xenfs.nodes.domains.registers import REGISTERS
 from xenfs.nodes.domains.runstate import RUNSTATE
 from xenfs.nodes.domains.vcpu_affinity import VCPU_AFFINITY
@@ -68,6 +69,7 @@ VCPU = Dir(
         VCPU_SCHED,
         *REGISTERS,
         RUNSTATE,
+        VCPU_DEBUG,
     ),
     grows=Cost.VCPUS,
     find_grows=Cost.VCPUS,

@@ -15,15 +15,17 @@ from xenfs.connect.watcher import CONSOLE as CONSOLE_TOPIC
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.host.boot import EFI, FIRMWARE, KEXEC, MTRR
+from xenfs.nodes.host.counters import COVERAGE, LOCKPROF, PERFC
 from xenfs.nodes.host.cpuid import CPUID
 from xenfs.nodes.host.cpus import CPUS
-from xenfs.nodes.host.instruments import PMU, TIME, TRACE, VM_EVENT_VERSION, XENSYMS
+from xenfs.nodes.host.instruments import PMU, TIME, VM_EVENT_VERSION, XENSYMS
 from xenfs.nodes.host.livepatch import LIVEPATCH
 from xenfs.nodes.host.memory import MEMORY
 from xenfs.nodes.host.pci import PCI
 from xenfs.nodes.host.power import POWER, SMT
 from xenfs.nodes.host.psr import PSR
 from xenfs.nodes.host.sockets import SOCKETS
+from xenfs.nodes.host.trace import TRACE
 from xenfs.nodes.hypfs import PARAMS
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File, Stream, field
@@ -178,6 +180,9 @@ HOST = Dir(
         MTRR,
         KEXEC,
         TRACE,
+        PERFC,
+        LOCKPROF,
+        COVERAGE,
         PMU,
         SOCKETS,
         CPUID,

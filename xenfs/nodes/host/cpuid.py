@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 
-from xenfs.abi.numbers import Featureset, HostPolicy
+from xenfs.abi.numbers import Featureset, HostPolicy, LevellingCap
 from xenfs.calls import cpuid
 from xenfs.calls.cpuid import Policy
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, File
-from xenfs.nodes.tables.conditions import answers, every, known, x86
+from xenfs.nodes.tables.conditions import answers, every, known, since, x86
 
 POLICY_FORM = "leaf:subleaf -> eax ebx ecx edx, then msr -> value, hexadecimal, one a line"
 
@@ -41,6 +41,10 @@ def policy_text(policy: Policy) -> str:
     return show.lines(leaves + [f"{msr.idx:08x} -> {msr.val:016x}" for msr in policy.msrs])
 
 
+def _caps(word: int) -> str:
+    return show.words(str(cap.name) for cap in LevellingCap if word & cap)
+
+
 def _featureset(index: Featureset) -> File:
     return File(
         index.name, f"Feature words {_SETS[index]}", read=lambda xen: cpuid.featureset(xen, index), show=_words,
@@ -62,6 +66,16 @@ CPUID = Dir(
     "What the CPUs can do",
     (
         Dir("featuresets", "Features, as words of bits", tuple(map(_featureset, _SETS))),
+        File(
+            "levelling_caps",
+            "What of CPUID Xen can hide from PV domains by hardware",
+            tier="C",
+            option="debug",
+            read=cpuid.levelling_caps,
+            show=_caps,
+            format="words with a blank between",
+            when=every(lambda xen: not since(4, 22)(xen), answers(cpuid.levelling_caps)),
+        ),
         Dir("policies", "All that CPUID and some MSRs say", tuple(map(_policy, _POLICIES))),
     ),
     when=every(x86, answers(cpuid.featureset_size)),

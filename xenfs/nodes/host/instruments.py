@@ -1,4 +1,4 @@
-"""host/pmu/, host/time/, host/xensyms, host/vm_event_version, host/trace/: what Xen has for those who look closely."""
+"""host/pmu/, host/time/, host/xensyms, host/vm_event_version: what Xen has for those who look closely."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import zlib
 from weakref import WeakKeyDictionary
 
 from xenfs.abi.numbers import PmuFeature, PmuMode
-from xenfs.calls import host_time, pmu, symbols, trace, vm_event
+from xenfs.calls import host_time, pmu, symbols, vm_event
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import parse, show
@@ -15,7 +15,6 @@ from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.conditions import answers, every, x86
 from xenfs.nodes.tables.cost import Cost
 
-_PAGE = 4096
 _MODES = {str(mode.name).lower(): int(mode) for mode in (PmuMode.OFF, PmuMode.SELF, PmuMode.HV, PmuMode.ALL)}
 _MODE_NAMES = {value: name for name, value in _MODES.items()}
 _FEATURES = sum(PmuFeature)
@@ -61,25 +60,6 @@ PMU = Dir(
         ),
     ),
     when=every(x86, answers(pmu.mode)),
-)  # fmt: skip
-
-
-def _trace(xen: Hypervisor) -> str:
-    found = trace.buffers(xen)
-    size, mask = found.size // _PAGE, f"{found.evt_mask:#x}"
-    return show.flat({"size_pages": size, "buffer_mfn": found.buffer_mfn, "evt_mask": mask})
-
-
-TRACE = Dir(
-    "trace",
-    "Xen's trace buffers, which xentrace reads",
-    (
-        File(
-            "info", "Where the buffers are described, both 0 without any, and which events Xen would note", tier="C",
-            read=_trace, format='"key value" lines', call=trace.GET_INFO.name,
-        ),
-    ),
-    when=answers(trace.buffers),
 )  # fmt: skip
 
 

@@ -54,6 +54,17 @@ def status(xen: Machine, address: int) -> int:
     return 0
 
 
+def reset(xen: Machine, address: int) -> int:
+    """All ports of a domain that is paused, or the caller itself, are closed."""
+    domain = any_domain(xen, *xen.get(xen.struct(address, "evtchn_reset"), "evtchn_reset", "dom"))
+    if domain is None:
+        return -ESRCH
+    if domain.domid and not domain.pause_count:
+        return -EINVAL
+    domain.kept["evtchn_resets"] = domain.kept.get("evtchn_resets", 0) + 1
+    return 0
+
+
 def remote_shutdown(xen: Machine, address: int) -> int:
     """A domain counts as shut down; the control domain would take the host with it."""
     struct = "sched_remote_shutdown"
@@ -86,5 +97,5 @@ def dm_op(xen: Machine, domid: int, count: int, buffers: int) -> tuple[str, int]
 
 
 GRANT_OPERATIONS: Answers = {"GNTTABOP_query_size": query_size, "GNTTABOP_get_version": get_version}
-EVENT_OPERATIONS: Answers = {"EVTCHNOP_status": status}
+EVENT_OPERATIONS: Answers = {"EVTCHNOP_status": status, "EVTCHNOP_reset": reset}
 SCHED_OPERATIONS: Answers = {"SCHEDOP_remote_shutdown": remote_shutdown}

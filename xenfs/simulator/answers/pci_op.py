@@ -55,7 +55,7 @@ def test_assign_device(xen: Machine, memory: memoryview) -> int:
         return -ESRCH
     if domain is None and not _bears_no_domain(xen):
         raise HostIsDown
-    if not _has_iommu(xen, domain):
+    if not has_iommu(xen, domain):
         return -EOPNOTSUPP
     dev, flags, sbdf = xen.get(op, struct, "dev", "flags", "u.pci.machine_sbdf")
     if domid == 0:
@@ -70,7 +70,7 @@ def _bears_no_domain(xen: Machine) -> bool:
     return xen.release >= (4, 17) or xen.settings.point >= TOLERANT.get(xen.release, 1 << 16)
 
 
-def _has_iommu(xen: Machine, domain: Domain | None) -> bool:
+def has_iommu(xen: Machine, domain: Domain | None) -> bool:
     """A domain has one from its creation on: dom0, those that a toolstack expects to get devices, or none."""
     return xen.x86 and xen.settings.iommu and (domain is None or domain.domid == 0 or bool(domain.kept.get("iommu")))
 
@@ -78,7 +78,7 @@ def _has_iommu(xen: Machine, domain: Domain | None) -> bool:
 def get_device_group(xen: Machine, domain: Domain, op: memoryview) -> int:
     """The domain's other devices in the same group; numbers without the segment, and shifted by a byte."""
     struct = "xen_domctl_get_device_group"
-    if not _has_iommu(xen, domain):
+    if not has_iommu(xen, domain):
         return -EOPNOTSUPP
     sbdf, room, address = xen.get(op, struct, "machine_sbdf", "max_sdevs", "sdev_array")
     bus = xen.world.bus.devices

@@ -29,6 +29,14 @@ def host_policies(xen: Machine) -> dict[str, Policy]:
     return found
 
 
+def get_cpu_levelling_caps(xen: Machine, op: memoryview) -> int:
+    """AMD's CPUs let four words be overridden, Intel's of today fault on CPUID; up to 4.21."""
+    names = ("faulting",) if xen.settings.processor == "intel" else ("ecx", "edx", "extd_ecx", "extd_edx")
+    caps = sum(xen.constant(f"XEN_SYSCTL_CPU_LEVELCAP_{name}") for name in names)
+    xen.put(op, "xen_sysctl_cpu_levelling_caps", caps=caps)
+    return 0
+
+
 def get_cpu_featureset(xen: Machine, op: memoryview) -> int:
     """Feature words; how many there are without a buffer. ENOBUFS where not all of them fit."""
     struct = "xen_sysctl_cpu_featureset"
@@ -123,6 +131,7 @@ def _put_all(xen: Machine, address: int, room: int, rows: list[bytes]) -> int:
 
 
 SYSCTL: Answers = {
+    "XEN_SYSCTL_get_cpu_levelling_caps": get_cpu_levelling_caps,
     "XEN_SYSCTL_get_cpu_featureset": get_cpu_featureset,
     "XEN_SYSCTL_get_cpu_policy": get_host_policy,
 }

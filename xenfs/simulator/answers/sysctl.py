@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EINVAL, EOPNOTSUPP
+from errno import EOPNOTSUPP
 
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world import debug_keys, hotplug
@@ -33,15 +33,6 @@ def readconsole(xen: Machine, op: memoryview) -> int:
 def sched_id(xen: Machine, op: memoryview) -> int:
     """The scheduler that Xen was started with, which is Pool-0's."""
     xen.put(op, "xen_sysctl_sched_id", sched_id=xen.world.pools.by_id[0].scheduler)
-    return 0
-
-
-def tbuf_op(xen: Machine, op: memoryview) -> int:
-    """What there is of trace buffers; nobody has had Xen make any."""
-    if xen.get(op, "xen_sysctl_tbuf_op", "cmd") != (xen.constant("XEN_SYSCTL_TBUFOP_get_info"),):
-        return -EINVAL
-    mask, mfn, size = xen.world.host.trace_buffers
-    xen.put(op, "xen_sysctl_tbuf_op", evt_mask=mask, buffer_mfn=mfn, size=size)
     return 0
 
 
@@ -166,7 +157,6 @@ def cpu_hotplug(xen: Machine, op: memoryview) -> int:
 OPERATIONS: Answers = {
     "XEN_SYSCTL_readconsole": readconsole,
     "XEN_SYSCTL_sched_id": sched_id,
-    "XEN_SYSCTL_tbuf_op": tbuf_op,
     "XEN_SYSCTL_debug_keys": debug_key,
     "XEN_SYSCTL_getcpuinfo": getcpuinfo,
     "XEN_SYSCTL_availheap": availheap,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xenfs.simulator.settings import Settings
+from xenfs.simulator.world.instruments import Measured, Tracing
 from xenfs.simulator.world.processor import PROCESSORS
 
 PAGE = 4096
@@ -49,7 +50,7 @@ class Host:
         self.total_pages = settings.memory_gib * (1 << 30) // PAGE
         self.max_mfn = self.total_pages + (1 << 30) // PAGE - 1  # memory goes on above a hole of 1 GiB below 4 GiB
         self.reserved_pages = 14_000 + self.total_pages // 128
-        self.trace_buffers = (0x0FFFF000, 0, 0)  # events that are noted, where the buffers are described, bytes of that
+        self.tracing, self.measured = Tracing(self.present), Measured()
         self.offlined: set[int] = set()
         self.offlining: set[int] = set()
 
