@@ -99,7 +99,9 @@ def values(each: Host) -> list[Place]:
 
 # What Python's split, strip and regular expressions take for blank, or for the end of a line, and people do not see.
 INVISIBLE = "\n\v\f\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2003\u2028\u3000"
-BY_LINES = re.compile(r"domains/\d+/(psr/schemata|cpuid/policy)")  # a newline is one of their separators
+BY_LINES = re.compile(
+    r"domains/\d+/(psr/schemata|cpuid/policy|vcpus/\d+/regs|memory/access)"
+)  # a newline is one of their separators
 MORE_LISTS = [b"0,1", b"+0,1", b"0-1", b"all", b"nmi 0", b"0 0 0", b"1 1", b"0x1-0x2", b"00:1f.2"]
 
 

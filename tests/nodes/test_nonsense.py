@@ -213,6 +213,11 @@ TABLE: list[tuple[str, list[bytes]]] = [
         r"domains/\d+/passthrough/pci",
         [b"0000:00:1f.2", b"+", b"-00:1f.2 rdm_relaxed", b"+00:1f.2 relaxed", b"+ff:1f.7", b"+00:20.0", *POWERS],
     ),
+    (
+        r"domains/\d+/vcpus/\d+/regs",
+        [b"rip", b"rip 1 2", b"rip=1", b"eax 1", b"RIP 1", b"rip 0x1\nrip 0x2", b"rip -1", b"rip 18446744073709551616"],
+    ),
+    (r"domains/\d+/vcpus/\d+/context", [b"1" * 5167, b"1" * 5169]),
     (r"domains/\d+/(evtchn/reset|soft_reset)", [b"0", b"2", b"1", b"no", *POWERS]),
     (r"domains/\d+/evtchn/suspend_port", [b"131072", b"any", *POWERS]),
     (r"domains/\d+/evtchn/virq_handler", [b"dom_exc", b"timer", b"CONSOLE", b"console con_ring", b"3", *POWERS]),

@@ -37,7 +37,7 @@ def texts(place: Place, host: Host) -> list[str]:
     assert isinstance(node, File)
     if node.read is None or isinstance(node, Exchange):
         return [of_path(WORDS, place.path) or "1"]
-    shown = node.produce(host.xen, place.ids).decode()
+    shown = node.produce(host.xen, place.ids).decode(errors="surrogateescape")
     flipped = {"0\n": "1", "1\n": "0"}.get(shown) or of_path(OTHER_THAN_IT_SHOWS, place.path)
     return [shown, *([flipped] if flipped else [])]
 
@@ -63,7 +63,7 @@ def asked_again(host: Host, place: Place, text: str, monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as patch:
         patch.setattr(host.xen, "hypercall", seen)
         try:
-            host.put(place, text.encode())
+            host.put(place, text.encode(errors="surrogateescape"))
         except XenfsError:
             return again, False
     return again, True

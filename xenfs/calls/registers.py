@@ -1,4 +1,4 @@
-"""The registers of a vCPU; domctl getvcpucontext."""
+"""The registers of a vCPU; domctl getvcpucontext and setvcpucontext."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from xenfs.errors import answered_by
 from xenfs.hypervisor.base import Hypervisor
 
 GETVCPUCONTEXT = operation(Domctl.getvcpucontext)
+SETVCPUCONTEXT = operation(Domctl.setvcpucontext)
 _STRUCT = "struct vcpu_guest_context"
 
 
@@ -25,9 +26,29 @@ def context(xen: Hypervisor, domid: int, vcpu: int) -> Any:
         return xen.abi.copy(xen.abi.view(_STRUCT, buf))
 
 
-def started(xen: Hypervisor, domid: int, vcpu: int) -> bool:
-    """Whether a vCPU ever got registers; to ask this of one that runs would pause it."""
-    with answered_by(errno.ENODATA, errno.EINVAL):
-        context(xen, domid, vcpu)
-        return True
-    return False
+def context_or_none(xen: Hypervisor, domid: int, vcpu: int) -> Any:
+    """The same; None for a vCPU that was never started."""
+    with answered_by(errno.ENODATA):
+        return context(xen, domid, vcpu)
+    return None
+
+
+def context_size(xen: Hypervisor) -> int:
+    """Bytes of struct vcpu_guest_context."""
+    return xen.abi.sizeof(_STRUCT)
+
+
+def empty(xen: Hypervisor) -> Any:
+    """A struct vcpu_guest_context of zeros."""
+    return xen.abi.ffi.new(f"{_STRUCT} *")
+
+
+def set_context(xen: Hypervisor, domid: int, vcpu: int, data: bytes) -> None:
+    """Give a vCPU registers, by which one that was never started becomes one that can run. domctl setvcpucontext.
+
+    EINVAL for a vCPU that does not exist or makes the call, and for what no vCPU can have; EOPNOTSUPP where a PV vCPU
+    that was started would get other page tables, another GDT or LDT.
+    """
+    with xen.pool.take(len(data)) as buf:
+        buf.fill(data)
+        domctl(xen, SETVCPUCONTEXT, domid, "vcpucontext", vcpu=vcpu, ctxt=(buf, xen.abi.sizeof(_STRUCT)))

@@ -11,6 +11,7 @@ from worlds import COMBINATIONS, Host
 
 from xenfs.errors import XenfsError
 from xenfs.nodes.tables.base import File
+from xenfs.options import Options
 
 RTDS = 8
 
@@ -104,15 +105,18 @@ def test_registers(release: str, arch: str) -> None:
         assert len(regs) == (37 if arch == "x86_64" else 41)
         size = 5168 if arch == "x86_64" else 344 if release in ("4.14", "4.15") else 352
         assert len(raw(host, "domains/2/vcpus/1/context")) == size
-        assert stat.S_IMODE(host.at("domains/2/vcpus/1/regs").node.mode) == 0o400
+        assert stat.S_IMODE(host.at("domains/2/vcpus/1/regs").node.mode) == 0o600
         assert not host.has("domains/15/vcpus/0/regs"), "a dying domain"
 
 
 def test_a_vcpu_that_never_started_has_no_registers(host: Host) -> None:
     vcpu = host.world.domains[2].existing()[1]
     vcpu.online = False
-    assert not host.has("domains/2/vcpus/1/regs")
-    assert host.has("domains/2/vcpus/0/regs")
+    assert host.value("domains/2/vcpus/1/regs") == "" == host.value("domains/2/vcpus/1/context")
+    assert host.value("domains/2/vcpus/0/regs")
+    host.xen.close()
+    with Host(options=Options()) as plain:
+        assert stat.S_IMODE(plain.at("domains/2/vcpus/1/regs").node.mode) == 0o400, "not written without debug"
 
 
 def rtds_host() -> Host:

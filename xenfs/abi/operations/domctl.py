@@ -35,7 +35,8 @@ _TABLE = Family(
     " psr_cmt_op psr_alloc get_cpu_policy set_cpu_policy get_paging_mempool_size set_paging_mempool_size"
     " get_domain_state monitor_op set_access_required setdebugging gdbsx_domstatus gdbsx_pausevcpu gdbsx_unpausevcpu"
     " debug_op irq_permission gsi_permission iomem_permission ioport_permission set_target subscribe set_virq_handler"
-    " assign_device:PCI deassign_device:PCI settimeoffset settscinfo soft_reset",
+    " assign_device:PCI deassign_device:PCI settimeoffset settscinfo soft_reset"
+    " setvcpucontext",
 )  # fmt: skip
 
 _SCHEDULERS = (SchedId.CREDIT, SchedId.CREDIT2, SchedId.RTDS)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from xenfs.abi.numbers import DomInf
 from xenfs.calls import monitor
 from xenfs.calls.domains import DomainInfo
 from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput, answered_by
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.domains.own import is_other, is_other_hvm
+from xenfs.nodes.domains.own import is_other, is_other_hvm, require_paused
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File, consuming
 from xenfs.nodes.tables.conditions import answers, every, x86
@@ -52,8 +51,7 @@ DEBUG = Dir(
 
 
 def _pause(xen: Hypervisor, domain: Domain, vcpu: int, wanted: bool, known: DomainInfo) -> None:
-    if not known.flags & DomInf.paused:
-        raise BadInput("the domain must be paused: write 1 to freeze first", errno.EBUSY, at=0)
+    require_paused(known)
     if wanted:
         monitor.pause_vcpu(xen, domain.domid, vcpu)
         return

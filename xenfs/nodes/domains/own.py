@@ -19,6 +19,12 @@ def require_other(xen: Hypervisor, domain: Domain, code: int = errno.EINVAL) -> 
         raise BadInput("this is the domain that xenfs itself runs in", code)
 
 
+def require_paused(info: DomainInfo) -> None:
+    """Before something that goes wrong, or means nothing, while vCPUs run."""
+    if not info.flags & DomInf.paused:
+        raise BadInput("the domain must be paused: write 1 to freeze first", errno.EBUSY, at=0)
+
+
 def is_other(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     """Whether this is another domain than xenfs's own."""
     return domain.domid != own_domid(xen)
