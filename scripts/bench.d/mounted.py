@@ -7,14 +7,14 @@ import re
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from time import clock_gettime, perf_counter
 
-HERE = Path(__file__).resolve().parent
-CHECKOUT = HERE.parent.parent
+from installed import CHECKOUT, HERE, hello
+
 _START_S, _STOP_S = 120.0, 8.0
 _CPUCLOCK_SCHED = 2  # what clock_getcpuclockid() makes of a process number
 
@@ -41,21 +41,39 @@ class Mounted:
         """CPU time that the process has used, user and system; from the kernel's clock for it, not in whole ticks."""
         return clock_gettime(~self.process.pid << 3 | _CPUCLOCK_SCHED)
 
-    def memory_mb(self) -> tuple[float, float]:
-        """(VmRSS, Pss) of the process, in millions of bytes."""
+    def memory_mb(self) -> tuple[float, list[float]]:
+        """VmRSS of the process, and of it and each of its children what nobody shares and no file has, in millions of bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        try:
-            status += Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
-        except OSError:
-            status += "\nPss: 0 kB"
-        found = dict(re.findall(r"^(VmRSS|Pss):\s+(\d+) kB", status, re.MULTILINE))
-        return int(found["VmRSS"]) * 1024 / 1e6, int(found["Pss"]) * 1024 / 1e6
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        pids = [str(self.process.pid), *children]
+        return _sum_mb("VmRSS", status), [_sum_mb("Private_Dirty", _rollup(pid)) for pid in pids]
+
+
+def _rollup(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return ""
+
+
+def _sum_mb(name: str, text: str) -> float:
+    return sum(int(kb) for kb in re.findall(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)) * 1024 / 1e6
 
 
 @contextmanager
-def xenfs(hypervisor: str, *words: str) -> Iterator[Mounted]:
+def xenfs(hypervisor: str, *words: str, package: Path | None = None) -> Iterator[Mounted]:
     """xenfs on this hypervisor, as `xenfs mount` takes it, with more words of that command."""
-    with served([sys.executable, "-P", "-m", "xenfs", "mount", "--hypervisor", hypervisor, *words]) as mounted:
+    with served(
+        [sys.executable, "-P", "-m", "xenfs", "mount", "--hypervisor", hypervisor, *words], package=package
+    ) as mounted:
+        yield mounted
+
+
+@contextmanager
+def recorded(domains: int, package: Path | None = None) -> Iterator[Mounted]:
+    """xenfs on recorded answers of a real Xen, with so many domains."""
+    words = ["--recordings", str(CHECKOUT / "tests/recordings"), "--domains", str(domains)]
+    with served([sys.executable, "-P", str(HERE / "recorded.py"), *words], package=package) as mounted:
         yield mounted
 
 
@@ -67,17 +85,41 @@ def bare(domains: int) -> Iterator[Mounted]:
 
 
 @contextmanager
-def served(command: list[str], keep: list[str] | None = None) -> Iterator[Mounted]:
-    """What this command serves, once it is ready; `keep` gets the lines that it has said in the end."""
+def in_c(domains: int) -> Iterator[Mounted | None]:
+    """The same of libfuse alone; None where hello.c cannot be compiled."""
+    program = hello()
+    if program is None:
+        yield None
+        return
+    with served([str(program)], words=lambda root, ready: [root, str(domains), ready]) as mounted:
+        yield mounted
+
+
+def _our_words(root: str, ready: str) -> list[str]:
+    return ["--ready-fd", ready, root]
+
+
+@contextmanager
+def served(
+    command: list[str],
+    keep: list[str] | None = None,
+    *,
+    package: Path | None = None,
+    words: Callable[[str, str], list[str]] = _our_words,
+) -> Iterator[Mounted]:
+    """What this command serves, once it is ready; `keep` gets the lines that it has said in the end.
+
+    `package` is where it finds xenfs, this checkout unless said; `words` end the command: where to mount, whom to tell.
+    """
     with TemporaryDirectory(prefix="xenfs-bench-") as scratch, TemporaryFile() as said:
         root = Path(scratch) / "mnt"
         root.mkdir()
         receive, send = os.pipe()
-        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+        environment = {**os.environ, "PYTHONPATH": str(package or CHECKOUT)}
         environment.pop("NOTIFY_SOCKET", None)
         started = perf_counter()
         process = subprocess.Popen(
-            [*command, "--ready-fd", str(send), str(root)],
+            [*command, *words(str(root), str(send))],
             pass_fds=[send], env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
         )  # fmt: skip
         os.close(send)

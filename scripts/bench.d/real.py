@@ -30,8 +30,8 @@ def rows(effort: Effort, say: Callable[[str], None]) -> Iterator[Row]:
         say("beside libxencall")
         yield from beside_libxencall(effort, ours.path("version/major"))
         say("beside the bare filesystem")
-        yield from requests(effort, ours, other)
-        yield from listings(effort, ours, other, f"{domains} domains")
+        yield from requests(effort, (ours, other, None))
+        yield from listings(effort, (ours, other, None), f"{domains} domains")
         yield from idle(effort, ours, other)
 
 
@@ -40,12 +40,12 @@ def beside_xl(effort: Effort, path: str, hypercalls: Callable[[], int]) -> Itera
     if shutil.which("xl") is None:
         return
     xl, cat = partial(_run, "xl", "list"), partial(_run, "cat", path)
-    mine, its = in_turn(effort, cat, xl, _MS)
+    mine, its = in_turn(effort, cat, xl, scale=_MS)
     yield Row("`cat` of one value, beside `xl list`", "ms", mine, its, cost(hypercalls, cat, 3))
-    mine, its = in_turn(effort, open_read_close(path), xl, _MS)
+    mine, its = in_turn(effort, open_read_close(path), xl, scale=_MS)
     yield Row("open+read+close of one value, beside `xl list`", "ms", mine, its)
     with _kept_open(path) as pread:
-        mine, its = in_turn(effort, pread, xl, _MS)
+        mine, its = in_turn(effort, pread, xl, scale=_MS)
         yield Row("`pread` of one value, kept open, beside `xl list`", "ms", mine, its)
 
 
@@ -54,7 +54,7 @@ def beside_libxencall(effort: Effort, path: str) -> Iterator[Row]:
     call = _xen_version()
     if call is not None:
         with _kept_open(path) as pread:
-            mine, its = in_turn(effort, pread, call, _US)
+            mine, its = in_turn(effort, pread, call, scale=_US)
             yield Row("`pread` of `version/major`, beside libxencall's `xen_version`", "µs", mine, its)
 
 

@@ -42,19 +42,20 @@ def _version(package: str) -> str:
 
 def as_markdown(rows: Sequence[Row], beside: str, about: dict[str, str], context: str) -> str:
     """The table with its date and class of machine, to be pasted as it is."""
-    head = ["", "xenfs", beside, "ratio", "hypercalls", "goal"]
+    rows_have_c = any(row.c for row in rows)
+    head = ["", "xenfs", beside, "ratio", *["in C", "ratio to C"] * rows_have_c, "hypercalls", "goal"]
     lines = [
         f"Measured by `scripts/bench` on {about['date']}, {context}: "
         f"{', '.join(text for key, text in about.items() if key != 'date')}. "
-        "Medians of the rounds, (lowest to highest).",
+        "Modules byte-compiled, as installed. Medians of the rounds, (lowest to highest).",
         "",
         f"| {' | '.join(head)} |",
-        "|---|---|---|---|---|---|",
+        "|---" * len(head) + "|",
     ]
-    return "\n".join(lines + [f"| {' | '.join(_cells(row))} |" for row in rows])
+    return "\n".join(lines + [f"| {' | '.join(_cells(row, rows_have_c))} |" for row in rows])
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, with_c: bool) -> list[str]:
     ratios = row.ratios
     calls = "" if row.hypercalls is None else f"{row.hypercalls:g}"
     return [
@@ -62,6 +63,7 @@ def _cells(row: Row) -> list[str]:
         _figure(row.xenfs, row.unit),
         _figure(row.beside, row.unit),
         _figure(ratios, "x"),
+        *[_figure(row.c, row.unit), _figure(row.ratios_to_c, "x")] * with_c,
         calls,
         _goal(row),
     ]

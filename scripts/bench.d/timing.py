@@ -17,14 +17,15 @@ Work = Callable[[], object]
 class Row:
     """One line of the table: a sample a round of xenfs, and of what stands beside it.
 
-    `unit` is of the samples. `at_most` is the goal: of the ratio, or of xenfs's own figure where `absolute`; a goal
-    of 0 is for hypercalls too.
+    `unit` is of the samples. `beside` is bare pyfuse3 unless the table says otherwise, `c` the same files in C.
+    `at_most` is the goal: of the ratio, or of xenfs's own figure where `absolute`; one of 0 is for hypercalls too.
     """
 
     what: str
     unit: str
     xenfs: Sequence[float]
     beside: Sequence[float] = ()
+    c: Sequence[float] = field(default=(), kw_only=True)
     hypercalls: float | None = None
     at_most: float | None = None
     absolute: bool = False
@@ -34,6 +35,11 @@ class Row:
     def ratios(self) -> list[float]:
         """xenfs over what stands beside it, round by round."""
         return [a / b for a, b in zip(self.xenfs, self.beside, strict=False) if b]
+
+    @property
+    def ratios_to_c(self) -> list[float]:
+        """The same over what stands there in C."""
+        return [a / b for a, b in zip(self.xenfs, self.c, strict=False) if b]
 
     @property
     def met(self) -> bool | None:
@@ -57,16 +63,18 @@ class Effort:
     sizes: list[int] = field(default_factory=list)
 
 
-def in_turn(effort: Effort, first: Work, second: Work, scale: float = 1.0) -> tuple[list[float], list[float]]:
-    """Seconds (times `scale`) that one call takes, a sample a round of each: first, second, first, second."""
-    repeat = max(1, min(2000, int(effort.round_s / max(_once(first), _once(second)))))
-    sides: tuple[list[float], list[float]] = ([], [])
+def in_turn(effort: Effort, *works: Work | None, scale: float = 1.0) -> list[list[float]]:
+    """Seconds (times `scale`) that one call takes, a sample a round of each: first, second, first, second. None has
+    none."""
+    repeat = max(1, min(2000, int(effort.round_s / max(_once(work) for work in works if work))))
+    sides: list[list[float]] = [[] for _ in works]
     gc.collect()
     gc.disable()
     try:
         for _ in range(effort.rounds):
-            for work, samples in zip((first, second), sides, strict=True):
-                samples.append(_mean(work, repeat) * scale)
+            for work, samples in zip(works, sides, strict=True):
+                if work:
+                    samples.append(_mean(work, repeat) * scale)
     finally:
         gc.enable()
     return sides

@@ -1,0 +1,56 @@
+"""A checkout as pip would install it: a copy of the package that nothing of the checkout's own files is mixed into,
+with byte-compiled modules and whatever else is made when it is built."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+HERE = Path(__file__).resolve().parent
+CHECKOUT = HERE.parent.parent
+_FUSE = ("pkg-config", "--cflags", "--libs", "fuse3")
+
+
+@contextmanager
+def installed(revision: str = "") -> Iterator[Path]:
+    """The folder that `import xenfs` finds this checkout's package in, or that of another revision of it."""
+    with TemporaryDirectory(prefix="xenfs-bench-") as scratch:
+        root = Path(scratch)
+        root.chmod(0o755)
+        if revision:
+            archive = subprocess.run(
+                ["git", "-C", CHECKOUT, "archive", revision, "xenfs"], check=True, stdout=subprocess.PIPE
+            ).stdout
+            subprocess.run(["tar", "--extract", "--directory", root], check=True, input=archive)
+        else:
+            shutil.copytree(CHECKOUT / "xenfs", root / "xenfs", ignore=shutil.ignore_patterns("__pycache__"))
+        environment = {**os.environ, "PYTHONPATH": str(root)}
+        if (root / "xenfs/abi/prepared.py").exists():  # what setup.py does
+            make = "from xenfs.abi import prepared; prepared.write_all()"
+            subprocess.run([sys.executable, "-P", "-c", make], check=True, env=environment)
+        subprocess.run([sys.executable, "-m", "compileall", "-q", root], check=True)
+        yield root
+
+
+@cache
+def hello() -> Path | None:
+    """hello.c, compiled; None where there is no compiler, or no libfuse to compile it with."""
+    scratch = TemporaryDirectory(prefix="xenfs-bench-")
+    _kept.append(scratch)
+    program = Path(scratch.name) / "hello"
+    try:
+        flags = subprocess.run(_FUSE, check=True, capture_output=True, text=True).stdout.split()
+        subprocess.run(["gcc", "-O2", HERE / "hello.c", "-o", program, *flags], check=True, stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return program
+
+
+_kept: list[TemporaryDirectory[str]] = []  # removed when the interpreter ends
