@@ -4,7 +4,7 @@ counts, and how far it was scattered."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,14 @@ def rows(effort: Effort, say: Callable[[str], None], package: Path, revision: st
         yield from _starts(effort, both)
 
 
+def _row(what: str, unit: str, sides: list[list[float]]) -> Row:
+    return Row(what, unit, sides[0], sides[1])
+
+
+def _timed(effort: Effort, sides: list[Mounted], works: Sequence[Work], scale: float) -> list[list[float]]:
+    return in_turn(effort, *works, scale=scale, clocks=[side.busy_s for side in sides])
+
+
 def _recorded(size: int, package: Path) -> AbstractContextManager[Mounted]:
     return recorded(size, package)
 
@@ -48,26 +56,28 @@ def _requests(
 ) -> Iterator[Row]:
     with ExitStack() as stack:
         sides = [stack.enter_context(mounting(1000, package)) for package in both]
+        timed = partial(_timed, effort, sides)
         for file in (HOST_FILE, DOMAIN_FILE, STAYING_FILE):
             works = [open_read_close(side.path(file)) for side in sides]
-            yield Row(f"open+read+close of `{file}`, {subject}", "µs", *in_turn(effort, *works, scale=_US))
+            yield _row(f"open+read+close of `{file}`, {subject}", "µs", timed(works, _US))
         for file in (HOST_FILE, DOMAIN_FILE):
             fds = [os.open(side.path(file), os.O_RDONLY) for side in sides]
             preads: list[Work] = [partial(os.pread, fd, 4096, 0) for fd in fds]
-            yield Row(f"`pread` of `{file}`, {subject}", "µs", *in_turn(effort, *preads, scale=_US))
+            yield _row(f"`pread` of `{file}`, {subject}", "µs", timed(preads, _US))
             for fd in fds:
                 os.close(fd)
         lists: list[Work] = [partial(os.listdir, side.path("domains")) for side in sides]
-        yield Row(f"`listdir` of `domains`, 1000 domains, {subject}", "ms", *in_turn(effort, *lists, scale=_MS))
+        yield _row(f"`listdir` of `domains`, 1000 domains, {subject}", "ms", timed(lists, _MS))
 
 
 def _bulk(effort: Effort, both: tuple[Path, Path], size: int) -> Iterator[Row]:
     with ExitStack() as stack:
         sides = [stack.enter_context(_simulator(size, package)) for package in both]
+        timed = partial(_timed, effort, sides)
         lists: list[Work] = [partial(os.listdir, side.path("domains")) for side in sides]
-        yield Row(f"`listdir` of `domains`, {size} domains, simulator", "ms", *in_turn(effort, *lists, scale=_MS))
+        yield _row(f"`listdir` of `domains`, {size} domains, simulator", "ms", timed(lists, _MS))
         for file in ("domains/stat", "metrics/xen.prom"):
-            yield Row(f"`{file}`, {size} domains: CPU time", "ms", *_cpu_in_turn(effort, sides, file, size))
+            yield _row(f"`{file}`, {size} domains: CPU time", "ms", _cpu_in_turn(effort, sides, file, size))
 
 
 def _cpu_in_turn(effort: Effort, sides: list[Mounted], file: str, size: int) -> list[list[float]]:
@@ -94,7 +104,7 @@ def _starts(effort: Effort, both: tuple[Path, Path]) -> Iterator[Row]:
                 rss, private = mounted.memory_mb()
                 for samples, found in zip(memory[number], (rss, *private), strict=False):
                     samples.append(found)
-    yield Row("start to first value read, 1000 domains", "ms", *took)
-    yield Row("start to first value read, 1000 domains: CPU time", "ms", *cpu)
+    yield _row("start to first value read, 1000 domains", "ms", took)
+    yield _row("start to first value read, 1000 domains: CPU time", "ms", cpu)
     for which, ours, theirs in zip(("resident", "private", "private of the other process"), *memory, strict=True):
         yield Row(f"{which}, 1000 domains", "MB", ours, theirs)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
-from time import clock_gettime, perf_counter
+from time import clock_gettime, perf_counter, process_time
 
 from installed import CHECKOUT, HERE, hello
 
@@ -41,8 +41,14 @@ class Mounted:
         """CPU time that the process has used, user and system; from the kernel's clock for it, not in whole ticks."""
         return clock_gettime(~self.process.pid << 3 | _CPUCLOCK_SCHED)
 
+    def busy_s(self) -> float:
+        """CPU time of the process and of this one. On one CPU that is what a request takes, and other work on the
+        machine adds little to it."""
+        return process_time() + self.cpu_s()
+
     def memory_mb(self) -> tuple[float, list[float]]:
-        """VmRSS of the process, and of it and each of its children what nobody shares and no file has, in millions of bytes."""
+        """VmRSS of the process, and what of it and each of its children nobody shares, files aside; in millions of
+        bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         pids = [str(self.process.pid), *children]

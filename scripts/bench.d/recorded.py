@@ -6,9 +6,9 @@ Answers to questions of one struct are found by its bytes, in a microsecond; all
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser
 from pathlib import Path
+from typing import Any
 
 from xenfs import abi
 from xenfs.abi.numbers import Domctl, Hypercall, Sysctl
@@ -68,7 +68,8 @@ class Answers(Replay):
     def _list(self, memory: memoryview) -> int:
         ffi, name = self._abi.ffi, "struct xen_sysctl"
         self._abi.sizeof(name)
-        arm = ffi.cast(f"{name} *", ffi.from_buffer(memory)).u.getdomaininfolist
+        view: Any = ffi.cast(f"{name} *", ffi.from_buffer(memory))
+        arm = view.u.getdomaininfolist
         rows = self._rows[arm.first_domain : arm.first_domain + arm.max_domains]
         at = self._abi.offsetof(name, "u", "getdomaininfolist", "buffer")
         address = int.from_bytes(memory[at : at + _HANDLE], "little")
@@ -87,7 +88,7 @@ class Answers(Replay):
         if asked not in self._known:
             _, data = self._known[self._asked(self._last)]
             assert data is not None
-            made = self._abi.ffi.new("struct xen_domctl *")
+            made: Any = self._abi.ffi.new("struct xen_domctl *")
             whole = self._abi.ffi.buffer(made)
             whole[:] = data
             made.domain = made.u.getdomaininfo.domain = domid
@@ -113,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

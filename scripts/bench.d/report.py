@@ -47,7 +47,8 @@ def as_markdown(rows: Sequence[Row], beside: str, about: dict[str, str], context
     lines = [
         f"Measured by `scripts/bench` on {about['date']}, {context}: "
         f"{', '.join(text for key, text in about.items() if key != 'date')}. "
-        "Modules byte-compiled, as installed. Medians of the rounds, (lowest to highest).",
+        "Modules byte-compiled, as installed; "
+        "of requests and listings, CPU time of client and server. Medians of the rounds, (lowest to highest).",
         "",
         f"| {' | '.join(head)} |",
         "|---" * len(head) + "|",

@@ -108,8 +108,9 @@ def staying(effort: Effort, sides: Sides) -> Iterator[Row]:
 
 
 def of_each(effort: Effort, sides: Sides, work: Callable[[Mounted], Work], scale: float) -> list[list[float]]:
-    """Samples of the same work on each side."""
-    return in_turn(effort, *(side and work(side) for side in sides), scale=scale)
+    """Samples of the same work on each side: CPU time of client and server."""
+    works = [work(side) if side else None for side in sides]
+    return in_turn(effort, *works, scale=scale, clocks=[side.busy_s if side else perf_counter for side in sides])
 
 
 def _pread(stack: ExitStack, path: str) -> Work:

@@ -11,6 +11,7 @@ from time import perf_counter
 
 _ROUND_S = 0.04  # what a round of one side should last: short, so that a passing disturbance falls on few of them
 Work = Callable[[], object]
+Clock = Callable[[], float]
 
 
 @dataclass
@@ -63,18 +64,19 @@ class Effort:
     sizes: list[int] = field(default_factory=list)
 
 
-def in_turn(effort: Effort, *works: Work | None, scale: float = 1.0) -> list[list[float]]:
+def in_turn(effort: Effort, *works: Work | None, scale: float = 1.0, clocks: Sequence[Clock] = ()) -> list[list[float]]:
     """Seconds (times `scale`) that one call takes, a sample a round of each: first, second, first, second. None has
-    none."""
+    none. Each may have a clock of its own.
+    """
     repeat = max(1, min(2000, int(effort.round_s / max(_once(work) for work in works if work))))
     sides: list[list[float]] = [[] for _ in works]
     gc.collect()
     gc.disable()
     try:
         for _ in range(effort.rounds):
-            for work, samples in zip(works, sides, strict=True):
+            for work, samples, clock in zip(works, sides, clocks or [perf_counter] * len(works), strict=True):
                 if work:
-                    samples.append(_mean(work, repeat) * scale)
+                    samples.append(_mean(work, repeat, clock) * scale)
     finally:
         gc.enable()
     return sides
@@ -85,11 +87,11 @@ def _once(work: Work) -> float:
     return _mean(work, 1)
 
 
-def _mean(work: Work, repeat: int) -> float:
-    started = perf_counter()
+def _mean(work: Work, repeat: int, clock: Clock = perf_counter) -> float:
+    started = clock()
     for _ in range(repeat):
         work()
-    return (perf_counter() - started) / repeat
+    return (clock() - started) / repeat
 
 
 def cost(count: Callable[[], int], work: Work, repeat: int = 8) -> float:

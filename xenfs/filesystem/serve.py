@@ -12,6 +12,7 @@ import trio
 from xenfs.filesystem.lanes import MOST_WAITING
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.stopping import Stopping
+from xenfs.filesystem.turnstile import turnstile
 
 GRACE_S = 4.0
 _SWITCH_S = 0.0001
@@ -77,5 +78,6 @@ async def serve(
 
 async def _main(others: trio.CancelScope) -> None:
     """Serve until the mount is gone; what goes on beside it ends with it."""
-    await pyfuse3.main(max_tasks=_HANDLERS)
+    with turnstile():
+        await pyfuse3.main(max_tasks=_HANDLERS)
     others.cancel()
