@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 READ = (
@@ -79,8 +79,8 @@ class Client:
             os.close(self.held.popleft()[0])
 
     def _try(
-        self, what: str, work: Callable[[], object], may: set[int] = frozenset(), must: set[int] = frozenset()
-    ) -> None:  # type: ignore[assignment]
+        self, what: str, work: Callable[[], object], may: Set[int] = frozenset(), must: Set[int] = frozenset()
+    ) -> None:
         began, code = time.perf_counter(), 0
         try:
             work()

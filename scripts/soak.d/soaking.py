@@ -92,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
             )
         )
         clients = [_clients(args, daemon, seconds, number) for number in range(_PROCESSES)]
-        stack.callback(lambda: [client.kill() for client in clients])
+        for client in clients:
+            stack.callback(client.kill)
         _watch(args, daemon, found, seconds, clients)
     found.log = [line for line in found.log if line.strip() and not any(part.decode() in line for part in _EXPECTED)]
     return _judge(args, found)

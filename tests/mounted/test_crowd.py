@@ -11,10 +11,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from mounting import Mount, Mounter
+from mounting import Mount, Mounter, open_up
 from patience import until
 
 from xenfs.filesystem.keeping import AT_REST
@@ -65,13 +64,6 @@ def crowded(mounter: Mounter) -> Mount:
     mount = mounter("xen=4.20,domains=3000", options="allow_other,lifecycle")
     open_up(mount.where)
     return mount
-
-
-def open_up(where: Path) -> None:
-    """Let others pass to a directory of pytest's."""
-    for parent in (where, *where.parents):
-        if parent != Path("/") and not parent.is_mount():
-            parent.chmod(parent.stat().st_mode | 0o055)
 
 
 def test_root_kills_and_freezes_beside_eighty_threads_of_another(crowded: Mount) -> None:

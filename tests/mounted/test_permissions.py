@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from mounting import REPOSITORY, Mount, Mounter, lasting
+from mounting import REPOSITORY, Mount, Mounter, lasting, open_up
 from patience import PATIENCE_S, until
 
 EXAMPLE = REPOSITORY / "contrib" / "policy.example.toml"
@@ -17,13 +17,6 @@ ADM, OPERATOR = 4, 37  # Debian's numbers, the same everywhere
 MONITOR, OPS, STRANGER, WRITER = 60001, 60002, 60003, 60004
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be others")
-
-
-def open_up(where: Path) -> None:
-    """Let others pass to a directory of pytest's."""
-    for folder in (where, *where.parents):
-        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,20 @@ from worlds import Host
 from xenfs.errors import XenfsError
 from xenfs.xenstore import FakeXenstore
 from xenfs.xenstore.base import Path
+from xenfs.xenstore.wire import ErrorReply, Message, Op
 
 
 class Deaf(FakeXenstore):
     """Answers until it is told to stop."""
 
     deaf = False
+    private = ""
+    refusal = errno.EACCES
 
     def read(self, path: Path) -> bytes | None:
+        if self.private and str(path).startswith(self.private):
+            request = Message(Op.READ, 1, 0, str(path).encode())
+            raise ErrorReply(request, errno.errorcode[self.refusal].encode())
         if self.deaf:
             raise XenfsError("xenstore did not answer within 5 s", errno.ETIMEDOUT)
         return super().read(path)
@@ -51,6 +57,29 @@ def test_a_directory_of_names_is_empty_and_not_broken(host: Host, caplog: pytest
     host.names("domains/by-name")
     said = [record for record in caplog.records if "xenstore does not answer" in record.getMessage()]
     assert len(said) == 2, "once each time"
+    host.xen.close()
+
+
+def test_a_name_that_is_refused_hides_no_other(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    """Who refuses is not silent: other names are there, and the log says nothing, however often they are listed."""
+    store = host.xen.store
+    assert isinstance(store, Deaf)
+    everybody = set(host.names("domains/by-name"))
+    assert host.value("domains/3/name") == "database"
+    store.private = "/local/domain/3/name"
+    host.xen.names.changed(3)  # its permissions are others: a watch fires
+    for _ in range(3):
+        assert set(host.names("domains/by-name")) == everybody - {"database"}
+        assert host.names("cpupools/by-name")
+    assert host.value("domains/3/state")
+    store.private = "/local"  # an old xenstored may say so of what is above, or say something else
+    store.refusal = errno.EINVAL
+    for domid in range(20):
+        host.xen.names.changed(domid)
+    for _ in range(3):
+        host.names("domains/by-name")
+        host.names("cpupools/by-name")
+    assert not [record for record in caplog.records if record.name == "xenfs.xenstore.names"]
     host.xen.close()
 
 

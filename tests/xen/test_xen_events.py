@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 import pyfuse3
 import pytest
 from xen_guests import Guest, created_by_xl, eventually
-from xen_mount import XENFS, Mount, environment
+from xen_mount import CHECKOUT, XENFS, Mount, environment
 
 from xenfs.xenstore import Watches, XenstoreClient
 
@@ -134,13 +135,14 @@ def _nobody_is_left_waiting() -> Iterator[None]:
             process.kill()
 
 
-def until(mount: Mount, state: str, domid: int) -> subprocess.Popen[bytes]:
-    """`xenfs watch --until`, begun."""
-    words = [*XENFS, "watch", "--until", state, "--timeout", str(BOOT_S), str(mount.path(f"domains/{domid}"))]
+def until(mount: Mount, state: str, which: int | str, *, begun: bool = True) -> subprocess.Popen[bytes]:
+    """`xenfs watch --until`, begun; of a domain that is not there yet it prints nothing at first."""
+    words = [*XENFS, "watch", "--until", state, "--timeout", str(BOOT_S), str(mount.path(f"domains/{which}"))]
     process = subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE)
     _waiting.append(process)
     assert process.stdout is not None
-    assert select.select([process.stdout], [], [], SOON_S)[0], "it prints the first state"
+    if begun:
+        assert select.select([process.stdout], [], [], SOON_S)[0], "it prints the first state"
     return process
 
 
@@ -201,6 +203,35 @@ def test_crashed(mount: Mount, one_kind: str, heard: Heard) -> None:
     finally:
         guest.destroy()
     heard.expect(guest.domid, "created", "shutdown", "dying", "gone")
+
+
+@pytest.mark.once_a_dom0("a script of dom0's, which waits for commands that take seconds each")
+def test_settings_when_a_guest_starts(mount: Mount, one_kind: str, tmp_path: Path) -> None:
+    """contrib/at-start and `watch --until running` by name, each begun before xl makes the guest."""
+    program, settings = tmp_path / "xenfs", tmp_path / "at-start.d"
+    program.write_text(f'#!/bin/sh\nexec {" ".join(XENFS)} "$@"\n')
+    program.chmod(0o755)
+    settings.mkdir()
+    (settings / "started").write_text("# of the night shift\nsched/weight 512\nnothing/here 1\nsched/cap 0\n")
+    running = until(mount, "running", "by-name/started", begun=False)
+    script = subprocess.Popen(
+        [CHECKOUT / "contrib" / "at-start", mount.root, settings], stderr=subprocess.PIPE, text=True,
+        env=environment(PATH=f"{tmp_path}:{os.environ['PATH']}"), start_new_session=True,
+    )  # fmt: skip
+    guest = None
+    try:
+        guest = created_by_xl("started", f"/guest/{one_kind}.cfg")
+        time.sleep(1)
+        assert mount.value(guest.node("sched/weight")) == "256", "it has not started yet"
+        xl("unpause", "started")
+        assert reached(running) in ("running", "runnable", "blocked")
+        eventually(lambda: mount.value(guest.node("sched/weight")) == "512", BOOT_S, "its settings are applied")
+    finally:
+        os.killpg(script.pid, signal.SIGTERM)
+        if guest is not None:
+            guest.destroy()
+    assert script.stderr is not None
+    assert "at-start: started: nothing/here was not set to 1\n" in script.stderr.readlines()
 
 
 def test_a_domain_that_xenstore_never_heard_of(mount: Mount, doomed: Doomed, real: bool, heard: Heard) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import platform
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 
 import pytest
 import xen_peers
@@ -59,6 +61,20 @@ class TestFreeze:
         assert (mount.value(node), mount.value(guest.node("state"))) == ("1", "paused")
         mount.write(node, "1")
         mount.write(node, "0")
+        assert mount.value(node) == "0"
+        assert "p" not in xen_peers.xl_state(guest.name)
+
+    def test_another_pause_holds_it(self, mount: Mount, guest: Guest, peers: None) -> None:
+        """Each `xl pause` is a pause of its own, and a write of 0 ends one: the one before the last is EBUSY."""
+        node = guest.node("freeze")
+        for _ in range(2):
+            xl("pause", guest.name)
+        try:
+            assert failure(lambda: mount.write(node, "0")) == errno.EBUSY
+            assert (mount.value(node), mount.value(guest.node("state"))) == ("1", "paused")
+            assert "EBUSY" in mount.value("xenfs/error_log").splitlines()[0]
+        finally:
+            mount.write(node, "0")
         assert mount.value(node) == "0"
         assert "p" not in xen_peers.xl_state(guest.name)
 
@@ -263,6 +279,34 @@ class TestNames:
             assert len(mount.names("domains/by-name")) == len(mount.numbers("domains")) - 1
         finally:
             subprocess.run(["xenstore-write", where, guest.name], check=True, timeout=60)
+
+
+def named(one: Guest, name: str) -> None:
+    """As a toolstack does it."""
+    subprocess.run(["xenstore-write", f"/local/domain/{one.domid}/name", name], check=True, timeout=60)
+
+
+def test_of_two_with_one_name_the_newest_is_meant(mount: Mount, doomed: Callable[..., Guest], peers: None) -> None:
+    """As while a guest restarts; the newest has the lower number here."""
+    link = mount.path("domains/by-name/twin")
+
+    def points_to(one: Guest) -> None:
+        eventually(lambda: os.path.lexists(link) and link.readlink().name == str(one.domid), AGREE_S, f"{one} is meant")
+
+    older = doomed(domid=901)
+    try:
+        named(older, "twin")
+        points_to(older)
+        newer = doomed(domid=900)
+        named(newer, "twin")
+        points_to(newer)
+        assert mount.value("domains/by-name/twin/uuid") == mount.value(newer.node("uuid"))
+        assert sum(line.endswith(" twin") for line in mount.value("domains/names").splitlines()) == 2
+        newer.destroy()
+        points_to(older)
+    finally:
+        for domid in (900, 901):
+            subprocess.run(["xenstore-rm", f"/local/domain/{domid}"], check=False, timeout=60, capture_output=True)
 
 
 def test_xl_sees_nothing_odd_in_the_end(mount: Mount, guest: Guest, peers: None) -> None:

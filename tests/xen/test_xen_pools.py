@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xen_guests import eventually
 from xen_mount import Mount
 
 ROUNDS = 12
@@ -29,6 +30,10 @@ def busy() -> Iterator[None]:
 
 def value(path: Path) -> str:
     return path.read_text().strip()
+
+
+def dom0(*words: str) -> None:
+    subprocess.run(words, check=True, timeout=60, capture_output=True, stdin=subprocess.DEVNULL)
 
 
 def refused(path: Path, text: str) -> int:
@@ -82,6 +87,27 @@ def test_a_pool_of_its_own(pool0: Path, mount: Mount) -> None:
         mine.rmdir()
         (pool0 / "cpus").write_text("+1")
     assert value(pool0 / "cpus") == cpus
+
+
+def test_pools_have_names(pool0: Path, mount: Mount, peers: None) -> None:
+    """What xl calls a pool is a link, and follows when xl calls it something else."""
+    names = mount.root / "cpupools" / "by-name"
+    assert (names / "Pool-0").readlink().name == "0"
+    assert value(pool0 / "name") == "Pool-0"
+    number = "7"
+    mount.mkdir(f"cpupools/{number}")
+    try:
+        assert value(mount.root / "cpupools" / number / "name") == ""
+        dom0("xenstore-write", f"/local/pool/{number}/name", "of the/night")
+        assert value(mount.root / "cpupools" / number / "name") == "of the/night"
+        assert (names / "of the%2Fnight").readlink().name == number
+        assert value(names / "of the%2Fnight" / "nr_domains") == "0"
+        dom0("xl", "cpupool-rename", "of the/night", "day")
+        eventually(lambda: mount.names("cpupools/by-name") == ["Pool-0", "day"], 60, "the new name alone is there")
+    finally:
+        subprocess.run(["xenstore-rm", f"/local/pool/{number}"], check=False, timeout=60, capture_output=True)
+        mount.rmdir(f"cpupools/{number}")
+    assert mount.names("cpupools/by-name") == ["Pool-0"]
 
 
 def test_an_offline_cpu_is_refused_and_listed_everywhere(pool0: Path, mount: Mount) -> None:

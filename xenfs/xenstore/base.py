@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from xenfs.errors import XenfsError
 
 Path = str | bytes
 
@@ -64,8 +67,17 @@ class Xenstore(ABC):
         """The names below `path`; None where there is no such node."""
 
     def read_many(self, paths: Sequence[Path]) -> list[bytes | None]:
-        """The value at each of `paths`, None where there is no such node."""
-        return [self.read(path) for path in paths]
+        """The value at each of `paths`; None where there is none, or none that may be read: it hides no other."""
+
+        def readable(path: Path) -> bytes | None:
+            try:
+                return self.read(path)
+            except XenfsError as problem:
+                if problem.errno != errno.EACCES:
+                    raise
+                return None
+
+        return [readable(path) for path in paths]
 
     def watches(self) -> Watches | None:
         """New watches, in the place of those before; None where this xenstore cannot be watched. Waits for nothing."""

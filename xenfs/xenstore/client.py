@@ -35,13 +35,20 @@ class XenstoreClient(Xenstore):
 
     def read(self, path: Path) -> bytes | None:
         """The value at `path`; None where there is no such node."""
-        return self.read_many([path])[0]
+        value = _absent_or_raise(self._read([path])[0])
+        return None if isinstance(value, ErrorReply) else value
 
     def read_many(self, paths: Sequence[Path]) -> list[bytes | None]:
-        """The value at each of `paths`, None where there is no such node; many requests under way at once."""
+        """The value at each of `paths`; None where there is none, or none that may be read: it hides no other.
+
+        Many requests are under way at once.
+        """
+        outcomes = (_absent_or_raise(one, errno.EACCES) for one in self._read(paths))
+        return [None if isinstance(one, ErrorReply) else one for one in outcomes]
+
+    def _read(self, paths: Sequence[Path]) -> list[Outcome]:
         deadline = time.monotonic() + self._timeout_s + _EACH_S * len(paths)
-        outcomes = self._ask([(Op.READ, text(path)) for path in paths], deadline)
-        return [None if isinstance(one, ErrorReply) else one for one in map(_absent_or_raise, outcomes)]
+        return self._ask([(Op.READ, text(path)) for path in paths], deadline)
 
     def directory(self, path: Path) -> list[bytes] | None:
         """The names below `path`, in xenstored's order; None where there is no such node."""
@@ -92,7 +99,7 @@ class XenstoreClient(Xenstore):
             raise
 
 
-def _absent_or_raise(outcome: Outcome) -> Outcome:
-    if isinstance(outcome, ErrorReply) and outcome.errno != errno.ENOENT:
+def _absent_or_raise(outcome: Outcome, *more: int) -> Outcome:
+    if isinstance(outcome, ErrorReply) and outcome.errno not in (errno.ENOENT, *more):
         raise outcome
     return outcome

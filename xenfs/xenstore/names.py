@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from xenfs.errors import XenfsError
 from xenfs.xenstore import Xenstore
+from xenfs.xenstore.wire import ErrorReply
 
 log = logging.getLogger(__name__)
 
@@ -68,10 +69,14 @@ class StoreNames:
     def listed(self, ask: Callable[[], list[bytes | None]], count: int) -> list[bytes | None]:
         """What `ask` finds for a listing of so many names; none of them where xenstore is dead, or alive but deaf.
 
-        A directory of names is empty then, rather than one that cannot be read. The log says it once each time.
+        A directory of names is empty then, rather than one that cannot be read. The log says it once each time. Whoever
+        refuses is not silent: it may answer others.
         """
         try:
             found = ask()
+        except ErrorReply as problem:
+            log.debug("xenstore refuses names: %s", problem)
+            found = [None] * count
         except (XenfsError, OSError) as problem:
             if not self.silent:
                 log.warning("xenstore does not answer: by-name/ is empty until it does (%s)", problem)
