@@ -156,6 +156,11 @@ def as_many(count: Callable[[Answer], int]) -> Says:
     return lambda answer, shown: shown if len(shown.splitlines()) == count(answer) else f"{count(answer)} lines"
 
 
+def words(count: Callable[[Answer], int]) -> Says:
+    """A node that has so many words."""
+    return lambda answer, shown: shown if len(shown.split()) == count(answer) else f"{count(answer)} words"
+
+
 def named(name: str, names: dict[int, str]) -> Says:
     """A number that the node has a word for."""
     return lambda answer, _: names.get(answer.number(name), str(answer.number(name)))

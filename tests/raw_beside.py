@@ -23,6 +23,7 @@ from beside import (
     unlimited,
     uuid,
     where,
+    words,
 )
 
 from xenfs.abi.numbers import SchedId
@@ -34,6 +35,7 @@ _PORTS = {1: "unbound", 2: "interdomain", 3: "pirq", 4: "virq", 5: "ipi"}
 _CREDIT2, _CREDIT = ("cpupools/0/scheduler", "credit2"), ("cpupools/0/scheduler", "credit")
 _RTDS = ("cpupools/0/scheduler", "rtds")
 _LONG = "len=4000"
+_NEVER_SERVED = 1 << 8  # the monitor event of interrupts, which no file takes
 
 BESIDE: tuple[Beside, ...] = (
     Beside("xen_version/version", "", "version/major", lambda a, _: str(a.number() >> 16)),
@@ -49,6 +51,7 @@ BESIDE: tuple[Beside, ...] = (
     Beside("xen_version/pagesize", "", "version/pagesize", same()),
     Beside("xen_version/guest_handle", "handle=out:16", "domains/0/uuid", uuid("handle")),
     Beside("xen_version/commandline", "text=out:1024", "version/commandline", text("text", 1024)),
+    Beside("xen_version/platform_parameters", "", "version/virt_start", hexa("virt_start")),
     Beside("xen_version/build_id", "len=64", "version/build_id", lambda a, _: a["buf"][: 2 * a.number()]),
     Beside("xen_version/extraversion2", _LONG, "version/extra", text("buf")),
     Beside("xen_version/capabilities2", _LONG, "version/capabilities", text("buf")),
@@ -62,6 +65,8 @@ BESIDE: tuple[Beside, ...] = (
     Beside("sysctl/physinfo", "", "host/memory/claimed_kb", same("outstanding_pages", 4)),
     Beside("sysctl/physinfo", "", "host/cpu_khz", same("cpu_khz")),
     Beside("sysctl/physinfo", "", "host/hw_caps", lambda a, _: ":".join(f"{each:08x}" for each in a.numbers("hw_cap"))),
+    Beside("sysctl/perfc_op:query", "", "host/perfc/counters", as_many(lambda a: a.number("nr_counters"))),
+    Beside("sysctl/lockprof_op:query", "", "host/lockprof/stat", as_many(lambda a: a.number("nr_elem"))),
     Beside("sysctl/sched_id", "", "host/scheduler", named("sched_id", _SCHEDULERS)),
     Beside("sysctl/tbuf_op:get_info", "", "host/trace/info#size_pages", same("size")),
     Beside("sysctl/tbuf_op:get_info", "", "host/trace/info#evt_mask", hexa("evt_mask")),
@@ -134,6 +139,9 @@ BESIDE: tuple[Beside, ...] = (
         lambda a, _: f"{(1 << a.number('u.cat_info.cbm_len')) - 1:x}",
     ),
     Beside("sysctl/psr_alloc:get_mba_info", "", "host/psr/sockets/0/MB/thrtl_max", same("u.mba_info.thrtl_max")),
+    Beside(
+        "sysctl/get_cpu_levelling_caps", "", "host/cpuid/levelling_caps", words(lambda a: a.number("caps").bit_count())
+    ),
     *(
         Beside(
             "sysctl/get_cpu_featureset", f"index={index} nr_features=64 features=out:256",
@@ -203,6 +211,11 @@ BESIDE: tuple[Beside, ...] = (
         "domctl/getnodeaffinity", "domain={d} nodemap.nr_bits=64 nodemap.bitmap=out:8",
         "domains/{d}/memory/node_affinity", listed("nodemap.bitmap"),
     ),
+    Beside("domctl/vm_event_op:GET_VERSION", "", "host/vm_event_version", same("u.version")),
+    Beside(
+        "domctl/monitor_op:GET_CAPABILITIES", "domain={d}", "domains/{d}/monitor/capabilities",
+        words(lambda a: (a.number("event") & ~_NEVER_SERVED).bit_count()),
+    ),
     Beside("domctl/psr_cmt_op:QUERY_RMID", "domain={d}", "domains/{d}/psr/rmid", same("data")),
     *(
         Beside(f"domctl/psr_alloc:{part}", "domain={d}", "domains/{d}/psr/schemata", says)
@@ -220,6 +233,25 @@ BESIDE: tuple[Beside, ...] = (
     Beside("platform_op/get_cpuinfo", "", "host/cpus/0/online", lambda a, _: str(a.number("flags") & 1)),
     Beside("platform_op/get_cpu_version", "", "host/cpus/0/version#vendor_id", text("vendor_id")),
     *members("platform_op/get_cpu_version", "", "host/cpus/0/version", "family model stepping"),
+    *(
+        Beside(
+            f"platform_op/firmware_info:EFI_INFO:{kind}", "", f"host/firmware/efi/{kind.lower()}",
+            hexa("u.efi_info.version"),
+        )
+        for kind in ("VERSION", "RT_VERSION")
+    ),
+    Beside(
+        "platform_op/firmware_info:EFI_INFO:CONFIG_TABLE", "", "host/firmware/efi/config_table#nent",
+        same("u.efi_info.cfg.nent"),
+    ),
+    *members(
+        "platform_op/efi_runtime_call:query_variable_info", "", "host/efi/variable_info",
+        "max_store_size remain_store_size max_size", "u.query_variable_info.",
+    ),
+    Beside(
+        "platform_op/read_memtype", "reg=0", "host/mtrr/ranges",
+        begins(lambda a: f"reg00: base=0x{a.number('mfn') << 12:09x} ({a.number('mfn') >> 8:5}MB)"),
+    ),
     Beside("platform_op/core_parking:GET", "", "host/power/parked_cpus", same("idle_nums")),
     Beside(
         "platform_op/get_symbol", "symnum=0 namelen=128 name=out:128", "host/xensyms",
@@ -239,6 +271,7 @@ BESIDE: tuple[Beside, ...] = (
         begins(lambda a: f"{a.word('buffer', 0, 8):#x}-{a.word('buffer', 0, 8) + a.word('buffer', 8, 8):#x} "),
     ),
     Beside("memory_op/get_pod_target", "domid={d}", "domains/{d}/memory/pod/entries", same("pod_entries")),
+    Beside("memory_op/sharing_op:audit", "", "host/memory/sharing/audit", same()),
     Beside("memory_op/get_sharing_freed_pages", "", "host/memory/sharing/freed_kb", same(times=4)),
     Beside("memory_op/get_sharing_shared_pages", "", "host/memory/sharing/used_kb", same(times=4)),
     Beside(
@@ -263,6 +296,7 @@ BESIDE: tuple[Beside, ...] = (
         "hypfs/buildinfo/version/extra",
         lambda a, shown: shown if a.octets("buffer").rstrip(b"\0").endswith(shown.encode()) else "?",
     ),
+    Beside("xsm_op/MLS", "", "flask/mls", same()),
     Beside("xsm_op/GETENFORCE", "", "flask/enforce", same()),
     Beside("xsm_op/POLICYVERS", "", "flask/policyvers", same()),
     Beside(
@@ -301,6 +335,10 @@ APART = {
     "sysctl/get_pmstat:get_cxstat": "all of it counts up, and Xen makes states up where dom0 has told it none",
     "sysctl/pm_op:GET_CPUFREQ_PARA": "how much room it needs comes back with an errno, and so not through raw/",
     "sysctl/pm_op:GET_CPUFREQ_AVGFREQ": "the average begins anew with every question",
+    "sysctl/coverage_op:get_size": "the node asks it for how much there is to read",
+    "sysctl/coverage_op:read": "it counts on while it is read",
+    "domctl/get_device_group": "the nodes name devices, and the answer has numbers of which this domain has some",
+    "platform_op/firmware_info:EFI_INFO:VENDOR": "its buffer is within a member of a union, of two bytes a character",
     "domctl/test_assign_device:PCI": "its answer is whether it fails",
     "domctl/gethvmcontext_partial": "the nodes come out of the whole context, which is compared",
     "domctl/psr_alloc:GET_L3_CODE": "only with code and data apart, which the simulated host has not",

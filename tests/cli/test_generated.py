@@ -108,8 +108,9 @@ def test_a_file_that_asks_needs_no_line(generate: ModuleType) -> None:
     """What a file says that it asks is in the table, with a line in operations.tsv or without."""
     table = generate.coverage_table
     [found] = [each for each in table.wanted() if each.operation == "tbuf_op get_info"]
-    assert found == ("sysctl", "tbuf_op get_info", "C", "4.14", (table.Use("r", "host/trace/info"),), "")
-    assert "tbuf_op" not in (CHECKOUT / "scripts/reference.d/operations.tsv").read_text()
+    assert found[:4] == ("sysctl", "tbuf_op get_info", "C", "4.14")
+    assert table.Use("r", "host/trace/info") in found.uses
+    assert "tbuf_op get_info" not in (CHECKOUT / "scripts/reference.d/operations.tsv").read_text()
     [written] = [each for each in table.wanted() if each.operation == "debug_keys"]
     assert written.uses == (table.Use("w", "host/debug_keys"),)
 

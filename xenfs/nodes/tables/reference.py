@@ -34,7 +34,7 @@ _ABSENT = frozenset({"ENOSYS", "EOPNOTSUPP"})  # then there is no file that coul
 def mode_of(node: Node, needs: tuple[str, ...] = ()) -> str:
     """Permission bits, what the mount needs for them, and "size 0" of files that do not say 4096."""
     said = [f"{stat.S_IMODE(node.mode):04o}"]
-    said += [f"with -o {option}" for option in needs]
+    said += [f"with -o {option}" for option in dict.fromkeys(needs)]
     if isinstance(node, File) and node.write_option and node.read is not None:
         said.append(f"0{stat.S_IMODE(node.mode) & 0o444:03o} without -o {node.write_option}")
     if isinstance(node, File) and not isinstance(node, Region) and not node.size:
