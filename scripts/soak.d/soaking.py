@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
 
-from mounted import CHECKOUT, Mounted, served
+from installed import CHECKOUT
+from mounted import Mounted, served
 
 CLIENT = Path(__file__).with_name("client.py")
 # What a fault rule may say to a client. Slow work that is held up by a hang gives EAGAIN, which is always allowed.
