@@ -125,6 +125,10 @@ TABLE: list[tuple[str, list[bytes]]] = [
     (r"domains/\d+/cpupool", [b"2", b"99", b"Pool-0", *POWERS]),
     (r"domains/\d+/hvm/params/\w+", [b"max", b"0x10000000000000000", b"1 kB"]),
     (r"domains/\d+/shutdown", [b"Poweroff", b"poweroff reboot", b"halt", b"0", *POWERS]),
+    (r"domains/\d+/request", [b"Poweroff", b"poweroff asked", b"halt", b"crash", b"0", *POWERS]),
+    (r"domains/\d+/vcpus/\d+/availability", [b"Online", b"on", b"0", b"1", b"online online", *POWERS]),
+    (r"domains/\d+/nr_vcpus_target", [b"0", b"9", b"8193", b"-1", b"all", b"1 2", *POWERS]),
+    (r"domains/\d+/memory/target_kb", [b"0", b"1", b"4097", b"4096", b"max", b"4 kB", b"100G", *POWERS[2:]]),
     (r"domains/\d+/memory/(claim|pod/target)", [b"1", b"4097", b"max", b"4 kB", b"17592186044420", *POWERS[2:]]),
     (r"domains/\d+/memory/paging_pool_bytes", [b"1", b"4097", b"max", b"4MB", b"17592186044416", *POWERS[2:]]),
     (

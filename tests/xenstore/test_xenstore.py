@@ -536,6 +536,43 @@ def test_connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 # the fake
 
 
+def test_write(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, xenstored = served(lambda request: [reply(request, b"OK\0" if request.op == Op.WRITE else b"x")])
+    client.write("/local/domain/1/memory/target", b"1024")
+    writes = [request.payload for request in xenstored.requests if request.op == Op.WRITE]
+    assert writes == [b"/local/domain/1/memory/target\0" + b"1024"]
+
+
+def test_a_write_that_is_refused_says_so(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, _ = served(lambda request: [error(request, b"EACCES")])
+    with pytest.raises(XenfsError) as problem:
+        client.write("/tool/x", b"1")
+    assert problem.value.errno == errno.EACCES
+
+
+def test_what_was_written_is_not_written_again(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    """A connection that is lost under a write leaves it open whether it was done: a guest must not be asked twice."""
+    client, xenstored = served(lambda request: None)
+    with pytest.raises(XenfsError):
+        client.write("/local/domain/1/control/shutdown", b"suspend")
+    assert len([request for request in xenstored.requests if request.op == Op.WRITE]) == 1
+
+
+def test_too_long_a_value_is_not_sent(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, xenstored = served(lambda request: [reply(request, b"OK\0")])
+    with pytest.raises(XenfsError) as problem:
+        client.write("/x", b"1" * PAYLOAD_MAX)
+    assert problem.value.errno == errno.E2BIG
+    assert not xenstored.requests
+
+
+def test_a_write_meets_the_deadline(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, _ = served(lambda request: [], timeout_s=0.2)
+    with pytest.raises(XenfsError) as problem:
+        client.write("/x", b"1")
+    assert problem.value.errno == errno.ETIMEDOUT
+
+
 def test_fake() -> None:
     nodes = {"/local/domain/0/name": b"Domain-0", "/local/domain/3/name": b"web", "/tool": b""}
     fake = FakeXenstore(nodes)

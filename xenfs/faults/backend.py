@@ -16,6 +16,7 @@ from xenfs.errors import BadAddress, PoolError, errno_name
 from xenfs.faults.naming import MEMORY, asked
 from xenfs.faults.rules import Plan, Rule
 from xenfs.hypervisor.base import Backend
+from xenfs.hypervisor.devices import Counters
 from xenfs.pool import Buffer, Pool
 from xenfs.xenstore import Xenstore
 
@@ -123,6 +124,14 @@ class Faulty(Backend):
     def release(self) -> None:
         """Let go of all calls that hang, now and later."""
         self._released.set()
+
+    def counters(self) -> Counters | None:
+        """The other backend's."""
+        return self.inner.counters()
+
+    def booted_s(self) -> float | None:
+        """The other backend's."""
+        return self.inner.booted_s()
 
     def xenstore(self) -> Xenstore | None:
         """The other backend's: nothing here is about xenstore."""

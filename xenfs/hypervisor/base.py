@@ -15,11 +15,13 @@ from typing import Any
 from xenfs.abi import Abi
 from xenfs.abi.operations import Does, Operation
 from xenfs.errors import HypercallError
+from xenfs.hypervisor.devices import Counters
 from xenfs.hypervisor.domain_log import DomainLog
 from xenfs.hypervisor.ledger import Ledger
 from xenfs.hypervisor.lives import Domain, Lives
 from xenfs.hypervisor.operation import hint
 from xenfs.hypervisor.recent import Listings, RecentAnswers
+from xenfs.hypervisor.starts import Starts
 from xenfs.pool import Buffer, Holdings, Pages, Pool
 from xenfs.xenstore import Xenstore
 from xenfs.xenstore.names import StoreNames
@@ -55,6 +57,14 @@ class Backend(ABC):
         """The names of the machine's PCI devices, such as 0000:00:1f.2: dom0 knows them, Xen has no list of its own."""
         return ()
 
+    def counters(self) -> Counters | None:
+        """What has gone through the networks and disks that this domain serves; None where nobody counts."""
+        return None
+
+    def booted_s(self) -> float | None:
+        """When this domain's own system came up, in seconds since 1970; None where nobody tells."""
+        return None
+
     def begin(self) -> None:  # noqa: B027 - only in a simulator does anything go on by itself
         """Told once that the tree is mounted, and that threads have the rights that they will have."""
 
@@ -83,6 +93,8 @@ class Hypervisor:
         self.happenings = DomainLog()
         self.names = StoreNames()
         self.lives = Lives(self._over)
+        self.requests: dict[Domain, str] = {}  # what guests were asked for here, by the life that was asked
+        self.starts = Starts()
         self.entries: Callable[[], int] = lambda: 0  # how many files and directories whoever serves the tree knows
         self.departed: Callable[[Domain], object] = lambda domain: None  # told of each life that is known to be over
         self.store: Xenstore | None = None
@@ -91,6 +103,8 @@ class Hypervisor:
 
     def _over(self, domain: Domain) -> None:
         self.names.gone(domain.domid)
+        self.requests.pop(domain, None)
+        self.starts.forget(domain)
         self.departed(domain)
 
     def hypercall(self, op: Operation, *args: int | Buffer, domid: int | None = None) -> int:

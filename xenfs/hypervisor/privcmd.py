@@ -13,6 +13,7 @@ from pathlib import Path
 from xenfs import pool, xenstore
 from xenfs.errors import StartError
 from xenfs.hypervisor.base import Backend
+from xenfs.hypervisor.devices import Counters, SysfsCounters
 
 _IOCTL_HYPERCALL = 0x305000  # 'P', 0, with { u64 op; u64 arg[5]; }
 _PCI_DEVICES = "/sys/bus/pci/devices"
@@ -53,6 +54,18 @@ class Privcmd(Backend):
             return os.listdir(_PCI_DEVICES)
         except OSError:
             return ()
+
+    def counters(self) -> Counters:
+        """Those of dom0's kernel."""
+        return SysfsCounters()
+
+    def booted_s(self) -> float | None:
+        """As /proc/stat has it, in whole seconds."""
+        try:
+            lines = Path("/proc/stat").read_text().splitlines()
+        except OSError:
+            return None
+        return next((float(line.split()[1]) for line in lines if line.startswith("btime ")), None)
 
     def close(self) -> None:
         """Close the device."""

@@ -56,6 +56,7 @@ class Settings:
     dom0: str = "pv"
     hypfs: bool = True
     xenstore: bool = True
+    devices: int = 2
     sharing: bool = True
     flask: bool = False
     livepatch: bool = True
@@ -112,7 +113,8 @@ churn=0         domains that are born in a second (0 to 1000)
 life=3          seconds that these live
 dom0=pv         or pvh
 hypfs=on        off: a Xen built without hypfs
-xenstore=on     off: domains have no names
+xenstore=on     off: domains have no names, and their guests cannot be asked for anything
+devices=2       networks and disks of each domain, half of each (0 to 16)
 sharing=on      off: a Xen built without memory sharing
 flask=off       on: FLASK in force, with a small policy
 livepatch=on    off: a Xen built without live patching
@@ -226,6 +228,7 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "dom0": _one_of("pv", "pvh"),
     "hypfs": _switch,
     "xenstore": _switch,
+    "devices": _integer(0, 16),
     "sharing": _switch,
     "flask": _switch,
     "livepatch": _switch,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from xenfs.errors import BadAddress
 from xenfs.hypervisor.base import Backend
+from xenfs.hypervisor.devices import Counters
 from xenfs.pool import Pool, SimulatedPages
 from xenfs.simulator import hypercalls
 from xenfs.simulator.answers import boot_log
@@ -17,9 +18,10 @@ from xenfs.simulator.layouts import Layouts
 from xenfs.simulator.machine import Machine
 from xenfs.simulator.settings import Settings, parse
 from xenfs.simulator.world.churn import Churn
+from xenfs.simulator.world.devices import Traffic
 from xenfs.simulator.world.population import populate
 from xenfs.simulator.world.refused import Refused
-from xenfs.simulator.world.store import DomainNames
+from xenfs.simulator.world.store import DomainNodes
 from xenfs.simulator.world.world import World
 from xenfs.xenstore import FakeXenstore, Xenstore
 
@@ -47,7 +49,9 @@ class Simulator(Backend):
         self.machine.dispatch = self._dispatch
         populate(self.world)
         boot_log.write(self.machine)
-        self._store = FakeXenstore(DomainNames(self.world), self._lock) if self.settings.xenstore else None
+        nodes = DomainNodes(self.world)
+        self._store = FakeXenstore(nodes, self._lock) if self.settings.xenstore else None
+        self._traffic = Traffic(nodes.plugged, self.world.clock.ticks) if self.settings.xenstore else None
         if self._store is not None:
             self.world.store_changed = self._store.fire
         self._churn = Churn(self.world, self.settings.churn, self.settings.life, self._lock)
@@ -88,8 +92,16 @@ class Simulator(Backend):
         return self.world.bus.names() if self.machine.x86 else ()
 
     def xenstore(self) -> Xenstore | None:
-        """A xenstore with the domains' names in it, as they are at the time of asking."""
+        """A xenstore with what there is to say of the domains, as it is at the time of asking."""
         return self._store
+
+    def counters(self) -> Counters | None:
+        """What has gone through the pretended networks and disks."""
+        return self._traffic
+
+    def booted_s(self) -> float | None:
+        """As if the control domain had come up with the host."""
+        return self.world.booted_s
 
     def begin(self) -> None:
         """Let domains come and go, where the settings say so."""

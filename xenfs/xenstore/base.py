@@ -56,7 +56,7 @@ class Watches(ABC):
 
 
 class Xenstore(ABC):
-    """Reading xenstore. Values are bytes: what guests write there is not always text."""
+    """Reading xenstore, and writing where that can be. Values are bytes: what guests write is not always text."""
 
     @abstractmethod
     def read(self, path: Path) -> bytes | None:
@@ -78,6 +78,10 @@ class Xenstore(ABC):
                 return None
 
         return [readable(path) for path in paths]
+
+    def write(self, path: Path, value: bytes) -> None:
+        """Set the value at `path`. EROFS where this xenstore cannot be written, EACCES where xenstored forbids it."""
+        raise XenfsError("this xenstore can only be read", errno.EROFS)
 
     def watches(self) -> Watches | None:
         """New watches, in the place of those before; None where this xenstore cannot be watched. Waits for nothing."""

@@ -1,4 +1,4 @@
-"""Reading and watching xenstore: a client that reconnects, and that a dead xenstored never holds up for long."""
+"""A client of xenstore: reads, writes, watches, reconnects, and is never held up for long by a dead xenstored."""
 
 from __future__ import annotations
 
@@ -59,6 +59,13 @@ class XenstoreClient(Xenstore):
         names = _absent_or_raise(outcome)
         return None if isinstance(names, ErrorReply) else strings(names)
 
+    def write(self, path: Path, value: bytes) -> None:
+        """Set the value at `path`, once: after an error other than a refusal nobody knows whether it was."""
+        deadline = time.monotonic() + self._timeout_s
+        outcome = self._ask([(Op.WRITE, text(path) + value)], deadline, once=True)[0]
+        if isinstance(outcome, ErrorReply):
+            raise outcome
+
     def watches(self) -> Watches:
         """New watches. What there is to wait for is waited for by the thread of xenstore."""
         return self._talk.watches()
@@ -83,13 +90,13 @@ class XenstoreClient(Xenstore):
                 return strings(bytes(parts.children))
         raise XenfsError(f"xenstore: {path!r} changes too quickly to be listed", errno.EAGAIN)
 
-    def _ask(self, asked: Sequence[tuple[Op, bytes]], deadline: float) -> list[Outcome]:
+    def _ask(self, asked: Sequence[tuple[Op, bytes]], deadline: float, once: bool = False) -> list[Outcome]:
         """The outcome of each request, after one more attempt where the connection turns out to be gone."""
         if self._closed:
             raise XenfsError("the xenstore connection was closed", errno.ESHUTDOWN)
         if time.monotonic() < self._talk.rest_until:
             raise resting()
-        series = Series(asked, deadline)
+        series = Series(asked, deadline, once)
         self._talk.post(series)
         try:
             return series.wait()

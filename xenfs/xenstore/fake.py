@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager
+from typing import Protocol, runtime_checkable
 
 from xenfs.errors import XenfsError
 from xenfs.xenstore.base import Event, Path, Watches, Xenstore
+
+
+@runtime_checkable
+class Computed(Protocol):
+    """Nodes that are made while they are asked for, and need not all be made for one directory."""
+
+    def below(self, path: str) -> Iterable[str]:
+        """Those at and below a path, and maybe others."""
 
 
 class FakeXenstore(Xenstore):
@@ -34,10 +44,20 @@ class FakeXenstore(Xenstore):
         at = _text(path)
         below = at.rstrip("/") + "/"
         with self._lock:
-            names = {node[len(below) :].split("/", 1)[0]: None for node in list(self.nodes) if node.startswith(below)}
-        if not names and at not in self.nodes:
-            return None
+            nodes = list(self.nodes.below(below) if isinstance(self.nodes, Computed) else self.nodes)
+            names = {node[len(below) :].split("/", 1)[0]: None for node in nodes if node.startswith(below)}
+            if not names and at not in self.nodes:
+                return None
         return [name.encode() for name in names if name]
+
+    def write(self, path: Path, value: bytes) -> None:
+        """Set the value at `path`, and let its watches fire."""
+        if not isinstance(self.nodes, MutableMapping):
+            raise XenfsError("this xenstore can only be read", errno.EROFS)
+        at = _text(path)
+        with self._lock:
+            self.nodes[at] = value
+        self.fire(at)
 
     def watches(self) -> FakeWatches:
         """A connection for watches, which ends when it is closed or hung up on."""

@@ -18,13 +18,14 @@ _GRACE_S = 0.05  # for the thread, which sees that all is silent, to speak befor
 class Series:
     """Requests that are sent one after the other, and what came of each; `ended` when that is known, or known in vain.
 
-    The caller waits until `deadline` at the latest, in monotonic seconds. What was not sent by then never is.
+    The caller waits until `deadline` at the latest, in monotonic seconds. What was not sent by then never is. What
+    is meant `once` is not sent again where the connection was lost under it: nobody knows what came of it.
     """
 
-    def __init__(self, asked: Sequence[tuple[Op, bytes]], deadline: float) -> None:
+    def __init__(self, asked: Sequence[tuple[Op, bytes]], deadline: float, once: bool = False) -> None:
         for _, payload in asked:
             require_room(payload)
-        self.asked, self.deadline = asked, deadline
+        self.asked, self.deadline, self.once = asked, deadline, once
         self.begun_at = monotonic()
         self.again = False  # whether the connection was lost under it once
         self._ended = threading.Event()
@@ -37,6 +38,13 @@ class Series:
         """Ask all of it anew, on another connection."""
         self._outcomes: list[Outcome | None] = [None] * len(self.asked)
         self._left, self._next = len(self.asked), 0
+
+    def lost(self, problem: XenfsError) -> None:
+        """The connection is gone: reading twice is harmless, writing twice may ask a guest twice."""
+        if self.once and self.under_way:
+            self.fail(problem)
+        else:
+            self.restart()
 
     @property
     def under_way(self) -> bool:

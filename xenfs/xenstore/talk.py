@@ -201,8 +201,9 @@ class Talk:
         latest = self._latest if self._latest is not None and not self._latest.over else None
         if self._watches is not None and self._watches is not latest:
             self._drop(XenfsError("these watches were given back", errno.ESHUTDOWN))
+            gone = XenfsError("xenstore: the connection was made anew meanwhile", errno.EIO)
             for series in self._active:
-                series.restart()
+                series.lost(gone)
         self._watches = latest
 
     def _broke(self, problem: XenfsError | OSError) -> None:
@@ -215,9 +216,9 @@ class Talk:
         for series in self._active:
             if dead or series.again or (series.under_way and not lost):
                 series.fail(said)
-            else:  # reading twice is harmless
+            else:
                 series.again = True
-                series.restart()
+                series.lost(said)
         self._drop(said)
         self._wake()  # for those who ask again
 

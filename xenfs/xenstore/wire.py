@@ -21,6 +21,7 @@ class Op(IntEnum):
     READ = 2
     WATCH = 4
     UNWATCH = 5
+    WRITE = 11
     WATCH_EVENT = 15
     ERROR = 16
     DIRECTORY_PART = 22
@@ -130,6 +131,7 @@ _SHAPES: dict[Op, Callable[[bytes], bool]] = {
     Op.READ: lambda payload: True,
     Op.WATCH: lambda payload: payload == _DONE,
     Op.UNWATCH: lambda payload: payload == _DONE,
+    Op.WRITE: lambda payload: payload == _DONE,
 }
 
 

@@ -24,6 +24,7 @@ from xenfs.nodes.domains.access import ACCESS, TARGET
 from xenfs.nodes.domains.affinity import NODE_AFFINITY
 from xenfs.nodes.domains.cpuid import CPUID
 from xenfs.nodes.domains.debug import DEBUG
+from xenfs.nodes.domains.devices import DEVICE_STAT, DEVICES
 from xenfs.nodes.domains.events import EVENTS
 from xenfs.nodes.domains.grants import EVTCHN, GRANTS
 from xenfs.nodes.domains.guest_type import ADDRESS_SIZE, TIME, TSC
@@ -35,7 +36,9 @@ from xenfs.nodes.domains.moves import CPUPOOL
 from xenfs.nodes.domains.own import require_other
 from xenfs.nodes.domains.passthrough import PASSTHROUGH
 from xenfs.nodes.domains.psr import DOMAIN_PSR
+from xenfs.nodes.domains.request import NR_VCPUS_TARGET, REQUEST, STATIC_MAX_KB, TARGET_KB
 from xenfs.nodes.domains.sched import SCHED
+from xenfs.nodes.domains.uptime import UPTIME
 from xenfs.nodes.domains.vcpu_affinity import DOMAIN_AFFINITY
 from xenfs.nodes.domains.vcpus import VCPUS, vcpu_stat
 from xenfs.nodes.flask import CONTEXT
@@ -145,6 +148,8 @@ DOMAIN = Dir(
         field(info, "nr_online_vcpus", show.dec, "How many vCPUs are online"),
         field(info, "max_vcpu_id", facts.vcpu_id, "Highest vCPU number, -1 for none"),
         NR_VCPUS,
+        NR_VCPUS_TARGET,
+        *UPTIME,
         CPUPOOL,
         CONTEXT,
         ADDRESS_SIZE,
@@ -163,6 +168,7 @@ DOMAIN = Dir(
             option="lifecycle", call="domctl destroydomain", tier="B",
         ),
         *ENDS,
+        REQUEST,
         SOFT_RESET,
         TARGET,
         TRIGGER,
@@ -183,10 +189,13 @@ DOMAIN = Dir(
                 ),
                 field(info, "shared_kb", show.kib_of_pages, "Memory that it shares, kB", of="shr_pages"),
                 field(info, "paged_kb", show.kib_of_pages, "Memory that is paged out, kB", of="paged_pages"),
+                TARGET_KB,
+                STATIC_MAX_KB,
                 NODE_AFFINITY,
                 *MORE_MEMORY,
             ),
         ),
+        DEVICES,
         SCHED,
         GRANTS,
         EVTCHN,
@@ -224,6 +233,7 @@ DOMAINS = Dir(
             "names", "A line for each domain that has a name in xenstore", read=names.listing, format='"d name" lines',
             grows=Cost.DOMAINS | Cost.WAITS, call="sysctl getdomaininfolist, (xenstore)",
         ),
+        DEVICE_STAT,
         EVENTS,
         Link("self", "The domain that xenfs runs in", target=lambda xen: str(own_domid(xen)), to="domains/<d>"),
         Dir(

@@ -12,6 +12,7 @@ from xenfs.hypervisor.sources import asks
 from xenfs.nodes.domains import facts
 from xenfs.nodes.domains.debug import VCPU_DEBUG
 from xenfs.nodes.domains.registers import REGISTERS
+from xenfs.nodes.domains.request import AVAILABILITY
 from xenfs.nodes.domains.runstate import RUNSTATE
 from xenfs.nodes.domains.vcpu_affinity import VCPU_AFFINITY
 from xenfs.nodes.domains.vcpu_sched import VCPU_SCHED
@@ -63,6 +64,7 @@ VCPU = Dir(
         field(vcpu_info, "online", show.flag, "Whether the guest has brought it up"),
         File("state", "offline, running, blocked or runnable", read=vcpu_info, show=state,
              format="one word"),
+        AVAILABILITY,
         field(vcpu_info, "cpu", show.dec, "CPU that it runs on, or ran on last"),
         field(vcpu_info, "cpu_time_ns", show.dec, "CPU time, ns", of="cpu_time"),
         *VCPU_AFFINITY,

@@ -6,6 +6,7 @@ from errno import EEXIST, EINVAL, ENODEV, EPERM, ESRCH
 
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain
+from xenfs.simulator.world.guests import WITHOUT_DRIVERS
 from xenfs.simulator.world.refused import Refused
 
 DOMID_SELF = 0x7FF0
@@ -104,8 +105,9 @@ def _values(domain: Domain) -> dict[str, int]:
     """What a toolstack sets when it builds a domain."""
     if PARAMS not in domain.kept:
         top = 0xFEFFF
+        interrupted = 0 if domain.domid in WITHOUT_DRIVERS else 2 << 56 | 0xF3
         domain.kept[PARAMS] = {
-            "CALLBACK_IRQ": 2 << 56 | 0xF3, "STORE_PFN": top - 1, "STORE_EVTCHN": 1, "CONSOLE_PFN": top,
+            "CALLBACK_IRQ": interrupted, "STORE_PFN": top - 1, "STORE_EVTCHN": 1, "CONSOLE_PFN": top,
             "CONSOLE_EVTCHN": 2, "TIMER_MODE": 1, "TRIPLE_FAULT_REASON": 1, "IDENT_PT": 0xFC000000,
             "HPET_ENABLED": int(domain.kind == "hvm"), "MCA_CAP": 0, "X87_FIP_WIDTH": 0,
         }  # fmt: skip

@@ -46,6 +46,7 @@ class Domain:
 
     __slots__ = (
         "auto_node_affinity",
+        "born_ns",
         "cap",
         "capabilities",
         "dead_at",
@@ -54,6 +55,7 @@ class Domain:
         "emulation_flags",
         "finished",
         "gone",
+        "guest",
         "handle",
         "hap",
         "hvm",
@@ -112,6 +114,8 @@ class Domain:
         self.ssidref = 0
         self.since = self.used_ns = self.rate = 0
         self.info: tuple[Any, ...] | None = None
+        self.born_ns = 0  # when it was made, since the host booted
+        self.guest: Any = None  # what its kernel has agreed upon with xenstore, once it was asked
         self.kept: dict[str, Any] = {}  # by the few operations that need more than this
         self.reset_schedule()
 

@@ -2,54 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import errno
+from collections.abc import Iterator, MutableMapping
 from uuid import UUID
 
+from xenfs.errors import XenfsError
+from xenfs.simulator.world import devices
+from xenfs.simulator.world.devices import Plugged
 from xenfs.simulator.world.domains import Domain
+from xenfs.simulator.world.guests import FEATURES
 from xenfs.simulator.world.world import World
 
 
-class DomainNames(Mapping[str, bytes]):
-    """Paths to values: /local/domain/<d>/..., /vm/<uuid>/..., /local/pool/<p>/name."""
+class DomainNodes(MutableMapping[str, bytes]):
+    """Paths to values: /local/domain/<d>/..., /libxl/<d>/..., /vm/<uuid>/..., /local/pool/<p>/name.
+
+    What is written reaches the guest. Only what a guest listens to can be written.
+    """
 
     def __init__(self, world: World) -> None:
         self.world = world
 
     def __getitem__(self, path: str) -> bytes:
         words = path.split("/")
-        if len(words) >= 5 and words[1:3] == ["local", "domain"] and words[3].isdecimal():
-            domain = self.world.domain(int(words[3]))
-            if domain is not None:
-                return _nodes(domain)[path]
-        elif words[1:2] in (["vm"], ["local"]):
-            return self._others()[path]
-        raise KeyError(path)
+        domain = self._domain(words)
+        if domain is not None and path.endswith("/name") and len(words) == 5:  # asked of thousands at once
+            return _raw(domain.name)
+        return self.below(path)[path]
+
+    def __setitem__(self, path: str, value: bytes) -> None:
+        words = path.split("/")
+        domain = self._domain(words)
+        if domain is None or domain.name is None or not self._written(domain, words[4:], value):
+            raise XenfsError(f"xenstore: WRITE {path}: EACCES", errno.EACCES)
+
+    def __delitem__(self, path: str) -> None:
+        raise XenfsError(f"xenstore: RM {path}: EACCES", errno.EACCES)
 
     def __iter__(self) -> Iterator[str]:
-        for domain in self.world.domains_from(0):
-            yield from _nodes(domain)
-        yield from self._others()
+        return iter(self.below("/"))
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self.below("/"))
 
-    def _others(self) -> dict[str, bytes]:
-        nodes = {f"/local/pool/{number}/name": f"Pool-{number}".encode() for number in self.world.pools.by_id}
-        for domain in self.world.domains_from(0):
-            if domain.name is not None:
-                vm = f"/vm/{UUID(bytes=domain.handle)}"
-                nodes |= {f"{vm}/uuid": vm[4:].encode(), f"{vm}/name": domain.name.encode("utf-8", "surrogateescape")}
-        return nodes
+    def below(self, path: str) -> dict[str, bytes]:
+        """All nodes that may be at or below a path, and others: of as few domains as it names."""
+        words = path.split("/")
+        found: dict[str, bytes] = {}
+        if len(words) < 4 or (words[1] == "local" and words[2] != "domain"):
+            found |= {f"/local/pool/{number}/name": b"Pool-%d" % number for number in self.world.pools.by_id}
+        if words[1:3] == ["local", "domain"] and words[4:5] == ["backend"]:
+            words = words[:3] + words[6:7]  # those are about the domain that is served
+        named = self._domain(words)
+        for domain in self.world.domains_from(0) if named is None else [named]:
+            found |= self._nodes(domain)
+        return found
+
+    def plugged(self) -> list[tuple[Domain, Plugged]]:
+        """Every device of every domain."""
+        count = self.world.settings.devices
+        return [(domain, each) for domain in self.world.domains_from(0) for each in devices.of(domain, count)]
+
+    def _domain(self, words: list[str]) -> Domain | None:
+        at = 2 if words[1:2] == ["libxl"] else 3 if words[1:3] == ["local", "domain"] else 0
+        number = "".join(words[at : at + 1])
+        return self.world.domain(int(number)) if at and number.isdecimal() else None
+
+    def _nodes(self, domain: Domain) -> dict[str, bytes]:
+        if domain.name is None:
+            return {}
+        home, vm = f"/local/domain/{domain.domid}", f"/vm/{UUID(bytes=domain.handle)}"
+        guest, listening = self.world.guests.of(domain), domain.domid != 0
+        nodes = {
+            f"{home}/name": _raw(domain.name), f"{home}/domid": str(domain.domid).encode(), f"{home}/vm": vm.encode(),
+            f"{home}/memory/static-max": str(guest.static_max_kb).encode(),
+            f"{home}/memory/target": str(guest.target_kb).encode(),
+            f"{vm}/uuid": vm[4:].encode(), f"{vm}/name": _raw(domain.name),
+        }  # fmt: skip
+        if listening:
+            nodes[f"{vm}/start_time"] = f"{self.world.booted_s + domain.born_ns / 1e9:.2f}".encode()
+            nodes[f"{home}/control/shutdown"] = guest.request.encode()
+            for vcpu in domain.existing():
+                online = guest.wanted.get(vcpu.id, True)
+                nodes[f"{home}/cpu/{vcpu.id}/availability"] = b"online" if online else b"offline"
+        if listening and guest.drivers:
+            nodes |= {f"{home}/control/feature-{word}": b"1" for word in FEATURES}
+        told = devices.nodes(domain, self.world.settings.devices)
+        return nodes | {path: value.encode() for path, value in told.items()}
+
+    def _written(self, domain: Domain, words: list[str], value: bytes) -> bool:
+        guests = self.world.guests
+        if words == ["control", "shutdown"] and domain.domid:
+            guests.request(domain, value.decode())
+        elif words == ["memory", "target"]:
+            guests.aim(domain, int(value))
+        elif words[:1] == ["cpu"] and words[2:] == ["availability"] and domain.vcpu(int(words[1])) is not None:
+            guests.plug(domain, int(words[1]), value == b"online")
+        else:
+            return False
+        return True
 
 
-def _nodes(domain: Domain) -> dict[str, bytes]:
-    if domain.name is None:
-        return {}
-    home = f"/local/domain/{domain.domid}"
-    return {
-        f"{home}/name": domain.name.encode("utf-8", "surrogateescape"),
-        f"{home}/domid": str(domain.domid).encode(),
-        f"{home}/vm": f"/vm/{UUID(bytes=domain.handle)}".encode(),
-        f"{home}/memory/static-max": str(domain.max_pages * 4).encode(),
-        f"{home}/memory/target": str(domain.tot_pages * 4).encode(),
-    }
+def _raw(name: str | None) -> bytes:
+    if name is None:
+        raise KeyError("it has no name")
+    return name.encode("utf-8", "surrogateescape")

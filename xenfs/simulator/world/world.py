@@ -6,14 +6,16 @@ from bisect import bisect_left, insort
 from collections.abc import Callable
 from errno import EEXIST, EINVAL, ENOMEM, EOVERFLOW, EPERM, ESRCH
 from hashlib import blake2b
+from time import time
 from uuid import UUID
 
 from xenfs.simulator.layouts import version
 from xenfs.simulator.settings import Settings
-from xenfs.simulator.world.clock import Clock
+from xenfs.simulator.world.clock import UPTIME_NS, Clock
 from xenfs.simulator.world.console import Console
 from xenfs.simulator.world.cpupools import Cpupools
 from xenfs.simulator.world.domains import ALIVE, DEAD, NOT_SHUT_DOWN, Domain, Vcpu
+from xenfs.simulator.world.guests import Guests
 from xenfs.simulator.world.host import PAGE, Host
 from xenfs.simulator.world.livepatches import Livepatches
 from xenfs.simulator.world.pci_bus import Bus
@@ -55,6 +57,12 @@ class World:
         self._last_domid = 0
         self._created = 0
         self._used_pages = 0
+        self.booted_s = time() - UPTIME_NS / 1e9  # when the host did, by dom0's clock
+        self.guests = Guests(
+            self.clock.now, lambda domain, code: self.shutdown(domain.domid, code), self.give_pages,
+            lambda domain: self.placement.again(domain, self.clock.ticks()), lambda path: self.store_changed(path),
+            lambda: self.free_pages,
+        )  # fmt: skip
         self.banner: list[str] = []  # what Xen says of itself when it boots, and when asked
         self.claimed_pages = 0  # claimed and not allocated yet
         self.store_changed: Callable[[str], object] = lambda path: None  # told each path that changes in xenstore
@@ -64,14 +72,12 @@ class World:
 
     def domain(self, domid: int) -> Domain | None:
         """The domain with this id; None where there is none (any more)."""
-        if self._doomed:
-            self._bury()
+        self._catch_up()
         return self.domains.get(domid)
 
     def domains_from(self, domid: int, limit: int | None = None) -> list[Domain]:
         """The domains with this id or a higher one, in order, at most so many."""
-        if self._doomed:
-            self._bury()
+        self._catch_up()
         start = bisect_left(self.order, domid)
         stop = None if limit is None else start + limit
         return [self.domains[number] for number in self.order[start:stop]]
@@ -125,6 +131,7 @@ class World:
         everywhere = self.host.present
         domain.vcpus = [Vcpu(domain, number, everywhere, load) for number in range(vcpus)]
         self.placement.start(domain, self.clock.ticks())
+        self.guests.of(domain)
         self.introduce(domain)
         return domain
 
@@ -139,7 +146,7 @@ class World:
         domain.pause_count = 1
         domain.ssidref = self.policy.label(domid) if self.policy else 0
         domain.emulation_flags = EMULATED[kind] if self.host.x86 else 0
-        domain.since = self.clock.ticks()
+        domain.since, domain.born_ns = self.clock.ticks(), self.clock.now()
         domain.node_affinity = (1 << self.host.nr_nodes) - 1
         domain.shared_info_frame = 0x1000 + domid if kind == "pv" else (1 << 64) - 1
         domain.mempool_bytes = 0 if kind == "pv" else 4 << 20
@@ -188,6 +195,12 @@ class World:
             domain.pool.domains.discard(domain)
             domain.gone = True
             self._release(domain)
+
+    def _catch_up(self) -> None:
+        if self._doomed:
+            self._bury()
+        if self.guests.busy:
+            self.guests.stir()
 
     def _bury(self) -> None:
         before = self.clock.now() - self.linger_ns
