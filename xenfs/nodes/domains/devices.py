@@ -115,7 +115,7 @@ def _counter(name: str, help: str) -> File:
             raise XenfsError("nobody counts this for the device (any more)", errno.ENODATA)
         return counted[name]
 
-    return File(name, help, read=read, show=show.dec, only=_is_counted, call="(dom0's sysfs)")
+    return File(name, help, read=read, show=show.dec, only=_is_counted, call="(sysfs)")
 
 
 _WORDS = {
@@ -183,5 +183,5 @@ def device_stat(xen: Hypervisor) -> str:
 DEVICE_STAT = File(
     "device_stat", "A line for each network and disk that dom0 itself serves: what has gone through it, as its guest "
     "sees it", read=device_stat, format='"d vif/n key=value ..." and "d vbd/n key=value ..." lines', when=has_store,
-    grows=Cost.DOMAINS | Cost.WAITS, call="sysctl getdomaininfolist, (dom0's sysfs)",
+    grows=Cost.DOMAINS | Cost.WAITS, call="sysctl getdomaininfolist, (sysfs)",
 )  # fmt: skip
