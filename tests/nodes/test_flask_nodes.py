@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import stat
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from worlds import COMBINATIONS, HARMLESS, Host
 from xenfs.errors import BadInput, XenfsError
 from xenfs.nodes.tables.base import File
 from xenfs.options import Options
+from xenfs.simulator.world.evtchn import FIRST_OF_GUESTS
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids="-".join)
@@ -159,3 +161,62 @@ def test_the_nul_is_counted_as_4_23_wants_it() -> None:
         assert ask(host, "flask/sid", sid) == "system_u:system_r:dom0_t"
         for name in host.names("flask/booleans"):
             host.write(f"flask/booleans/{name}", "1")
+
+
+DOM0, DOMU = "system_u:system_r:dom0_t", "system_u:system_r:domU_t"
+
+
+def test_what_the_policy_decides(each: Host) -> None:
+    answer = dict(line.split() for line in ask(each, "flask/access", f"{DOM0} {DOMU} domain").splitlines())
+    assert answer == {"allowed": "0xffffffff", "audit_allow": "0x0", "audit_deny": "0xffffffff", "seqno": "1"}
+    assert ask(each, "flask/access", f"{DOMU} {DOM0} 3 0x1").startswith("allowed 0x0\n")
+    assert refused(each, "flask/access", f"{DOM0} {DOM0} 14").errno == errno.EINVAL, "the policy has 13 classes"
+    assert "xen xen2 domain" in str(refused(each, "flask/access", f"{DOM0} {DOM0} file"))
+    assert ask(each, "flask/create", f"{DOMU} {DOMU} domain") == f"{DOMU}_self"
+    for name in ("relabel", "member"):
+        assert ask(each, f"flask/{name}", f"{DOMU} {DOMU} domain") == DOMU
+        assert ask(each, f"flask/{name}", f"{DOM0} system_u:object_r:irq_t resource") == "system_u:object_r:irq_t"
+
+
+def test_who_is_at_the_other_end(each: Host) -> None:
+    for domid in (1, 2):
+        port = str(FIRST_OF_GUESTS + 2 * domid)
+        assert ask(each, "flask/peersid", port) == str(each.world.domains[domid].ssidref)
+    assert refused(each, "flask/peersid", "29").errno == errno.EINVAL, "no domain is at the other end of a virq"
+
+
+def test_what_is_remembered_of_decisions(each: Host) -> None:
+    each.write("flask/avc/cache_threshold", "300")
+    assert each.value("flask/avc/cache_threshold") == "300"
+    assert re.fullmatch(r"entries: 1\nbuckets used: 1/512\nlongest chain: 1", each.value("flask/avc/hash_stats"))
+    rows = each.value("flask/avc/cache_stats").splitlines()
+    assert [row.split()[0] for row in rows] == [f"cpu{cpu}" for cpu in range(8)]
+    assert re.fullmatch(r"cpu0 lookups=\d+ hits=\d+ misses=1 allocations=1 reclaims=0 frees=0", rows[0])
+
+
+def test_cpus_that_are_offline_remember_nothing(labeled: Host) -> None:
+    labeled.world.host.cpus[3].online = False
+    assert not [row for row in labeled.value("flask/avc/cache_stats").splitlines() if row.startswith("cpu3 ")]
+
+
+def test_things_of_the_machine_are_labelled(labeled: Host) -> None:
+    policy = labeled.world.policy
+    assert policy is not None
+    kinds = {"pirq 17": (1, 17, 17), "ioport 0x3f8-0x3ff": (2, 0x3F8, 0x3FF), "iomem 1": (3, 1, 1),
+             "pci 0000:00:1f.2": (4, 0xFA, 0xFA)}  # fmt: skip
+    for thing, numbers in kinds.items():
+        labeled.write("flask/ocontexts", f"+{thing} system_u:object_r:device_t")
+        assert policy.labels[-1] == (*numbers, policy.sid("system_u:object_r:device_t"))
+        assert refused(labeled, "flask/ocontexts", f"+{thing} system_u:object_r:nic_dev_t").errno == errno.EEXIST
+    for thing in kinds:
+        labeled.write("flask/ocontexts", f"-{thing}")
+        assert refused(labeled, "flask/ocontexts", f"-{thing}").errno == errno.ENOENT
+    assert policy.labels == []
+    assert refused(labeled, "flask/ocontexts", "+dt /chosen system_u:object_r:device_t").errno == errno.EOPNOTSUPP
+    with Host("arch=arm64,flask=on") as host:
+        assert host.world.policy is not None
+        host.write("flask/ocontexts", "+dt /chosen system_u:object_r:device_t")
+        assert list(host.world.policy.nodes) == ["/chosen"]
+        assert refused(host, "flask/ocontexts", "+dt /chosen system_u:object_r:device_t").errno == errno.EEXIST
+        host.write("flask/ocontexts", "-dt /chosen")
+        assert refused(host, "flask/ocontexts", "-dt /chosen").errno == errno.ENOENT

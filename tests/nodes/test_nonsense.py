@@ -19,6 +19,7 @@ from xenfs.nodes.tables.forms import form
 from xenfs.nodes.tree import reference
 
 POWERS = [str(2**power).encode() for power in (31, 32, 63, 64)]
+DOM0 = b"system_u:system_r:dom0_t"
 # Wrong for everything that is not free text.
 NONSENSE = [
     b"",
@@ -246,6 +247,49 @@ TABLE: list[tuple[str, list[bytes]]] = [
         r"|inguest_pagefault|io)",
         [b"2", b"01", b"off", *POWERS],
     ),
+    (r"flask/(enforce|booleans/\w+)", [b"2", b"01", b"off", b"2 1", *POWERS]),
+    (r"flask/commit_pending_bools", [b"0", b"2", b"no", b"yes", *POWERS]),
+    (r"flask/avc/cache_threshold", [b"2147483648", b"max", b"0x80000000", *POWERS]),
+    (r"flask/(context|sid|peersid)|domains/\d+/context", [b"a b", "\u00e4".encode(), b"\x7f", b"1\t1", *POWERS[1:]]),
+    (
+        r"flask/(access|create|relabel|member)",
+        [
+            b"dom0_t domU_t domain",
+            DOM0 + b" domain",
+            DOM0 + b" " + DOM0,
+            DOM0 + b" " + DOM0 + b" Domain",
+            DOM0 + b" " + DOM0 + b" 0",
+            DOM0 + b" " + DOM0 + b" 65536",
+            DOM0 + b" " + DOM0 + b" domain -1",
+            DOM0 + b" " + DOM0 + b" domain 4294967296",
+            DOM0 + b"  " + DOM0 + b" domain",
+            DOM0 + b"\t" + DOM0 + b" domain",
+            DOM0 + b" " + DOM0 + b" domain 1 1",
+            *POWERS,
+        ],
+    ),
+    (
+        r"flask/ocontexts",
+        [
+            b"+pirq 17",
+            b"-pirq 17 " + DOM0,
+            b"pirq 17 " + DOM0,
+            b"+irq 17 " + DOM0,
+            b"+pirq 65536 " + DOM0,
+            b"-pirq 1-2",
+            b"-ioport 0x10000",
+            b"-ioport 9-8",
+            b"-iomem 1099511627776",
+            b"-iomem 1-2-3",
+            b"-pci 00:1f.2",
+            b"-pci 0000:00:20.0",
+            b"-dt chosen",
+            b"-dt ",
+            b"+pirq 17 dom0 t",
+            b"+ pirq 17 " + DOM0,
+            *POWERS,
+        ],
+    ),
     (r"host/trace/event_mask", [b"max", b"0x1_", b"all", *POWERS[1:]]),
     (r"host/trace/cpu_mask", [b"8", b"0-8", b"+1", b"-1", b"all,^all", b"65536", b"All", *POWERS]),
     (r"host/trace/size_pages", [b"0", b"65536", b"max", b"4K", *POWERS]),
@@ -354,6 +398,7 @@ def table_row(path: str) -> list[bytes] | None:
     fine = (b"-1", b"- 1") if signed else (b"on",) if path == "host/smt" else ()
     fine = (*fine, b"on") if re.search("monitor/(guest_request|debug_exception|vmexit)", path) else fine
     fine = (*fine, b"1 1") if path == "host/trace/marker" else fine
+    fine = (*fine, b"1 1") if path == "flask/booleans/guest_writeconsole" else fine
     if re.fullmatch(r"cpupools/\d+/cpus", path):
         fine = (*fine, *(data for data in NONSENSE if not data.split(b"\0")[0].strip(b" \t\n")))
     return [data for data in NONSENSE if data not in fine] + rows[0] if rows else None
@@ -391,6 +436,18 @@ def test_nonsense_for_every_driver(settings: str, paths: list[str]) -> None:
             place = host.at(f"host/cpus/3/cpufreq/{name}")
             for data in table_row(place.path) or pytest.fail(f"{name} is in no table"):
                 refuse(host, place, data)
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "arm64"])
+def test_nonsense_for_a_security_module(arch: str) -> None:
+    with Host(f"arch={arch},flask=on,domains=2,cpus=1") as host:
+        tried = 0
+        for place in writable(host):
+            if re.match(r"flask/|domains/1/context", place.path):
+                for data in table_row(place.path) or pytest.fail(f"{place.path} is in no table"):
+                    refuse(host, place, data)
+                tried += 1
+        assert tried > 12
 
 
 def test_refusals_are_explained(each: Host) -> None:

@@ -60,6 +60,10 @@ def test_without_a_policy(flask: Mount, real: bool) -> None:
     assert [flask.ask("flask/sid", sid) for sid in sids] == list(INITIAL)
     assert failure(lambda: flask.ask("flask/context", "system_u:system_r:domU_t")) == errno.EINVAL
     assert failure(lambda: flask.ask("flask/sid", "5000000")) == errno.EINVAL
+    answer = dict(line.split() for line in flask.ask("flask/access", "domU dom0 domain").splitlines())
+    assert answer["allowed"] == "0xffffffff", "without a policy all is allowed"
+    assert flask.ask("flask/create", "domU dom0 domain") == "domU", "and a domain is as its maker"
+    assert failure(lambda: flask.write("flask/ocontexts", "+pirq 17 irq_t")) == errno.EINVAL, "which means nothing yet"
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +113,57 @@ def test_booleans(policy: Mount) -> None:
         policy.write(path, pending)
         assert policy.value(path) == before
     assert not policy.has("flask/booleans/nothing")
+
+
+DOM0, DOMU = "system_u:system_r:dom0_t", "system_u:system_r:domU_t"
+
+
+def test_decisions(policy: Mount) -> None:
+    for source, target, some in ((DOM0, DOMU, True), (DOMU, DOM0, False)):
+        answer = dict(line.split() for line in policy.ask("flask/access", f"{source} {target} domain").splitlines())
+        assert list(answer) == ["allowed", "audit_allow", "audit_deny", "seqno"]
+        assert (int(answer["allowed"], 0) > 0) is some, (source, target)
+        assert int(answer["audit_deny"], 0) == 0xFFFFFFFF
+    assert failure(lambda: policy.ask("flask/access", f"{DOM0} {DOM0} 65535")) == errno.EINVAL, "no class has it"
+    assert policy.ask("flask/create", f"{DOMU} {DOMU} domain") == f"{DOMU}_self", "a rule of Xen's own policy"
+    for name in ("relabel", "member"):
+        assert policy.ask(f"flask/{name}", f"{DOMU} {DOMU} domain") == DOMU
+        assert policy.ask(f"flask/{name}", f"{DOM0} system_u:object_r:irq_t resource") == "system_u:object_r:irq_t"
+
+
+def test_who_is_at_the_other_end(policy: Mount, guest: object) -> None:
+    domid = guest.domid  # type: ignore[attr-defined]
+    rows = [row.split() for row in policy.value("domains/0/evtchn/ports").splitlines()]
+    ports = [row[0] for row in rows if row[-1].partition(":")[0] == str(domid) and "interdomain" in row]
+    assert ports, rows
+    sid = policy.ask("flask/context", policy.value(f"domains/{domid}/context"))
+    assert [policy.ask("flask/peersid", port) for port in ports] == [sid] * len(ports)
+    assert failure(lambda: policy.ask("flask/peersid", "0")) == errno.EINVAL
+
+
+def test_what_is_remembered(policy: Mount, real: bool) -> None:
+    before = policy.value("flask/avc/cache_threshold")
+    policy.write("flask/avc/cache_threshold", "600")
+    assert policy.value("flask/avc/cache_threshold") == "600"
+    policy.write("flask/avc/cache_threshold", before)
+    lines = policy.value("flask/avc/hash_stats").splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["entries", "buckets used", "longest chain"]
+    rows = [row.split() for row in policy.value("flask/avc/cache_stats").splitlines()]
+    assert [row[0] for row in rows] == [f"cpu{cpu}" for cpu in policy.numbers("host/cpus")]
+    assert not real or any(int(row[1].removeprefix("lookups=")) > 0 for row in rows)
+
+
+def test_labels(policy: Mount) -> None:
+    """Those of numbers that nothing here has; each is taken away again."""
+    things = ["pirq 65000", "ioport 0xff00-0xff0f", "iomem 0xffffff0-0xffffff1", "pci ffff:ff:1f.7"]
+    if policy.flat("xenfs/interface")["arch"] != "x86_64":
+        things.append("dt /nothing-like-this")
+    for thing in things:
+        policy.write("flask/ocontexts", f"+{thing} system_u:object_r:device_t")
+        again = failure(lambda thing=thing: policy.write("flask/ocontexts", f"+{thing} system_u:object_r:irq_t"))  # type: ignore[misc]
+        policy.write("flask/ocontexts", f"-{thing}")
+        assert again == errno.EEXIST, thing
+        assert failure(lambda thing=thing: policy.write("flask/ocontexts", f"-{thing}")) == errno.ENOENT, thing  # type: ignore[misc]
 
 
 def flask_tool(*words: str) -> str:

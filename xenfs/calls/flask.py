@@ -39,22 +39,22 @@ class Boolean(NamedTuple):
 
 def enforcing(xen: Hypervisor) -> bool:
     """Whether what the policy denies is refused, and not only logged; GETENFORCE."""
-    return bool(_flask(xen, GETENFORCE)[0])
+    return bool(flask_op(xen, GETENFORCE)[0])
 
 
 def set_enforcing(xen: Hypervisor, wanted: bool) -> None:
     """Refuse from now on, or only log; SETENFORCE."""
-    _flask(xen, SETENFORCE, "enforce", enforcing=wanted)
+    flask_op(xen, SETENFORCE, "enforce", enforcing=wanted)
 
 
 def policyvers(xen: Hypervisor) -> int:
     """The highest version of binary policies that Xen takes; POLICYVERS."""
-    return _flask(xen, POLICYVERS)[0]
+    return flask_op(xen, POLICYVERS)[0]
 
 
 def mls(xen: Hypervisor) -> bool:
     """Whether the policy has multi-level security; MLS."""
-    return bool(_flask(xen, MLS)[0])
+    return bool(flask_op(xen, MLS)[0])
 
 
 def context_to_sid(xen: Hypervisor, context: str) -> int:
@@ -62,10 +62,10 @@ def context_to_sid(xen: Hypervisor, context: str) -> int:
 
     Without a policy Xen takes any text, and gives the SID of Xen itself for what it does not know. CONTEXT_TO_SID.
     """
-    data = _counted(context)
+    data = counted(context)
     with xen.pool.take(len(data)) as text:
         text.fill(data)
-        return int(_flask(xen, CONTEXT_TO_SID, "sid_context", size=len(data), context=text)[1].sid)
+        return int(flask_op(xen, CONTEXT_TO_SID, "sid_context", size=len(data), context=text)[1].sid)
 
 
 def sid_to_context(xen: Hypervisor, sid: int) -> str:
@@ -78,7 +78,7 @@ def sid_to_context(xen: Hypervisor, sid: int) -> str:
     while True:
         with xen.pool.take(room) as text:
             try:
-                answer = _flask(xen, SID_TO_CONTEXT, "sid_context", sid=sid, size=room, context=text)[1]
+                answer = flask_op(xen, SID_TO_CONTEXT, "sid_context", sid=sid, size=room, context=text)[1]
                 return bytes(text)[: answer.size].split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
             except HypercallError as problem:
                 if problem.errno != errno.ERANGE or room >= _MOST_ROOM:
@@ -92,7 +92,7 @@ def booleans(xen: Hypervisor) -> list[Boolean]:
     while True:
         with xen.pool.take(_ROOM) as text:
             try:
-                answer = _flask(xen, GETBOOL, "boolean", bool_id=len(found), size=_ROOM, name=text)[1]
+                answer = flask_op(xen, GETBOOL, "boolean", bool_id=len(found), size=_ROOM, name=text)[1]
             except HypercallError as problem:
                 if problem.errno != errno.ENOENT:
                     raise
@@ -114,27 +114,27 @@ def set_boolean(xen: Hypervisor, name: str, value: bool) -> None:
 
 def commit_booleans(xen: Hypervisor) -> None:
     """Bring all pending values into force; COMMITBOOLS."""
-    _flask(xen, COMMITBOOLS)
+    flask_op(xen, COMMITBOOLS)
 
 
 def relabel(xen: Hypervisor, domid: int, sid: int) -> None:
     """Give a domain another SID; ESRCH without the domain, EACCES where the policy has no such way. RELABEL_DOMAIN."""
-    _flask(xen, RELABEL_DOMAIN, "relabel", domid=domid, sid=sid)
+    flask_op(xen, RELABEL_DOMAIN, "relabel", domid=domid, sid=sid)
 
 
-def _counted(text: str) -> bytes:
+def counted(text: str) -> bytes:
     """With its NUL, which counts from Xen 4.23 on (EMSGSIZE without it); older ones read up to it."""
     return text.encode("utf-8", "surrogateescape") + b"\0"
 
 
 def _named(xen: Hypervisor, op: Operation, name: str, **more: int) -> Any:
-    data = _counted(name)
+    data = counted(name)
     with xen.pool.take(len(data)) as text:
         text.fill(data)
-        return _flask(xen, op, "boolean", bool_id=_BY_NAME, size=len(data), name=text, **more)[1]
+        return flask_op(xen, op, "boolean", bool_id=_BY_NAME, size=len(data), name=text, **more)[1]
 
 
-def _flask(xen: Hypervisor, op: Operation, arm: str = "", /, **given: Any) -> tuple[int, Any]:
+def flask_op(xen: Hypervisor, op: Operation, arm: str = "", /, **given: Any) -> tuple[int, Any]:
     """Run one operation: its result, and a copy of its union arm."""
     with xen.pool.take(xen.abi.sizeof("struct xen_flask_op")) as buf:
         view = xen.abi.view("struct xen_flask_op", buf)

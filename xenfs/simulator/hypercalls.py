@@ -17,6 +17,7 @@ from xenfs.simulator.answers import (
     domlist,
     firmware,
     flask_op,
+    flask_rules,
     guest_ops,
     hvm,
     hypfs_op,
@@ -192,7 +193,7 @@ def _of(hypercall: str, prefix: str, operations: Answers) -> Callable[[Machine, 
 
 def _xsm_op(machine: Machine, counts: Counter[str]) -> Call:
     """As a sysctl, but all is ENOSYS where there is no FLASK, and so is another interface version."""
-    operations = Table(machine, "FLASK_", flask_op.OPERATIONS).by_number
+    operations = Table(machine, "FLASK_", flask_op.OPERATIONS, flask_rules.OPERATIONS).by_number
     size, body = machine.layouts.size("xen_flask_op"), machine.layouts.offset("xen_flask_op", "u")
     version = machine.constant("XEN_FLASK_INTERFACE_VERSION")
 

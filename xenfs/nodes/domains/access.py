@@ -40,14 +40,10 @@ def change(what: str, high: int, *, ranges: bool = True) -> Callable[[str], Chan
 
     @formed(f"+ or - and a {what}, 0 to {high}" + (", or first-last" if ranges else ""), ranged=True)
     def read(text: str) -> Change:
-        words = re.fullmatch(r"([+-])([^\s+-]+)(?:-([^\s+-]+))?", text.strip(" \t"))
+        words = re.fullmatch(r"([+-])([^\s+-]+(-[^\s+-]+)?)", text.strip(" \t"))
         if not words or (words[3] and not ranges):
             raise BadInput(f"not a change such as {example}", at=0)
-        first = number(words[2])
-        last = number(words[3]) if words[3] else first
-        if last < first:
-            raise BadInput("this range runs backwards", at=0)
-        return Change(words[1] == "+", first, last)
+        return Change(words[1] == "+", *parse.span(words[2], number))
 
     return read
 

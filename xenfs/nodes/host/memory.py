@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from xenfs.abi.numbers import PageOffline, PageQuery, PageStatus
 from xenfs.calls import memory, sysctl
 from xenfs.calls.sysctl import physinfo
@@ -42,14 +40,7 @@ def _rmrr(xen: Hypervisor) -> str:
 @formed("machine frame number, or first-last", ranged=True)
 def page_range(text: str) -> tuple[int, int]:
     """One machine frame number, or first-last, decimal or hexadecimal, as (first, last)."""
-    words = re.fullmatch(r"([^\s-]+)(?:-([^\s-]+))?", text.strip(" \t"))
-    if not words:
-        raise BadInput("not a page number, or first-last", at=0)
-    number = parse.integer(0, 2**32 - 2, "machine frame number")
-    first = number(words[1])
-    last = number(words[2]) if words[2] else first
-    if last < first:
-        raise BadInput("this range runs backwards", at=0)
+    first, last = parse.span(text.strip(" \t"), parse.integer(0, 2**32 - 2, "machine frame number"))
     if last - first >= _MOST_PAGES:
         raise BadInput(f"more than {_MOST_PAGES} pages in one question", at=0)
     return first, last

@@ -58,6 +58,18 @@ def _number(word: str) -> int | None:
     return -number if word.startswith("-") else number
 
 
+def span(value: str, number: Callable[[str], int]) -> tuple[int, int]:
+    """One number, or first-last, each as `number` reads it: (first, last)."""
+    match = re.fullmatch(r"([^\s-]+)(?:-([^\s-]+))?", value)
+    if not match:
+        raise BadInput("not a number, or first-last", word=value or None, at=0)
+    first = number(match[1])
+    last = number(match[2]) if match[2] else first
+    if last < first:
+        raise BadInput("this range runs backwards", word=value)
+    return first, last
+
+
 _SIZE = re.compile(r"([0-9]{1,20})([kKmMgGtT])")
 _POWERS = {letter: 1024**power for power, letter in enumerate("kmgt", 1)}
 

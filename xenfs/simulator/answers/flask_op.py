@@ -16,7 +16,7 @@ _BY_NAME = 0xFFFFFFFF
 _BOOLEAN, _CONTEXT = "xen_flask_boolean", "xen_flask_sid_context"
 
 
-def _policy(xen: Machine) -> Policy:
+def policy_of(xen: Machine) -> Policy:
     if xen.world.policy is None:
         raise Refused(ENOSYS)
     return xen.world.policy
@@ -24,12 +24,12 @@ def _policy(xen: Machine) -> Policy:
 
 def getenforce(xen: Machine, op: memoryview) -> int:
     """Whether it refuses, as the result."""
-    return int(_policy(xen).enforcing)
+    return int(policy_of(xen).enforcing)
 
 
 def setenforce(xen: Machine, op: memoryview) -> int:
     """Anything but 0 is 1."""
-    _policy(xen).enforcing = xen.get(op, "xen_flask_setenforce", "enforcing") != (0,)
+    policy_of(xen).enforcing = xen.get(op, "xen_flask_setenforce", "enforcing") != (0,)
     return 0
 
 
@@ -40,20 +40,20 @@ def policyvers(xen: Machine, op: memoryview) -> int:
 
 def mls(xen: Machine, op: memoryview) -> int:
     """Whether there are levels, as the result."""
-    return int(_policy(xen).mls)
+    return int(policy_of(xen).mls)
 
 
 def context_to_sid(xen: Machine, op: memoryview) -> int:
     """Text of at most a page in, a SID out."""
     size, address = xen.get(op, _CONTEXT, "size", "context")
-    xen.put(op, _CONTEXT, sid=_policy(xen).sid(_text(xen, address, size)))
+    xen.put(op, _CONTEXT, sid=policy_of(xen).sid(text_at(xen, address, size)))
     return 0
 
 
 def sid_to_context(xen: Machine, op: memoryview) -> int:
     """A SID in, text with its NUL out; ERANGE, and nothing else, where it does not fit."""
     sid, room, address = xen.get(op, _CONTEXT, "sid", "size", "context")
-    text = _policy(xen).context(sid).encode() + b"\0"
+    text = policy_of(xen).context(sid).encode() + b"\0"
     if len(text) > room:
         return -ERANGE
     xen.copy_out(address, text)
@@ -64,9 +64,9 @@ def sid_to_context(xen: Machine, op: memoryview) -> int:
 def getbool(xen: Machine, op: memoryview) -> int:
     """By number, with the name where there is room for it; or by name, which is then not given again."""
     number, room, address = xen.get(op, _BOOLEAN, "bool_id", "size", "name")
-    policy = _policy(xen)
+    policy = policy_of(xen)
     if number == _BY_NAME:
-        found, room = policy.boolean(_text(xen, address, room)), 0
+        found, room = policy.boolean(text_at(xen, address, room)), 0
     else:
         found = policy.boolean(number)
     name = found.name.encode() if room else b""
@@ -81,8 +81,8 @@ def getbool(xen: Machine, op: memoryview) -> int:
 def setbool(xen: Machine, op: memoryview) -> int:
     """Set what is pending; with `commit` the one boolean comes into force, and others stay pending."""
     number, new, commit, size, address = xen.get(op, _BOOLEAN, "bool_id", "new_value", "commit", "size", "name")
-    policy = _policy(xen)
-    found = policy.boolean(_text(xen, address, size) if number == _BY_NAME else number)
+    policy = policy_of(xen)
+    found = policy.boolean(text_at(xen, address, size) if number == _BY_NAME else number)
     found.pending = bool(new)
     if commit:
         found.value = found.pending
@@ -96,14 +96,14 @@ def _put_boolean(xen: Machine, op: memoryview, number: int, value: bool, pending
 
 def commitbools(xen: Machine, op: memoryview) -> int:
     """All that is pending comes into force, and the console says so."""
-    xen.world.console.print(_policy(xen).commit())
+    xen.world.console.print(policy_of(xen).commit())
     return 0
 
 
 def relabel_domain(xen: Machine, op: memoryview) -> int:
     """Another SID for a domain, dom0 by its own number too."""
     domid, sid = xen.get(op, "xen_flask_relabel", "domid", "sid")
-    policy, domain = _policy(xen), xen.world.domain(0 if domid == DOMID_SELF else domid)
+    policy, domain = policy_of(xen), xen.world.domain(0 if domid == DOMID_SELF else domid)
     if domain is None:
         return -ESRCH
     domain.ssidref = policy.relabeled(domain.ssidref, sid)
@@ -111,7 +111,7 @@ def relabel_domain(xen: Machine, op: memoryview) -> int:
     return 0
 
 
-def _text(xen: Machine, address: int, size: int) -> str:
+def text_at(xen: Machine, address: int, size: int) -> str:
     """From 4.23 on its NUL must be there, and counted."""
     if size > _LONGEST:
         raise Refused(ENOBUFS)

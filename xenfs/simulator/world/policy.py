@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from errno import EACCES, EINVAL, ENOENT
+from errno import EACCES, EEXIST, EINVAL, ENOENT
 
 from xenfs.simulator.world.refused import Refused
 
@@ -32,6 +32,11 @@ _CREATED = _DOMAINS - {"nomigrate_t"}  # that one only by way of its _building
 _RELABELS = frozenset({("nomigrate_t_building", "nomigrate_t")})
 _LABELS = {6: "isolated_domU_t", 7: "prot_domU_t", 9: "nomigrate_t_building"}  # by domid; all others are domU_t
 NOBODY = 0  # the SID that stands for nothing
+_CLASSES, _DOMAIN = 13, 3  # how many classes of objects there are, and which of them is that of domains
+_ALL = 0xFFFFFFFF
+_ONE_NUMBER = (1, 4)  # of labels: interrupts and devices, as opposed to ranges of ports and frames
+_NEW_TYPES = {("domU_t", "domU_t", _DOMAIN): "domU_t_self"}  # as the policy that comes with Xen has it
+MAGIC = (0xF97CFF8C).to_bytes(4, "little") + (8).to_bytes(4, "little") + b"XenFlask"
 
 
 @dataclass
@@ -54,6 +59,10 @@ class Policy:
             kind = _TYPES.get(name, f"{name}_t")
             self._contexts.append(f"system_u:{'object_r' if name in _OBJECTS else 'system_r'}:{kind}")
         self._types = {context.split(":")[2] for context in self._contexts[1:]} | _DOMAINS | _RESOURCES
+        self._types |= set(_NEW_TYPES.values())
+        self.seqno, self.threshold, self.lookups = 1, 512, 0
+        self.labels: list[tuple[int, int, int, int]] = []  # kind, first, last, SID
+        self.nodes: dict[str, int] = {}  # of the device tree: the SID of each path
         self.unlabeled = self.sid("system_u:system_r:unlabeled_t")
 
     def context(self, sid: int) -> str:
@@ -110,3 +119,64 @@ class Policy:
             boolean.value = boolean.pending
         values = ", ".join(f"{boolean.name}:{boolean.value:d}" for boolean in self.booleans)
         return f"Flask: committed booleans {{ {values} }}"
+
+    def checked(self) -> Policy:
+        """Itself, after a look at whether the caller may: one more question to what it remembers."""
+        self.lookups += 1
+        return self
+
+    def allowed(self, source: int, target: int, kind: int) -> int:
+        """The permissions of a SID on another: all where the control domain's rules are. EINVAL for no class."""
+        if not 1 <= kind <= _CLASSES:
+            raise Refused(EINVAL)
+        return _ALL if self.kind(source) in ("dom0_t", "xen_t") else 0
+
+    def labelled(self, source: int, target: int, kind: int, *, new: bool) -> int:
+        """The SID of a new object of a class, or of one that is labelled anew: a domain's is as its maker's."""
+        old, goal = self.context(source).split(":"), self.context(target).split(":")
+        found = old[2] if kind == _DOMAIN else goal[2]
+        found = _NEW_TYPES.get((old[2], goal[2], kind), found) if new else found
+        return self.sid(":".join((old[0], old[1] if kind == _DOMAIN else "object_r", found)))
+
+    def add_label(self, kind: int, first: int, last: int, sid: int) -> None:
+        """Label numbers of a kind. EEXIST where one has a label, but the same for the same twice: Xen takes that."""
+        self._require_kind(kind, first, last, adding=True)
+        for _, low, high, known in (each for each in self.labels if each[0] == kind):
+            if low <= last and first <= high:
+                if (low, high, known) != (first, last, sid):
+                    raise Refused(EEXIST)
+                if kind not in _ONE_NUMBER:
+                    return
+        self.labels.append((kind, first, last, sid))
+
+    def remove_label(self, kind: int, first: int, last: int) -> None:
+        """ENOENT where exactly these have none."""
+        self._require_kind(kind, first, last, adding=False)
+        found = next((each for each in self.labels if each[:3] == (kind, first, last)), None)
+        if found is None:
+            raise Refused(ENOENT)
+        self.labels.remove(found)
+
+    @staticmethod
+    def _require_kind(kind: int, first: int, last: int, *, adding: bool) -> None:
+        if last < first or kind not in range(1, 5) or (adding and kind in _ONE_NUMBER and first != last):
+            raise Refused(EINVAL)
+
+    def label_node(self, path: str, sid: int) -> None:
+        """Label a node of the device tree once, or with SID 0 take its label away."""
+        if sid and path in self.nodes:
+            raise Refused(EEXIST)
+        if not sid and path not in self.nodes:
+            raise Refused(ENOENT)
+        self.nodes[path] = sid
+        if not sid:
+            del self.nodes[path]
+
+    def load(self, binary: bytes, newest: int) -> None:
+        """Another policy: of its content only the head is understood. Labels and pending values go with the old."""
+        version = int.from_bytes(binary[len(MAGIC) : len(MAGIC) + 4], "little")
+        if not binary.startswith(MAGIC) or not 0 < version <= newest:
+            raise Refused(EINVAL)
+        self.labels, self.nodes, self.seqno = [], {}, self.seqno + 1
+        for boolean in self.booleans:
+            boolean.pending = boolean.value

@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 import errno
-import re
 
-from xenfs.calls import domains, flask
+from xenfs.calls import domains, flask, flask_rules
 from xenfs.calls.domains import DomainInfo
 from xenfs.errors import BadInput, answered_by
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
+from xenfs.nodes.flask.contexts import QUESTIONS, context, sid_of
+from xenfs.nodes.flask.ocontexts import OCONTEXTS
 from xenfs.nodes.tables import parse, show
-from xenfs.nodes.tables.base import Dir, Each, Exchange, File
+from xenfs.nodes.tables.base import Dir, Each, File
 from xenfs.nodes.tables.conditions import answers
+from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 
 _present = answers(flask.enforcing)
-_MOST_SIDS = 2**32 - 1
-
-
-@formed("security context, such as system_u:system_r:domU_t")
-def _context(text: str) -> str:
-    """A security context: what it means is for the policy to say, but it is one word of printable characters."""
-    word = text.strip(" \t")
-    odd = re.search(r"[^!-~]", word)
-    if not word or odd:
-        raise BadInput("not a security context such as system_u:system_r:domU_t", at=odd.start() if odd else 0)
-    return word
-
-
-def _sid(xen: Hypervisor, context: str) -> int:
-    """The SID of a context. Without a policy Xen knows every context, but most of them as its own: look back."""
-    sid = flask.context_to_sid(xen, context)
-    known = flask.sid_to_context(xen, sid)
-    if ":" not in known and known != context:
-        raise BadInput(
-            "no policy is loaded: only the names of initial SIDs, such as dom0, mean something", word=context
-        )
-    return sid
+_MOST_THRESHOLD = 2**31 - 1  # a result is a number with a sign
 
 
 @formed("0 or 1, or both values")
@@ -77,6 +58,43 @@ BOOLEAN = File(
     tier="B",
 )  # fmt: skip
 
+
+@formed('"key: value" lines')
+def _hash_stats(found: flask_rules.HashStats) -> str:
+    """The words of selinuxfs."""
+    return show.lines((
+        f"entries: {found.entries}",
+        f"buckets used: {found.buckets_used}/{found.buckets_total}",
+        f"longest chain: {found.max_chain_len}",
+    ))  # fmt: skip
+
+
+def _cache_stats(xen: Hypervisor) -> str:
+    return show.nested((f"cpu{cpu}", found._asdict()) for cpu, found in flask_rules.all_cache_stats(xen))
+
+
+AVC = Dir(
+    "avc",
+    "What Xen remembers of the policy's decisions",
+    (
+        File(
+            "cache_threshold", "How many it remembers before it forgets old ones", read=flask_rules.avc_threshold,
+            show=show.dec, write=flask_rules.set_avc_threshold, parse=parse.integer(0, _MOST_THRESHOLD, "threshold"),
+            write_option="debug", call=f"{flask_rules.GETAVC_THRESHOLD.name}, {flask_rules.SETAVC_THRESHOLD.name}",
+            tier="C",
+        ),
+        File(
+            "hash_stats", "The table of what it remembers: how many, and how well spread",
+            read=flask_rules.hash_stats, show=_hash_stats, tier="C",
+        ),
+        File(
+            "cache_stats", "What each CPU that is online did with it", read=_cache_stats,
+            call=flask_rules.AVC_CACHESTATS.name, format='"cpuN key=value ..." lines', grows=Cost.CPUS, tier="C",
+            when=answers(lambda xen: flask_rules.cache_stats(xen, 0)),
+        ),
+    ),
+)  # fmt: skip
+
 FLASK = Dir(
     "flask",
     "FLASK, Xen's security policy",
@@ -94,15 +112,7 @@ FLASK = Dir(
             "mls", "Whether the policy has multi-level security", read=flask.mls, show=show.flag,
             call=flask.MLS.name, tier="C",
         ),
-        Exchange(
-            "context", "Ask with a security context for its SID", write=_sid, parse=_context, show=show.dec,
-            call=flask.CONTEXT_TO_SID.name, tier="B",
-        ),
-        Exchange(
-            "sid", "Ask with a SID for its security context; a number that stands for nothing is unlabeled",
-            write=flask.sid_to_context, parse=parse.integer(0, _MOST_SIDS, "SID"),
-            call=flask.SID_TO_CONTEXT.name, tier="B",
-        ),
+        *QUESTIONS,
         Dir(
             "booleans", "Booleans of the policy",
             (Each(label="<name>", list=_booleans, find=_boolean, node=BOOLEAN),),
@@ -113,6 +123,8 @@ FLASK = Dir(
             write=lambda xen, _: flask.commit_booleans(xen), parse=parse.one_of(("1",)), option="debug",
             call=flask.COMMITBOOLS.name, tier="C",
         ),
+        AVC,
+        OCONTEXTS,
     ),
     when=_present,
 )  # fmt: skip
@@ -122,14 +134,14 @@ def _domain_context(xen: Hypervisor, domain: Domain) -> str:
     return flask.sid_to_context(xen, domains.info(xen, domain).ssidref)
 
 
-def _relabel(xen: Hypervisor, domain: Domain, context: str, known: DomainInfo) -> None:
-    if context != flask.sid_to_context(xen, known.ssidref):
-        flask.relabel(xen, domain.domid, _sid(xen, context))
+def _relabel(xen: Hypervisor, domain: Domain, wanted: str, known: DomainInfo) -> None:
+    if wanted != flask.sid_to_context(xen, known.ssidref):
+        flask.relabel(xen, domain.domid, sid_of(xen, wanted))
 
 
 CONTEXT = File(
     "context", "Security context; write another one, if the policy lets a domain go there", read=_domain_context,
     format="security context",
-    write=_relabel, knowing=True, parse=_context, write_option="debug", checked=True, when=_present, tier="B",
+    write=_relabel, knowing=True, parse=context, write_option="debug", checked=True, when=_present, tier="B",
     call="domctl getdomaininfo, xsm_op SID_TO_CONTEXT, RELABEL_DOMAIN",
 )  # fmt: skip
