@@ -223,6 +223,7 @@ TABLE: list[tuple[str, list[bytes]]] = [
         [b"rip", b"rip 1 2", b"rip=1", b"eax 1", b"RIP 1", b"rip 0x1\nrip 0x2", b"rip -1", b"rip 18446744073709551616"],
     ),
     (r"domains/\d+/vcpus/\d+/context", [b"1" * 5167, b"1" * 5169]),
+    (r"domains/\d+/passthrough/dt", [b"/soc/mmc@2", b"+ /soc", b"+soc", b"+/a b", b"+/a\tb", *POWERS]),
     (r"domains/\d+/(evtchn/reset|soft_reset)", [b"0", b"2", b"1", b"no", *POWERS]),
     (r"domains/\d+/evtchn/suspend_port", [b"131072", b"any", *POWERS]),
     (r"domains/\d+/evtchn/virq_handler", [b"dom_exc", b"timer", b"CONSOLE", b"console con_ring", b"3", *POWERS]),
@@ -434,6 +435,14 @@ def test_nonsense_for_every_driver(settings: str, paths: list[str]) -> None:
             host.write("host/cpus/3/cpufreq/scaling_governor", "userspace")
         for name in paths:
             place = host.at(f"host/cpus/3/cpufreq/{name}")
+            for data in table_row(place.path) or pytest.fail(f"{name} is in no table"):
+                refuse(host, place, data)
+
+
+def test_nonsense_for_devices_of_a_device_tree() -> None:
+    with Host("arch=arm64,smmu=on") as host:
+        for name in ("dt", "test"):
+            place = host.at(f"domains/7/passthrough/{name}")
             for data in table_row(place.path) or pytest.fail(f"{name} is in no table"):
                 refuse(host, place, data)
 

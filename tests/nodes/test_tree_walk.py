@@ -263,7 +263,7 @@ def test_reference_has_every_path_once() -> None:
     hosts = [f"xen={release},arch={arch},profile=full" for release, arch in COMBINATIONS]
     # One thing drives the frequency of all CPUs; the full profile has HWP.
     hosts += ["processor=intel", "xen=4.22,cpufreq=amd-cppc-epp"]
-    for settings in (*(f"{each},domains=4,cpus=4" for each in hosts), "profile=full"):
+    for settings in (*(f"{each},domains=4,cpus=4" for each in hosts), "profile=full", "arch=arm64,profile=full"):
         with Host(settings) as host:
             if host.has("host/cpus/1/cpufreq/scaling_governor"):
                 host.write("host/cpus/1/cpufreq/scaling_governor", "userspace")

@@ -100,7 +100,8 @@ def have_iommu(xen: Hypervisor, domids: Sequence[int]) -> list[bool]:
 
     Xen looks at the flag after it has looked for the domain's IOMMU and before it looks at the device.
     """
-    wrong = {"dev": DeviceKind.PCI, "flags": _NO_SUCH_FLAG}
+    kind = DeviceKind.PCI if xen.abi.arch == "x86_64" else DeviceKind.DT
+    wrong = {"dev": kind, "flags": _NO_SUCH_FLAG}
     results = asked_about(xen, TEST_ASSIGN_DEVICE, domids, "assign_device", "domain", **wrong)
     return [result >= 0 or result == -errno.EINVAL for result, _ in results]
 

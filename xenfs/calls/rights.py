@@ -5,12 +5,14 @@ Xen keeps these and tells none of them.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from xenfs.abi.numbers import DeviceKind, Domctl
-from xenfs.abi.operations import operation
+from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import domctl
 from xenfs.calls.pci import Address
+from xenfs.errors import answered_by
 from xenfs.hypervisor.base import Hypervisor
 
 IRQ_PERMISSION = operation(Domctl.irq_permission)
@@ -20,6 +22,9 @@ IOPORT_PERMISSION = operation(Domctl.ioport_permission)
 SET_TARGET = operation(Domctl.set_target)
 ASSIGN_PCI = operation(Domctl.assign_device, "PCI")
 DEASSIGN_PCI = operation(Domctl.deassign_device, "PCI")
+TEST_ASSIGN_NODE = operation(Domctl.test_assign_device, "DT")
+ASSIGN_NODE = operation(Domctl.assign_device, "DT")
+DEASSIGN_NODE = operation(Domctl.deassign_device, "DT")
 
 
 def irq(xen: Hypervisor, domid: int, pirq: int, allow: bool) -> None:
@@ -71,3 +76,32 @@ def deassign(xen: Hypervisor, domid: int, device: Address) -> None:
     """Take it back; EINVAL, ENODEV of one that the domain has not. deassign_device PCI."""
     given: dict[str, Any] = {"dev": DeviceKind.PCI, "flags": 0, "u": {"pci": {"machine_sbdf": device.sbdf}}}
     domctl(xen, DEASSIGN_PCI, domid, "assign_device", **given)
+
+
+def node_assignable(xen: Hypervisor, domid: int, path: str) -> bool:
+    """Whether nobody has a device of the device tree; test_assign_device DT (Arm). ESRCH without the node."""
+    with answered_by(errno.EINVAL):
+        _with_node(xen, TEST_ASSIGN_NODE, domid, path)
+        return True
+    return False
+
+
+def assign_node(xen: Hypervisor, domid: int, path: str) -> None:
+    """Give a domain a device of the device tree; assign_device DT (Arm).
+
+    ESRCH without the node, EBUSY where another has it, EINVAL where no IOMMU is between it and memory.
+    """
+    _with_node(xen, ASSIGN_NODE, domid, path)
+
+
+def deassign_node(xen: Hypervisor, domid: int, path: str) -> None:
+    """Take it back; ESRCH without the node, or of one that the domain has not. deassign_device DT (Arm)."""
+    _with_node(xen, DEASSIGN_NODE, domid, path)
+
+
+def _with_node(xen: Hypervisor, op: Operation, domid: int, path: str) -> None:
+    data = path.encode("ascii") + b"\0"
+    with xen.pool.take(len(data)) as text:
+        text.fill(data)
+        node = {"dt": {"size": len(data), "path": (text, len(data))}}
+        domctl(xen, op, domid, "assign_device", dev=DeviceKind.DT, flags=0, u=node)

@@ -41,6 +41,11 @@ class Machine:
         self.policies: Any = None  # made when they are first asked for
         self.dispatch: Callable[[int, tuple[int, ...]], int] = _no_dispatch
 
+    @property
+    def iommu(self) -> bool:
+        """Whether devices can be given to domains at all."""
+        return self.settings.iommu if self.x86 else self.settings.smmu
+
     def attach(self, memory: Memory) -> None:
         """From now on addresses lead there."""
         self._locate = memory.locate

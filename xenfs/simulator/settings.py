@@ -28,6 +28,7 @@ PROFILES: dict[str, dict[str, object]] = {
     },
     "full": {
         "flask": True,
+        "smmu": True,
         "vpmu": True,
         "processor": "intel",
         "psr": "on",
@@ -63,6 +64,7 @@ class Settings:
     livepatches: int = 2
     pci: int = 9
     iommu: bool = True
+    smmu: bool = False
     kexec: bool = True
     efi: bool = True
     vpmu: bool = False
@@ -121,6 +123,7 @@ livepatch=on    off: a Xen built without live patching
 livepatches=2   live patches that are loaded (0 to 4096)
 pci=9           PCI devices (0 to 4096)
 iommu=on        off: no device can be given to a guest
+smmu=off        on (arm64): devices of the device tree can be
 kexec=on        off: a Xen built without kexec
 efi=on          off: not booted by EFI
 vpmu=off        on: guests may use the performance counters
@@ -235,6 +238,7 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "livepatches": _integer(0, 4096),
     "pci": _integer(0, 4096),
     "iommu": _switch,
+    "smmu": _switch,
     "kexec": _switch,
     "efi": _switch,
     "vpmu": _switch,

@@ -218,6 +218,33 @@ def test_whether_a_domain_could_have_a_device() -> None:
         assert host.put(place, b"00:1f.0") == b"0\n"
 
 
+def test_devices_of_the_device_tree() -> None:
+    with Host("arch=arm64,smmu=on") as host:
+        test, change = host.at("domains/7/passthrough/test"), "domains/7/passthrough/dt"
+        assert host.put(test, b"/soc/mmc@2\n") == b"1\n"
+        host.write(change, "+/soc/mmc@2")
+        assert host.put(test, b"/soc/mmc@2") == b"0\n"
+        assert refused_write(host, change, "+/soc/mmc@2").errno == errno.EBUSY
+        host.write(change, "-/soc/mmc@2")
+        for text in ("-/soc/mmc@2", "+/nothing"):
+            problem = refused_write(host, change, text)
+            assert (problem.errno, "no such node" in str(problem)) == (errno.ERANGE, True), text
+        assert refused_write(host, change, "+/chosen").errno == errno.EINVAL, "no IOMMU knows it"
+        assert not host.has("domains/7/passthrough/pci")
+        assert "no such device" in str(refuse(host, test, b"00:02.0"))
+    with Host("arch=arm64") as host:
+        assert not host.has("domains/7/passthrough"), "without an SMMU"
+    with Host() as host:
+        assert not host.has(change)
+        assert "no device tree" in str(refuse(host, host.at("domains/7/passthrough/test"), b"/soc/mmc@2"))
+
+
+def refused_write(host: Host, path: str, text: str) -> XenfsError:
+    with pytest.raises(XenfsError) as caught:
+        host.write(path, text)
+    return caught.value
+
+
 def test_what_would_be_booted_next() -> None:
     with Host("cpus=70") as host:
         assert (host.value("host/kexec/loaded"), host.value("host/kexec/crash_loaded")) == ("0", "1")

@@ -30,12 +30,12 @@ _TABLE = Family(
     domain="domain",
     simulated="createdomain destroydomain pausedomain unpausedomain getdomaininfo setvcpuaffinity shadow_op:OFF"
     " shadow_op:GET_ALLOCATION shadow_op:SET_ALLOCATION max_mem getvcpucontext getvcpuinfo max_vcpus scheduler_op"
-    " setdomainhandle getvcpuaffinity resumedomain sendtrigger gethvmcontext get_address_size test_assign_device:PCI"
+    " setdomainhandle getvcpuaffinity resumedomain sendtrigger gethvmcontext get_address_size test_assign_device"
     " get_device_group gethvmcontext_partial vm_event_op:GET_VERSION gettscinfo setnodeaffinity getnodeaffinity"
     " psr_cmt_op psr_alloc get_cpu_policy set_cpu_policy get_paging_mempool_size set_paging_mempool_size"
     " get_domain_state monitor_op set_access_required setdebugging gdbsx_domstatus gdbsx_pausevcpu gdbsx_unpausevcpu"
     " debug_op irq_permission gsi_permission iomem_permission ioport_permission set_target subscribe set_virq_handler"
-    " assign_device:PCI deassign_device:PCI settimeoffset settscinfo soft_reset"
+    " assign_device deassign_device settimeoffset settscinfo soft_reset"
     " setvcpucontext",
 )  # fmt: skip
 

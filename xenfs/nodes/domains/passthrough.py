@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from xenfs.calls import pci, rights
+from xenfs.calls import domains, pci, rights
 from xenfs.calls.domains import DomainInfo
 from xenfs.calls.neighbours import together
 from xenfs.calls.pci import Address
-from xenfs.errors import BadInput
+from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.domains.own import is_other
 from xenfs.nodes.host.pci import has_iommu
-from xenfs.nodes.tables import show
+from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Exchange, File
-from xenfs.nodes.tables.conditions import answers, every
+from xenfs.nodes.tables.conditions import answers, x86
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 
@@ -39,8 +41,30 @@ def _takes_devices(xen: Hypervisor, domain: Domain) -> bool:
     return is_other(xen, domain) and _have_iommu(xen, domain)
 
 
-def _test(xen: Hypervisor, domain: Domain, asked: Address) -> bool:
-    if asked not in pci.nodes(xen, [asked]):
+@contextmanager
+def _node_there(xen: Hypervisor, domain: Domain, path: str) -> Iterator[None]:
+    """Xen has one answer for "no such domain" and "no such node": where the domain is there, the node is not."""
+    try:
+        yield
+    except HypercallError as problem:
+        if problem.errno == errno.ESRCH and domains.info_now(xen, domain.domid) is not None:
+            raise BadInput("Xen knows no such node, or the domain has not got it", errno.ERANGE, word=path) from problem
+        raise
+
+
+@formed("PCI device such as 0000:00:1f.2, or on Arm the path of a node of the device tree", ranged=True)
+def asked_device(text: str) -> Address | str:
+    """A PCI device, or the path of a device in the device tree."""
+    return parse.tree_path(text) if text.lstrip(" \t").startswith("/") else device(text)
+
+
+def _test(xen: Hypervisor, domain: Domain, asked: Address | str) -> bool:
+    if isinstance(asked, str):
+        if x86(xen):
+            raise BadInput("there is no device tree on x86", errno.ERANGE, at=0)
+        with _node_there(xen, domain, asked):
+            return rights.node_assignable(xen, domain.domid, asked)
+    if not x86(xen) or asked not in pci.nodes(xen, [asked]):
         raise BadInput("Xen knows no such device", errno.ERANGE, at=0)
     return pci.assignable(xen, asked, domain.domid)
 
@@ -72,23 +96,48 @@ def _assign(xen: Hypervisor, domain: Domain, wanted: tuple[bool, Address, int]) 
         rights.assign(xen, domain.domid, which, flags)
 
 
+@formed('"+" and the path of a node of the device tree, such as +/soc/ethernet@1, or "-" and a path')
+def node_change(text: str) -> tuple[bool, str]:
+    """Whether it is given, and the path of which node."""
+    word = text.strip(" \t")
+    if word[:2] not in ("+/", "-/"):
+        raise BadInput('must be "+" or "-" and a path such as /soc/ethernet@1', at=0)
+    return word[0] == "+", parse.tree_path(word[1:])
+
+
+def _assign_node(xen: Hypervisor, domain: Domain, wanted: tuple[bool, str]) -> None:
+    given, path = wanted
+    with _node_there(xen, domain, path):
+        (rights.assign_node if given else rights.deassign_node)(xen, domain.domid, path)
+
+
+_PCI: dict[str, Any] = {"when": answers(pci.require_pci)}
+_NODES: dict[str, Any] = {"when": lambda xen: not x86(xen)}
+
 PASSTHROUGH = Dir(
     "passthrough",
     "Devices of the machine for this domain",
     (
         Exchange(
-            "test", "Write a PCI device, read whether it could be given to this domain: 0 where another has it",
-            write=_test, parse=device, show=show.flag, tier="B",
-            call=f"{pci.PCITOPOINFO.name}, {pci.TEST_ASSIGN_DEVICE.name}",
+            "test", "Write a PCI device (on Arm the path of one in the device tree), read whether it could be given to "
+            "this domain: 0 where another has it", write=_test, parse=asked_device, show=show.flag, tier="B",
+            errnos="ERANGE",
+            call=f"{pci.PCITOPOINFO.name}, {pci.TEST_ASSIGN_DEVICE.name}, {rights.TEST_ASSIGN_NODE.name}",
         ),
         File(
             "pci", 'Write "+0000:00:1f.2" to give it a device, "-0000:00:1f.2" to take it back. A device that '
             "is in use, or misbehaves, can end the host",
             tier="C", option="debug", write=_assign, parse=assignment, write_grows=Cost.WAITS, errnos="ERANGE EBUSY",
             call=f"{pci.PCITOPOINFO.name}, {pci.TEST_ASSIGN_DEVICE.name}, {rights.ASSIGN_PCI.name}, "
-            f"{rights.DEASSIGN_PCI.name}",
+            f"{rights.DEASSIGN_PCI.name}", **_PCI,
+        ),
+        File(
+            "dt", 'Write "+/soc/ethernet@1" to give it a device of the device tree, "-/soc/ethernet@1" to take it '
+            "back. A device that is in use, or misbehaves, can end the host",
+            tier="C", option="debug", write=_assign_node, parse=node_change, write_grows=Cost.WAITS, errnos="ERANGE",
+            call=f"{rights.ASSIGN_NODE.name}, {rights.DEASSIGN_NODE.name}", **_NODES,
         ),
     ),
-    when=every(answers(pci.require_pci), has_iommu),
+    when=has_iommu,
     only=_takes_devices,
 )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 from typing import NamedTuple
 
 from xenfs.calls import flask, flask_rules
@@ -56,9 +55,7 @@ def label(text: str) -> Label:
 def _thing(kind: int, word: str) -> tuple[int, int, str]:
     """Numbers from the first to the last, or a path."""
     if kind == _NODE:
-        if not re.fullmatch("/[!-~]*", word):
-            raise BadInput("not the path of a node of the device tree, such as /chosen", word=word or None, at=0)
-        return 0, 0, word
+        return 0, 0, parse.tree_path(word)
     if kind == flask_rules.DEVICE:
         found = Address.parse(word)
         if found is None:

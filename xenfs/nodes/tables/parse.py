@@ -70,6 +70,15 @@ def span(value: str, number: Callable[[str], int]) -> tuple[int, int]:
     return first, last
 
 
+@formed("path of a node of the device tree, such as /chosen")
+def tree_path(value: str) -> str:
+    """The path of a node of the device tree."""
+    word = value.strip(" \t")
+    if not re.fullmatch("/[!-~]*", word):
+        raise BadInput("not the path of a node of the device tree, such as /chosen", word=word or None, at=0)
+    return word
+
+
 _SIZE = re.compile(r"([0-9]{1,20})([kKmMgGtT])")
 _POWERS = {letter: 1024**power for power, letter in enumerate("kmgt", 1)}
 

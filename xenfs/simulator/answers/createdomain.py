@@ -43,7 +43,7 @@ def read(xen: Machine, op: memoryview) -> Config:
         or not 1 <= max_vcpus <= MAX_VCPUS[kind]
         or (flag["hap"] and not flag["hvm"])
         or (iommu_opts and not flag["iommu"])
-        or (flag["iommu"] and not xen.settings.iommu)
+        or (flag["iommu"] and not xen.iommu)
         or (not xen.x86 and not (flag["hvm"] and flag["hap"]))
         or _refused_numbers(xen, op)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from errno import EINVAL, ENODEV, EOPNOTSUPP, ESRCH
 
 from xenfs.errors import XenfsError
+from xenfs.simulator.answers import dt_devices
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain
 from xenfs.simulator.world.pci_bus import FREE
@@ -58,6 +59,8 @@ def test_assign_device(xen: Machine, memory: memoryview) -> int:
     if not has_iommu(xen, domain):
         return -EOPNOTSUPP
     dev, flags, sbdf = xen.get(op, struct, "dev", "flags", "u.pci.machine_sbdf")
+    if not xen.x86:
+        return dt_devices.test(xen, domain, op)
     if domid == 0:
         return -EINVAL
     if dev != xen.constant("XEN_DOMCTL_DEV_PCI"):
@@ -72,7 +75,7 @@ def _bears_no_domain(xen: Machine) -> bool:
 
 def has_iommu(xen: Machine, domain: Domain | None) -> bool:
     """A domain has one from its creation on: dom0, those that a toolstack expects to get devices, or none."""
-    return xen.x86 and xen.settings.iommu and (domain is None or domain.domid == 0 or bool(domain.kept.get("iommu")))
+    return xen.iommu and (domain is None or domain.domid == 0 or bool(domain.kept.get("iommu")))
 
 
 def get_device_group(xen: Machine, domain: Domain, op: memoryview) -> int:
@@ -94,6 +97,22 @@ def get_device_group(xen: Machine, domain: Domain, op: memoryview) -> int:
 
 
 SYSCTL_X86: Answers = {"XEN_SYSCTL_pcitopoinfo": pcitopoinfo}
+
+
+def assign_node(xen: Machine, domain: Domain, op: memoryview) -> int:
+    """Arm: a device of the device tree becomes the domain's."""
+    return dt_devices.assign(xen, domain, op) if has_iommu(xen, domain) else -EOPNOTSUPP
+
+
+def deassign_node(xen: Machine, domain: Domain, op: memoryview) -> int:
+    """Arm: it is nobody's from then on."""
+    return dt_devices.deassign(xen, domain, op) if has_iommu(xen, domain) else -EOPNOTSUPP
+
+
+DOMCTL_ARM: Answers = {
+    "XEN_DOMCTL_assign_device": assign_node,
+    "XEN_DOMCTL_deassign_device": deassign_node,
+}
 DOMCTL: Answers = {"XEN_DOMCTL_get_device_group": get_device_group}
 WITHOUT: Answers = {"XEN_DOMCTL_test_assign_device": test_assign_device}
 """Those that take the whole struct, because the domain in it need not exist."""

@@ -42,6 +42,8 @@ class Bus:
         ]
         functions = [Device(0x0300 + number, last, 0, 6 + number) for number in range(max(0, count - len(first)))]
         self.devices = {device.sbdf: device for device in (first + functions)[:count]}
+        # Devices of a device tree, and who has them: /chosen is none that an IOMMU would know.
+        self.nodes: dict[str, int | None] = {"/chosen": None, "/soc/ethernet@1": FREE, "/soc/mmc@2": FREE}
         # A device behind a bridge that only dom0 looks through: its domain is beyond what Xen can name.
         self.unknown_to_xen = ["10000:e1:00.0"] if count else []
 

@@ -69,10 +69,12 @@ def _plain_type(number: int) -> str:
 
 
 def _furnish(world: World) -> None:
-    """A graphics card for the desktop, and two virtual nodes for the database."""
-    if not world.host.x86:
-        return
+    """A graphics card for the desktop, and two virtual nodes for the database; on Arm the first may have devices."""
     desktop, database = world.domains.get(7), world.domains.get(3)
+    if not world.host.x86:
+        if desktop:
+            desktop.kept["iommu"] = world.settings.smmu
+        return
     if desktop and world.settings.iommu:
         desktop.kept["iommu"] = True
         world.bus.give(world.bus.GRAPHICS, desktop.domid)
