@@ -1,4 +1,6 @@
-"""flask/: the security policy in force, where Xen has FLASK: its mode, its contexts, its booleans."""
+"""flask/: the security policy in force, where Xen has FLASK: its mode, its contexts, its booleans.
+
+Open this file first; contexts.py has the questions, ocontexts.py labels what the machine has."""
 
 from __future__ import annotations
 
