@@ -15,6 +15,14 @@ from tempfile import TemporaryDirectory
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
+# What setup.py does.
+_MAKE = """
+import sys
+from pathlib import Path
+from xenfs import abi, pool
+abi.prepare(Path(sys.argv[1], "xenfs/abi"))
+pool.prepare(Path(sys.argv[1], "xenfs/pool"))
+"""
 _FUSE = ("pkg-config", "--cflags", "--libs", "fuse3")
 
 
@@ -32,9 +40,8 @@ def installed(revision: str = "") -> Iterator[Path]:
         else:
             shutil.copytree(CHECKOUT / "xenfs", root / "xenfs", ignore=shutil.ignore_patterns("__pycache__"))
         environment = {**os.environ, "PYTHONPATH": str(root)}
-        if (root / "xenfs/abi/prepared.py").exists():  # what setup.py does
-            make = "from xenfs.abi import prepared; prepared.write_all()"
-            subprocess.run([sys.executable, "-P", "-c", make], check=True, env=environment)
+        if (root / "xenfs/abi/prepared.py").exists():
+            subprocess.run([sys.executable, "-P", "-c", _MAKE, root], check=True, env=environment)
         subprocess.run([sys.executable, "-m", "compileall", "-q", root], check=True)
         yield root
 

@@ -54,6 +54,10 @@ class Mounted:
         pids = [str(self.process.pid), *children]
         return _sum_mb("VmRSS", status), [_sum_mb("Private_Dirty", _rollup(pid)) for pid in pids]
 
+    def share_mb(self) -> float:
+        """Pss of the process: what it shares counts as a part."""
+        return _sum_mb("Pss", _rollup(str(self.process.pid)))
+
 
 def _rollup(pid: str) -> str:
     try:

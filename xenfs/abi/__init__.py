@@ -1,7 +1,8 @@
 """What the hypervisor's bytes mean: Xen's public structs for one release and architecture, laid out by cffi.
 
 Nothing is compiled. The declarations are the *.h files beside this one; marks say which of their lines exist
-for a release (see select.py). A header is parsed when the first of its types is asked for.
+for a release (see select.py). A header is parsed when the first of its types is asked for, unless all of them were when
+the package was built (prepared.py).
 Open sysctl.h first to see a declaration; numbers/ has the constants.
 """
 
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 
 from cffi import FFI
 
+from xenfs.abi.prepared import ready_ffi, targets, write
 from xenfs.abi.promises import Promise, promises
 from xenfs.abi.releases import ARCHES, interfaces
 from xenfs.abi.select import Target, Version, select
@@ -48,11 +50,15 @@ class TooShort(XenfsError, ValueError):
 
 
 class Abi:
-    """The structs of one Xen release and architecture. Safe to share between threads."""
+    """The structs of one Xen release and architecture. Safe to share between threads.
 
-    def __init__(self, release: Version, arch: str, domctl: int, sysctl: int) -> None:
+    `ffi` has them all already, where it is given.
+    """
+
+    def __init__(self, release: Version, arch: str, domctl: int, sysctl: int, ffi: Any = None) -> None:
         self.release, self.arch, self.domctl, self.sysctl = release, arch, domctl, sysctl
-        self.ffi = FFI()
+        self.ffi = ffi or FFI()
+        self._complete = ffi is not None
         self.target = Target(release[:2], domctl, sysctl, arch)
         self._parsed: set[str] = set()
         self._pointers: dict[str, tuple[Any, int]] = {}
@@ -152,7 +158,7 @@ class Abi:
 
     def _typeof(self, name: str) -> Any:
         with self._lock:
-            if name in _index():
+            if not self._complete and name in _index():
                 self._parse(_index()[name])
             try:
                 kind = self.ffi.typeof(name)
@@ -162,7 +168,7 @@ class Abi:
             return kind
 
     def _parse(self, header: str) -> None:
-        if header in self._parsed:
+        if self._complete or header in self._parsed:
             return
         self._parsed.add(header)
         text = self._text(header)
@@ -189,10 +195,14 @@ def _read(header: str) -> str:
 
 
 @cache
+def _headers() -> list[str]:
+    return sorted(path.name for path in _HERE.glob("*.h"))
+
+
+@cache
 def _index() -> dict[str, str]:
     """Which header declares a struct or union: {"struct xen_sysctl": "sysctl.h", ...}."""
-    names = sorted(path.name for path in _HERE.glob("*.h"))
-    return {tag: name for name in names for tag in _TAG.findall(_read(name))}
+    return {tag: name for name in _headers() for tag in _TAG.findall(_read(name))}
 
 
 def load(
@@ -202,9 +212,30 @@ def load(
     if arch not in ARCHES:
         raise ValueError(f"no such architecture: {arch!r}")
     own_domctl, own_sysctl = interfaces(release)
-    return Abi(
-        release,
-        arch,
-        own_domctl if domctl is None else domctl,
-        own_sysctl if sysctl is None else sysctl,
-    )
+    domctl = own_domctl if domctl is None else domctl
+    sysctl = own_sysctl if sysctl is None else sysctl
+    ready = ready_ffi(Target(release[:2], domctl, sysctl, arch), map(_read, _headers()))
+    return Abi(release, arch, domctl, sysctl, ready)
+
+
+def prepare(folder: Path) -> None:
+    """Write the modules that `load` finds layouts in, for every release and architecture; setup.py calls this."""
+    for target in targets():
+        parts = [select(_read(header), target, header) for header in _in_order()]
+        write(folder, target, "\n".join(parts), map(_read, _headers()))
+
+
+def _in_order() -> list[str]:
+    """All headers, each after those that it needs."""
+    found: list[str] = []
+
+    def add(header: str) -> None:
+        for line in _NEEDS.findall(_read(header)):
+            for needed in line.split():
+                add(needed)
+        if header not in found:
+            found.append(header)
+
+    for header in ("common.h", *_headers()):
+        add(header)
+    return found

@@ -7,6 +7,7 @@ as anybody would. Open mount.py first.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -50,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        gc.enable()  # which mount disables until it serves
     return status
 
 
@@ -101,9 +104,12 @@ def parser(name: str) -> argparse.ArgumentParser:
 
 
 def _imported(name: str) -> ModuleType:
+    gc.disable()  # nothing is garbage yet, and to look for it takes a tenth of the time
     try:
         return importlib.import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as problem:
         if (problem.name or "").startswith("xenfs"):
             raise  # a mistake of ours
         raise StartError(f"the Python package {problem.name} is missing: xenfs doctor says what is needed") from None
+    finally:
+        gc.enable()

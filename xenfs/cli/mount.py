@@ -70,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> NoReturn:
     """Mount and serve; ends the process when the mount is gone."""
+    gc.disable()  # until _settle: what is made to begin with is no garbage
     logging.basicConfig(
         level=logging.DEBUG if args.verbose else logging.INFO, format="xenfs: %(message)s", stream=sys.stderr
     )
@@ -161,16 +162,16 @@ def _record(chosen: options.Options) -> Record:
 
 def _settle() -> None:
     """Have what will be needed, and tune the garbage collector to a daemon: what is here now stays, and a listing makes
-    many tuples but no cycles.
+    many tuples but no cycles. None ran while all this was made, which would have been a tenth of the start.
 
     With the usual thresholds a tenth of a listing of 10,000 domains would be spent looking for cycles in it. While it
     looks, no other thread runs: 1 ms for 5,000 new objects, 10 ms for 50,000.
     """
     for name in _CODECS:
         codecs.lookup(name)
-    gc.collect()
     gc.freeze()
     gc.set_threshold(5_000, 1_000, 10)
+    gc.enable()
 
 
 def _which(xen: Hypervisor) -> str:

@@ -10,6 +10,7 @@ from xenfs.pool.bounce import Bounce, Bounces, Way
 from xenfs.pool.buffer import Address, Buffer
 from xenfs.pool.custody import Flight
 from xenfs.pool.held import Held, Holdings
+from xenfs.pool.libc import prepare
 from xenfs.pool.pages import HypercallDevice, LockedAnonymous, Pages, SimulatedPages, best_pages
 from xenfs.pool.pool import Pool
 from xenfs.pool.zones import Violation
@@ -30,4 +31,5 @@ __all__ = [
     "Violation",
     "Way",
     "best_pages",
+    "prepare",
 ]

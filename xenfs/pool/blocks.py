@@ -6,13 +6,9 @@ import mmap
 from bisect import bisect_left
 from typing import Any
 
-import cffi
-
+from xenfs.pool.libc import ffi, libc
 from xenfs.pool.pages import PAGE
 
-ffi = cffi.FFI()
-ffi.cdef("void *memset(void *start, int byte, size_t nbytes);")
-libc: Any = ffi.dlopen(None)
 BYTES = ffi.typeof("char *")
 WORDS = ffi.typeof("uint64_t *")
 

@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from xenfs.errors import PoolError
-from xenfs.pool.blocks import BYTES, ffi
+from xenfs.pool.blocks import BYTES
 from xenfs.pool.buffer import Buffer
+from xenfs.pool.libc import ffi
 
 _pin: Any = ffi.from_buffer
 

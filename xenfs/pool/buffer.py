@@ -9,8 +9,9 @@ from types import SimpleNamespace, TracebackType
 from typing import Any, Protocol
 
 from xenfs.errors import PoolError
-from xenfs.pool.blocks import BYTES, WORDS, Block, ffi
+from xenfs.pool.blocks import BYTES, WORDS, Block
 from xenfs.pool.handles import FieldPath, place_of, point, pointer_to
+from xenfs.pool.libc import ffi
 from xenfs.pool.pages import PAGE
 
 _ALL = slice(None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from xenfs.pool.blocks import ffi as own_ffi
+from xenfs.pool.libc import ffi as own_ffi
 
 FieldPath: TypeAlias = str | tuple[str | int, ...]
 """A field of a struct: its name, or the way to it through members and array elements."""

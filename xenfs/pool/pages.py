@@ -8,24 +8,14 @@ import os
 import resource
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
-
-import cffi
 
 from xenfs.errors import PoolError
+from xenfs.pool.libc import ffi, libc
 
 PAGE = mmap.PAGESIZE
 DEVICE = "/dev/xen/hypercall"
 
 _MAP_FIXED_NOREPLACE = 0x100000  # the same on x86 and Arm; the mmap module does not have it
-
-_ffi = cffi.FFI()
-_ffi.cdef("""
-    int mlock(const void *start, size_t nbytes);
-    int munmap(void *start, size_t nbytes);
-    void *mmap(void *start, size_t nbytes, int protection, int flags, int fd, long offset);
-""")
-_libc: Any = _ffi.dlopen(None)
 
 
 class Pages(ABC):
@@ -89,8 +79,8 @@ class LockedAnonymous(Pages):
         # that another thread forks meanwhile. A huge page would be split or collapsed, which moves it.
         memory.madvise(mmap.MADV_DONTFORK)
         _without_huge_pages(memory)
-        with _ffi.from_buffer(memory, require_writable=True) as start:
-            code = _ffi.errno if _libc.mlock(start, nbytes) else 0
+        with ffi.from_buffer(memory, require_writable=True) as start:
+            code = ffi.errno if libc.mlock(start, nbytes) else 0
         if code:
             memory.close()
             raise PoolError(_cannot_lock(nbytes, code), code)
@@ -122,10 +112,10 @@ def plug(start: int, nbytes: int) -> None:
     unmapped when Python drops the mapping's object. A range that is taken is left alone.
     """
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_FIXED_NOREPLACE
-    wanted = _ffi.cast("void *", start)
-    got = _libc.mmap(wanted, nbytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
-    if got != wanted and got != _ffi.cast("void *", -1):  # before Linux 4.17 the address is but a hint
-        _libc.munmap(got, nbytes)
+    wanted = ffi.cast("void *", start)
+    got = libc.mmap(wanted, nbytes, mmap.PROT_READ | mmap.PROT_WRITE, flags, -1, 0)
+    if got != wanted and got != ffi.cast("void *", -1):  # before Linux 4.17 the address is but a hint
+        libc.munmap(got, nbytes)
 
 
 def is_mapped(address: int) -> bool:
