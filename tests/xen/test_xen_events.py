@@ -214,24 +214,24 @@ def test_settings_when_a_guest_starts(mount: Mount, one_kind: str, tmp_path: Pat
     settings.mkdir()
     (settings / "started").write_text("# of the night shift\nsched/weight 512\nnothing/here 1\nsched/cap 0\n")
     running = until(mount, "running", "by-name/started", begun=False)
-    script = subprocess.Popen(
+    with subprocess.Popen(
         [CHECKOUT / "contrib" / "at-start", mount.root, settings], stderr=subprocess.PIPE, text=True,
         env=environment(PATH=f"{tmp_path}:{os.environ['PATH']}"), start_new_session=True,
-    )  # fmt: skip
-    guest = None
-    try:
-        guest = created_by_xl("started", f"/guest/{one_kind}.cfg")
-        time.sleep(1)
-        assert mount.value(guest.node("sched/weight")) == "256", "it has not started yet"
-        xl("unpause", "started")
-        assert reached(running) in ("running", "runnable", "blocked")
-        eventually(lambda: mount.value(guest.node("sched/weight")) == "512", BOOT_S, "its settings are applied")
-    finally:
-        os.killpg(script.pid, signal.SIGTERM)
-        if guest is not None:
-            guest.destroy()
-    assert script.stderr is not None
-    assert "at-start: started: nothing/here was not set to 1\n" in script.stderr.readlines()
+    ) as script:  # fmt: skip
+        guest = None
+        try:
+            guest = created_by_xl("started", f"/guest/{one_kind}.cfg")
+            time.sleep(1)
+            assert mount.value(guest.node("sched/weight")) == "256", "it has not started yet"
+            xl("unpause", "started")
+            assert reached(running) in ("running", "runnable", "blocked")
+            eventually(lambda: mount.value(guest.node("sched/weight")) == "512", BOOT_S, "its settings are applied")
+        finally:
+            os.killpg(script.pid, signal.SIGTERM)
+            if guest is not None:
+                guest.destroy()
+        assert script.stderr is not None
+        assert "at-start: started: nothing/here was not set to 1\n" in script.stderr.readlines()
 
 
 def test_a_domain_that_xenstore_never_heard_of(mount: Mount, doomed: Doomed, real: bool, heard: Heard) -> None:
