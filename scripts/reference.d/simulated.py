@@ -49,6 +49,7 @@ def _of(settings: str) -> set[str]:
         frequency.set_governor("userspace")  # which has a file of its own
     xen = opening.open_hypervisor(sim)
     xen.held.make("one", 0)
+    xen.templates.make("one")
     try:
         return set(_walk(xen, tree.build(xen, _EVERYTHING, Refusals()), (), ""))
     finally:

@@ -299,6 +299,15 @@ TABLE: list[tuple[str, list[bytes]]] = [
         r"host/trace/marker",
         [b"0x1000", b"1 4294967296", b"1 2 3 4 5 6 7 8 9", b"1,2", b"event", b"1 -1", b"1 1.5", *POWERS],
     ),
+    (
+        r"domains/\d+/hvm/start/(entry|start_info)",
+        [b"0x100000000", b"pvh", b"4G", b"0x", *POWERS[1:]],
+    ),
+    (r"domains/\d+/hvm/start/mode", [b"PVH", b"other", b"hvm", b"1", *POWERS]),
+    (
+        r"domains/\d+/memory/(un)?populate",
+        [b"0", b"1 0", b"1 1 1", b"0 1 19", b"1 1 1 1", b"0x10000000000 1", b"all", b"0-5", *POWERS],
+    ),
     (r"host/pmu/mode", [b"OFF", b"self hv", b"0", b"1", *POWERS]),
     (r"host/pmu/features", [b"8", b"0xff", b"max", *POWERS]),
     (
@@ -372,7 +381,9 @@ TABLE: list[tuple[str, list[bytes]]] = [
     ),
 ]
 FREE_TEXT = re.compile(r"host/debug_keys|host/console/tty|(host|hypfs)/params/.*|hypfs/cpupool/\d+/sched-gran")
-ANYTHING = re.compile("xenfs/error_log")  # as tracefs has it; what does something takes a 1
+ANYTHING = re.compile(
+    r"xenfs/error_log|domains/\d+/memory/physical"
+)  # as tracefs has it; what does something takes a 1
 
 
 def writable(host: Host) -> Iterator[Place]:
@@ -398,7 +409,7 @@ def table_row(path: str) -> list[bytes] | None:
     signed = signed or re.search("time/offset_s|access/", path)
     fine = (b"-1", b"- 1") if signed else (b"on",) if path == "host/smt" else ()
     fine = (*fine, b"on") if re.search("monitor/(guest_request|debug_exception|vmexit)", path) else fine
-    fine = (*fine, b"1 1") if path == "host/trace/marker" else fine
+    fine = (*fine, b"1 1") if re.search("trace/marker|memory/(un)?populate", path) else fine
     fine = (*fine, b"1 1") if path == "flask/booleans/guest_writeconsole" else fine
     if re.fullmatch(r"cpupools/\d+/cpus", path):
         fine = (*fine, *(data for data in NONSENSE if not data.split(b"\0")[0].strip(b" \t\n")))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from xenfs.abi.numbers import CreateFlag, Domctl
+from xenfs.abi.numbers import CreateFlag, Domctl, X86Emulation
 from xenfs.abi.operations import operation
 from xenfs.calls import domctl as calls
 from xenfs.calls.control import domctl
@@ -49,11 +49,11 @@ def eventually(holds: Callable[[], bool], within_s: float, what: str) -> float:
     return time.monotonic() - started
 
 
-def bare(xen: Hypervisor, domid: int, handle: bytes = b"", vcpus: int = 1) -> Guest:
+def bare(xen: Hypervisor, domid: int, handle: bytes = b"", vcpus: int = 1, *, hvm: bool = False) -> Guest:
     """A domain with vCPUs but without memory, paused, under an id of our choice; what no toolstack lets us choose."""
     arm = xen.abi.arch == "arm64"
     body: dict[str, object] = {
-        "flags": CreateFlag.hvm | CreateFlag.hap if arm else 0,
+        "flags": CreateFlag.hvm | CreateFlag.hap if arm or hvm else 0,
         "max_vcpus": vcpus, "max_evtchn_port": 1023, "max_grant_frames": 4, "max_maptrack_frames": 4,
     }  # fmt: skip
     if xen.abi.domctl >= 0x14:
@@ -64,6 +64,8 @@ def bare(xen: Hypervisor, domid: int, handle: bytes = b"", vcpus: int = 1) -> Gu
         view.cmd, view.interface_version, view.domain = CREATE.cmd, xen.abi.domctl, chosen
         for name, value in body.items():
             setattr(view.u.createdomain, name, value)
+        if hvm and not arm:
+            view.u.createdomain.arch.emulation_flags = X86Emulation.LAPIC
         xen.abi.ffi.buffer(view.u.createdomain.handle)[:] = handle or uuid.uuid4().bytes
         _when_it_is_free(lambda: xen.hypercall(CREATE, buf, domid=domid))
         made = int(view.domain)

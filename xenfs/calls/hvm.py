@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from struct import Struct
 from typing import NamedTuple
 
 from xenfs.abi.numbers import Domctl, HvmOp, HvmParam, HvmRecord
@@ -16,8 +17,10 @@ from xenfs.hypervisor.base import Hypervisor
 GET_PARAM = operation(HvmOp.get_param)
 SET_PARAM = operation(HvmOp.set_param)
 GETHVMCONTEXT = operation(Domctl.gethvmcontext)
+SETHVMCONTEXT = operation(Domctl.sethvmcontext)
 GETHVMCONTEXT_PARTIAL = operation(Domctl.gethvmcontext_partial)
 
+_DESCRIPTOR = Struct("<HHI")  # struct hvm_save_descriptor: typecode, instance, length
 _MOST_AT_ONCE = 2**20  # bytes of saved states in one batch
 _UNASKED = frozenset({HvmRecord.END, HvmRecord.HEADER})  # Xen does not give these one by one
 
@@ -61,7 +64,7 @@ def records(xen: Hypervisor, domids: Sequence[int]) -> list[list[Record]]:
     Each is paused for the moment. None of a domain that cannot be saved any more.
     """
     states: Iterable[bytes] = [context(xen, domids[0])] if len(domids) == 1 else _contexts(xen, domids)
-    return [[record for record in _walk(xen, state) if record.type not in _UNASKED] for state in states]
+    return [[record for record in parts(state) if record.type not in _UNASKED] for state in states]
 
 
 def _contexts(xen: Hypervisor, domids: Sequence[int]) -> Iterator[bytes]:
@@ -92,14 +95,28 @@ def _contexts_at_once(xen: Hypervisor, domids: Sequence[int], sizes: Sequence[in
         ]
 
 
-def _walk(xen: Hypervisor, stream: bytes) -> Iterator[Record]:
-    """By the lengths in the descriptors: records grow in point releases."""
-    size = xen.abi.sizeof("struct hvm_save_descriptor")
+def parts(stream: bytes) -> dict[Record, bytes]:
+    """The records of a saved state, in its order, by the lengths in the descriptors: they grow in point releases."""
+    found: dict[Record, bytes] = {}
     at = 0
-    while at + size <= len(stream):
-        kind, instance = (int.from_bytes(stream[at + k : at + k + 2], "little") for k in (0, 2))
-        yield Record(kind, instance)
-        at += size + int.from_bytes(stream[at + 4 : at + 8], "little")
+    while at + _DESCRIPTOR.size <= len(stream):
+        kind, instance, length = _DESCRIPTOR.unpack_from(stream, at)
+        at += _DESCRIPTOR.size
+        found[Record(kind, instance)] = stream[at : at + length]
+        at += length
+    return found
+
+
+def load(xen: Hypervisor, domid: int, known: Mapping[Record, bytes], wanted: Mapping[Record, bytes]) -> None:
+    """Load records into a domain, behind the header that its saved state `known` has. vCPUs without a CPU record among
+    them go down. EINVAL for what Xen cannot make sense of; domctl sethvmcontext.
+    """
+    header, end = Record(HvmRecord.HEADER, 0), Record(HvmRecord.END, 0)
+    every = [(header, known[header]), *sorted(wanted.items()), (end, b"")]
+    stream = b"".join(_DESCRIPTOR.pack(*which, len(data)) + data for which, data in every)
+    with xen.pool.take(len(stream)) as buf:
+        buf.fill(stream)
+        domctl(xen, SETHVMCONTEXT, domid, "hvmcontext", size=len(stream), buffer=buf)
 
 
 def record(xen: Hypervisor, domid: int, which: Record) -> bytes:

@@ -31,6 +31,7 @@ from xenfs.nodes import policy, tree
 from xenfs.nodes.policy.trusted import Untrusted
 from xenfs.nodes.tables.harmless import harmless
 from xenfs.nodes.tables.refusals import Refusals
+from xenfs.nodes.templates import name_orphans
 from xenfs.xenstore import XenstoreClient, transport
 
 _OPTIONS = """mount options, with commas between: ro (nothing can be written), lifecycle (domains can be ended),
@@ -97,6 +98,7 @@ def run(args: argparse.Namespace) -> NoReturn:
     if not xen.verified and not chosen.unverified:
         logging.warning("this Xen is not one that xenfs knows: mounting read-only (-o unverified allows writes)")
         chosen = options.read_only(chosen)
+    name_orphans(xen, refusals)
     record = _record(chosen)
     ops = Operations(xen, tree.build(xen, chosen, refusals), chosen, refusals, rights, record)
     if opener and not isinstance(xen.store, XenstoreClient):

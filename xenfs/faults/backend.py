@@ -17,6 +17,7 @@ from xenfs.faults.naming import MEMORY, asked
 from xenfs.faults.rules import Plan, Rule
 from xenfs.hypervisor.base import Backend
 from xenfs.hypervisor.devices import Counters
+from xenfs.hypervisor.foreign import Foreign
 from xenfs.pool import Buffer, Pool
 from xenfs.xenstore import Xenstore
 
@@ -136,6 +137,10 @@ class Faulty(Backend):
     def xenstore(self) -> Xenstore | None:
         """The other backend's: nothing here is about xenstore."""
         return self.inner.xenstore()
+
+    def foreign(self, domid: int, frames: Sequence[int], *, write: bool) -> Foreign:
+        """The other backend's."""
+        return self.inner.foreign(domid, frames, write=write)
 
     def pci_devices(self) -> Sequence[str]:
         """The other backend's."""

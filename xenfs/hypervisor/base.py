@@ -14,14 +14,16 @@ from typing import Any
 
 from xenfs.abi import Abi
 from xenfs.abi.operations import Does, Operation
-from xenfs.errors import HypercallError
+from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.devices import Counters
 from xenfs.hypervisor.domain_log import DomainLog
+from xenfs.hypervisor.foreign import MOST_AT_ONCE, Foreign, Mappings
 from xenfs.hypervisor.ledger import Ledger
 from xenfs.hypervisor.lives import Domain, Lives
 from xenfs.hypervisor.operation import hint
 from xenfs.hypervisor.recent import Listings, RecentAnswers
 from xenfs.hypervisor.starts import Starts
+from xenfs.hypervisor.templates import Templates
 from xenfs.pool import Buffer, Holdings, Pages, Pool
 from xenfs.xenstore import Xenstore
 from xenfs.xenstore.names import StoreNames
@@ -41,6 +43,10 @@ class Backend(ABC):
     @abstractmethod
     def hypercall(self, number: int, args: tuple[int, ...]) -> int:
         """Xen's result; a negative one is -errno. Raises only when no hypercall could be made at all."""
+
+    def foreign(self, domid: int, frames: Sequence[int], *, write: bool) -> Foreign:
+        """Pages of another domain, by frame numbers as Xen knows them. OSError where none at all can be mapped."""
+        raise OSError(errno.EOPNOTSUPP, f"{self.name} maps no pages of domains")
 
     def make_pool(self, **options: Any) -> Pool:
         """The pool that the arguments are to lie in."""
@@ -88,6 +94,8 @@ class Hypervisor:
         self.accepted: set[str] = set()
         self.calls = Ledger()
         self.held = Holdings(pool)
+        self.mappings = Mappings()
+        self.templates = Templates()
         self.recent = RecentAnswers()
         self.listings = Listings(self.recent)
         self.happenings = DomainLog()
@@ -132,6 +140,18 @@ class Hypervisor:
             accepted = op.hypercall.name in self.accepted
             raise HypercallError(op.name, -result, hint(op, -result, self.abi, accepted=accepted))
         return result
+
+    def foreign(self, domid: int, frames: Sequence[int], *, write: bool = False) -> Foreign:
+        """At most MOST_AT_ONCE pages of another domain, for a `with`; those that are not there are counted."""
+        assert 0 < len(frames) <= MOST_AT_ONCE
+        try:
+            found = self.backend.foreign(domid, frames, write=write)
+        except OSError as problem:
+            raise XenfsError(
+                f"pages of domain {domid} cannot be mapped: {problem.strerror}", problem.errno or errno.EIO
+            ) from problem
+        self.mappings.count(found)
+        return found
 
     def _repeated(self, op: Operation, args: tuple[int | Buffer, ...], raw: tuple[int, ...]) -> int:
         """Call again after an EFAULT: all memory is locked, and touched once more, so a second try finds it."""

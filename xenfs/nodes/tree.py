@@ -17,6 +17,7 @@ from xenfs.nodes.metrics import METRICS
 from xenfs.nodes.raw import raw
 from xenfs.nodes.tables.base import Dir, Each, File, Guard, Node
 from xenfs.nodes.tables.refusals import Refusals
+from xenfs.nodes.templates import TEMPLATES
 from xenfs.nodes.version import VERSION
 from xenfs.nodes.xenfs import About, about
 from xenfs.options import Options
@@ -31,7 +32,7 @@ def whole(options: Options, refusals: Refusals) -> Dir:
     return Dir(
         "",
         "Xen's hypercall interfaces as files",
-        (about(facts), METRICS, VERSION, HOST, HYPFS, CPUPOOLS, DOMAINS, FLASK, raw(options.debug)),
+        (about(facts), METRICS, VERSION, HOST, HYPFS, CPUPOOLS, DOMAINS, TEMPLATES, FLASK, raw(options.debug)),
     )
 
 

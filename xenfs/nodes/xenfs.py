@@ -135,6 +135,10 @@ def about(facts: About) -> Dir:
                 "entries", "How many files and directories the kernel was told of and has not forgotten",
                 read=lambda xen: xen.entries(), show=show.dec, tier="B",
             ),
+            File(
+                "mappings", "Pages of domains that were mapped: how often, how many, and how many were not there",
+                read=lambda xen: xen.mappings.stat(), show=show.flat, tier="B",
+            ),
             buffers,
             calls,
         ),

@@ -6,6 +6,7 @@
 The guarantees, and what each of them rests on, are in docs/pool.md. Open pool.py first.
 """
 
+from xenfs.pool.blocks import address_of
 from xenfs.pool.bounce import Bounce, Bounces, Way
 from xenfs.pool.buffer import Address, Buffer
 from xenfs.pool.custody import Flight
@@ -30,6 +31,7 @@ __all__ = [
     "SimulatedPages",
     "Violation",
     "Way",
+    "address_of",
     "best_pages",
     "prepare",
 ]

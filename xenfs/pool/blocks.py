@@ -21,6 +21,12 @@ SHELVED = SMALL + MEDIUM
 """The size classes that share mappings. Larger buffers have a mapping each."""
 
 
+def address_of(area: mmap.mmap) -> int:
+    """Where a mapping begins; it may be one that can only be read."""
+    with ffi.from_buffer(area) as held:
+        return int(ffi.cast("uintptr_t", held))
+
+
 def shelf_index(nbytes: int, align: int) -> int:
     """Which of SHELVED serves nbytes at that alignment; len(SHELVED) when none does."""
     if align > STEP and nbytes <= PAGE:  # within a page only powers of two lie at multiples of themselves

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Backend
+from xenfs.hypervisor.foreign import Foreign
 from xenfs.pool import Buffer, Pool
 from xenfs.xenstore import Xenstore
 
@@ -116,6 +117,10 @@ class Recorder(Backend):
         changed = tuple(None if now == was.data else now for now, was in zip(after, asked.memory, strict=True))
         self._here.exchanges.append((asked, Answer(result, changed)))
         return result
+
+    def foreign(self, domid: int, frames: Sequence[int], *, write: bool) -> Foreign:
+        """The other backend's."""
+        return self.inner.foreign(domid, frames, write=write)
 
     def pci_devices(self) -> Sequence[str]:
         """The other backend's."""

@@ -18,6 +18,7 @@ from xenfs.simulator.answers import (
     firmware,
     flask_op,
     flask_rules,
+    foreign,
     guest_ops,
     hvm,
     hypfs_op,
@@ -134,7 +135,7 @@ def _domctl(machine: Machine, counts: Counter[str]) -> Call:
     groups = [domctl.OPERATIONS, domctl_vcpu.OPERATIONS, domctl_scheduler.OPERATIONS, registers.OPERATIONS]
     groups += [pci_op.DOMCTL, introspection.OPERATIONS]
     x86 = [domctl.OPERATIONS_X86, domctl_x86.OPERATIONS, saved.OPERATIONS, policy_op.DOMCTL, psr_op.DOMCTL]
-    x86 += [introspection.OPERATIONS_X86]
+    x86 += [introspection.OPERATIONS_X86, foreign.OPERATIONS_X86]
     on_domain = Table(
         machine,
         "XEN_DOMCTL_",

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from xenfs.errors import BadAddress
 from xenfs.hypervisor.base import Backend
 from xenfs.hypervisor.devices import Counters
+from xenfs.hypervisor.foreign import Foreign
 from xenfs.pool import Pool, SimulatedPages
 from xenfs.simulator import hypercalls
-from xenfs.simulator.answers import boot_log
+from xenfs.simulator.answers import boot_log, foreign
 from xenfs.simulator.layouts import Layouts
 from xenfs.simulator.machine import Machine
 from xenfs.simulator.settings import Settings, parse
@@ -86,6 +87,11 @@ class Simulator(Backend):
             return -refused.code
         except BadAddress:
             return -EFAULT
+
+    def foreign(self, domid: int, frames: Sequence[int], *, write: bool) -> Foreign:
+        """Pages of a pretended domain."""
+        with self._lock:
+            return foreign.foreign(self.machine, domid, frames, write=write)
 
     def pci_devices(self) -> Sequence[str]:
         """The pretended bus, as dom0 would see it."""

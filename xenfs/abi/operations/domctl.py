@@ -36,7 +36,8 @@ _TABLE = Family(
     " get_domain_state monitor_op set_access_required setdebugging gdbsx_domstatus gdbsx_pausevcpu gdbsx_unpausevcpu"
     " debug_op irq_permission gsi_permission iomem_permission ioport_permission set_target subscribe set_virq_handler"
     " assign_device deassign_device settimeoffset settscinfo soft_reset"
-    " setvcpucontext",
+    " setvcpucontext"
+    " gdbsx_guestmemio:read sethvmcontext set_address_size",
 )  # fmt: skip
 
 _SCHEDULERS = (SchedId.CREDIT, SchedId.CREDIT2, SchedId.RTDS)

@@ -20,7 +20,7 @@ _NONE = 0xFFFFFFFF
 _C: dict[str, Any] = {"tier": "C", "option": "debug"}
 
 
-_for_gdbsx = every(x86, answers(lambda xen: monitor.debug_status(xen, own_domid(xen))))  # some builds lack it
+for_gdbsx = every(x86, answers(lambda xen: monitor.debug_status(xen, own_domid(xen))))  # some builds lack it
 
 
 def _status(xen: Hypervisor, domain: Domain) -> str:
@@ -42,7 +42,7 @@ DEBUG = Dir(
         consuming(
             "status", "Write 1, then read: whether it is paused, and the vCPU whose event paused it, which Xen forgets",
             read=_status, format='"key value" lines', call=monitor.DOMSTATUS.name, option="debug", tier="C",
-            when=_for_gdbsx,
+            when=for_gdbsx,
         ),
     ),
     option="debug",
@@ -68,7 +68,7 @@ VCPU_DEBUG = Dir(
         File(
             "paused", "Write 1 to stop it, 0 to take one such stop back, while its domain is paused. Xen does not tell",
             write=_pause, knowing=True, parse=parse.switch, errnos="EBUSY",
-            when=_for_gdbsx,
+            when=for_gdbsx,
             call=f"domctl getdomaininfo, {monitor.PAUSEVCPU.name}, {monitor.UNPAUSEVCPU.name}", **_C,
         ),
         File(

@@ -13,6 +13,7 @@ from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.domains.own import can_be_saved, has_state, is_hvm, is_other_hvm
+from xenfs.nodes.domains.start import START
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File
 from xenfs.nodes.tables.conditions import x86
@@ -138,6 +139,7 @@ HVM = Dir(
             only=has_state,
             volatile=True,
         ),
+        START,
     ),
     only=is_hvm,
 )  # fmt: skip

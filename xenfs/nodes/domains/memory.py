@@ -14,6 +14,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.hypervisor.sources import asks
 from xenfs.nodes.domains.own import has_vcpus, is_hvm, is_other_hvm
+from xenfs.nodes.domains.physical import PHYSICAL, POPULATE, UNPOPULATE, VIRTUAL
 from xenfs.nodes.domains.vnuma import VNUMA
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File, field
@@ -127,4 +128,4 @@ POD = Dir(
     only=is_hvm,
 )  # fmt: skip
 
-MORE_MEMORY = (CLAIM, PAGING_POOL, MAX_GPFN, POD, VNUMA)
+MORE_MEMORY = (CLAIM, PAGING_POOL, MAX_GPFN, POD, VNUMA, POPULATE, UNPOPULATE, PHYSICAL, VIRTUAL)

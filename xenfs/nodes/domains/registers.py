@@ -156,7 +156,7 @@ def _address_size(xen: Hypervisor, infos: Sequence[DomainInfo]) -> list[int]:
     return guest_type.address_sizes(xen, [info.domain for info in infos])
 
 
-def _has_context(xen: Hypervisor, domain: Domain, *_: object) -> bool:
+def has_context(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     """Not the caller's own domain, nor a 32-bit PV guest, whose struct is another."""
     info = info_recent(xen, domain)
     if not is_other(xen, domain) or info.dying:
@@ -171,13 +171,13 @@ REGISTERS = (
     File(
         "regs", "Its registers, hexadecimal, nothing before it has any; it is paused for the moment. Lines that are "
         "written change them, while its domain is paused", read=_regs, private=True, tier="B", write=_set_regs,
-        parse=parse_regs, knowing=True, write_option="debug", only=_has_context, longest=_LONGEST, errnos=_ERRNOS,
+        parse=parse_regs, knowing=True, write_option="debug", only=has_context, longest=_LONGEST, errnos=_ERRNOS,
         call=f"domctl getdomaininfo, {_CALL}", format='"register value" lines',
     ),
     File(
         "context", "struct vcpu_guest_context, binary, nothing before it has any; to be written in one piece, while "
         "its domain is paused", read=_context, private=True, binary=True, show=bytes, tier="B",
-        write=_set_context, knowing=True, write_option="debug", only=_has_context, errnos=_ERRNOS,
+        write=_set_context, knowing=True, write_option="debug", only=has_context, errnos=_ERRNOS,
         call=f"domctl getdomaininfo, {_CALL}",
     ),
 )  # fmt: skip

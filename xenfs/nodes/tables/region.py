@@ -11,6 +11,8 @@ from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables.base import File, Ids, Writer
 
+_MOST_AT_ONCE = 1 << 20
+
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Region(File):
@@ -30,8 +32,8 @@ class Region(File):
         return 0
 
     def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
-        """All of it."""
-        return self.part(xen, ids, 0, self.nbytes(xen, ids))
+        """All of it, or its beginning where it is more than anybody wants at once."""
+        return self.part(xen, ids, 0, min(self.nbytes(xen, ids), _MOST_AT_ONCE))
 
     def nbytes(self, xen: Hypervisor, ids: Ids) -> int:
         """How many bytes there are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EEXIST, EINVAL, ENOMEM, ENOSYS, EOPNOTSUPP, ESRCH
+from errno import EACCES, EEXIST, EINVAL, ENOMEM, ENOSYS, EOPNOTSUPP, ESRCH
 
 from xenfs.simulator.answers import createdomain
 from xenfs.simulator.machine import Answers, Machine
@@ -134,7 +134,22 @@ def get_address_size(xen: Machine, domain: Domain, op: memoryview) -> int:
     """64, of a PV domain; the others choose for themselves."""
     if domain.hvm:
         return -EOPNOTSUPP
-    xen.put(op, "xen_domctl_address_size", size=64)
+    xen.put(op, "xen_domctl_address_size", size=domain.kept.get("address_size", 64))
+    return 0
+
+
+def set_address_size(xen: Machine, domain: Domain, op: memoryview) -> int:
+    """32 or 64, of a PV domain that has no memory yet."""
+    (bits,) = xen.get(op, "xen_domctl_address_size", "size")
+    if domain.hvm:
+        return -EOPNOTSUPP
+    if bits == domain.kept.get("address_size", 64):
+        return 0
+    if bits != 32:
+        return -EINVAL
+    if domain.tot_pages:
+        return -EACCES
+    domain.kept["address_size"] = bits
     return 0
 
 
@@ -172,6 +187,7 @@ OPERATIONS: Answers = {
 }
 OPERATIONS_X86: Answers = {
     "XEN_DOMCTL_get_address_size": get_address_size,
+    "XEN_DOMCTL_set_address_size": set_address_size,
     "XEN_DOMCTL_sendtrigger": sendtrigger,
 }
 OPERATIONS_WITHOUT: Answers = {"XEN_DOMCTL_createdomain": create}

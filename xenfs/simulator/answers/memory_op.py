@@ -29,9 +29,7 @@ def maximum_reservation(xen: Machine, address: int) -> int:
 
 def maximum_gpfn(xen: Machine, address: int) -> int:
     """The highest guest frame; of a PV domain, the length of its own table less one."""
-    domain = _domain_at(xen, address)
-    above = 0x40000 if domain.hvm and domain.tot_pages > 0xC0000 else 0
-    return max(0, domain.tot_pages + above - 1)
+    return _domain_at(xen, address).physmap.top
 
 
 def _domain_at(xen: Machine, address: int) -> Domain:

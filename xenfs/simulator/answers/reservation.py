@@ -40,6 +40,8 @@ def populate_physmap(xen: Machine, address: int) -> int:
     room = min(domain.max_pages - domain.tot_pages, xen.world.free_pages)
     done = max(0, min(asked.extents, room // pages))
     frames = xen.at(asked.frames, 8 * asked.extents)
+    for frame in frames[: 8 * done].cast("Q"):
+        domain.physmap.add(range(frame, frame + pages))
     if not domain.hvm:
         first = xen.world.host.max_mfn + 1 - xen.world.free_pages
         frames[: 8 * done] = b"".join((first + index * pages).to_bytes(8, "little") for index in range(done))
@@ -48,13 +50,16 @@ def populate_physmap(xen: Machine, address: int) -> int:
 
 
 def decrease_reservation(xen: Machine, address: int) -> int:
-    """The frames are not looked at: each extent takes its pages away, while the domain has any."""
+    """Extent by extent up to the first that is not all there; of a PV domain the frames are not looked at."""
     asked = _asked(xen, address)
     if asked is None:
         return 0
     domain, pages = asked.domain, 1 << asked.order
-    xen.at(asked.frames, 8 * asked.extents)
+    frames = xen.at(asked.frames, 8 * asked.extents).cast("Q")
     done = min(asked.extents, domain.tot_pages // pages)
+    if domain.hvm:
+        dropped = (all([domain.physmap.drop(f) for f in range(frame, frame + pages)]) for frame in frames)
+        done = next((at for at, whole in enumerate(dropped) if not whole), asked.extents)
     xen.world.give_pages(domain, domain.tot_pages - done * pages)
     return done
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from errno import EINVAL, ENOBUFS, ENOENT, ENOSPC
+from errno import EINVAL, ENOBUFS, ENODATA, ENOENT, ENOSPC
+from struct import Struct
 
 from xenfs.simulator.answers import registers
 from xenfs.simulator.layouts import measurements, version
@@ -11,6 +12,8 @@ from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import ALIVE, Domain
 
 MAGIC = 0x54381286
+DESCRIPTOR = Struct("<HHI")  # type, instance, length
+LOADED = "loaded_state"  # what somebody has loaded of the records
 OF_VCPUS = ("CPU", "LAPIC", "LAPIC_REGS", "MTRR", "VMCE_VCPU", "TSC_ADJUST")
 OF_DOMAINS = ("PCI_IRQ", "ISA_IRQ", "PCI_LINK")  # of a PVH domain, too, which has no such lines
 OF_BOARD = ("PIC", "PIC", "IOAPIC", "PIT", "RTC", "HPET", "PMTIMER")
@@ -53,6 +56,52 @@ def gethvmcontext_partial(xen: Machine, domain: Domain, op: memoryview) -> int:
     return 0
 
 
+def sethvmcontext(xen: Machine, domain: Domain, op: memoryview) -> int:
+    """Load records behind a header; what has no CPU record among them goes down. EINVAL, ENODATA for a broken stream.
+
+    Since 4.19 nothing is changed before all has been looked at.
+    """
+    size, address = xen.get(op, "xen_domctl_hvmcontext", "size", "buffer")
+    if domain.domid == 0 or not domain.hvm or domain.dying != ALIVE:
+        return -EINVAL
+    stream = bytes(xen.at(address, size))
+    found: list[tuple[int, int, bytes]] = []
+    while True:
+        if len(stream) < DESCRIPTOR.size:
+            return -ENODATA
+        code, instance, length = DESCRIPTOR.unpack_from(stream)
+        data, stream = stream[DESCRIPTOR.size :][:length], stream[DESCRIPTOR.size + length :]
+        if not found and (code, len(data)) != (_code(xen, "HEADER"), _length(xen, "HEADER")):
+            return -ENODATA
+        if found and code == _code(xen, "END"):
+            break
+        found.append((code, instance, data))
+    known = {_code(xen, name): name for name in (*OF_VCPUS, *OF_DOMAINS, *OF_BOARD)}
+    for code, instance, data in found[1:]:
+        name = known.get(code)
+        if name is None or len(data) > _length(xen, name):
+            return -EINVAL
+        if name in OF_VCPUS and domain.vcpu(instance) is None:
+            return -EINVAL
+        if name == "CPU" and not _is_sane(xen, data):
+            return -EINVAL
+    loaded = domain.kept.setdefault(LOADED, {})
+    loaded.update({(known[code], instance): data for code, instance, data in found[1:]})
+    awake = {instance for code, instance, _ in found if known.get(code) == "CPU"}
+    xen.world.placement.stop(domain, xen.world.clock.ticks())
+    for vcpu in domain.existing():
+        vcpu.online = vcpu.id in awake
+    xen.world.placement.start(domain, xen.world.clock.ticks())
+    return 0
+
+
+def _is_sane(xen: Machine, data: bytes) -> bool:
+    """What Xen looks at of a vCPU's registers: CR0 has ET, and no paging without protection."""
+    cpu = memoryview(data.ljust(_length(xen, "CPU"), b"\0"))
+    cr0, pad = xen.get(cpu, "hvm_hw_cpu", "cr0", "pad0")
+    return bool(cr0 & 0x10) and cr0 & 0x80000001 != 0x80000000 and not pad
+
+
 def _saves(domain: Domain) -> bool:
     return domain.domid != 0 and domain.hvm and domain.dying == ALIVE
 
@@ -74,10 +123,14 @@ def _records(xen: Machine, domain: Domain) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _record(xen: Machine, domain: Domain, name: str, instance: int) -> bytes:
+    loaded = domain.kept.get(LOADED, {}).get((name, instance))
+    if loaded is not None:
+        return bytes(loaded).ljust(_length(xen, name), b"\0")
     data = bytearray(_length(xen, name))
     if name == "CPU":
         word = registers.values(xen, domain, instance)
-        xen.put(memoryview(data), "hvm_hw_cpu", **{member: word[member] for member in ("rip", "rsp", "rflags", "cr3")})
+        known = {member: word[member] for member in ("rip", "rsp", "rflags", "cr3")}
+        xen.put(memoryview(data), "hvm_hw_cpu", **known, cr0=0x80050033, cr4=0x3406E0, msr_efer=0xD01)
     return bytes(data)
 
 
@@ -99,5 +152,6 @@ def _length(xen: Machine, name: str) -> int:
 
 OPERATIONS: Answers = {
     "XEN_DOMCTL_gethvmcontext": gethvmcontext,
+    "XEN_DOMCTL_sethvmcontext": sethvmcontext,
     "XEN_DOMCTL_gethvmcontext_partial": gethvmcontext_partial,
 }

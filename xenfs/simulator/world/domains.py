@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xenfs.simulator.world.host import FULL, Cpu
+from xenfs.simulator.world.physmap import Physmap
 
 ALIVE, DYING, DEAD = 0, 1, 2
 """What has become of a domain; from DEAD on it only waits for the last reference to its memory."""
@@ -71,6 +72,7 @@ class Domain:
         "outstanding_pages",
         "paged_pages",
         "pause_count",
+        "physmap",
         "pool",
         "rate",
         "shared_info_frame",
@@ -96,6 +98,7 @@ class Domain:
         self.vcpus: list[Vcpu | None] = []
         self.max_vcpus = 0
         self.tot_pages = self.max_pages = self.outstanding_pages = self.shared_pages = self.paged_pages = 0
+        self.physmap = Physmap(holed=self.hvm)
         self.shared_info_frame = 0
         self.emulation_flags = 0
         self.mempool_bytes = 0

@@ -19,6 +19,7 @@ from xenfs.simulator.world.guests import Guests
 from xenfs.simulator.world.host import PAGE, Host
 from xenfs.simulator.world.livepatches import Livepatches
 from xenfs.simulator.world.pci_bus import Bus
+from xenfs.simulator.world.physmap import ARM_RAM, Physmap
 from xenfs.simulator.world.placement import Placement
 from xenfs.simulator.world.pmu import Pmu
 from xenfs.simulator.world.policy import Policy
@@ -126,6 +127,7 @@ class World:
         domain.name = name
         domain.max_pages = memory_kb * 1024 // PAGE + 256
         self.give_pages(domain, memory_kb * 1024 // PAGE)
+        domain.physmap.built = domain.tot_pages
         domain.pause_count, domain.finished = int(paused), True
         domain.max_vcpus = vcpus
         everywhere = self.host.present
@@ -149,6 +151,7 @@ class World:
         domain.since, domain.born_ns = self.clock.ticks(), self.clock.now()
         domain.node_affinity = (1 << self.host.nr_nodes) - 1
         domain.shared_info_frame = 0x1000 + domid if kind == "pv" else (1 << 64) - 1
+        domain.physmap = Physmap(holed=domain.hvm) if self.host.x86 else Physmap(holed=False, base=ARM_RAM)
         domain.mempool_bytes = 0 if kind == "pv" else 4 << 20
         self.domains[domid] = domain
         insort(self.order, domid)

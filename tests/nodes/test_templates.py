@@ -1,0 +1,228 @@
+"""templates/: a domain that is not yet one, configured by files, and made of them whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+from uuid import UUID
+
+import pytest
+from worlds import COMBINATIONS, Host
+
+from xenfs.calls import create
+from xenfs.errors import HypercallError, XenfsError
+from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.templates import name_orphans
+from xenfs.nodes.templates.commit import orphans
+from xenfs.options import Options
+
+HANDLE = "01234567-89ab-cdef-0123-456789abcdef"
+
+
+def mkdir(host: Host, name: str) -> None:
+    node = host.at("templates").node
+    assert isinstance(node, Dir)
+    assert node.make is not None
+    node.make(host.xen, name)
+
+
+def commit(host: Host, name: str, wanted: str = "any") -> int:
+    return int(host.put(host.at(f"templates/{name}/commit"), wanted.encode()))
+
+
+@pytest.fixture
+def made(host: Host) -> Host:
+    mkdir(host, "t")
+    return host
+
+
+@pytest.mark.parametrize(("release", "arch"), COMBINATIONS)
+def test_a_template_as_it_is_made_can_be_committed(release: str, arch: str) -> None:
+    with Host(f"xen={release},arch={arch}") as host:
+        mkdir(host, "t")
+        domid = commit(host, "t")
+        domain = host.world.domains[domid]
+        assert (domain.kind, domain.hap, domain.pause_count) == ("pvh", True, 1)
+        assert len(domain.existing()) == 1
+        assert not domain.existing()[0].online
+        assert domain.max_pages * 4 == int(host.value("templates/t/max_mem_kb")) == 128 << 10
+        assert host.value(f"domains/{domid}/state") == "paused"
+        if host.has(f"domains/{domid}/memory/paging_pool_bytes"):
+            assert int(host.value(f"domains/{domid}/memory/paging_pool_bytes")) >= 4 << 20
+        assert not create.is_marked(domain.handle)
+        assert commit(host, "t") != domid, "a template stays one"
+        pages = (("arch/gic_version", "native"),) if arch == "arm64" else (("arch/emulation", "lapic"),)
+        for name, value in pages:
+            assert host.value(f"templates/t/{name}") == value
+
+
+def test_what_each_release_has(made: Host) -> None:
+    def names(settings: str) -> set[str]:
+        with Host(settings) as host:
+            mkdir(host, "t")
+            return {*host.names("templates/t"), *(f"arch/{name}" for name in host.names("templates/t/arch"))}
+
+    assert names("xen=4.17") - names("xen=4.14") == {"grant_version", "vmtrace_size", "arch/msr_relaxed"}
+    assert names("xen=4.22") - names("xen=4.20") == {"altp2m_views"}
+    assert {"arch/gic_version", "arch/nr_spis"} <= names("xen=4.17,arch=arm64")
+    assert not {"altp2m", "address_size", "arch/emulation"} & names("xen=4.17,arch=arm64")
+
+
+def test_every_setting_reaches_the_domain(made: Host) -> None:
+    settings = {
+        "flags": "hvm hap", "max_vcpus": "3", "max_mem_kb": "64M", "paging_pool_bytes": "8M", "uuid": HANDLE,
+        "grant_frames": "7", "evtchn_ports": "200",
+    }  # fmt: skip
+    for name, value in settings.items():
+        made.write(f"templates/t/{name}", value)
+    domid = commit(made, "t", "77")
+    domain = made.world.domains[77]
+    assert (domid, len(domain.existing()), domain.max_pages) == (77, 3, 16384)
+    assert domain.mempool_bytes == 8 << 20
+    assert made.value("domains/77/uuid") == HANDLE
+    assert str(UUID(bytes=domain.handle)) == HANDLE
+
+
+def test_a_pv_template(made: Host) -> None:
+    made.write("templates/t/flags", "\n")
+    assert (made.read("templates/t/flags"), made.read("templates/t/arch/emulation")) == ("", "")
+    made.write("templates/t/address_size", "32")
+    domain = made.world.domains[commit(made, "t")]
+    assert domain.kind == "pv"
+    assert made.value(f"domains/{domain.domid}/address_size") == "32"
+
+
+@pytest.mark.parametrize("release", ["4.16", "4.17"])
+def test_a_cpupool(release: str) -> None:
+    """Before 4.17 every domain begins in pool 0, and is moved."""
+    with Host(f"xen={release}") as host:
+        mkdir(host, "t")
+        host.at("cpupools").node.make(host.xen, "7")  # type: ignore[attr-defined]
+        host.write("cpupools/0/cpus", "-7")
+        host.write("cpupools/7/cpus", "7")
+        host.write("templates/t/cpupool", "7")
+        assert host.value(f"domains/{commit(host, 't')}/cpupool") == "7"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code"),
+    [
+        ("flags", "hvm banana", errno.EINVAL), ("flags", "hap", errno.EINVAL),
+        ("flags", "hvm trap_unmapped_accesses", errno.EINVAL), ("flags", "hvm vpmu", errno.EINVAL),
+        ("max_vcpus", "0", errno.ERANGE), ("max_vcpus", "129", errno.ERANGE), ("max_vcpus", "8193", errno.ERANGE),
+        ("cpupool", "9", errno.ERANGE), ("grant_version", "3", errno.ERANGE), ("vmtrace_size", "12288", errno.EINVAL),
+        ("vmtrace_size", "4096", errno.EINVAL), ("address_size", "32", errno.EINVAL), ("uuid", "none", errno.EINVAL),
+        ("arch/emulation", "lapic gpu", errno.EINVAL), ("commit", "0", errno.ERANGE), ("commit", "32752", errno.ERANGE),
+        ("commit", "all", errno.EINVAL), ("max_mem_kb", "5", errno.EINVAL), ("altp2m", "on", errno.EINVAL),
+    ],
+)  # fmt: skip
+def test_what_is_refused_where_it_is_written(made: Host, name: str, text: str, code: int) -> None:
+    assert made.refused(f"templates/t/{name}", text) == code
+    assert not made.counts["domctl createdomain"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"arch/emulation": ""}, "arch/emulation must be lapic or more"),
+        ({"altp2m": "mixed", "flags": "hvm"}, "altp2m needs hap"),
+        ({"flags": "", "arch/emulation": "lapic"}, "arch/emulation must be empty"),
+        ({"uuid": "{taken}"}, "a domain with this template's uuid"),
+    ],
+)
+def test_what_is_refused_before_anything_is_made(made: Host, settings: dict[str, str], words: str) -> None:
+    for name, value in settings.items():
+        made.write(f"templates/t/{name}", value.format(taken=made.value("domains/1/uuid")))
+    with pytest.raises(XenfsError, match=words):
+        commit(made, "t")
+    assert not made.counts["domctl createdomain"]
+
+
+def test_an_id_that_is_taken(made: Host) -> None:
+    assert made.refused("templates/t/commit", "1") == errno.EEXIST
+    assert "createdomain failed; there is a domain 1" in made.read("xenfs/error_log")
+
+
+def test_what_xen_refuses(made: Host) -> None:
+    made.write("templates/t/flags", "hvm hap nested_virt")
+    before = set(made.world.domains)
+    assert made.refused("templates/t/commit", "any") == errno.EINVAL
+    assert "createdomain failed; Xen says EINVAL" in made.read("xenfs/error_log")
+    assert set(made.world.domains) == before
+
+
+@pytest.mark.parametrize(
+    ("step", "cut"),
+    [
+        ("max_vcpus", "xenfs.calls.create.max_vcpus"), ("max_mem_kb", "xenfs.calls.domctl.set_max_mem"),
+        ("paging_pool_bytes", "xenfs.calls.domain_memory.set_paging_pool"), ("uuid", "xenfs.calls.lifecycle.rename"),
+    ],
+)  # fmt: skip
+def test_a_step_that_fails_leaves_nothing(made: Host, monkeypatch: pytest.MonkeyPatch, step: str, cut: str) -> None:
+    def fails(*_: object) -> None:
+        raise HypercallError("domctl something", errno.ENOMEM)
+
+    monkeypatch.setattr(cut, fails)
+    alive = {domain.domid for domain in made.world.domains_from(0) if not domain.dying}
+    assert made.refused("templates/t/commit", "any") == errno.ENOMEM
+    assert f"nothing was made: {step} failed; Xen says ENOMEM" in made.read("xenfs/error_log")
+    assert {domain.domid for domain in made.world.domains_from(0) if not domain.dying} == alive
+
+
+def test_a_domain_that_was_never_finished_is_known_by_its_uuid(made: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    assert orphans(made.xen) == []
+    monkeypatch.setattr("xenfs.calls.domctl.set_max_mem", killed)
+    with pytest.raises(Killed):
+        commit(made, "t", "99")
+    assert orphans(made.xen) == [99]
+    assert made.value("domains/99/state") == "paused"
+    assert made.value("domains/99/uuid").startswith("78656e66-7300-8000-")
+    name_orphans(made.xen, made.refusals)
+    assert "domains/99: EOWNERDEAD: this domain was begun by templates/ and never finished" in made.read(
+        "xenfs/error_log"
+    )
+
+
+def test_copies_and_removal(made: Host) -> None:
+    """What a template's files show is what another's take."""
+    made.write("templates/t/max_vcpus", "5")
+    made.write("templates/t/grant_frames", "9")
+    mkdir(made, "copy")
+    for place in list(made.walk(made.at("templates/t").node, made.at("templates/t").ids, "templates/t/")):  # type: ignore[arg-type]
+        if isinstance(place.node, File) and place.node.name != "commit":
+            made.write(place.path.replace("/t/", "/copy/"), place.node.produce(made.xen, place.ids))
+    assert made.value("templates/copy/max_vcpus") == "5"
+    assert made.value("templates/copy/grant_frames") == "9"
+    place = made.at("templates/t")
+    assert isinstance(place.node, Dir)
+    assert place.node.remove is not None
+    open_file = made.at("templates/t/max_vcpus")
+    place.node.remove(made.xen, *place.ids)
+    assert made.names("templates") == ["copy"]
+    with pytest.raises(XenfsError, match="template t is gone"):
+        made.put(open_file, b"1")
+
+
+def test_names(made: Host) -> None:
+    for name, code in (("t", errno.EEXIST), (".hidden", errno.EINVAL), ("x" * 65, errno.EINVAL), ("a b", errno.EINVAL)):
+        with pytest.raises(XenfsError) as refused:
+            mkdir(made, name)
+        assert refused.value.errno == code
+    for number in range(63):
+        mkdir(made, f"more-{number}")
+    with pytest.raises(XenfsError, match="can be no more"):
+        mkdir(made, "last")
+
+
+def test_only_with_lifecycle() -> None:
+    with Host("xen=4.17", Options(debug=True)) as host:
+        assert not host.has("templates")
+    with Host("xen=4.17", Options(lifecycle=True)) as host:
+        mkdir(host, "t")
+        assert host.has("templates/t/commit")
+        assert not host.has("domains/2/memory/physical")

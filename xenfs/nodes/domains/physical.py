@@ -1,0 +1,184 @@
+"""domains/<d>/memory/: the guest's memory itself. It is given and taken by frames, and read and written as bytes."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any, NamedTuple
+
+from xenfs.abi.numbers import DomInf
+from xenfs.calls import domain_memory, domains, guest_memory, p2m, registers, sysctl
+from xenfs.calls.domains import DomainInfo
+from xenfs.calls.guest_memory import Frames
+from xenfs.errors import BadInput, XenfsError
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.foreign import PAGE
+from xenfs.hypervisor.lives import Domain
+from xenfs.nodes.domains.debug import for_gdbsx
+from xenfs.nodes.domains.own import has_vcpus, is_other, is_other_hvm, require_paused
+from xenfs.nodes.domains.registers import has_context
+from xenfs.nodes.tables import parse
+from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables.conditions import x86
+from xenfs.nodes.tables.cost import Cost
+from xenfs.nodes.tables.forms import formed
+from xenfs.nodes.tables.region import Region
+
+_MOST_ORDER = 18  # Xen gives the control domain no larger ones
+_LAST_FRAME = (1 << 40) - 1  # 52 bits of address
+_MOST_FRAMES = 1 << 28  # 1 TiB a write: of more, the list of frames alone would be too long
+_KIB = PAGE // 1024
+_C: dict[str, Any] = {"tier": "C", "option": "debug"}
+
+
+class Extents(NamedTuple):
+    """So many pieces of 2**order pages from a frame on."""
+
+    first: int
+    pieces: int
+    order: int
+
+    @property
+    def pages(self) -> int:
+        """In all."""
+        return self.pieces << self.order
+
+    def starts(self) -> range:
+        """The first frame of each piece."""
+        return range(self.first, self.first + self.pages, 1 << self.order)
+
+    def frames(self) -> range:
+        """All frames of all of them."""
+        return range(self.first, self.first + self.pages)
+
+
+_first, _count = parse.integer(0, _LAST_FRAME, "first frame"), parse.integer(1, _MOST_FRAMES, "count")
+_order = parse.integer(0, _MOST_ORDER, "order")
+
+
+@formed('"FIRST COUNT [ORDER]": the first frame, and how many pieces of 2**ORDER pages', ranged=True)
+def extents(text: str) -> Extents:
+    """A first frame, a count, and the order of each piece, 0 where it is left out. EINVAL for other text, ERANGE."""
+    words = text.split(" ")
+    if not 2 <= len(words) <= 3:
+        raise BadInput('wants 2 or 3 words: "FIRST COUNT [ORDER]"', at=0)
+    found = Extents(_first(words[0]), _count(words[1]), _order(words[2]) if len(words) == 3 else 0)
+    if found.first % (1 << found.order):
+        raise BadInput(f"pieces of order {found.order} begin at multiples of {1 << found.order}", word=words[0])
+    if found.pages > _MOST_FRAMES or found.first + found.pages - 1 > _LAST_FRAME:
+        raise BadInput("so many frames there are not", errno.ERANGE, word=words[1])
+    return found
+
+
+def _no_memory(xen: Hypervisor, info: DomainInfo, wanted: int, done: int) -> BadInput:
+    free = sysctl.physinfo(xen).free_pages * _KIB
+    room = max(0, info.max_pages - info.tot_pages) * _KIB
+    return BadInput(
+        f"{done * _KIB} kB of {wanted * _KIB} could be had, and were given back: memory/max leaves {room} kB, "
+        f"and the host has {free} kB free",
+        errno.ENOMEM, at=0,
+    )  # fmt: skip
+
+
+def _populate(xen: Hypervisor, domain: Domain, asked: Extents, known: DomainInfo) -> None:
+    """All or nothing. Xen would give a frame that has memory other memory, and forget where the old was."""
+    if asked.pages > known.max_pages - known.tot_pages or asked.pages > sysctl.physinfo(xen).free_pages:
+        raise _no_memory(xen, known, asked.pages, 0)
+    top = domain_memory.maximum_gpfn(xen, domain.domid)
+    below = range(asked.first, min(asked.first + asked.pages, top + 1))
+    taken = guest_memory.first_missing(xen, domain.domid, below, missing=False)
+    if taken is not None:
+        raise BadInput(f"frame {taken:#x} has memory already", errno.EEXIST, at=0)
+    starts = asked.starts()
+    done = guest_memory.populate(xen, domain.domid, starts, asked.order)
+    if done < asked.pieces:
+        guest_memory.decrease(xen, domain.domid, starts[:done], asked.order)
+        raise _no_memory(xen, known, asked.pages, done << asked.order)
+
+
+def _unpopulate(xen: Hypervisor, domain: Domain, asked: Extents) -> None:
+    missing = guest_memory.first_missing(xen, domain.domid, asked.frames())
+    if missing is not None:
+        raise BadInput(f"frame {missing:#x} has no memory", errno.ENXIO, at=0)
+    done = guest_memory.decrease(xen, domain.domid, asked.starts(), asked.order)
+    if done < asked.pieces:
+        raise XenfsError(f"Xen took {done} of {asked.pieces} pieces away", errno.EBUSY)
+
+
+def _frames(xen: Hypervisor, info: DomainInfo) -> Frames:
+    """How the guest's frames become those that Xen knows."""
+    if info.flags & DomInf.hvm_guest or not x86(xen):
+        return guest_memory.as_they_are
+    return p2m.Table(xen, info.domain, info.shared_info_frame).frames
+
+
+def _length(xen: Hypervisor, domain: Domain) -> int:
+    domains.info(xen, domain)
+    return (domain_memory.maximum_gpfn(xen, domain.domid) + 1) * PAGE
+
+
+def _read(xen: Hypervisor, domain: Domain, offset: int, size: int) -> bytes:
+    info = domains.info(xen, domain)
+    size = min(size, _length(xen, domain) - offset)
+    if size <= 0:
+        return b""
+    try:
+        frames = _frames(xen, info)
+    except XenfsError as problem:
+        if problem.errno != errno.EOPNOTSUPP:
+            raise
+        return b""  # a PV guest that has not begun: nobody knows what it will call its frames
+    return guest_memory.read(xen, domain.domid, offset, size, frames)
+
+
+def _write(xen: Hypervisor, domain: Domain, offset: int, data: bytes) -> None:
+    info = domains.info(xen, domain)
+    require_paused(info)
+    if (offset + len(data) - 1) // PAGE > _LAST_FRAME:
+        raise guest_memory.not_there(offset // PAGE)
+    guest_memory.write(xen, domain.domid, offset, data, _frames(xen, info))
+
+
+_RESERVE: dict[str, Any] = {"parse": extents, "write_grows": Cost.MEMORY, "only": is_other_hvm, **_C}
+
+POPULATE = File(
+    "populate", "Give memory: the first frame, how many pieces, and of 2**order pages each (0)", write=_populate,
+    knowing=True, errnos="ENOMEM EEXIST", call=guest_memory.POPULATE.name, **_RESERVE,
+)  # fmt: skip
+UNPOPULATE = File(
+    "unpopulate", "Take memory away, likewise; what was in it is lost", write=_unpopulate, errnos="ENXIO EBUSY",
+    call=guest_memory.DECREASE.name, **_RESERVE,
+)  # fmt: skip
+PHYSICAL = Region(
+    "physical", "Its physical memory, zeros where it has none; write while it is paused", read=_read, write=_write,
+    length=_length, cut=lambda xen, domain, size: None, private=True, errnos="EBUSY ENXIO EOPNOTSUPP",
+    grows=Cost.MEMORY, write_grows=Cost.MEMORY, only=has_context,
+    call=f"domctl getdomaininfo, {domain_memory.MAXIMUM_GPFN.name}", **_C,
+)  # fmt: skip
+
+_BITS = 48
+_FOLDED = 1 << _BITS
+
+
+def _read_virtual(xen: Hypervisor, domain: Domain, offset: int, size: int) -> bytes:
+    """An offset has no sign, so the upper half of the addresses follows upon the lower."""
+    size = min(size, _FOLDED - offset)
+    if not domains.info(xen, domain).has_vcpus or registers.context_or_none(xen, domain.domid, 0) is None:
+        return b""
+    address = offset if offset < _FOLDED // 2 else offset + (1 << 64) - _FOLDED
+    return guest_memory.read_virtual(xen, domain.domid, address, size) if size > 0 else b""
+
+
+VIRTUAL = Dir(
+    "virtual",
+    "Memory as vCPUs see it",
+    (
+        Region(
+            "0", "Memory by the page tables of vCPU 0, at the low 48 bits of the address; it ends where they do",
+            read=_read_virtual, length=lambda xen, domain: _FOLDED, private=True, grows=Cost.MEMORY,
+            call=guest_memory.GUESTMEMIO.name, **_C,
+        ),
+    ),
+    option="debug",
+    when=for_gdbsx,
+    only=lambda xen, domain: is_other(xen, domain) and has_vcpus(xen, domain),
+)  # fmt: skip
