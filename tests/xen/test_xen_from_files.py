@@ -1,0 +1,147 @@
+"""A guest from nothing but files: made by templates/, filled, started, looked into and ended, by contrib/boot-guest."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import xen_seen
+from test_xen_memory import found_at
+from xen_guests import eventually
+from xen_kernels import WORDS, archive, debians, tiny
+from xen_mount import CHECKOUT, Mount
+
+SCRIPT = CHECKOUT / "contrib" / "boot-guest"
+SOON_S, BOOT_S = 120.0, 500.0
+X86 = platform.machine() == "x86_64"
+SUSPEND = 2
+
+pytestmark = pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="Xen runs on two architectures")
+
+Booter = Callable[..., str]
+
+
+@pytest.fixture
+def boot(mount: Mount) -> Iterator[Booter]:
+    """Runs the script; the path of the new domain. What is left of it in the end is ended."""
+    made: list[str] = []
+
+    def run(*words: str | Path) -> str:
+        said = subprocess.run(
+            [SCRIPT, *words, mount.root], capture_output=True, text=True, timeout=BOOT_S, stdin=subprocess.DEVNULL
+        )
+        assert said.returncode == 0, said.stderr
+        made.append(f"domains/{said.stdout.strip()}")
+        for node in ("templates/t/max_mem_kb", "templates/t/commit"):
+            xen_seen.note("w", node)
+        for node in ("memory/populate", "memory/physical", "hvm/start/entry" if X86 else "vcpus/0/regs", "freeze"):
+            xen_seen.note("w", f"{made[-1]}/{node}")
+        return made[-1]
+
+    yield run
+    for domain in made:
+        if os.path.exists(mount.path(domain)) and mount.value(f"{domain}/state") != "dying":
+            mount.write(f"{domain}/kill", "1")
+
+
+def listed(domain: str, peers: bool) -> None:
+    """xl agrees that there is such a domain."""
+    if peers:
+        said = subprocess.run(["xl", "list", domain.split("/")[1]], capture_output=True, text=True, timeout=60)
+        assert said.returncode == 0, said.stderr
+
+
+def said_to_xen(mount: Mount, domain: str) -> str:
+    return "".join(
+        line.split(") ", 1)[1] + "\n"
+        for line in mount.value("host/console/log").splitlines()
+        if f"(d{domain.split('/')[1]}) " in line
+    )
+
+
+def all_of_guests_is_logged(mount: Mount) -> None:
+    """What a guest writes to the debug port is of the least weight, and dropped by default."""
+    if os.path.exists(mount.path("host/params/guest_loglvl")):
+        mount.write("host/params/guest_loglvl", "all")
+
+
+def test_a_kernel_of_ones_own_boots_by_files_alone(
+    mount: Mount, boot: Booter, real: bool, no_peers: str, tmp_path: Path
+) -> None:
+    """It says its line and ends; on the simulator it is as far as a pretended CPU goes."""
+    all_of_guests_is_logged(mount)
+    domain = boot("-m", "32", "-p", tiny(tmp_path / "tiny"))
+    assert (mount.value(f"{domain}/state"), mount.value(f"{domain}/type")) == ("paused", "pvh")
+    listed(domain, real and not no_peers)
+    assert found_at(mount, f"{domain}/memory/physical", WORDS) > 0
+    mount.write(f"{domain}/vcpus/0/affinity_hard", "1")
+    if os.path.exists(mount.path(f"{domain}/sched/weight")):
+        mount.write(f"{domain}/sched/weight", "512")
+    mount.write(f"{domain}/freeze", "0")
+    if not real:
+        mount.write(f"{domain}/shutdown", "poweroff")
+    eventually(lambda: mount.value(f"{domain}/state") == "shutdown", SOON_S, "it has shut down")
+    assert mount.value(f"{domain}/shutdown_reason") == "poweroff"
+    assert mount.value(f"{domain}/vcpus/0/affinity_hard") == "1"
+    listed(domain, real and not no_peers)
+    if real and X86 and os.path.exists(mount.path("host/params/guest_loglvl")):
+        assert WORDS.decode() in said_to_xen(mount, domain)
+    mount.rmdir(domain)
+    eventually(lambda: not os.path.exists(mount.path(domain)), SOON_S, "it is gone")
+    assert mount.names("templates") == []
+
+
+@pytest.mark.skipif(not X86, reason="on arm64 a device tree would be needed, which a toolstack makes")
+def test_debians_kernel_boots_by_files_alone(
+    mount: Mount, boot: Booter, real: bool, no_peers: str, tmp_path: Path
+) -> None:
+    """To a line of the init in its initrd, which is seen in Xen's console and in its memory."""
+    if not real:
+        pytest.skip("a pretended CPU runs no kernel")
+    all_of_guests_is_logged(mount)
+    script = b"#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs dev /dev\necho GUEST-UP >/dev/kmsg\n"
+    script += b"while :; do /bin/busybox sleep 5; done\n"
+    initrd = tmp_path / "initrd"
+    busybox = Path("/bin/busybox").read_bytes()
+    initrd.write_bytes(archive({"bin": b"", "dev": b"", "bin/busybox": busybox, "init": script}))
+    domain = boot("-m", "192", "-c", "earlyprintk=xen,keep nolapic", "-i", initrd, debians(tmp_path / "vmlinux"))
+    listed(domain, not no_peers)
+    try:
+        eventually(lambda: "GUEST-UP" in said_to_xen(mount, domain), BOOT_S, "it is up")
+    finally:
+        print(said_to_xen(mount, domain)[-6000:])
+    mount.write(f"{domain}/freeze", "1")
+    assert found_at(mount, f"{domain}/memory/physical", b"GUEST-UP") > 0
+    mount.write(f"{domain}/freeze", "0")
+    listed(domain, not no_peers)
+
+
+def test_a_dry_run_does_nothing(mount: Mount, tmp_path: Path) -> None:
+    before = mount.calls()
+    said = subprocess.run(
+        [SCRIPT, "--dry-run", tiny(tmp_path / "tiny"), mount.root],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout.splitlines()
+    assert said[0].startswith("mkdir ")
+    assert said[-1] == "ID"
+    assert any("memory/populate" in line for line in said)
+    assert not [name for name in mount.calls().keys() - before.keys() if "create" in name]
+    assert mount.names("templates") == []
+
+
+def test_what_is_no_kernel_leaves_nothing(mount: Mount, tmp_path: Path) -> None:
+    odd = tmp_path / "odd"
+    odd.write_bytes(b"#!/bin/sh\n" + bytes(4096))
+    before = set(mount.names("domains"))
+    said = subprocess.run([SCRIPT, odd, mount.root], capture_output=True, text=True, timeout=60)
+    assert said.returncode == 1
+    assert "is no ELF" in said.stderr or "is no Image" in said.stderr
+    assert mount.names("templates") == []
+    eventually(lambda: set(mount.names("domains")) <= before, SOON_S, "what was begun is gone")

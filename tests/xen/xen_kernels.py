@@ -1,0 +1,103 @@
+"""A tiny kernel of the tests' own, in machine code: it says a line and shuts down. And Debian's, unpacked.
+
+No assembler is asked: the dom0 images have none.
+"""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import os
+import platform
+import struct
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+WORDS = b"hello from nothing but files\n"
+X86_BASE, ARM_BASE = 0x100000, 0x40000000
+_PHYS32_ENTRY = 18
+_SCHED_OP, _SHUTDOWN = 29, 2
+_POWEROFF = 0
+
+
+def tiny(path: Path, reason: int = _POWEROFF) -> Path:
+    """A kernel for this machine's guests that says WORDS where it can, and shuts down for a reason."""
+    path.write_bytes(_x86(reason) if platform.machine() == "x86_64" else _arm64(reason))
+    return path
+
+
+def _x86(reason: int) -> bytes:
+    """Protected mode, flat, no paging: WORDS to Xen's debug port, a page of hypercalls, SCHEDOP_shutdown."""
+    code_at, data_at = X86_BASE, X86_BASE + 0x100
+    argument_at, stack_at, page_at = X86_BASE + 0x200, X86_BASE + 0x1000, X86_BASE + 0x1000
+    u32 = struct.Struct("<I").pack
+    code = b"".join((
+        b"\xbc", u32(stack_at),                    # mov esp, stack
+        b"\xbe", u32(data_at),                     # mov esi, words
+        b"\xb9", u32(len(WORDS)),                  # mov ecx, their number
+        b"\xac\xe6\xe9\xe2\xfb",                   # again: lodsb; out 0xe9, al; loop again
+        b"\xb8", u32(0x40000002), b"\x0f\xa2",     # mov eax, leaf; cpuid
+        b"\x89\xd9\xb8", u32(page_at),             # mov ecx, ebx; mov eax, page
+        b"\x31\xd2\x0f\x30",                       # xor edx, edx; wrmsr
+        b"\xbb", u32(_SHUTDOWN), b"\xb9", u32(argument_at),
+        b"\xb8", u32(page_at + 32 * _SCHED_OP), b"\xff\xd0",  # call the hypercall
+        b"\xf4\xeb\xfd",                           # hlt, for good
+    ))  # fmt: skip
+    image = code.ljust(data_at - code_at, b"\0") + WORDS
+    image = image.ljust(argument_at - code_at, b"\0") + u32(reason)
+    note = struct.pack("<III4sI", 4, 4, _PHYS32_ENTRY, b"Xen\0", code_at)
+    headers, first = 52, 0x1000
+    segments = (
+        (1, first, code_at, code_at, len(image), 0x3000, 7, 0x1000),
+        (4, first - 0x100, 0, 0, len(note), len(note), 4, 4),
+    )
+    sizes = (headers, 32, len(segments), 0, 0, 0)
+    head = struct.pack("<16sHHIIIIIHHHHHH", b"\x7fELF\x01\x01\x01", 2, 3, 1, code_at, headers, 0, 0, *sizes)
+    table = b"".join(struct.pack("<8I", *each) for each in segments)
+    return (head + table).ljust(first - 0x100, b"\0") + note.ljust(0x100, b"\0") + image
+
+
+def _arm64(reason: int) -> bytes:
+    """An Image: the MMU is off, so that an address is where it is. It has no port to write to: WORDS lie in it."""
+    start, argument = 64, 0x80
+    code = struct.pack(
+        "<6I",
+        0xD2800000 | _SCHED_OP << 5 | 16,  # mov x16, sched_op
+        0xD2800000 | _SHUTDOWN << 5,  # mov x0, shutdown
+        0x10000001 | (argument - start - 8) >> 2 << 5,  # adr x1, the reason
+        0xD4000002 | 0xEA1 << 5,  # hvc 0xea1
+        0xD503207F,  # wfi
+        0x17FFFFFF,  # back to it
+    )
+    image = struct.pack("<II", 0x14000000 | start >> 2, 0) + struct.pack("<QQQ", 0x80000, 0x2000, 0xA)
+    image = image.ljust(56, b"\0") + b"ARM\x64" + bytes(4) + code
+    return image.ljust(argument, b"\0") + struct.pack("<I", reason) + WORDS
+
+
+def debians(path: Path) -> Path:
+    """The kernel that dom0 runs, as an ELF: what lies compressed in its bzImage."""
+    image = Path(f"/boot/vmlinuz-{os.uname().release}").read_bytes()
+    setup = (image[0x1F1] or 4) + 1
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    payload = image[setup * 512 + offset :][:length]
+    if payload.startswith(b"\xfd7zXZ"):
+        found = lzma.LZMADecompressor().decompress(payload)
+    elif payload.startswith(b"\x1f\x8b"):
+        found = gzip.decompress(payload)
+    else:  # zstd; behind it the length of what is in it
+        found = subprocess.run(["zstd", "-dc"], input=payload[:-4], capture_output=True, check=False).stdout
+    path.write_bytes(found)
+    return path
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """A cpio archive for an initrd, each file one that can be run; Linux takes several in a row."""
+    made = b""
+    for number, (name, data) in enumerate([*files.items(), ("TRAILER!!!", b"")], 1):
+        mode = 0o100755 if data else 0o40755 if name != "TRAILER!!!" else 0
+        fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0)
+        made += b"070701" + b"".join(b"%08x" % field for field in fields) + name.encode() + b"\0"
+        made += bytes(-len(made) % 4) + data
+        made += bytes(-len(made) % 4)
+    return made
