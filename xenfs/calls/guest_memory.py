@@ -17,6 +17,7 @@ from xenfs.hypervisor.foreign import MOST_AT_ONCE, PAGE
 
 POPULATE = operation(Memory.populate_physmap)
 DECREASE = operation(Memory.decrease_reservation)
+CACHEFLUSH = operation(Domctl.cacheflush)
 GUESTMEMIO = operation(Domctl.gdbsx_guestmemio, "read")
 
 Frames = Callable[[Sequence[int]], Sequence[int | None]]
@@ -101,7 +102,10 @@ def _copied(xen: Hypervisor, domid: int, frames: Sequence[int]) -> dict[int, byt
 
 
 def write(xen: Hypervisor, domid: int, offset: int, data: bytes, frames: Frames = as_they_are) -> None:
-    """Put bytes there, of one mapping all or none; ENXIO where the guest has no memory that can be written."""
+    """Put bytes there, of one mapping all or none; ENXIO where the guest has no memory that can be written.
+
+    On Arm the caches are cleaned, for a guest that begins without any; domctl cacheflush.
+    """
     at = 0
     for start, into, nbytes in _pieces(offset, len(data)):
         own = range(start // PAGE, (start + into + nbytes - 1) // PAGE + 1)
@@ -117,6 +121,8 @@ def write(xen: Hypervisor, domid: int, offset: int, data: bytes, frames: Frames 
                 taken = min(PAGE - into, nbytes)
                 page[into : into + taken] = data[at : at + taken]
                 at, nbytes, into = at + taken, nbytes - taken, 0
+        if xen.abi.arch == "arm64":
+            domctl(xen, CACHEFLUSH, domid, "cacheflush", start_pfn=own[0], nr_pfns=len(own))
 
 
 def not_there(frame: int) -> BadInput:

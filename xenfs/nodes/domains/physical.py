@@ -152,7 +152,7 @@ PHYSICAL = Region(
     "physical", "Its physical memory, zeros where it has none; write while it is paused", read=_read, write=_write,
     length=_length, cut=lambda xen, domain, size: None, private=True, errnos="EBUSY ENXIO EOPNOTSUPP",
     grows=Cost.MEMORY, write_grows=Cost.MEMORY, only=has_context,
-    call=f"domctl getdomaininfo, {domain_memory.MAXIMUM_GPFN.name}", **_C,
+    call=f"domctl getdomaininfo, cacheflush, {domain_memory.MAXIMUM_GPFN.name}", **_C,
 )  # fmt: skip
 
 _BITS = 48

@@ -7,7 +7,7 @@ to its table of frames, the others the older lists of lists.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from errno import EFAULT
+from errno import EFAULT, EINVAL
 from struct import Struct
 
 from xenfs.hypervisor.foreign import Foreign
@@ -129,4 +129,11 @@ def gdbsx_guestmemio(xen: Machine, domain: Domain, op: memoryview) -> int:
     return 0
 
 
+def cacheflush(xen: Machine, domain: Domain, op: memoryview) -> int:
+    """Nothing is cached here; EINVAL for a range that runs over, or is more than 1 GiB."""
+    first, count = xen.get(op, "xen_domctl_cacheflush", "start_pfn", "nr_pfns")
+    return -EINVAL if first + count >= 1 << 64 or count > 1 << 18 else 0
+
+
+OPERATIONS_ARM: Answers = {"XEN_DOMCTL_cacheflush": cacheflush}
 OPERATIONS_X86: Answers = {"XEN_DOMCTL_gdbsx_guestmemio": gdbsx_guestmemio}
