@@ -6,6 +6,7 @@ import errno
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes import tree
 from xenfs.nodes.tables.base import Dir, Each, File, Node
 from xenfs.nodes.tables.contents import Shown, about_xen, contents
+from xenfs.nodes.tables.reference import operations_of
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.recording.recorder import Recording
 from xenfs.recording.replay import Mismatch, Replay
@@ -125,5 +127,26 @@ def pending() -> list[str]:
 
 
 def is_pending(path: str) -> bool:
-    """Whether a path's pattern, or that of a directory that it is in, is in pending.txt."""
-    return any(f"{path.rstrip('/')}/".startswith(f"{each.rstrip('/')}/") for each in pending())
+    """Whether no recording can have a path's pattern: it asks an operation that none has, or pending.txt names it.
+
+    pending.txt names it, too, where it names a directory that it is in. Of a directory it is so where all in it is.
+    """
+    if any(f"{path.rstrip('/')}/".startswith(f"{each.rstrip('/')}/") for each in pending()):
+        return True
+    if path in _asked_by():
+        return not _asked_by()[path] <= _recorded_operations()
+    below = [each for each in _asked_by() if path.endswith("/") and each.startswith(path)]
+    return bool(below) and all(map(is_pending, below))
+
+
+@cache
+def _asked_by() -> dict[str, frozenset[str]]:
+    """The operations of every entry's pattern."""
+    return {re.sub("<[a-z]>", "<n>", row.path): frozenset(operations_of(row.node)) for row in tree.reference()}
+
+
+@cache
+def _recorded_operations() -> frozenset[str]:
+    """Those of all entries that any recording has."""
+    patterns = {pattern(shown.path) for file in FILES for shown in recorded(Recording.load(file))}
+    return frozenset().union(*(_asked_by().get(each, frozenset()) for each in patterns))
