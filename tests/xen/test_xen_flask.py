@@ -15,7 +15,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from xen_mount import Mount, failure
+from xen_mount import Mount, failure, mounted
 from xen_peers import Comparison
 
 from xenfs.abi.numbers import FlaskOp
@@ -228,3 +228,20 @@ def test_a_guest_is_relabeled(policy: Mount, guest: object) -> None:
         assert policy.value(path) == before
     finally:
         policy.write("flask/enforce", mode)
+
+
+def test_raw_changes_what_a_guest_is(policy: Mount, guest: object, hypervisor: str) -> None:
+    """xsm_op through raw/, for the family of it: to the label that it has, and from one that is not there."""
+    with mounted(hypervisor, "raw", "debug") as raw:
+        domid = guest.domid  # type: ignore[attr-defined]
+        sid = policy.ask("flask/context", policy.value(f"domains/{domid}/context"))
+        mode = policy.value("flask/enforce")
+        policy.write("flask/enforce", "0")
+        try:
+            assert "result 0" in raw.ask("raw/xsm_op/RELABEL_DOMAIN", f"domid={domid} sid={sid}")
+        finally:
+            policy.write("flask/enforce", mode)
+        assert policy.ask("flask/context", policy.value(f"domains/{domid}/context")) == sid
+        again = raw.ask("raw/xsm_op/ACCESS", f"ssid={sid} tsid={sid} tclass=3 req=0xffffffff")
+        mine = policy.ask("flask/access", f"{policy.ask('flask/sid', sid)} {policy.ask('flask/sid', sid)} domain")
+        assert f"allowed {int(dict(line.split() for line in mine.splitlines())['allowed'], 0)}" in again.splitlines()

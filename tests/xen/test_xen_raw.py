@@ -166,6 +166,41 @@ def test_interrupts_of_a_domain(raw: Mount, doomed: Callable[..., Guest]) -> Non
     assert gone in (errno.EINVAL, errno.ENOENT), errno.errorcode.get(gone)
 
 
+def test_page_tables_of_a_domain(raw: Mount) -> None:
+    """mmuext_op and mmu_update, as who builds a PV domain makes them: a page is cleared, another copied, both named."""
+    if not real(raw) or not raw.has("raw/mmuext_op/CLEAR_PAGE"):
+        pytest.skip("not simulated, and for a PV control domain on x86")
+    limits = "max_vcpus=1 max_evtchn_port=1023 max_grant_frames=4 max_maptrack_frames=4"
+    granted = " grant_opts=1" if "\ngrant_opts " in raw.value("raw/domctl/createdomain") else ""
+    d = int(ask(raw, "domctl/createdomain", f"domain=0x7ff5 {limits}{granted}")["domain"])
+    try:
+        ask(raw, "domctl/max_mem", f"domain={d} max_memkb=4096")
+        start = "extent_start=inout:00000000000000000100000000000000"
+        made = ask(raw, "memory_op/populate_physmap", f"domid={d} nr_extents=2 {start}")
+        frames = bytes.fromhex(made["extent_start"])
+        first, second = (int.from_bytes(frames[at : at + 8], "little") for at in (0, 8))
+        on = f"foreigndom={d} count=1 requests.0"
+        ask(raw, "mmuext_op/CLEAR_PAGE", f"{on}.cmd=16 requests.0.arg1.mfn={first}")
+        copied = f"{on}.cmd=17 requests.0.arg1.mfn={second} requests.0.arg2.src_mfn={first}"
+        assert ask(raw, "mmuext_op/COPY_PAGE", f"{copied} done=out:4")["done"] == "01000000"
+        ask(raw, "mmu_update/MACHPHYS_UPDATE", f"{on}.ptr={first << 12 | 1} requests.0.val=1")
+        refused = failure(lambda: ask(raw, "mmuext_op/UNPIN_TABLE", f"{on}.cmd=4 requests.0.arg1.mfn={first}"))
+        assert refused == errno.EINVAL, "it is no page table"
+    finally:
+        while failure(lambda: ask(raw, "domctl/destroydomain", f"domain={d}")) == errno.EAGAIN:
+            pass
+
+
+def test_families_without_a_domain(raw: Mount) -> None:
+    """kexec_op, console_io and vcpu_op: what they do to the host and the caller that harms nobody."""
+    if not real(raw):
+        pytest.skip("not simulated")
+    ask(raw, "console_io/write", "count=6 buffer=text:xenfs!")
+    if raw.has("raw/kexec_op/kexec_unload"):
+        assert failure(lambda: ask(raw, "kexec_op/kexec_unload", "type=7")) == errno.EINVAL, "there is no such type"
+        assert failure(lambda: ask(raw, "kexec_op/kexec_unload", "type=0")) in (0, errno.ENOENT, errno.EINVAL)
+
+
 def real(raw: Mount) -> bool:
     """Whether there is a Xen beneath, and not the simulator."""
     return raw.flat("xenfs/interface")["backend"] != "simulator"
