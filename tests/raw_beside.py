@@ -299,6 +299,9 @@ BESIDE: tuple[Beside, ...] = (
     Beside("xsm_op/MLS", "", "flask/mls", same()),
     Beside("xsm_op/GETENFORCE", "", "flask/enforce", same()),
     Beside("xsm_op/POLICYVERS", "", "flask/policyvers", same()),
+    Beside("xsm_op/GETAVC_THRESHOLD", "", "flask/avc/cache_threshold", same()),
+    Beside("xsm_op/AVC_HASHSTATS", "", "flask/avc/hash_stats", has(lambda a: f"/{a['buckets_total']}\n")),
+    Beside("xsm_op/AVC_CACHESTATS", "cpu=0", "flask/avc/cache_stats", has(lambda a: f" reclaims={a['reclaims']} ")),
     Beside(
         "xsm_op/CONTEXT_TO_SID", 'size={context_size} context=text:"{context}"', "domains/{d}/info#ssidref",
         same("sid"), ("domains/{d}/context", ""),

@@ -7,7 +7,7 @@ import errno
 import pytest
 from worlds import Host, ask
 
-from xenfs.errors import BadInput
+from xenfs.errors import BadInput, Stale
 from xenfs.nodes.raw.operations import by_path
 
 _NAME = "platform_op/efi_runtime_call:get_next_variable_name"
@@ -49,6 +49,81 @@ def test_xen_fills_in_every_cpu() -> None:
             ask(host, "mca/physcpuinfo", "ncpus=1 info.0.mc_cpunr=0")
         assert ask(host, "mca/physcpuinfo", "ncpus=2 info.0.mc_cpunr=0")["info.0.mc_cpunr"] == "0"
         assert ask(host, "mca/physcpuinfo", "")["ncpus"] == "2"
+
+
+def test_cpus_may_come_online_between_the_look_and_the_call() -> None:
+    """So there has to be room for all that there can be, and not only for those that are online."""
+    with Host("xen=4.17,cpus=4,profile=full") as host:
+        for cpu in (2, 3):
+            host.world.host.cpus[cpu].online = False
+        host.world.host.nr_online = 2
+        assert ask(host, "mca/physcpuinfo", "")["ncpus"] == "2"
+        with pytest.raises(BadInput, match="Xen fills in 4"):
+            ask(host, "mca/physcpuinfo", "ncpus=3 info.0.mc_cpunr=0")
+        assert ask(host, "mca/physcpuinfo", "ncpus=4 info.0.mc_cpunr=0")["ncpus"] == "2"
+        path = "sysctl/perfc_op:query"
+        told = ask(host, path, "")
+        counters, values = int(told["nr_counters"]), int(told["nr_vals"])
+        assert "nr_vals has to do for all CPUs" in host.value(f"raw/{path}")
+
+        def room(nr_vals: int) -> str:
+            buffers = f"desc=out:{counters * 96} val=out:{4 * nr_vals}"
+            return f"nr_counters={counters} nr_vals={nr_vals} {buffers}"
+
+        for less in (values, values + 4 * counters - 1):
+            with pytest.raises(BadInput, match=f"Xen fills in {values + 4 * counters}"):
+                ask(host, path, room(less))
+        assert ask(host, path, room(values + 4 * counters))["result"] == "0"
+
+
+def test_a_live_patch_that_takes_the_place_of_another() -> None:
+    """Between the look and the call: the version that Xen gives tells, and the answer is not given."""
+    path = "sysctl/livepatch_op:LIST"
+    with Host("xen=4.17") as host:
+        whole = ask(host, path)
+        names, metadata = (int(whole[f"u.list.{each}_total_size"]) for each in ("name", "metadata"))
+        question = (
+            f"u.list.nr=2 u.list.status=out:64 u.list.len=out:64 u.list.metadata_len=out:64"
+            f" u.list.name_total_size={names} u.list.name=out:{names}"
+            f" u.list.metadata_total_size={metadata} u.list.metadata=out:{metadata}"
+        )
+        asked = host.sim.hypercall
+        calls = 0
+
+        def meanwhile(number: int, args: tuple[int, ...]) -> int:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                host.world.livepatches.version += 1
+            return asked(number, args)
+
+        host.sim.hypercall = meanwhile  # type: ignore[method-assign]
+        with pytest.raises(Stale):
+            ask(host, path, question)
+        assert ask(host, path, question)["result"] == "2"
+
+
+def test_lines_of_a_batch_cannot_take_away_what_was_looked_at() -> None:
+    """Of one that xenfs looks after before, nothing may stand before it that changes what was seen."""
+    with Host("xen=4.17,cpufreq=acpi") as host:
+        batch = host.at("raw/multicall")
+        context, uuid = "domctl/gethvmcontext domain=3", host.value("domains/3/uuid")
+        end = "domctl/destroydomain domain=3"
+        for before in (end, "domctl/max_vcpus domain=3 max=4", "sysctl/debug_keys keys=text:h nr_keys=1"):
+            with pytest.raises(BadInput, match="what the lines before it change") as caught:
+                host.put(batch, f"sysctl/sched_id\n{before}\n{context}".encode())
+            assert caught.value.at == len(f"sysctl/sched_id\n{before}\n")
+        made = "domctl/createdomain domain=0x7ff5 max_vcpus=1 max_evtchn_port=1023 grant_opts=1"
+        for before in (end, made):
+            with pytest.raises(BadInput, match="may make its domain another"):
+                host.put(batch, f"{before}\ndomctl/pausedomain domain=3 uuid={uuid}".encode())
+        before_calls = host.counts["multicall"]
+        lines = f"{context}\ndomctl/pausedomain domain=3 uuid={uuid}\ndomctl/unpausedomain domain=3 uuid={uuid}\n{end}"
+        answer = host.put(batch, lines.encode()).decode()
+        assert host.counts["multicall"] == before_calls + 1
+        assert [line for line in answer.splitlines() if line.startswith(("1 result", "2 result"))] == [
+            "1 result 0", "2 result 0",
+        ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("release", "bounded"), [("4.20", True), ("4.21", False)])

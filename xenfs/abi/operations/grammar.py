@@ -64,6 +64,8 @@ class Facts(TypedDict, total=False):
     room_by: str
     room_when: str
     most: str
+    cpus: str
+    stays: str
     reaches: str
     reaches_when: str
     bare: str

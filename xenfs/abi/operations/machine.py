@@ -38,7 +38,7 @@ MCA = _MCA.operations(
         why="dom0's kernel reads the same records, and who acknowledges one takes it from the other",
     ),
     looks(
-        McaOp.physcpuinfo, arm="mc_physcpuinfo", gives="info", both="ncpus", room="ncpus",
+        McaOp.physcpuinfo, arm="mc_physcpuinfo", gives="info", both="ncpus", room="ncpus", cpus="ncpus",
         why="each online CPU writes into an array that Xen makes for ncpus of them: with fewer Xen ends",
     ),
     changes(McaOp.msrinject, arm="mc_msrinject", dangerous=True),

@@ -118,7 +118,9 @@ class Operation:
     go by when it fills a buffer, but by its own values of them, which the part
     `room_by` tells ("" is the operation itself, without buffers): whoever gives less room has to be refused. So it is
     where `room_when` holds; elsewhere Xen goes by what it is told. `most`: members whose sum may not be more
-    than what is told in the same way of the last of them: what came meanwhile would be filled in too. `reaches`: what
+    than what is told in the same way of the last of them: what came meanwhile would be filled in too. `cpus`: of `room`
+    the member that is more with each CPU that comes online, by one, or by "/" another: there has to be room for all
+    CPUs that there can be. `stays`: a member that tells afterwards whether what was told still held. `reaches`: what
     Xen reaches for without looking whether it is there, and ends where it is not, "domain" or "vcpu", the domain's
     first; so it is where `reaches_when` holds. `bare`: why it can be reached through raw/hypercall alone. `why`: a
     remark for whoever reads its form. `simulated`: whether the simulator answers it.
@@ -159,6 +161,8 @@ class Operation:
     room_by: str = ""
     room_when: str = ""
     most: str = ""
+    cpus: str = ""
+    stays: str = ""
     reaches: str = ""
     reaches_when: str = ""
     bare: str = ""

@@ -64,6 +64,7 @@ OPERATIONS = _TABLE.operations(
         changes(PerfcOp.reset, repeatable=True),
         looks(PerfcOp.query),
         gives="desc val", both="nr_counters nr_vals", room="nr_counters nr_vals", room_by="query",
+        cpus="nr_vals/nr_counters",
         why="with buffers Xen fills in all counters, before it resets them too",
     ),
     looks(Sysctl.getdomaininfolist, gives="buffer num_domains"),
@@ -209,7 +210,7 @@ OPERATIONS = _TABLE.operations(
             gives="u.list.version u.list.status u.list.name u.list.len u.list.metadata u.list.metadata_len",
             both="u.list.nr u.list.name_total_size u.list.metadata_total_size",
             room="u.list.name_total_size u.list.metadata_total_size", room_when="xen < 4.21",
-            most="u.list.idx u.list.nr",
+            most="u.list.idx u.list.nr", stays="u.list.version",
             why="begin anew when version has changed between two calls",
         ),
         one_of(

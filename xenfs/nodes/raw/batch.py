@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
-from xenfs.abi.operations import Operation
+from xenfs.abi.operations import Does, Operation
 from xenfs.calls.multicall import MULTICALL, multicall
 from xenfs.errors import BadInput, errno_name
 from xenfs.hypervisor.base import Hypervisor
@@ -55,9 +55,10 @@ def batch(known: Callable[[], Mapping[str, Operation]], debug: bool) -> Exchange
     def make(xen: Hypervisor, lines: list[tuple[int, str, str]]) -> str:
         with ExitStack() as loans:
             calls = [posed(xen, loans, *line) for line in lines]
+            _require_order(calls, lines)
             results = multicall(xen, [(call.form.op, call.args) for call in calls])
             for call in calls:
-                call.require_life(after=True)
+                call.require_same()
             return "\n".join(_answers(calls, results))
 
     return Exchange(
@@ -65,6 +66,20 @@ def batch(known: Callable[[], Mapping[str, Operation]], debug: bool) -> Exchange
         format='"N result R" and "N member value" lines', errnos="ENOENT ESTALE ENOMEM EBUSY", call=MULTICALL.name,
         restricted=True, sealed=True, write_grows=Cost.WAITS, longest=64 << 10, tier="D",
     )  # fmt: skip
+
+
+def _require_order(calls: list[Posed], lines: list[tuple[int, str, str]]) -> None:
+    """EINVAL for a line that an earlier one could make dangerous, or about another life: all were looked at before the
+    first was made, and Xen makes them without a look in between."""
+    changed = remade = False
+    for call, (at, name, _) in zip(calls, lines, strict=True):
+        if changed and call.guarded:
+            raise BadInput(f"{name} depends on what the lines before it change: ask it alone, or before them", at=at)
+        if remade and call.question.life is not None:
+            raise BadInput("a line before it may make its domain another: ask it alone, or before that", at=at)
+        op = call.form.op
+        changed = changed or op.does is not Does.LOOKS
+        remade = remade or op.does is Does.ENDS or (op.returns_domain and op.does is not Does.LOOKS)
 
 
 def _answers(calls: list[Posed], results: list[int]) -> Iterator[str]:

@@ -85,6 +85,7 @@ class Form:
             f"it is for {op.guest} domains": op.guest, f"it needs a {op.dom0} control domain": op.dom0,
             op.why: op.why,
             f"Xen goes by its own {op.room}: buffers for less are refused": self.room,
+            f"{op.cpus.partition('/')[0]} has to do for all CPUs that can come online": op.cpus,
             f"{' + '.join(self.most)} is at most what there is": self.most,
             _REACHES.get(self.reaches, ""): self.reaches,
         }  # fmt: skip

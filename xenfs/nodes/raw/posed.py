@@ -10,7 +10,8 @@ from typing import Any
 from xenfs.abi.operations import Operation, Way
 from xenfs.calls import domains
 from xenfs.calls.multicall import wide
-from xenfs.errors import BadInput
+from xenfs.calls.sysctl import nr_cpu_ids
+from xenfs.errors import BadInput, Stale
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.raw.form import Form, form
 from xenfs.nodes.raw.leaves import ARGUMENT, Kind, Leaf
@@ -33,7 +34,7 @@ def ask(xen: Hypervisor, form: Form, text: str) -> str:
         call = Posed(xen, question, loans)
         call.require()
         result = call.make()
-        call.require_life(after=True)
+        call.require_same()
         return "\n".join((f"result {result}", *call.answer()))
 
 
@@ -44,6 +45,7 @@ class Posed:
         self.xen, self.question, self.form, self._loans = xen, question, question.form, loans
         self._lent: dict[str, tuple[Buffer, Memory]] = {}
         self._bounced_bytes = 0
+        self._held_then: int | None = None
         self._struct = self._placed() if self.form.nbytes else None
         for leaf in self.form.handles:
             if leaf.name in question.given or leaf.name in question.elements:
@@ -221,14 +223,30 @@ class Posed:
         """EINVAL where Xen would fill more than the question has room for, because it goes by numbers of its own."""
         op = self.form.op
         if self.form.room and (self._lent or op.needs):
-            there = self._told(op.whole.part(op.room_by) if op.whole is not None and op.room_by else op)
+            there = self._told(self._teller)
             for name in self.form.room:
-                if self.question.number(name) < there[name]:
-                    why = f"Xen fills in {there[name]}, whatever {name} says"
+                known = there[name] + self._with_more_cpus(name, there)
+                if self.question.number(name) < known:
+                    why = f"Xen fills in {known}, whatever {name} says"
                     raise BadInput(why, at=self.question.caret(name))
             if self.form.most and (asked := sum(map(self.question.number, self.form.most))) > there[self.form.most[-1]]:
                 why = f"{' + '.join(self.form.most)} is {asked}, and there are {there[self.form.most[-1]]}"
                 raise BadInput(why, at=self.question.caret(self.form.most[-1]))
+            self._held_then = there.get(op.stays)
+
+    @property
+    def _teller(self) -> Operation:
+        """What tells the numbers that Xen goes by."""
+        op = self.form.op
+        return op.whole.part(op.room_by) if op.whole is not None and op.room_by else op
+
+    def _with_more_cpus(self, name: str, there: dict[str, int]) -> int:
+        """What a number may have grown by when the call is made: CPUs may come online between the look and it."""
+        grows, _, by = self.form.op.cpus.partition("/")
+        if name != grows:
+            return 0
+        possible = nr_cpu_ids(self.xen)
+        return there[by] * possible if by else max(0, possible - there[name])
 
     def _told(self, op: Operation) -> dict[str, int]:
         """What another operation says of the same thing, asked without buffers."""
@@ -250,6 +268,17 @@ class Posed:
         """ESTALE where the question is for another life of the domain."""
         if self.question.life is not None:
             self.question.life.require(self.xen, self.domid, after=after)
+
+    def require_same(self) -> None:
+        """After the call: ESTALE where its room was for another state of things, or the domain was another."""
+        self.require_life(after=True)
+        if self._held_then is not None and self._told(self._teller)[self.form.op.stays] != self._held_then:
+            raise Stale(f"what {self.form.op.name} was asked about, as it was looked at,")
+
+    @property
+    def guarded(self) -> bool:
+        """Whether Xen's state is looked at before: what is there to be reached for, or how much Xen fills in."""
+        return bool(self.form.reaches or (self.form.room and (self._lent or self.form.op.needs)))
 
     def make(self) -> int:
         """The hypercall."""
