@@ -16,7 +16,7 @@ from xenfs.cli.top.frame import Frame, composed
 from xenfs.cli.top.meters import Place
 from xenfs.cli.top.model import OFFLINE, ORDERS, Model, View, matching, ordered
 from xenfs.cli.top.plain import as_json, table
-from xenfs.cli.top.source import Domain, Host, Life, Sample, Timed, Vcpu
+from xenfs.cli.top.source import Domain, Host, Life, Sample, Timed, Traffic, Vcpu
 from xenfs.cli.top.state import ASK, DO, LOOK, QUIT, State
 
 GIB = 1 << 20
@@ -370,12 +370,44 @@ def test_no_keys_get_it_into_trouble(keys: list[str]) -> None:
 def test_the_table() -> None:
     view = view_of(domain(1, "web"), domain(2, HOSTILE), domain(10, ""))
     lines = list(table(view, view.rows))
-    titles = ["domid", "type", "state", "cpu_s", "cpu_%", "mem_kb", "mem_%", "max_kb", "max_%", "vcpus", "pool", "name"]
+    titles = ["domid", "type", "state", "cpu_s", "cpu_%", "mem_kb", "mem_%", "max_kb", "max_%", "vcpus", "pool"]
+    titles += ["nets", "rx_kB/s", "tx_kB/s", "disks", "rd/s", "wr/s", "rd_kB/s", "wr_kB/s", "name"]
     assert lines[0].split() == titles
     assert lines[1].split()[:5] == ["1", "pvh", "blocked", "1.2", "10.0"]
     assert lines[1].split()[-1] == "web"
     assert lines[3].split()[-1] == "-"
     assert len(lines) == 4
+
+
+def with_traffic(**later: int) -> View:
+    """Two looks at a domain with a network and a disk, two seconds apart."""
+    model, before = Model(), Traffic(1, 1000, 2000, 1, 10, 20, 4096, 8192, 0)
+    for at, traffic in ((10.0, before), (12.0, before._replace(**later))):
+        look = sample(at, domain(1, "web"), cpus=[0])
+        look.traffic = Timed(at, {(1, "uuid-1"): traffic})
+        view = model.fed(look)
+    return view
+
+
+def test_what_goes_through_networks_and_disks() -> None:
+    view = with_traffic(rx_bytes=1000 + 4 * 1024, reads=30, read_bytes=4096 + 2 * 1024 * 1024)
+    first, line = list(table(view, view.rows))
+    found = dict(zip(first.split(), line.split(), strict=True))
+    assert [found[title] for title in ("nets", "rx_kB/s", "tx_kB/s")] == ["1", "2.0", "0.0"]
+    assert [found[title] for title in ("disks", "rd/s", "wr/s", "rd_kB/s")] == ["1", "10.0", "0.0", "1024.0"]
+    told = json.loads(as_json(view, view.rows, "/run/xenfs", "4.17.3", with_vcpus=False))["domains"][0]["traffic"]
+    assert (told["networks"], told["rx_bytes"], told["rx_bytes_per_s"]) == (1, 5096, 2048.0)
+    assert told["reads_per_s"] == 10.0
+    assert "RX/s" in picture(view, 200, 20)[picture_header(view)]
+
+
+def picture_header(view: View) -> int:
+    return next(at for at, line in enumerate(picture(view, 200, 20)) if "NAME" in line)
+
+
+@pytest.mark.parametrize("later", [{"rx_bytes": 0}, {"networks": 2}, {"disks": 0}])
+def test_a_device_that_comes_or_goes_has_no_rate(later: dict[str, int]) -> None:
+    assert with_traffic(**later).rows[0].per_s is None
 
 
 def test_json_has_the_keys_that_are_promised() -> None:
@@ -390,7 +422,8 @@ def test_json_has_the_keys_that_are_promised() -> None:
     assert found["domains"][0] == {
         "domid": 1, "uuid": "uuid-1", "name": "web", "type": "pvh", "state": "blocked", "shutdown_reason": None,
         "cpupool": 0, "cpu_time_ns": 1_200_000_000, "cpu_percent": 10.0, "memory_kb": GIB, "memory_percent": 3.125,
-        "memory_max_kb": 2 * GIB, "memory_max_percent": 6.25, "vcpus": 2, "vcpus_online": 2, "vcpu_stat": [],
+        "memory_max_kb": 2 * GIB, "memory_max_percent": 6.25, "vcpus": 2, "vcpus_online": 2, "traffic": None,
+        "vcpu_stat": [],
     }  # fmt: skip
     assert found["domains"][1]["name"] == "\ufffd\n"
     assert found["domains"][1]["memory_max_kb"] is None

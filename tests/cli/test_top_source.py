@@ -10,7 +10,7 @@ import pytest
 from patience import PATIENCE_S
 
 from xenfs.cli.top.model import Model
-from xenfs.cli.top.source import Host, Sample, Source, Timed
+from xenfs.cli.top.source import Host, Sample, Source, Timed, Traffic
 from xenfs.cli.top.work import Worker
 from xenfs.errors import XenfsError
 
@@ -111,3 +111,19 @@ def test_the_reader_hands_over_what_goes_wrong() -> None:
         assert select.select([worker.fd], [], [], PATIENCE_S)[0]
         worker.deliver()
     assert found == [(1, None), (None, errno.EIO), (None, errno.ENOENT)]
+
+
+def test_networks_and_disks_are_added_up(mount: Path) -> None:
+    assert Source(str(mount)).sample().traffic is None, "without xenstore there is no such file"
+    (mount / "domains/device_stat").write_text(
+        "7 vbd/51712 rd_req=1 wr_req=2 oo_req=3 rd_sect=4 wr_sect=5\n"
+        "7 vbd/51728 rd_req=10 wr_req=20 rd_sect=40 wr_sect=50\n"
+        "7 vif/0 rx_bytes=100 rx_packets=1 tx_bytes=200 newer_than_this=1\n"
+        "9 vif/0 rx_bytes=1 tx_bytes=2\n"
+    )
+    found = Source(str(mount)).sample().traffic
+    assert found is not None
+    assert found.value == {
+        (0, "u0"): Traffic(),
+        (7, "u7"): Traffic(1, 100, 200, 2, 11, 22, 44 * 512, 55 * 512, 3),
+    }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from xenfs.hypervisor.devices import BLOCK, NETWORK, Device, SysfsCounters
+from xenfs.hypervisor.devices import BLOCK, NETWORK, OFTEN, Device, SysfsCounters
 
 VIF, RENAMED, VBD = Device("vif", 5, 0), Device("vif", 6, 1), Device("vbd", 5, 51712)
 HEAD = "Inter-|   Receive |  Transmit\n face |bytes packets errs ...\n"
@@ -56,7 +56,7 @@ def test_all_at_once(root: Path) -> None:
     assert found[VIF]["rx_bytes"] == 10 + 8, "what the backend sends"
     assert found[VIF]["tx_dropped"] == 10 + 3
     assert found[RENAMED]["tx_bytes"] == 20
-    assert found[VBD]["wr_sect"] == 106
+    assert found[VBD] == {name: 100 + BLOCK.index(name) for name in OFTEN}
 
 
 def test_who_is_served(root: Path) -> None:

@@ -16,6 +16,9 @@ NETWORK = ("rx_bytes", "rx_packets", "rx_errors", "rx_dropped", "tx_bytes", "tx_
 BLOCK = ("rd_req", "wr_req", "oo_req", "f_req", "ds_req", "rd_sect", "wr_sect")
 """Of a disk: reads, writes, times that dom0 had no room for a request, flushes, discards; sectors of 512 bytes."""
 
+OFTEN = ("rd_req", "wr_req", "oo_req", "rd_sect", "wr_sect")
+"""Those of a disk that are asked of all of them together: each is a file to open."""
+
 _BACKENDS = "sys/bus/xen-backend/devices"
 _TABLES = ("proc/1/net/dev", "proc/net/dev")  # xenfs may have a network of its own, process 1 has dom0's
 _COLUMNS = {"bytes": 0, "packets": 1, "errors": 2, "dropped": 3}
@@ -44,7 +47,7 @@ class Counters(ABC):
 
     @abstractmethod
     def everything(self) -> dict[Device, dict[str, int]]:
-        """The counters of all devices that this kernel serves."""
+        """The counters of all devices that this kernel serves: NETWORK, and OFTEN of disks."""
 
 
 class SysfsCounters(Counters):
@@ -60,12 +63,7 @@ class SysfsCounters(Counters):
 
     def one(self, device: Device) -> dict[str, int] | None:
         """From a file for each counter."""
-        try:
-            return self._interface(device) if device.kind == "vif" else self._disk(device)
-        except OSError as problem:
-            if problem.errno in _GONE:
-                return None
-            raise
+        return self._counted(device, BLOCK)
 
     def everything(self) -> dict[Device, dict[str, int]]:
         """All networks from one table, disks from their files."""
@@ -76,10 +74,19 @@ class SysfsCounters(Counters):
         table, found = self._table(), dict[Device, dict[str, int]]()
         for device in filter(None, map(_device, names)):
             row = table.get(b"vif%d.%d" % device[1:]) if device.kind == "vif" else None
-            counted = self.one(device) if row is None else _of_row(row)
+            counted = _of_row(row) if row else self._counted(device, OFTEN)
             if counted is not None:
                 found[device] = counted
         return found
+
+    def _counted(self, device: Device, names: tuple[str, ...]) -> dict[str, int] | None:
+        """From a file for each counter; of a disk these."""
+        try:
+            return self._interface(device) if device.kind == "vif" else self._disk(device, names)
+        except OSError as problem:
+            if problem.errno in _GONE:
+                return None
+            raise
 
     def _home(self, device: Device) -> str:
         return os.path.join(self._root, _BACKENDS, f"{device.kind}-{device.domid}-{device.number}")
@@ -92,8 +99,8 @@ class SysfsCounters(Counters):
             return None
         return {_turned(name): number for name, number in _files(f"{nets}/{names[0]}/statistics", NETWORK).items()}
 
-    def _disk(self, device: Device) -> dict[str, int] | None:
-        return _files(f"{self._home(device)}/statistics", BLOCK) or None
+    def _disk(self, device: Device, names: tuple[str, ...]) -> dict[str, int] | None:
+        return _files(f"{self._home(device)}/statistics", names) or None
 
     def _table(self) -> dict[bytes, list[bytes]]:
         for path in _TABLES:

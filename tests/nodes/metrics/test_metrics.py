@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID
 
 import pytest
@@ -17,6 +17,7 @@ from xenfs.abi.numbers import Hypercall
 from xenfs.errors import XenfsError
 from xenfs.nodes.metrics.text import Item, escaped, family, gauge, micro, seconds
 from xenfs.simulator import Simulator
+from xenfs.xenstore.base import Path
 from xenfs.xenstore.fake import FakeXenstore
 
 FILE = "metrics/xen.prom"
@@ -244,7 +245,9 @@ def test_a_storm_of_short_lived_domains() -> None:
                 if name.startswith("xen_domain_") and "scheduler" not in name
             }
             everybody = told["xen_domain_info"]
-            assert all(domids == everybody for domids in told.values())
+            some = re.compile("xen_domain_(network|block|start)_")
+            assert all(domids == everybody for name, domids in told.items() if not some.match(name))
+            assert all(domids <= everybody for domids in told.values())
             assert {dict(at)["domid"] for at in found["xen_vcpu_online"].samples} <= everybody
             assert found["xen_domains"].value() == len(everybody)
             seen |= everybody
@@ -327,3 +330,50 @@ def test_nothing_is_rounded(ns: int) -> None:
     assert int(whole) * 10**9 + int(fraction) == ns
     whole, _, fraction = micro(ns).partition(".")
     assert int(whole) * 10**6 + int(fraction) == ns
+
+
+def test_networks_and_disks_as_the_guest_sees_them(host: Host) -> None:
+    found = scraped(host)
+    for name, file in (
+        ("network_receive_bytes", "vif/0/rx_bytes"),
+        ("network_transmit_packets", "vif/0/tx_packets"),
+        ("block_reads", "vbd/51712/rd_req"),
+    ):
+        family = found[f"xen_domain_{name}_total"]
+        assert family.kind == "counter"
+        values = {dict(at)["domid"]: int(value) for at, value in family.samples.items()}
+        assert values["1"] == int(host.value(f"domains/1/devices/{file}"))
+        assert "0" not in values
+    sectors = int(host.value("domains/1/devices/vbd/51712/rd_sect"))
+    read = {dict(at)["domid"]: int(value) for at, value in found["xen_domain_block_read_bytes_total"].samples.items()}
+    assert read["1"] == sectors * 512
+    received = found["xen_domain_network_receive_bytes_total"].samples
+    assert "4" not in {dict(at)["domid"] for at in received}, "another domain serves that one"
+
+
+def test_when_domains_began(host: Host) -> None:
+    family = scraped(host)["xen_domain_start_time_seconds"]
+    began = {dict(at)["domid"]: float(value) for at, value in family.samples.items()}
+    assert int(began["1"]) == int(host.value("domains/1/boot_s"))
+    assert "16" not in began, "nobody has written it down"
+
+
+def test_a_start_costs_xenstore_one_question(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    store = host.xen.store
+    assert store is not None
+    scraped(host)
+    read_many = store.read_many
+
+    def seen(paths: Sequence[Path]) -> list[bytes | None]:
+        asked.extend(map(str, paths))
+        return read_many(paths)
+
+    monkeypatch.setattr(store, "read_many", seen)
+    scraped(host)
+    assert [path for path in asked if not path.endswith("/name") and "/16/" not in path] == []
+
+
+def test_without_xenstore_nothing_is_said_of_devices() -> None:
+    with Host("xenstore=off") as host:
+        assert not [name for name in scraped(host) if re.match("xen_domain_(network|block|start)_", name)]

@@ -22,14 +22,16 @@ from xenfs.filesystem.mountinfo import OUR_TYPE, mounts
 
 DETAILS = """\
 Everything comes from a few files of the mount: whoever may read them may use this. Press h for the keys. CPU% is of one
-physical CPU, memory in percent is of the machine's. Figures of networks and disks do not come from Xen; there are none.
+physical CPU, memory in percent is of the machine's. Networks and disks are those that dom0 itself serves, as the guest
+sees them: RX is what it receives (xentop calls that TX). Without xenstore there are none.
 
 --once waits for --delay, as it takes two looks to tell how busy something is; with --delay 0 it does not, and what it
 cannot know is "-", or null in JSON. JSON has, on one line: time, interval_s, mount, xen_version; host (cpus_online,
 cpu_khz, cpu_percent, memory_kb, memory_free_kb); of each of cpus: cpu, online, idle_ns, busy_percent; and of each of
 domains: domid, uuid, name, type, state, shutdown_reason, cpupool, cpu_time_ns, cpu_percent, memory_kb, memory_percent,
-memory_max_kb, memory_max_percent, vcpus, vcpus_online and, with --vcpus, vcpu_stat (of each: vcpu, online, state, cpu,
-cpu_time_ns, cpu_percent). A memory_max_kb of null is no limit."""
+memory_max_kb, memory_max_percent, vcpus, vcpus_online, traffic (networks, disks; rx_bytes, tx_bytes, reads, writes,
+read_bytes, written_bytes, no_room, each also with _per_s; or null) and, with --vcpus, vcpu_stat (of each: vcpu, online,
+state, cpu, cpu_time_ns, cpu_percent). A memory_max_kb of null is no limit."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

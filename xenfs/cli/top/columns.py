@@ -61,6 +61,18 @@ def vcpus(row: Row) -> str:
     return str(domain.vcpus) if domain.vcpus_online == domain.vcpus else f"{domain.vcpus_online}/{domain.vcpus}"
 
 
+def _flow(counter: str) -> Callable[[Row, View], str]:
+    """Bytes in a second; nothing of who has no such device, or none that dom0 itself serves."""
+    device = "networks" if counter in ("rx_bytes", "tx_bytes") else "disks"
+
+    def text(row: Row, view: View) -> str:
+        if row.per_s is None or not row.traffic or not getattr(row.traffic, device):
+            return "-"
+        return human(int(row.per_s[counter] / 1024))
+
+    return text
+
+
 COLUMNS = (
     Column("ID", 3, 4, _plain(lambda r, v: str(r.domain.domid)), "domid"),
     Column("NAME", _NARROW, 0, _name, "name", right=False),
@@ -75,7 +87,11 @@ COLUMNS = (
     Column("MAX%", 5, 9, _plain(lambda r, v: percent(v.memory_percent(r.domain.memory_max_kb)))),
     Column("VCPUS", 6, 5, _plain(lambda r, v: vcpus(r)), "vcpus"),
     Column("POOL", 5, 13, _plain(lambda r, v: str(r.domain.cpupool)), "cpupool"),
-    Column("UUID", 36, 14, _plain(lambda r, v: r.domain.uuid), right=False),
+    Column("RX/s", 5, 14, _plain(_flow("rx_bytes")), "network"),
+    Column("TX/s", 5, 15, _plain(_flow("tx_bytes"))),
+    Column("READ/s", 6, 16, _plain(_flow("read_bytes")), "disk"),
+    Column("WRITE/s", 7, 17, _plain(_flow("written_bytes"))),
+    Column("UUID", 36, 18, _plain(lambda r, v: r.domain.uuid), right=False),
 )
 _ID, _NAME, _HISTORY = (next(c for c in COLUMNS if c.title == title) for title in ("ID", "NAME", "HISTORY"))
 

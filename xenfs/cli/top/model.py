@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from xenfs.cli.top.source import Domain, Host, Life, Sample, Timed, Vcpu
+from xenfs.cli.top.source import Domain, Host, Life, Sample, Timed, Traffic, Vcpu
 
 KEPT = 240  # looks in a history: as many as the widest column shows
 _UUID_PART = 4  # less of an UUID says nothing
+COUNTERS = ("rx_bytes", "tx_bytes", "reads", "writes", "read_bytes", "written_bytes", "no_room")
 _NS_PERCENT = 1e7  # ns of a second that are one percent
 
 
@@ -29,6 +30,8 @@ class Row:
     percent: float | None
     history: Sequence[float | None]
     vcpus: list[VcpuRow]
+    traffic: Traffic | None = None
+    per_s: dict[str, float] | None = None  # of each counter of traffic
 
 
 @dataclass
@@ -96,7 +99,9 @@ class Model:
                 history.clear()  # a counter that went back: not the same domain, whatever it is called
             else:
                 history.append(percent / 100 / max(1, domain.vcpus_online))
-        return Row(domain, percent, history, _vcpus(now.vcpus.get(life), past.vcpus.get(life)))
+        traffic = None if now.traffic is None else now.traffic.value.get(life)
+        vcpus = _vcpus(now.vcpus.get(life), past.vcpus.get(life))
+        return Row(domain, percent, history, vcpus, traffic, _per_s(life, now.traffic, past.traffic))
 
 
 def _vcpus(now: Timed[list[Vcpu]] | None, past: Timed[list[Vcpu]] | None) -> list[VcpuRow]:
@@ -116,6 +121,19 @@ def _busy(now: Timed[dict[int, int]], past: Timed[dict[int, int]]) -> list[float
     return found
 
 
+def _per_s(
+    life: Life, now: Timed[dict[Life, Traffic]] | None, past: Timed[dict[Life, Traffic]] | None
+) -> dict[str, float] | None:
+    """What has gone through in a second; None where there is nothing before, or where a device has come or gone."""
+    if now is None or past is None or now.at <= past.at:
+        return None
+    here, before = now.value.get(life), past.value.get(life)
+    if here is None or before is None or (here.networks, here.disks) != (before.networks, before.disks):
+        return None
+    passed = {name: getattr(here, name) - getattr(before, name) for name in COUNTERS}
+    return None if min(passed.values()) < 0 else {name: count / (now.at - past.at) for name, count in passed.items()}
+
+
 def _rate(now_ns: int, before_ns: int | None, elapsed_s: float) -> float | None:
     """Percent of the time between; None where there is nothing before, or more than now."""
     if before_ns is None or now_ns < before_ns or elapsed_s <= 0:
@@ -124,6 +142,11 @@ def _rate(now_ns: int, before_ns: int | None, elapsed_s: float) -> float | None:
 
 
 # Which domains, and in which order
+
+
+def _busy_with(row: Row, *counters: str) -> float:
+    return -1.0 if row.per_s is None else sum(row.per_s[name] for name in counters)
+
 
 STATES = ("running", "runnable", "blocked", "offline", "paused", "crashed", "shutdown", "dying")
 
@@ -137,6 +160,8 @@ ORDERS: dict[str, tuple[Callable[[Row], Any], bool]] = {
     "max": (lambda row: float("inf") if row.domain.memory_max_kb is None else row.domain.memory_max_kb, True),
     "vcpus": (lambda row: row.domain.vcpus, True),
     "type": (lambda row: row.domain.kind, False),
+    "network": (lambda row: _busy_with(row, "rx_bytes", "tx_bytes"), True),
+    "disk": (lambda row: _busy_with(row, "read_bytes", "written_bytes"), True),
     "cpupool": (lambda row: row.domain.cpupool, False),
 }
 """By name: what is compared, and whether the highest comes first."""

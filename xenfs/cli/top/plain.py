@@ -9,9 +9,28 @@ from typing import Any
 
 from xenfs.cli.top.cells import clean, percent, width
 from xenfs.cli.top.columns import vcpus as vcpus_shown
-from xenfs.cli.top.model import OFFLINE, Row, VcpuRow, View
+from xenfs.cli.top.model import COUNTERS, OFFLINE, Row, VcpuRow, View
+from xenfs.cli.top.source import Traffic
 
-_TITLES = ("domid", "type", "state", "cpu_s", "cpu_%", "mem_kb", "mem_%", "max_kb", "max_%", "vcpus", "pool", "name")
+_FLOWS = {
+    "nets": "", "rx_kB/s": "rx_bytes", "tx_kB/s": "tx_bytes", "disks": "", "rd/s": "reads", "wr/s": "writes",
+    "rd_kB/s": "read_bytes", "wr_kB/s": "written_bytes",
+}  # fmt: skip
+_TITLES = (
+    "domid",
+    "type",
+    "state",
+    "cpu_s",
+    "cpu_%",
+    "mem_kb",
+    "mem_%",
+    "max_kb",
+    "max_%",
+    "vcpus",
+    "pool",
+    *_FLOWS,
+    "name",
+)
 _LEFT = ("name", "type", "state")
 
 
@@ -35,8 +54,18 @@ def _cells(row: Row, view: View) -> tuple[str, ...]:
         str(domain.domid), domain.kind, domain.state,
         f"{domain.cpu_time_ns / 1e9:.1f}", percent(row.percent), str(domain.memory_kb),
         percent(view.memory_percent(domain.memory_kb)), "max" if limit is None else str(limit),
-        percent(view.memory_percent(limit)), vcpus_shown(row), str(domain.cpupool), clean(domain.name) or "-",
+        percent(view.memory_percent(limit)), vcpus_shown(row), str(domain.cpupool),
+        *(_flow(row, title, counter) for title, counter in _FLOWS.items()), clean(domain.name) or "-",
     )  # fmt: skip
+
+
+def _flow(row: Row, title: str, counter: str) -> str:
+    """How many devices, and what goes through them in a second."""
+    if row.traffic is None:
+        return "-"
+    if not counter:
+        return str(row.traffic.networks if title == "nets" else row.traffic.disks)
+    return "-" if row.per_s is None else f"{row.per_s[counter] / (1024 if 'kB' in title else 1):.1f}"
 
 
 def _padded(text: str, cells: int, title: str) -> str:
@@ -96,10 +125,16 @@ def _domain(row: Row, view: View, with_vcpus: bool) -> dict[str, Any]:
         "memory_max_percent": _rounded(view.memory_percent(domain.memory_max_kb)),
         "vcpus": domain.vcpus,
         "vcpus_online": domain.vcpus_online,
+        "traffic": None if row.traffic is None else _traffic(row, row.traffic),
     }
     if with_vcpus:
         found["vcpu_stat"] = [_vcpu(each) for each in row.vcpus]
     return found
+
+
+def _traffic(row: Row, traffic: Traffic) -> dict[str, Any]:
+    rates = {f"{name}_per_s": _rounded(row.per_s[name] if row.per_s else None) for name in COUNTERS}
+    return {**traffic._asdict(), **rates}
 
 
 def _vcpu(row: VcpuRow) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from xenfs.nodes.tables.harmless import exact
 
 _CHUNK = 1 << 18
 _PAGE_KB = 4
+_SECTOR = 512
 
 Life = tuple[int, str]
 """A domain's id and UUID: when an id is used again, these are another domain's."""
@@ -40,6 +41,20 @@ class Domain(NamedTuple):
     def life(self) -> Life:
         """What it is known by."""
         return self.domid, self.uuid
+
+
+class Traffic(NamedTuple):
+    """What has gone through a domain's networks and disks that dom0 itself serves, as the guest sees it."""
+
+    networks: int = 0
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    disks: int = 0
+    reads: int = 0
+    writes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    no_room: int = 0
 
 
 class Vcpu(NamedTuple):
@@ -79,6 +94,7 @@ class Sample:
     cpus: Timed[dict[int, int]]
     host: Host = field(default_factory=Host)
     vcpus: dict[Life, Timed[list[Vcpu]]] = field(default_factory=dict)
+    traffic: Timed[dict[Life, Traffic]] | None = None
 
 
 class Source:
@@ -93,6 +109,7 @@ class Source:
         idle, names = _timed(self._idle), self._names()
         listed = (_domain(line, names) for line in stat.value.splitlines())
         sample = Sample(Timed(stat.at, {domain.life: domain for domain in listed}), idle, self._host())
+        sample.traffic = self._traffic(sample.domains.value)
         for life in with_vcpus:
             if life in sample.domains.value:
                 sample.vcpus[life] = self.vcpus(life)
@@ -102,6 +119,19 @@ class Source:
         """The vCPUs of a domain; none where it has just gone."""
         stat = _timed(lambda: self._optional(f"domains/{life[0]}/vcpu_stat"))
         return Timed(stat.at, [_vcpu(line) for line in stat.value.splitlines()])
+
+    def _traffic(self, listed: Iterable[Life]) -> Timed[dict[Life, Traffic]] | None:
+        """None where the mount has no such file, as without xenstore."""
+        try:
+            stat = _timed(lambda: self._read("domains/device_stat"))
+        except XenfsError:
+            return None
+        found: dict[str, Traffic] = {}
+        for line in stat.value.splitlines():
+            domid, device, *pairs = line.split(" ")
+            of = {key: int(value) for key, _, value in (pair.partition("=") for pair in pairs)}
+            found[domid] = _added(found.get(domid, Traffic()), device.startswith("vif/"), of)
+        return Timed(stat.at, {life: found.get(str(life[0]), Traffic()) for life in listed})
 
     def version(self) -> str:
         """Xen's release, empty where it is not to be read."""
@@ -189,6 +219,18 @@ def _domain(line: str, names: dict[str, str]) -> Domain:
         int(domid), of["uuid"], names.get(domid, ""), of["state"], of["type"], int(of["cpupool"]),
         int(of["cpu_time_ns"]), int(of["memory/current_kb"]), None if limit == "max" else int(limit),
         int(of["max_vcpu_id"]) + 1, int(of["nr_online_vcpus"]), "" if reason == "-" else reason,
+    )  # fmt: skip
+
+
+def _added(sum: Traffic, is_network: bool, of: dict[str, int]) -> Traffic:
+    if is_network:
+        return sum._replace(
+            networks=sum.networks + 1, rx_bytes=sum.rx_bytes + of["rx_bytes"], tx_bytes=sum.tx_bytes + of["tx_bytes"]
+        )
+    return sum._replace(
+        disks=sum.disks + 1, reads=sum.reads + of["rd_req"], writes=sum.writes + of["wr_req"],
+        read_bytes=sum.read_bytes + of["rd_sect"] * _SECTOR, written_bytes=sum.written_bytes + of["wr_sect"] * _SECTOR,
+        no_room=sum.no_room + of.get("oo_req", 0),
     )  # fmt: skip
 
 

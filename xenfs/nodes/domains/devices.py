@@ -110,10 +110,10 @@ def _is_counted(xen: Hypervisor, domain: Domain, plugged: Plugged) -> bool:
 def _counter(name: str, help: str) -> File:
     def read(xen: Hypervisor, domain: Domain, plugged: Plugged) -> int:
         counters = xen.backend.counters()
-        counted = counters and counters.one(_device(domain, plugged))
-        if not counted or name not in counted:
+        found = counters and counters.one(_device(domain, plugged))
+        if not found or name not in found:
             raise XenfsError("nobody counts this for the device (any more)", errno.ENODATA)
-        return counted[name]
+        return found[name]
 
     return File(name, help, read=read, show=show.dec, only=_is_counted, call="(sysfs)")
 
@@ -168,11 +168,16 @@ DEVICES = Dir(
 )  # fmt: skip
 
 
-def device_stat(xen: Hypervisor) -> str:
-    """A line for each device that this domain's own kernel serves: its domain, class and number, and its counters."""
+def counted(xen: Hypervisor) -> dict[devices.Device, dict[str, int]]:
+    """What has gone through each device that this domain's own kernel serves."""
     counters = xen.backend.counters()
+    return {} if counters is None else counters.everything()
+
+
+def device_stat(xen: Hypervisor) -> str:
+    """A line for each of them: its domain, class and number, and its counters."""
     living = {info.domain for info in domains.infos(xen)}
-    found = {} if counters is None else counters.everything()
+    found = counted(xen)
     return show.nested(
         (f"{device.domid} {device.kind}/{device.number}", found[device])
         for device in sorted(found)

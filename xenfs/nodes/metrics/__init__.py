@@ -24,7 +24,7 @@ def prometheus(xen: Hypervisor) -> str:
         for items in (list(group.items(xen, snap)),)
         for metric in group.metrics
     )
-    for rows in (snap.guests, snap.vcpus):
+    for rows in (snap.guests, snap.vcpus, snap.networks, snap.disks):
         for _ in freed(rows):
             pass
     return found

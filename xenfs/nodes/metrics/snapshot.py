@@ -17,7 +17,9 @@ from xenfs.calls.pmstat import CStates
 from xenfs.calls.scheduler import PARAMETERS
 from xenfs.errors import HypercallError, XenfsError, answered_by
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.domains import facts, names
+from xenfs.hypervisor.devices import Device
+from xenfs.hypervisor.lives import Domain
+from xenfs.nodes.domains import devices, facts, names, uptime
 from xenfs.nodes.metrics.text import Item, escaped, labels
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.conditions import ABSENT
@@ -32,6 +34,7 @@ class Guest(NamedTuple):
     kind: str
     parameters: dict[str, int]
     grants: tuple[int, int] | None = None  # frames that its grant table has, and may have
+    began_s: float | None = None  # seconds since 1970, where its toolstack has written that down
 
 
 class Vcpu(NamedTuple):
@@ -56,6 +59,8 @@ class Snapshot:
     pools: list[Item] = field(default_factory=list)
     guests: list[Item] = field(default_factory=list)
     vcpus: list[Item] = field(default_factory=list)
+    networks: list[Item] = field(default_factory=list)
+    disks: list[Item] = field(default_factory=list)
     ends: list[Item] = field(default_factory=list)
     worked: dict[str, bool] = field(default_factory=dict)
     took_ns: int = 0
@@ -84,21 +89,28 @@ def take(xen: Hypervisor) -> Snapshot:
         snap.cstates, snap.hardware = list(_states(idle)), list(_hardware_states(idle))
         snap.nodes = snap.part("numa", lambda: _nodes(xen), list[Item]())
         snap.pools = snap.part("cpupools", lambda: _pools(xen), list[Item]())
-    listed = snap.part("domains", lambda: domains.infos(xen), list[DomainInfo]())
+    living = snap.part("domains", lambda: domains.living(xen), list[tuple[Domain, DomainInfo]]())
+    listed = [info for _, info in living]
     domids = [info.domain for info in listed]
     called = snap.part("xenstore", lambda: names.of_all(xen, domids), dict[int, bytes]())
     about = {info.domain: _about(info, called.get(info.domain, b"")) for info in listed}
     held = snap.part("scheduler", lambda: _parameters(xen, listed, snap.pools), dict[int, dict[str, int]]())
     shared = snap.part("grants", lambda: _grants(xen, domids), dict[int, tuple[int, int] | None]())
     snap.vcpus = snap.part("vcpus", lambda: list(_vcpus(xen, listed, about)), list[Item]())
+    if xen.store is not None:
+        snap.part("starts", lambda: uptime.learn(xen, [domain for domain, _ in living]), None)
+        counted = snap.part("devices", lambda: devices.counted(xen), dict[Device, dict[str, int]]())
+        snap.networks, snap.disks = (_devices(counted, about, kind) for kind in ("vif", "vbd"))
     gone = snap.part("domains", lambda: _gone(xen, listed), set[int]())
     snap.guests = [
-        Item(about[info.domain], Guest(info, facts.kind(xen, info), held.get(info.domain, {}), shared.get(info.domain)))
-        for info in listed
-        if info.domain not in gone
+        Item(about[domid], Guest(info, facts.kind(xen, info), held.get(domid, {}), shared.get(domid), began_s))
+        for domid, info, began_s in ((domain.domid, info, xen.starts.of(domain)) for domain, info in living)
+        if domid not in gone
     ]
     if gone:
         snap.vcpus = [vcpu for vcpu in snap.vcpus if vcpu.of.domid not in gone]
+        snap.networks = [each for each in snap.networks if each.of.domid not in gone]
+        snap.disks = [each for each in snap.disks if each.of.domid not in gone]
     snap.took_ns = perf_counter_ns() - began
     return snap
 
@@ -196,6 +208,22 @@ def _vcpus(xen: Hypervisor, listed: Sequence[DomainInfo], about: dict[int, str])
     for (domid, vcpu), row in zip(wanted, many.vcpu_times(xen, wanted), strict=True):
         if row is not None:
             yield Item(f'{about[domid]},vcpu="{vcpu}"', Vcpu(domid, *row))
+
+
+class Counted(NamedTuple):
+    """A device of a domain: what has gone through it, by the counter's name."""
+
+    domid: int
+    counters: dict[str, int]
+
+
+def _devices(counted: dict[Device, dict[str, int]], about: dict[int, str], kind: str) -> list[Item]:
+    """Those of a class, of the domains that were listed."""
+    return [
+        Item(f'{about[device.domid]},{kind}="{device.number}"', Counted(device.domid, counters))
+        for device, counters in sorted(counted.items())
+        if device.kind == kind and device.domid in about
+    ]
 
 
 def _gone(xen: Hypervisor, listed: Sequence[DomainInfo]) -> set[int]:

@@ -12,10 +12,11 @@ from xenfs.calls.sysctl import NOWHERE, Node, available_pages
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.domains import facts
 from xenfs.nodes.host import scheduler_name
-from xenfs.nodes.metrics.snapshot import Guest, Snapshot
+from xenfs.nodes.metrics.snapshot import Counted, Guest, Snapshot
 from xenfs.nodes.metrics.text import Item, Metric, Value, counter, gauge, info_metric, labels, micro, seconds
 
 _PAGE = 4096
+_SECTOR = 512
 
 
 class Group(NamedTuple):
@@ -89,6 +90,20 @@ def _parameter(name: str, form: Callable[[int], Value]) -> Callable[[Guest], Val
     return value
 
 
+def _count(name: str, unit: int = 1) -> Callable[[Counted], Value]:
+    """A counter of a device, where its kernel counts it."""
+
+    def value(device: Counted) -> Value:
+        count = device.counters.get(name)
+        return None if count is None else count * unit
+
+    return value
+
+
+def _began(guest: Guest) -> Value:
+    return None if guest.began_s is None else f"{guest.began_s:.2f}"
+
+
 def _percent(cap: int) -> str:
     return f"{cap / 100:g}"
 
@@ -156,6 +171,7 @@ _DOMAINS = (gauge("xen_domains", "Domains, the control domain and dying ones inc
 _DOMAIN = (
     info_metric("xen_domain", "Kind and cpupool of a domain.", lambda d: {"type": d.kind, "cpupool": d.info.cpupool}),
     counter("xen_domain_cpu_seconds", "CPU time of all vCPUs of a domain.", lambda d: seconds(d.info.cpu_time)),
+    gauge("xen_domain_start_time_seconds", "When the domain began, in seconds since 1970.", _began),
     gauge("xen_domain_vcpus", "vCPUs that the domain has, online or not.", lambda d: facts.nr_vcpus(d.info)),
     gauge("xen_domain_vcpus_online", "vCPUs that the guest has brought up.", lambda d: d.info.nr_online_vcpus),
     gauge("xen_domain_memory_bytes", "Memory that the domain has.", _size("tot_pages")),
@@ -178,6 +194,22 @@ _DOMAIN = (
 _VCPU = (
     counter("xen_vcpu_cpu_seconds", "CPU time of a vCPU.", lambda vcpu: seconds(vcpu.cpu_time)),
     gauge("xen_vcpu_online", "Whether the guest has brought the vCPU up.", lambda vcpu: vcpu.online),
+)
+
+_NETWORK = tuple(
+    counter(f"xen_domain_network_{done}_{what}", f"{words} that the guest has {said}.", _count(f"{way}_{what}"))
+    for way, done, said in (("rx", "receive", "received"), ("tx", "transmit", "sent"))
+    for what, words in (
+        ("bytes", "Bytes"), ("packets", "Packets"), ("errors", "Packets with errors"), ("dropped", "Lost packets"),
+    )
+)  # fmt: skip
+
+_BLOCK = (
+    counter("xen_domain_block_read_bytes", "Bytes that the guest has read from a disk.", _count("rd_sect", _SECTOR)),
+    counter("xen_domain_block_written_bytes", "Bytes that it has written.", _count("wr_sect", _SECTOR)),
+    counter("xen_domain_block_reads", "Reads that it has asked for.", _count("rd_req")),
+    counter("xen_domain_block_writes", "Writes that it has asked for.", _count("wr_req")),
+    counter("xen_domain_block_no_room", "Times that dom0 had no room for a request.", _count("oo_req")),
 )
 
 _XENFS = (info_metric("xenfs_build", "Version of xenfs, and how it reaches Xen.", _own_build),)
@@ -215,6 +247,8 @@ GROUPS = (
     Group(lambda xen, snap: snap.ends, _ENDS),
     Group(lambda xen, snap: snap.guests, _DOMAIN),
     Group(lambda xen, snap: snap.vcpus, _VCPU),
+    Group(lambda xen, snap: snap.networks, _NETWORK),
+    Group(lambda xen, snap: snap.disks, _BLOCK),
     Group(lambda xen, snap: [Item("", xen)], _XENFS),
     Group(_tallies, _CALLS),
     Group(lambda xen, snap: [Item("", xen.pool.stat())], _BUFFERS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from xenfs.hypervisor.devices import BLOCK, NETWORK, Counters, Device
+from xenfs.hypervisor.devices import BLOCK, NETWORK, OFTEN, Counters, Device
 from xenfs.simulator.world.domains import Domain
 
 FIRST_DISK, DISK_STEP = 51712, 16  # xvda, xvdb, ...
@@ -89,7 +89,11 @@ class Traffic(Counters):
 
     def everything(self) -> dict[Device, dict[str, int]]:
         """The counters of all."""
-        return {plugged.device: self._counted(domain, plugged.device) for domain, plugged in self._served()}
+        found = {plugged.device: self._counted(domain, plugged.device) for domain, plugged in self._served()}
+        for device, counted in found.items():
+            if device.kind == "vbd":
+                found[device] = {name: counted[name] for name in OFTEN}
+        return found
 
     def _served(self) -> list[tuple[Domain, Plugged]]:
         return [(domain, each) for domain, each in self._plugged() if each.backend == 0 and each.kind != "qdisk"]

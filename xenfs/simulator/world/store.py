@@ -22,12 +22,16 @@ class DomainNodes(MutableMapping[str, bytes]):
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self._handles: dict[str, int] = {}
 
     def __getitem__(self, path: str) -> bytes:
         words = path.split("/")
         domain = self._domain(words)
-        if domain is not None and path.endswith("/name") and len(words) == 5:  # asked of thousands at once
-            return _raw(domain.name)
+        if domain is not None and words[1] == "local" and len(words) == 5:  # asked of thousands at once
+            if words[4] == "name":
+                return _raw(domain.name)
+            if words[4] == "vm" and domain.name is not None:
+                return b"/vm/" + str(UUID(bytes=domain.handle)).encode()
         return self.below(path)[path]
 
     def __setitem__(self, path: str, value: bytes) -> None:
@@ -64,9 +68,21 @@ class DomainNodes(MutableMapping[str, bytes]):
         return [(domain, each) for domain in self.world.domains_from(0) for each in devices.of(domain, count)]
 
     def _domain(self, words: list[str]) -> Domain | None:
+        if words[1:2] == ["vm"] and len(words) > 2:
+            return self._with_handle(words[2])
         at = 2 if words[1:2] == ["libxl"] else 3 if words[1:3] == ["local", "domain"] else 0
         number = "".join(words[at : at + 1])
         return self.world.domain(int(number)) if at and number.isdecimal() else None
+
+    def _with_handle(self, text: str) -> Domain | None:
+        """Whoever has this UUID, remembered from the last look at all of them."""
+        for again in (False, True):
+            if again:
+                self._handles = {str(UUID(bytes=each.handle)): each.domid for each in self.world.domains_from(0)}
+            domain = self.world.domain(self._handles.get(text, -1))
+            if domain is not None and str(UUID(bytes=domain.handle)) == text:
+                return domain
+        return None
 
     def _nodes(self, domain: Domain) -> dict[str, bytes]:
         if domain.name is None:

@@ -1,0 +1,116 @@
+"""A guest's network and disk beside xentop, xl network-list and xl block-list; and what it does when it is asked."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from conftest import KINDS, REAL
+from patience import PATIENCE_S
+from xen_guests import Guest, eventually
+from xen_mount import Mount, failure
+from xen_plugged import BLOCK_BYTES, BLOCKS, BRIDGE, MAC, plugged
+
+pytestmark = [
+    pytest.mark.once_a_dom0("what goes through xenstore and dom0's kernel, Xen does not see"),
+    pytest.mark.skipif(not REAL, reason="needs guests with drivers"),
+    pytest.mark.usefixtures("peers"),
+]
+KIND = os.environ.get("XENFS_PLUGGED") or next((kind for kind in KINDS if os.path.exists(f"/guest/{kind}.cfg")), "pv")
+SECTOR = 512
+
+
+def said(*words: str) -> str:
+    return subprocess.run(words, check=True, timeout=120, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def guest(no_peers: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """For all of these tests, in their order: the last one ends it."""
+    if no_peers:
+        pytest.skip(no_peers)
+    with plugged(KIND, tmp_path_factory.mktemp("plugged")) as made:
+        yield made
+
+
+def numbers(mount: Mount, guest: Guest, home: str, names: str) -> list[int]:
+    return [int(mount.value(guest.node(f"devices/{home}/{name}"))) for name in names.split()]
+
+
+def test_network_beside_xentop_and_xl(mount: Mount, guest: Guest) -> None:
+    home = guest.node("devices/vif/0")
+    assert mount.names(guest.node("devices/vif")) == ["0"]
+    idx, backend, mac, _, state, *_, path = said("xl", "network-list", guest.name).splitlines()[1].split()
+    assert (idx, backend, mac) == ("0", mount.value(f"{home}/backend"), mount.value(f"{home}/mac"))
+    assert (mac, state, path) == (MAC, "4", f"/local/domain/0/backend/vif/{guest.domid}/0")
+    assert (mount.value(f"{home}/state"), mount.value(f"{home}/bridge")) == ("connected", BRIDGE)
+    order = "tx_bytes tx_packets tx_errors tx_dropped rx_bytes rx_packets rx_errors rx_dropped"
+    before = numbers(mount, guest, "vif/0", order)
+    block = re.split(r"\n(?=\s{0,10}[\w-]+ [-a-z]{6} )", said("xentop", "-b", "-i", "1", "-n", "-f"))
+    line = next(line for part in block if guest.name in part for line in part.splitlines() if line.startswith("Net0"))
+    # xentop calls RX what dom0's interface receives: what the guest has sent.
+    theirs = [int(number) for number in re.findall(r"(\d+)(?:bytes|pkts|err|drop)", line)]
+    after = numbers(mount, guest, "vif/0", order)
+    assert all(low <= each <= high for low, each, high in zip(before, theirs, after, strict=True)), (before, line)
+    assert before[1] >= 3, "its pings"
+    assert before[5] >= 3, "their answers"
+
+
+def test_disk_beside_xentop_and_xl(mount: Mount, guest: Guest) -> None:
+    [number] = mount.names(guest.node("devices/vbd"))
+    vdev, backend, _, state, *_, path = said("xl", "block-list", guest.name).splitlines()[1].split()
+    home = guest.node(f"devices/vbd/{number}")
+    assert (vdev, backend, state) == (number, mount.value(f"{home}/backend"), "4")
+    assert path == f"/local/domain/0/backend/vbd/{guest.domid}/{number}"
+    assert [mount.value(f"{home}/{name}") for name in ("vdev", "mode", "backend_type")] == ["xvda", "r", "vbd"]
+    assert mount.value(f"{home}/source").startswith("/dev/loop")
+    found = numbers(mount, guest, f"vbd/{number}", "oo_req rd_req wr_req rd_sect wr_sect")
+    text = said("xentop", "-b", "-i", "1", "-x", "-f")
+    line = next(line for line in text.partition(guest.name)[2].splitlines() if line.startswith("VBD"))
+    theirs = [int(each) for each in re.findall(r"(?:OO|RD|WR|RSECT|WSECT):\s*(\d+)", line)]
+    assert found == theirs
+    assert found[3] >= BLOCKS * BLOCK_BYTES // SECTOR
+
+
+def test_all_devices_in_one_file(mount: Mount, guest: Guest) -> None:
+    found = dict(re.findall(rf"^{guest.domid} (v\w+)/\d+ (.*)$", mount.value("domains/device_stat"), re.M))
+    assert found.keys() == {"vif", "vbd"}
+    assert f"rd_req={mount.value(guest.node('devices/vbd/51712/rd_req'))} " in found["vbd"]
+
+
+def test_since_when(mount: Mount, guest: Guest) -> None:
+    before, after = (int(mount.value(guest.node("uptime_s"))) for _ in range(2))
+    line = next(line for line in said("xl", "uptime").splitlines() if line.startswith(guest.name))
+    hours, minutes, seconds = map(int, line.split()[-1].split(":"))
+    assert before <= after
+    assert abs(hours * 3600 + minutes * 60 + seconds - after) <= 30
+    assert int(mount.value("domains/0/boot_s")) < int(mount.value(guest.node("boot_s")))
+
+
+def test_a_vcpu_goes(mount: Mount, guest: Guest) -> None:
+    assert mount.value(guest.node("nr_vcpus_target")) == "2"
+    mount.write(guest.node("nr_vcpus_target"), "1")
+    assert mount.value(guest.node("vcpus/1/availability")) == "offline"
+    eventually(lambda: mount.value(guest.node("nr_online_vcpus")) == "1", PATIENCE_S, "the guest takes it down")
+
+
+def test_memory_follows(mount: Mount, guest: Guest) -> None:
+    assert mount.value(guest.node("memory/static_max_kb")) == str(160 << 10)
+    assert failure(lambda: mount.write(guest.node("memory/target_kb"), "200M")) == errno.ERANGE
+    mount.write(guest.node("memory/target_kb"), "128M")
+    assert said("xenstore-read", f"/local/domain/{guest.domid}/memory/target").strip() == str(128 << 10)
+    assert mount.value(guest.node("memory/max")) == str((128 << 10) + 1024)
+    eventually(
+        lambda: int(mount.value(guest.node("memory/current_kb"))) <= (128 << 10) + 1024, PATIENCE_S, "it gives it back"
+    )
+
+
+def test_it_powers_off_when_it_is_asked(mount: Mount, guest: Guest) -> None:
+    mount.write(guest.node("request"), "poweroff")
+    eventually(lambda: mount.value(guest.node("state")) == "shutdown", PATIENCE_S, "it has powered off")
+    assert mount.value(guest.node("shutdown_reason")) == "poweroff"
+    assert mount.value(guest.node("request")) == "poweroff taken up"
