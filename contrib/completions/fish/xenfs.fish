@@ -48,7 +48,7 @@ complete -c xenfs -n "__fish_seen_subcommand_from top" -l batch -d 'print a tabl
 complete -c xenfs -n "__fish_seen_subcommand_from top" -l json -d 'print JSON instead'
 complete -c xenfs -n "__fish_seen_subcommand_from top" -s n -l iterations -x -d 'end --batch after so many'
 complete -c xenfs -n "__fish_seen_subcommand_from top" -s d -l delay -x -d 'time between two looks'
-complete -c xenfs -n "__fish_seen_subcommand_from top" -l sort -x -a "domid name state cpu time memory max vcpus type cpupool" -d 'what to sort by'
+complete -c xenfs -n "__fish_seen_subcommand_from top" -l sort -x -a "domid name state cpu time memory max vcpus type network disk cpupool" -d 'what to sort by'
 complete -c xenfs -n "__fish_seen_subcommand_from top" -l reverse -d 'the other way round'
 complete -c xenfs -n "__fish_seen_subcommand_from top" -l filter -x -d 'only domains with this in name'
 complete -c xenfs -n "__fish_seen_subcommand_from top" -l vcpus -d 'each vCPU'
