@@ -337,7 +337,7 @@ def test_until_a_state(either: Mount) -> None:
     assert line_of(process) in ("running\n", "blocked\n", "runnable\n")
     either.write(f"domains/{domid}/shutdown", "poweroff")
     status, lines, _ = ended(process)
-    assert (status, lines[-1]) == (0, "shutdown")
+    assert (status, lines[-2:]) == (0, ["shutdown", "reason poweroff"])
     both = watch(either, "--until", "gone", f"domains/{domid}", f"{either.where}/domains/{next(_victims)}")
     line_of(both), line_of(both)
     for each in (domid, domid + 1):
@@ -357,7 +357,7 @@ def test_signals_end_it(mount: Mount, number: int) -> None:
 def test_time_out_and_what_cannot_be(mount: Mount) -> None:
     assert ended(watch(mount, "--until", "crashed", "--timeout", "0.5", "domains/2"))[0] == 124
     assert ended(watch(mount, "--timeout", "0.5", "domains/events"))[:2] == (124, [])
-    assert ended(watch(mount, "--until", "crashed", "domains/12"))[:2] == (0, ["crashed"])
+    assert ended(watch(mount, "--until", "crashed", "domains/12"))[:2] == (0, ["crashed", "reason crash"])
     assert ended(watch(mount, "--until", "shutdown", "domains/12", "domains/15"))[0] == 0
     domid = next(_victims)
     process = watch(mount, "--until", "crashed", f"domains/{domid}")

@@ -18,7 +18,6 @@ from xen_mount import CHECKOUT, Mount
 SCRIPT = CHECKOUT / "contrib" / "boot-guest"
 SOON_S, BOOT_S = 120.0, 500.0
 X86 = platform.machine() == "x86_64"
-SUSPEND = 2
 
 pytestmark = pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="Xen runs on two architectures")
 
@@ -55,14 +54,6 @@ def listed(domain: str, peers: bool) -> None:
         assert said.returncode == 0, said.stderr
 
 
-def said_to_xen(mount: Mount, domain: str) -> str:
-    return "".join(
-        line.split(") ", 1)[1] + "\n"
-        for line in mount.value("host/console/log").splitlines()
-        if f"(d{domain.split('/')[1]}) " in line
-    )
-
-
 def all_of_guests_is_logged(mount: Mount) -> None:
     """What a guest writes to the debug port is of the least weight, and dropped by default."""
     if os.path.exists(mount.path("host/params/guest_loglvl")):
@@ -89,7 +80,7 @@ def test_a_kernel_of_ones_own_boots_by_files_alone(
     assert mount.value(f"{domain}/vcpus/0/affinity_hard") == "1"
     listed(domain, real and not no_peers)
     if real and X86 and os.path.exists(mount.path("host/params/guest_loglvl")):
-        assert WORDS.decode() in said_to_xen(mount, domain)
+        assert WORDS.decode().strip() in mount.value(f"{domain}/console")
     mount.rmdir(domain)
     eventually(lambda: not os.path.exists(mount.path(domain)), SOON_S, "it is gone")
     assert mount.names("templates") == []
@@ -102,6 +93,8 @@ def test_debians_kernel_boots_by_files_alone(
     """To a line of the init in its initrd, which is seen in Xen's console and in its memory."""
     if not real:
         pytest.skip("a pretended CPU runs no kernel")
+    if (mount.value("version/major"), mount.value("version/minor")) != ("4", "17"):
+        pytest.skip("it takes a minute, and each Xen sees the tiny kernel")
     all_of_guests_is_logged(mount)
     script = b"#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs dev /dev\necho GUEST-UP >/dev/kmsg\n"
     script += b"while :; do /bin/busybox sleep 5; done\n"
@@ -111,9 +104,9 @@ def test_debians_kernel_boots_by_files_alone(
     domain = boot("-m", "192", "-c", "earlyprintk=xen,keep nolapic", "-i", initrd, debians(tmp_path / "vmlinux"))
     listed(domain, not no_peers)
     try:
-        eventually(lambda: "GUEST-UP" in said_to_xen(mount, domain), BOOT_S, "it is up")
+        eventually(lambda: "GUEST-UP" in mount.value(f"{domain}/console"), BOOT_S, "it is up")
     finally:
-        print(said_to_xen(mount, domain)[-6000:])
+        print(mount.value(f"{domain}/console")[-6000:])
     mount.write(f"{domain}/freeze", "1")
     assert found_at(mount, f"{domain}/memory/physical", b"GUEST-UP") > 0
     mount.write(f"{domain}/freeze", "0")

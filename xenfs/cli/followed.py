@@ -58,6 +58,10 @@ class Followed:
         """Open the same with another daemon; XenfsError as long as there is none."""
         self._open()
 
+    def reason(self) -> str:
+        """Of a domain's state: why it has shut down; empty of anything else."""
+        return ""
+
     def as_json(self, text: str) -> dict[str, Any]:
         """One of them as fields."""
         raise NotImplementedError
@@ -168,6 +172,16 @@ class Value(Followed):
         self._life = life
         super().again()
 
+    def reason(self) -> str:
+        """Of a domain's state: why it has shut down, empty where it has not, or of any other value."""
+        if self._home is None or self._last not in ("shutdown", "crashed"):
+            return ""
+        try:
+            path = os.path.join(os.path.dirname(self._path), "shutdown_reason")
+            return content_of(self.name, path).strip()
+        except XenfsError:
+            return ""
+
     def new(self) -> Iterator[str]:
         """The value, where it is another than before; "gone" once, when what it belongs to is gone."""
         if self.over:
@@ -213,6 +227,10 @@ class Awaited(Followed):
                 return
         yield from self._found.new()
         self.over = self._found.over
+
+    def reason(self) -> str:
+        """As the other has it."""
+        return "" if self._found is None else self._found.reason()
 
     def again(self) -> None:
         """Whoever was found is followed on; who was not is still waited for."""

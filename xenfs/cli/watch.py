@@ -35,7 +35,8 @@ xenfs watch prints, by what PATH is:
   a directory with a file "state", such as a domain's: each state, until the domain is "gone"
 With more than one PATH, each line begins with the path that it belongs to.
 
---until ends when STATE has been printed for every PATH: as a value, or as a word of a line. A domain that is crashed,
+--until ends when STATE has been printed for every PATH: as a value, or as a word of a line. Of a domain that has shut
+down or crashed, "reason poweroff" or the like follows, but for --json. A domain that is crashed,
 dying or gone has also reached "shutdown", and one that is gone "dying"; one that is blocked or runnable is "running".
 With --until a PATH below domains/ may be of a domain that is not there yet, such as domains/by-name/web.
 
@@ -143,9 +144,16 @@ class _Watch:
                 self._print(each, text)
                 if self._args.until and _reached(each, text, self._args.until):
                     self._reached.add(each)
+                    self._print_reason(each)
                     self._look_away(each)
                     break
         sys.stdout.buffer.flush()
+
+    def _print_reason(self, followed: Followed) -> None:
+        """Why a domain has shut down, behind the state that was waited for."""
+        why = "" if self._args.json else followed.reason()
+        if why:
+            self._print(followed, f"reason {why}")
 
     def _print(self, followed: Followed, text: str) -> None:
         if self._args.json:

@@ -22,6 +22,7 @@ from xenfs.hypervisor.sources import asks
 from xenfs.nodes.domains import facts, names
 from xenfs.nodes.domains.access import ACCESS, TARGET
 from xenfs.nodes.domains.affinity import NODE_AFFINITY
+from xenfs.nodes.domains.console import CONSOLE
 from xenfs.nodes.domains.cpuid import CPUID
 from xenfs.nodes.domains.debug import DEBUG
 from xenfs.nodes.domains.devices import DEVICE_STAT, DEVICES
@@ -172,6 +173,7 @@ DOMAIN = Dir(
         SOFT_RESET,
         TARGET,
         TRIGGER,
+        CONSOLE,
         Dir(
             "memory",
             "Memory of the domain",
