@@ -197,3 +197,12 @@ def test_what_is_no_extent(host: Host, file: str, text: str, code: int) -> None:
     before = host.counts.copy()
     assert host.refused(f"domains/2/memory/{file}", text) == code
     assert not [name for name in host.asked(before) if name.startswith("memory_op")]
+
+
+def test_nobody_comes_upon_it_who_goes_through_the_tree(host: Host) -> None:
+    """A guest has gigabytes: grep -r, tar and find pass them by."""
+    for domid in (1, 2, 3):
+        assert not {"physical", "virtual"} & {*host.names(f"domains/{domid}/memory")}
+        assert host.has(f"domains/{domid}/memory/physical")
+        assert host.has(f"domains/{domid}/memory/virtual/0")
+    assert "domains/<d>/memory/physical " in host.read("xenfs/nodes")

@@ -47,8 +47,12 @@ def _said(page: bytes) -> list[str]:
     return whole.decode("utf-8", "replace").replace("\0", "").replace("\r", "").splitlines()
 
 
+def _console(xen: Hypervisor, domain: Domain) -> str:
+    return show.lines(_logged(xen, domain.domid) + _ring(xen, domain)).rstrip("\n")
+
+
 CONSOLE = File(
     "console", "What it has said: its lines in Xen's log, then the end of its console ring",
-    read=lambda xen, domain: _logged(xen, domain.domid) + _ring(xen, domain), show=show.lines, private=True,
+    read=_console, format="one a line", private=True,
     grows=Cost.LENGTH, only=is_other, option="debug", tier="C", call=f"{sysctl.READCONSOLE.name}, {hvm.GET_PARAM.name}",
 )  # fmt: skip

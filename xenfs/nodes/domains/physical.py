@@ -149,8 +149,9 @@ UNPOPULATE = File(
     call=guest_memory.DECREASE.name, **_RESERVE,
 )  # fmt: skip
 PHYSICAL = Region(
-    "physical", "Its physical memory, zeros where it has none; write while it is paused", read=_read, write=_write,
-    length=_length, cut=lambda xen, domain, size: None, private=True, errnos="EBUSY ENXIO EOPNOTSUPP",
+    "physical", "Its physical memory, zeros where it has none; write while it is paused. No listing has it",
+    read=_read, write=_write,
+    unlisted=True, length=_length, cut=lambda xen, domain, size: None, private=True, errnos="EBUSY ENXIO EOPNOTSUPP",
     grows=Cost.MEMORY, write_grows=Cost.MEMORY, only=has_context,
     call=f"domctl getdomaininfo, cacheflush, {domain_memory.MAXIMUM_GPFN.name}", **_C,
 )  # fmt: skip
@@ -170,7 +171,7 @@ def _read_virtual(xen: Hypervisor, domain: Domain, offset: int, size: int) -> by
 
 VIRTUAL = Dir(
     "virtual",
-    "Memory as vCPUs see it",
+    "Memory as vCPUs see it; no listing has it",
     (
         Region(
             "0", "Memory by the page tables of vCPU 0, at the low 48 bits of the address; it ends where they do",
@@ -179,6 +180,7 @@ VIRTUAL = Dir(
         ),
     ),
     option="debug",
+    unlisted=True,
     when=for_gdbsx,
     only=lambda xen, domain: is_other(xen, domain) and has_vcpus(xen, domain),
 )  # fmt: skip

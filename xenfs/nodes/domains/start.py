@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from xenfs.abi.numbers import HvmRecord
-from xenfs.calls import hvm
+from xenfs.calls import domains, hvm
 from xenfs.calls.domains import DomainInfo
 from xenfs.calls.hvm import Record
+from xenfs.errors import NotThere
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.domains.own import has_state, is_other_hvm, require_paused
+from xenfs.nodes.domains.own import can_be_saved, has_state, is_other_hvm, require_paused
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.conditions import x86
@@ -48,20 +49,27 @@ def _struct(xen: Hypervisor, name: str, data: bytes) -> Any:
     return struct
 
 
+def _records(xen: Hypervisor, domain: Domain) -> dict[Record, bytes]:
+    """Its saved state. Xen reaches for vCPU 0 without looking, so what `only` saw a moment ago will not do."""
+    if not can_be_saved(xen, domains.info(xen, domain)):
+        raise NotThere(f"saved state: of domain {domain.domid}")
+    return hvm.parts(hvm.context(xen, domain.domid))
+
+
 def _is_flat(cpu: Any) -> bool:
     return all(getattr(cpu, name) == value for name, value in _FLAT.items() if name != "rflags")
 
 
 def _read(xen: Hypervisor, domain: Domain, register: str) -> int | None:
     """A register of vCPU 0; nothing while it has none."""
-    records = hvm.parts(hvm.context(xen, domain.domid))
+    records = _records(xen, domain)
     return int(getattr(_cpu(xen, records), register)) if Record(_CPU, 0) in records else None
 
 
 def _change(xen: Hypervisor, domain: Domain, known: DomainInfo, flat: bool, **registers: int) -> None:
     """Read, change, load. Loading takes down every vCPU whose registers are not among what is loaded: all are."""
     require_paused(known)
-    records = hvm.parts(hvm.context(xen, domain.domid))
+    records = _records(xen, domain)
     cpu = _cpu(xen, records)
     values = (_FLAT if flat or Record(_CPU, 0) not in records else {}) | registers
     for name, value in values.items():
@@ -97,7 +105,7 @@ def _register(name: str, register: str, help: str) -> File:
 
 
 def _mode(xen: Hypervisor, domain: Domain) -> str:
-    records = hvm.parts(hvm.context(xen, domain.domid))
+    records = _records(xen, domain)
     if Record(_CPU, 0) not in records:
         return ""
     return "pvh" if _is_flat(_cpu(xen, records)) else "other"

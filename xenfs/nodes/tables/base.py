@@ -53,6 +53,7 @@ class Node:
     `when` hides an entry that this Xen lacks, `only` one that this domain, CPU or pool lacks; `option` names
     the mount option without which the entry is not there, `write_option` the one without which it is read-only.
     What `looks` changes nothing of Xen's whatever is written to it, made in it or removed: `-o ro` leaves it.
+    What is `unlisted` is found by its name and in no listing: whoever goes through a whole tree must not read it.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Node:
     only: Callable[..., bool] | None = None
     option: str = ""
     looks: bool = False
+    unlisted: bool = False
     guards: tuple[Guard, ...] = ()
 
     def __repr__(self) -> str:
@@ -370,7 +372,7 @@ class Dir(Node):
                     raise ValueError(f"{self.name}/{entry.name} is in the table twice")
                 named[entry.name] = entry
         object.__setattr__(self, "_named", named)
-        object.__setattr__(self, "_fixed", tuple(named.values()))
+        object.__setattr__(self, "_fixed", tuple(node for node in named.values() if not node.unlisted))
         object.__setattr__(self, "_choosy", any(node.only for node in named.values()))
         object.__setattr__(self, "_each", tuple(e for e in self.entries if isinstance(e, Each)))
         shapes = [node for entry in self.entries for node in _shapes(entry)]
