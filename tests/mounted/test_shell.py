@@ -101,7 +101,8 @@ def test_grep_r_status_0(mounted: Mount) -> None:
 
 
 def test_ls_find_and_stat(mounted: Mount) -> None:
-    assert mounted.out("ls").split() == ["cpupools", "domains", "host", "hypfs", "metrics", "raw", "version", "xenfs"]
+    top = ["cpupools", "domains", "host", "hypfs", "metrics", "raw", "templates", "version", "xenfs"]
+    assert mounted.out("ls").split() == top
     listed = mounted.out("ls -laR").splitlines()
     assert len(listed) > 700
     files = mounted.out("find . -type f | wc -l")

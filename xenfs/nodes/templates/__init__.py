@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from xenfs.calls import create, domctl, lifecycle
+from xenfs.calls import create, domains, domctl, lifecycle
 from xenfs.calls.domain_memory import SET_POOL
 from xenfs.errors import Stale
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.templates import Template
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, Exchange, Guard
+from xenfs.nodes.tables.conditions import answers
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.templates.commit import commit, name_orphans, wanted_domid
 from xenfs.nodes.templates.settings import ARCH, SETTINGS
@@ -61,6 +62,7 @@ TEMPLATES = Dir(
     ),
     make=lambda xen, name: xen.templates.make(name),
     option="lifecycle",
+    when=answers(lambda xen: domains.info_now(xen, 0)),
     volatile=True,
     tier="C",
 )  # fmt: skip
