@@ -84,6 +84,13 @@ TABLE: list[tuple[str, list[bytes]]] = [
     (r"host/power/max_c(sub)?state", [b"4294967295", b"max", b"C1", b"Unlimited", *POWERS[1:]]),
     (r"host/power/sched_smt", [b"2", b"01", b"off", *POWERS]),
     (r"host/power/parked_cpus", [b"8", b"4096", b"max", *POWERS]),
+    (
+        r"host/livepatch/[^/]+/(enabled|replace)",
+        [b"2", b"01", b"off", b"1 timeout_ms=0", b"1 timeout_ms", b"1 30", *POWERS],
+    ),
+    (r"host/livepatch/[^/]+/payload", [b"\x7fELE", b"ELF" * 100]),
+    (r"host/microcode/payload", [b"\x01\0\0\0", b"DMA\0", bytes(2048)]),
+    (r"host/microcode/force", [b"2", b"01", b"off", *POWERS]),
     (r"host/smt", [b"1", b"0", b"On", b"forceoff", *POWERS]),
     (r"domains/\d+/memory/max", [b"MAX", b"max max", b"1 kB", b"4GB", POWERS[2], b"17592186044417", b"5"]),
     (r"domains/\d+/sched/weight", [b"0", b"65536", b"max", *POWERS]),

@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import patch_file
 import pytest
-import xen_livepatch
 from xen_mount import Mount, failure
 from xen_peers import Comparison, in_short, said
 
@@ -32,7 +32,7 @@ def patches(xen: Hypervisor, mount: Mount, peers: None, tmp_path: Path) -> Itera
         for number, name in enumerate((PATCH, OTHER), 1):
             built = tmp_path / f"{name}.o"
             about = (b"author=xenfs", b"number=%d" % number)
-            built.write_bytes(xen_livepatch.payload(version.build_id(xen), bytes([number]) * 20, *about))
+            built.write_bytes(patch_file.payload(version.build_id(xen), bytes([number]) * 20, *about))
             said(f"xen-livepatch upload {name} {built}")
         yield [PATCH, OTHER]
     finally:

@@ -8,13 +8,15 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import LivepatchAction, LivepatchOp, Sysctl
-from xenfs.abi.operations import operation
+from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import sysctl
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 
 LIVEPATCH_OP = operation(Sysctl.livepatch_op, "LIST").as_whole()
-UNLOAD = operation(Sysctl.livepatch_op, "ACTION").part("UNLOAD")
+UPLOAD = operation(Sysctl.livepatch_op, "UPLOAD")
+_ACTION = operation(Sysctl.livepatch_op, "ACTION")
+UNLOAD, APPLY, REVERT, REPLACE = (_ACTION.part(name) for name in ("UNLOAD", "APPLY", "REVERT", "REPLACE"))
 
 _NAME_BYTES = 128  # XEN_LIVEPATCH_NAME_SIZE, the NUL included
 _MOST = 1024  # entries that Xen gives in one call; E2BIG for more
@@ -66,9 +68,46 @@ def unload(xen: Hypervisor, name: bytes) -> None:
 
     livepatch_op ACTION UNLOAD.
     """
+    _act(xen, UNLOAD, LivepatchAction.UNLOAD, name)
+
+
+def upload(xen: Hypervisor, name: bytes, payload: bytes) -> None:
+    """Hand Xen a live patch, an ELF file of up to 2 MiB, to be checked and not applied.
+
+    EEXIST where there is one of that name, EINVAL where the file is no live patch for this Xen, EOPNOTSUPP where it is
+    for another kind of machine, ENOMEM. livepatch_op UPLOAD.
+    """
+    with _named(xen, name) as named, xen.pool.take(len(payload)) as data:
+        data.fill(payload)
+        given = {"upload": {**named, "size": len(payload), "payload": data}}
+        sysctl(xen, UPLOAD, "livepatch", cmd=LivepatchOp.UPLOAD, u=given)
+
+
+def apply(xen: Hypervisor, name: bytes, timeout_ns: int) -> None:
+    """Begin to put a live patch in force: all CPUs must meet within the time. `status` tells what became of it.
+
+    EINVAL where what it builds on is not in force, EBUSY while Xen is at another one. livepatch_op ACTION APPLY.
+    """
+    _act(xen, APPLY, LivepatchAction.APPLY, name, timeout_ns)
+
+
+def revert(xen: Hypervisor, name: bytes, timeout_ns: int) -> None:
+    """The opposite; EBUSY where another was applied after it, or while Xen is at one. livepatch_op ACTION REVERT."""
+    _act(xen, REVERT, LivepatchAction.REVERT, name, timeout_ns)
+
+
+def replace(xen: Hypervisor, name: bytes, timeout_ns: int) -> None:
+    """Likewise put this one in force and revert all others; EINVAL, EBUSY, and EOPNOTSUPP where one of them may refuse.
+
+    livepatch_op ACTION REPLACE.
+    """
+    _act(xen, REPLACE, LivepatchAction.REPLACE, name, timeout_ns)
+
+
+def _act(xen: Hypervisor, op: Operation, action: LivepatchAction, name: bytes, timeout_ns: int = 0) -> None:
     with _named(xen, name) as named:
-        action: dict[str, Any] = {"action": {"cmd": LivepatchAction.UNLOAD, **named}}
-        sysctl(xen, UNLOAD, "livepatch", cmd=LivepatchOp.ACTION, u=action)
+        given: dict[str, Any] = {"action": {"cmd": action, "timeout": timeout_ns, **named}}
+        sysctl(xen, op, "livepatch", cmd=LivepatchOp.ACTION, u=given)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from xenfs.nodes.policy import Who
 
 _PROC = Path("/proc")
+_FLAGS = 6  # the ninth word of /proc/<pid>/stat; the first two are cut off
+_SIGNALED = 0x400  # Linux's PF_SIGNALED: a signal ends the thread
 
 
 class Caller(NamedTuple):
@@ -40,6 +42,15 @@ def who(asking: Caller, *, groups: bool, proc: Path = _PROC) -> Who:
         return Who(asking.uid, own)
     found = _groups(asking, proc)
     return Who(asking.uid, own, certain=False) if found is None else Who(asking.uid, own | found)
+
+
+def killed(pid: int, proc: Path = _PROC) -> bool:
+    """Whether a signal ends this thread just now; False of one that is not to be seen."""
+    try:
+        words = (proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
+        return bool(int(words[_FLAGS]) & _SIGNALED)
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def _command(pid: int, proc: Path) -> str:

@@ -8,12 +8,13 @@ from typing import Any
 
 from xenfs.connect.watcher import VALUES
 from xenfs.errors import XenfsError
-from xenfs.filesystem.callers import NOBODY
+from xenfs.filesystem.callers import NOBODY, killed
 from xenfs.filesystem.inodes import Inode
 from xenfs.filesystem.shares import Share
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables.base import Exchange, File, Stream
 from xenfs.nodes.tables.cost import NOTHING, Cost
+from xenfs.nodes.tables.payload import Payload
 from xenfs.nodes.tables.region import Region
 
 
@@ -142,6 +143,56 @@ class Place(Handle):
         self.node.put(xen, self.inode.ids, offset, data)
 
 
+class Gathering(Handle):
+    """One open of a Payload. What has been gathered counts to its user's share, and goes when the file is closed."""
+
+    node: Payload
+    shared = False
+
+    def __init__(self, inode: Inode, node: Payload) -> None:
+        super().__init__(inode, node)
+        self._gathered = bytearray()
+        self._new = False  # something came since it was handed over last
+        self._done = False
+
+    def cost(self, offset: int) -> Cost:
+        """There is nothing to read."""
+        return NOTHING
+
+    def gather(self, data: bytes, offset: int) -> None:
+        """Put these bytes there, as in any file; zeros where nothing was written. EFBIG, ENOMEM; EBUSY when over."""
+        if self._done:
+            raise XenfsError("what was written has been handed over: open the file anew", errno.EBUSY)
+        end = offset + len(data)
+        self.node.require_room(end)
+        length = max(end, len(self._gathered))
+        self.share.weigh(self.weighed, length)
+        self.weighed = length
+        self._gathered.extend(bytes(length - len(self._gathered)))
+        self._gathered[offset:end] = data
+        self._new = self._new or bool(data)
+
+    def taken(self) -> bytes:
+        """All that has been gathered, to be handed over now; nothing where that was done, or nothing came since."""
+        if not self._new:
+            return b""
+        self._new = False
+        return bytes(self._gathered)
+
+    def drop(self) -> None:
+        """It has been taken, or never will be: remember nothing."""
+        self._done = True
+        self._new = False
+        self._gathered.clear()
+        self.share.weigh(self.weighed, 0)
+        self.weighed = 0
+
+    @property
+    def torn(self) -> bool:
+        """Whether there is something whose writer ends by a signal just now: the kernel closes his files for him."""
+        return self._new and killed(self.caller.pid)
+
+
 class Follower(Handle):
     """A growing file: reading on from where the last read ended gives what is new, or end of file."""
 
@@ -224,6 +275,8 @@ def open_file(inode: Inode) -> Handle:
         return Transaction(inode, node)
     if isinstance(node, Region):
         return Place(inode, node)
+    if isinstance(node, Payload):
+        return Gathering(inode, node)
     if isinstance(node, File):
         return Handle(inode, node)
     raise XenfsError(f"{inode.path} is not a file", errno.EISDIR)

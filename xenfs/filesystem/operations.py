@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from functools import partial
 from typing import Any
 
 import pyfuse3
@@ -13,24 +14,27 @@ from xenfs.errors import XenfsError
 from xenfs.filesystem.boundary import answered
 from xenfs.filesystem.callers import Caller, caller
 from xenfs.filesystem.directories import Directories
-from xenfs.filesystem.handles import Follower, Handle, Watched, open_file
+from xenfs.filesystem.handles import Follower, Gathering, Handle, Watched, open_file
 from xenfs.filesystem.inodes import Inode
 from xenfs.filesystem.shares import SMALL
 from xenfs.filesystem.turns import BYTE_S, REQUEST_S
 from xenfs.filesystem.waiting import ALWAYS, Bell, Waiting
-from xenfs.nodes.tables.base import PAGE, Stream
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.nodes.tables.base import PAGE, Dir, Stream
 from xenfs.nodes.tables.cost import NOTHING
+from xenfs.nodes.tables.payload import gathers
 from xenfs.nodes.tables.region import Clearable, Region
 
 
 class Operations(Directories):
-    """Serves one tree. flush, access and the extended attributes are left out on purpose: the kernel hears
-    ENOSYS of each once and never asks again."""
+    """Serves one tree. access and the extended attributes are left out on purpose: the kernel hears ENOSYS of each once
+    and never asks again. So it is with flush, where there is no file that hands something over when it is closed."""
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
+    def __init__(self, xen: Hypervisor, root: Dir, *args: Any, **more: Any) -> None:
+        super().__init__(xen, root, *args, **more)
         self.waiting = Waiting(self.xen)
         self.handles: dict[int, Handle] = {}
+        self._gathers = gathers(root)
 
     # Attributes
 
@@ -175,6 +179,8 @@ class Operations(Directories):
         handle = self.handles[fh]
         node, data = handle.node, bytes(buf)
         await self._turn(handle.caller.uid, writes=node)
+        if isinstance(handle, Gathering):
+            return self._gather(handle, data, off)
         with self.witness.seeing("write", handle.caller, handle.inode.path, node, buf):
             cost = node.write_cost(data)
             await self.lanes.run(handle.caller.uid, node, cost, handle.write, self.xen, data, off, writes=True)
@@ -182,6 +188,39 @@ class Operations(Directories):
         if handle.content is not None:
             handle.keep()
         return len(buf)
+
+    def _gather(self, handle: Gathering, data: bytes, off: int) -> int:
+        try:
+            handle.gather(data, off)
+        except XenfsError as problem:
+            self.witness.refused("write", handle.caller, handle.inode.path, problem)
+            raise
+        return len(data)
+
+    async def _hand_over(self, handle: Gathering) -> None:
+        data, node = handle.taken(), handle.node
+        if not data:
+            return
+        with self.witness.seeing("write", handle.caller, handle.inode.path, node, data):
+            work = partial(node.apply, self.xen, handle.inode.ids, data)
+            await self.lanes.run(handle.caller.uid, node, node.write_cost(data), work, writes=True)
+        handle.drop()
+        self.attributes.written(handle.inode)
+
+    @answered
+    async def flush(self, fh: int) -> None:
+        """A close(2), which says how the handing over ended."""
+        if not self._gathers:
+            raise pyfuse3.FUSEError(errno.ENOSYS)
+        handle = self.handles[fh]
+        if not isinstance(handle, Gathering):
+            return
+        await self._turn(handle.caller.uid, writes=handle.node)
+        if handle.torn:
+            problem = XenfsError("its writer was killed: what he has written is dropped", errno.EINTR)
+            self.witness.refused("write", handle.caller, handle.inode.path, problem)
+            handle.drop()
+        await self._hand_over(handle)
 
     @answered
     async def release(self, fh: int) -> None:
@@ -203,4 +242,7 @@ class Operations(Directories):
 
     @answered
     async def fsync(self, fh: int, datasync: bool) -> None:
-        await self._turn(self.handles[fh].caller.uid)  # the result of each write was known when it returned
+        handle = self.handles[fh]
+        await self._turn(handle.caller.uid)
+        if isinstance(handle, Gathering):  # the result of each write elsewhere was known when it returned
+            await self._hand_over(handle)

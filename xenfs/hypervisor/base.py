@@ -15,6 +15,7 @@ from typing import Any
 from xenfs.abi import Abi
 from xenfs.abi.operations import Does, Operation
 from xenfs.errors import HypercallError, XenfsError
+from xenfs.hypervisor.announced import Announced
 from xenfs.hypervisor.devices import Counters
 from xenfs.hypervisor.domain_log import DomainLog
 from xenfs.hypervisor.foreign import MOST_AT_ONCE, Foreign, Mappings
@@ -96,6 +97,8 @@ class Hypervisor:
         self.held = Holdings(pool)
         self.mappings = Mappings()
         self.templates = Templates()
+        self.announced = Announced()  # live patches to come
+        self.microcode_forced = False  # what is loaded next
         self.recent = RecentAnswers()
         self.listings = Listings(self.recent)
         self.happenings = DomainLog()

@@ -28,6 +28,7 @@ from xenfs.simulator.answers import (
     livepatch_op,
     mca_op,
     memory_op,
+    microcode,
     own_ops,
     page_offline,
     pci_op,
@@ -93,7 +94,11 @@ def _sysctl(machine: Machine, counts: Counter[str]) -> Call:
 
 
 def _platform_op(machine: Machine, counts: Counter[str]) -> Call:
-    groups = [platform.OPERATIONS_X86, firmware.OPERATIONS_X86] if machine.x86 else [platform.OPERATIONS_ARM]
+    groups = (
+        [platform.OPERATIONS_X86, firmware.OPERATIONS_X86, microcode.OPERATIONS_X86]
+        if machine.x86
+        else [platform.OPERATIONS_ARM]
+    )
     operations = Table(machine, "XENPF_", *groups)
     return _commanded(machine, counts, operations, "platform_op", "xen_platform_op", machine.platform)
 
@@ -103,6 +108,7 @@ _CLOSER = {
     "sysctl pm_op": pm_op.name_of,
     "sysctl get_pmstat": pmstat.name_of,
     "sysctl tbuf_op": instruments.trace_name,
+    "sysctl livepatch_op": livepatch_op.name_of,
     "platform_op core_parking": platform.parking_name,
 }
 
@@ -120,7 +126,7 @@ def _commanded(
         cmd, given = header(memory)
         name, operation = known.get(cmd) or (f"{hypercall} {cmd}", None)
         closer = _CLOSER.get(name)
-        counts[f"{name} {closer(machine, memory[body:])}" if closer else name] += 1
+        counts[f"{name} {closer(machine, memory[body:])}".rstrip() if closer else name] += 1
         if given != interface:
             return -EACCES
         if operation is None:

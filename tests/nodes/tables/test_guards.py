@@ -36,14 +36,17 @@ WRITTEN = {  # "1" elsewhere
 # What refuses by itself, without a question, where the guard hides it, or is empty there.
 NAMED: dict[str, set[str]] = {
     "xen=4.14,arch=arm64": {
-        "host/pci", "domains/<d>/address_size", "domains/<d>/hvm/context.d", "domains/<d>/passthrough",
+        "host/pci", "host/microcode",
+        "domains/<d>/address_size", "domains/<d>/hvm/context.d", "domains/<d>/passthrough",
         "domains/<d>/soft_reset", *(f"domains/<d>/monitor/{each}" for each in (
             "cpuid", "debug_exception", "desc_access", "emul_unimplemented", "inguest_pagefault", "mov_to_msr",
             "singlestep", "software_breakpoint", "write_ctrlreg",
         )),
     },
     "xenstore=off": {"domains/device_stat"},
-    "xen=4.14": {"domains/<d>/monitor/io", "domains/<d>/monitor/vmexit", "host/cpus/<c>/cpufreq/cppc"},
+    "xen=4.14": {
+        "domains/<d>/monitor/io", "domains/<d>/monitor/vmexit", "host/cpus/<c>/cpufreq/cppc", "host/microcode/force",
+    },
     "xen=4.17": {
         "domains/<d>/monitor/privileged_call", "domains/<d>/psr/mon", "domains/<d>/psr/schemata",
         *(f"host/psr/sockets/<s>/{each}" for each in ("L2", "L3", "MB")),
@@ -53,6 +56,7 @@ NAMED: dict[str, set[str]] = {
 ASKED = {
     "host", "domains", "cpupools", "version/build_id", "host/trace", "host/vm_event_version", "host/sockets/<s>/ppin",
     "host/pci/<sbdf>/reserved_memory", "host/firmware/efi/rt_version", "host/firmware/efi/vendor",
+    "domains/<d>/passthrough/pci", "domains/<d>/passthrough/dt", "flask/avc/cache_stats",
     "domains/<d>/grants", "domains/<d>/monitor", "domains/<d>/vcpus/<v>/debug/paused",
     *(f"domains/<d>/psr/mon/<s>/{each}" for each in ("llc_occupancy", "mbm_local_bytes", "mbm_total_bytes")),
     *(f"host/cpuid/featuresets/{each}" for each in ("host", "hvm", "hvm_max", "pv", "pv_max", "raw")),

@@ -33,7 +33,7 @@ _TABLE = Family(
     simulated="readconsole tbuf_op perfc_op lockprof_op coverage_op get_cpu_levelling_caps physinfo"
     " sched_id getdomaininfolist debug_keys getcpuinfo availheap"
     " get_pmstat cpu_hotplug pm_op page_offline_op cputopoinfo numainfo cpupool_op scheduler_op psr_cmt_op pcitopoinfo"
-    " psr_alloc get_cpu_featureset livepatch_op:GET livepatch_op:LIST get_cpu_policy",
+    " psr_alloc get_cpu_featureset livepatch_op get_cpu_policy",
 )  # fmt: skip
 _POOL_SCHEDULERS = (
     (SchedId.CREDIT, "u.sched_credit"),

@@ -21,6 +21,7 @@ from xenfs.nodes.host.cpus import CPUS
 from xenfs.nodes.host.instruments import PMU, TIME, VM_EVENT_VERSION, XENSYMS
 from xenfs.nodes.host.livepatch import LIVEPATCH
 from xenfs.nodes.host.memory import MEMORY
+from xenfs.nodes.host.microcode import MICROCODE
 from xenfs.nodes.host.pci import PCI
 from xenfs.nodes.host.power import POWER, SMT
 from xenfs.nodes.host.psr import PSR
@@ -174,6 +175,7 @@ HOST = Dir(
         Dir("nodes", "NUMA nodes", (Each(label="<n>", list=_nodes, find=_node, node=NODE),)),
         CONSOLE,
         LIVEPATCH,
+        MICROCODE,
         PCI,
         FIRMWARE,
         EFI,

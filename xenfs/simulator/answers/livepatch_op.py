@@ -1,14 +1,18 @@
-"""Sysctl livepatch_op: the live patches of a pretended Xen, listed and asked for one by one."""
+"""Sysctl livepatch_op: the live patches of a pretended Xen, uploaded, listed, asked for and acted on one by one."""
 
 from __future__ import annotations
 
-from errno import E2BIG, EAGAIN, EBUSY, EINVAL, ENOBUFS, ENOENT, EOPNOTSUPP
+from errno import E2BIG, EAGAIN, EBUSY, EEXIST, EINVAL, ENOBUFS, ENOENT, EOPNOTSUPP
 
+from xenfs.simulator.answers.livepatch_elf import parsed
 from xenfs.simulator.machine import Answers, Machine
-from xenfs.simulator.world.livepatches import CHECKED, Livepatch
+from xenfs.simulator.world.livepatches import CHECKED, Livepatch, Livepatches
 
 OP, LIST = "xen_sysctl_livepatch_op", "xen_sysctl_livepatch_list"
+ACTION = "xen_sysctl_livepatch_action"
 AT_ONCE = 1024
+MAX_SIZE = 2 << 20
+_DEEDS = {"APPLY": Livepatches.apply, "REVERT": Livepatches.revert, "REPLACE": Livepatches.replace}
 
 
 def livepatch_op(xen: Machine, op: memoryview) -> int:
@@ -22,7 +26,33 @@ def livepatch_op(xen: Machine, op: memoryview) -> int:
         return _list(xen, body)
     if cmd == xen.constant("XEN_SYSCTL_LIVEPATCH_ACTION"):
         return _act(xen, body)
+    if cmd == xen.constant("XEN_SYSCTL_LIVEPATCH_UPLOAD"):
+        return _upload(xen, body)
     return _get(xen, body) if cmd == xen.constant("XEN_SYSCTL_LIVEPATCH_GET") else -EOPNOTSUPP
+
+
+def name_of(xen: Machine, op: memoryview) -> str:
+    """What a record of calls has for it: nothing more of what only looks."""
+    (cmd,) = xen.get(op, OP, "cmd")
+    if cmd == xen.constant("XEN_SYSCTL_LIVEPATCH_ACTION"):
+        (action,) = xen.get(op[xen.layouts.offset(OP, "u") :], ACTION, "cmd")
+        words = {xen.constant(f"LIVEPATCH_ACTION_{word}"): word for word in ("UNLOAD", *_DEEDS)}
+        return f"ACTION {words.get(action, action)}"
+    return "UPLOAD" if cmd == xen.constant("XEN_SYSCTL_LIVEPATCH_UPLOAD") else ""
+
+
+def _upload(xen: Machine, body: memoryview) -> int:
+    name = _name(xen, body)
+    if isinstance(name, int):
+        return name
+    size, payload = xen.get(body, "xen_sysctl_livepatch_upload", "size", "payload")
+    if not 0 < size <= MAX_SIZE:
+        return -EINVAL
+    if xen.world.livepatches.find(name):
+        return -EEXIST
+    patches = xen.world.livepatches
+    patches.upload(parsed(name, bytes(xen.at(payload, size)), patches.xen, x86=xen.x86))
+    return 0
 
 
 def _get(xen: Machine, body: memoryview) -> int:
@@ -30,37 +60,46 @@ def _get(xen: Machine, body: memoryview) -> int:
     if isinstance(found, int):
         return found
     status = body[xen.layouts.offset("xen_sysctl_livepatch_get", "status") :]
+    xen.world.livepatches.looked_at()
     xen.put(status, "xen_livepatch_status", state=found.state, rc=found.rc & 0xFFFFFFFF)
     return 0
 
 
 def _act(xen: Machine, body: memoryview) -> int:
-    """Unload one that is checked. What it would take to patch this Xen it has not."""
-    cmd, pad = xen.get(body, "xen_sysctl_livepatch_action", "cmd", "pad")
+    """Unload, apply, revert or replace; what the state does not suit is left as it is, but for unload."""
+    cmd, pad = xen.get(body, ACTION, "cmd", "pad")
     found = -EINVAL if pad else _found(xen, body)
     if isinstance(found, int):
         return found
     if found.rc == -EAGAIN:
         return -EBUSY
-    if cmd != xen.constant("LIVEPATCH_ACTION_UNLOAD"):
-        return -EOPNOTSUPP
-    if found.state != CHECKED:
-        return -EINVAL
-    xen.world.livepatches.unload(found.name)
-    return 0
+    patches = xen.world.livepatches
+    if cmd == xen.constant("LIVEPATCH_ACTION_UNLOAD"):
+        if found.state != CHECKED:
+            return -EINVAL
+        patches.unload(found.name)
+        return 0
+    for word, deed in _DEEDS.items():
+        if cmd == xen.constant(f"LIVEPATCH_ACTION_{word}"):
+            deed(patches, found)
+            return 0
+    return -EOPNOTSUPP
 
 
 def _found(xen: Machine, body: memoryview) -> Livepatch | int:
     """The one whose name the struct begins with, or an errno."""
+    name = _name(xen, body)
+    return name if isinstance(name, int) else xen.world.livepatches.find(name) or -ENOENT
+
+
+def _name(xen: Machine, body: memoryview) -> bytes | int:
+    """The name that the struct begins with, or an errno."""
     struct = "xen_livepatch_name"
     address, size, pad = xen.get(body, struct, "name", "size", "pad")
     if not 0 < size <= xen.constant("XEN_LIVEPATCH_NAME_SIZE") or any(pad):
         return -EINVAL
     text = bytes(xen.at(address, size))
-    if text[-1]:
-        return -EINVAL
-    wanted = text.split(b"\0", 1)[0]
-    return next((patch for patch in xen.world.livepatches.loaded if patch.name == wanted), -ENOENT)
+    return -EINVAL if text[-1] else text.split(b"\0", 1)[0]
 
 
 def _list(xen: Machine, body: memoryview) -> int:

@@ -47,7 +47,7 @@ class World:
         self.placement = Placement(self.host, settings.seed)
         self.pools = Cpupools(self.host, self.placement, self.clock)
         self.policy = Policy(version(settings.series) >= (4, 17)) if settings.flask else None
-        self.livepatches = Livepatches(settings.livepatches)
+        self.livepatches = Livepatches(settings.livepatches, self.digest("build", settings.xen, size=20))
         self.bus = Bus(settings.pci, self.host.nr_nodes)
         self.pmu = Pmu()
         shares = self.host.x86 and settings.psr != "off"

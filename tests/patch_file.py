@@ -8,7 +8,7 @@ from typing import NamedTuple
 HEADER, SECTION, SYMBOL, RELOCATION = "<16sHHIQQQIHHHHHH", "<IIQQQQIIQQ", "<IBBHQQ", "<QQq"
 PROGBITS, SYMTAB, STRTAB, RELA, NOTE = 1, 2, 3, 4, 7
 ALLOC, EXEC = 2, 4
-X86_64, RELOCATABLE = 62, 1
+X86_64, ARM64, RELOCATABLE = 62, 183, 1
 BUILD_ID, ABSOLUTE_64, LOCAL_SECTION = 3, 1, 0x03
 RETURN = bytes.fromhex("f30f1efac3")  # endbr64, ret
 
@@ -30,8 +30,8 @@ def note(ident: bytes) -> bytes:
     return struct.pack("<III4s", 4, len(ident), BUILD_ID, b"GNU\0") + ident
 
 
-def payload(xen: bytes, own: bytes, *metadata: bytes) -> bytes:
-    """The file, for a Xen with this build id; `own` is the patch's. x86-64.
+def payload(xen: bytes, own: bytes, *metadata: bytes, follows: bytes = b"", machine: int = X86_64) -> bytes:
+    """The file, for a Xen with this build id, to `follow` the live patch of that one; `own` is the patch's. x86-64.
 
     The hook has no name: Xen refuses a patch that brings a function which another one has brought.
     """
@@ -42,7 +42,7 @@ def payload(xen: bytes, own: bytes, *metadata: bytes) -> bytes:
     sections = [
         Section("", 0, 0, b""),
         Section(".note.gnu.build-id", NOTE, ALLOC, note(own)),
-        Section(".livepatch.depends", PROGBITS, ALLOC, note(xen)),
+        Section(".livepatch.depends", PROGBITS, ALLOC, note(follows or xen)),
         Section(".livepatch.xen_depends", PROGBITS, ALLOC, note(xen)),
         Section(".modinfo", PROGBITS, ALLOC, b"".join(each + b"\0" for each in metadata)),
         Section(".livepatch.hooks.load", PROGBITS, ALLOC, bytes(8)),
@@ -51,10 +51,10 @@ def payload(xen: bytes, own: bytes, *metadata: bytes) -> bytes:
         Section(".symtab", SYMTAB, 0, bytes(24) + symbol, strings, 2, 24),
         Section(".strtab", STRTAB, 0, names),
     ]  # fmt: skip
-    return linked(sections)
+    return linked(sections, machine)
 
 
-def linked(sections: list[Section]) -> bytes:
+def linked(sections: list[Section], machine: int) -> bytes:
     """An object file of these sections and one with their names."""
     names, places = b"", []
     for name in [*(section.name for section in sections), ".shstrtab"]:
@@ -74,7 +74,7 @@ def linked(sections: list[Section]) -> bytes:
     ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
     at = struct.calcsize(HEADER) + len(body)
     header = struct.pack(
-        HEADER, ident, RELOCATABLE, X86_64, 1, 0, 0, at, 0, struct.calcsize(HEADER), 0, 0,
+        HEADER, ident, RELOCATABLE, machine, 1, 0, 0, at, 0, struct.calcsize(HEADER), 0, 0,
         struct.calcsize(SECTION), len(sections), len(sections) - 1,
     )  # fmt: skip
     return header + body + table

@@ -1,0 +1,153 @@
+"""Payloads: gathered over many writes, handed over at close(2) or fsync(2), forgotten where that never comes."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import patch_file
+import pyfuse3
+import pytest
+import trio
+from worlds import Host
+
+from xenfs.calls import version
+from xenfs.filesystem import shares
+from xenfs.filesystem.callers import killed
+from xenfs.filesystem.operations import Operations
+from xenfs.options import Options
+
+CTX: Any = SimpleNamespace(uid=0, gid=0, pid=1, umask=0)
+PATH = "host/livepatch/fix"
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    with Host("xen=4.20,livepatches=0") as made:
+        made.xen.announced.add(b"fix", 0)
+        yield made
+
+
+def operations(host: Host) -> Operations:
+    return Operations(host.xen, host.root, host.options, host.refusals)
+
+
+async def opened(ops: Operations, path: str = f"{PATH}/payload") -> int:
+    inode = pyfuse3.ROOT_INODE
+    for name in path.split("/"):
+        inode = (await ops.lookup(inode, name.encode(), CTX)).st_ino
+    return (await ops.open(inode, os.O_WRONLY, CTX)).fh
+
+
+def built(host: Host) -> bytes:
+    return patch_file.payload(version.build_id(host.xen), b"\x11" * 20, b"x=" + b"y" * 5000)
+
+
+async def fails(awaitable: Any) -> int:
+    with pytest.raises(pyfuse3.FUSEError) as caught:
+        await awaitable
+    return int(caught.value.errno)
+
+
+async def written(ops: Operations, fh: int, data: bytes, step: int = 1000) -> None:
+    for at in range(0, len(data), step):
+        await ops.write(fh, at, data[at : at + step])
+
+
+@pytest.mark.parametrize("end", ["flush", "fsync"])
+def test_many_writes_are_one_payload(host: Host, end: str) -> None:
+    async def run() -> None:
+        ops = operations(host)
+        fh = await opened(ops)
+        await ops.flush(fh)  # a shell dups the descriptor, and closes the first
+        await written(ops, fh, built(host))
+        assert host.value(f"{PATH}/state") == "empty"
+        await (ops.flush(fh) if end == "flush" else ops.fsync(fh, False))
+        assert host.value(f"{PATH}/state") == "checked"
+        assert await fails(ops.write(fh, 0, b"more")) == errno.EBUSY
+        await ops.flush(fh)
+        await ops.release(fh)
+        assert not len(ops.shares)
+
+    trio.run(run)
+    assert host.counts["sysctl livepatch_op UPLOAD"] == 1
+
+
+def test_close_says_what_xen_says(host: Host) -> None:
+    async def run() -> None:
+        ops = operations(host)
+        fh = await opened(ops)
+        data = built(host)
+        await written(ops, fh, data[:3000])
+        assert await fails(ops.flush(fh)) == errno.EINVAL
+        assert "no live patch" in host.value("xenfs/error_log")
+        assert "ELF\\x02" not in host.value("xenfs/error_log")
+        await ops.flush(fh)  # nothing new: nothing is handed over again
+        await ops.write(fh, 3000, data[3000:])  # another program goes on where the first one ended
+        await ops.flush(fh)
+        assert host.value(f"{PATH}/state") == "checked"
+        await ops.release(fh)
+
+    trio.run(run)
+    assert host.counts["sysctl livepatch_op UPLOAD"] == 2
+
+
+def test_a_payload_is_bounded(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        ops = operations(host)
+        first, second = await opened(ops), await opened(ops)
+        assert await fails(ops.write(first, (2 << 20) - 1, b"12")) == errno.EFBIG
+        await ops.write(first, (2 << 20) - 1, b"1")  # zeros before it
+        assert await fails(ops.write(second, 100_000, b"1")) == errno.ENOMEM
+        await ops.release(first)
+        await ops.write(second, 100_000, b"1")
+        await ops.release(second)
+        assert not len(ops.shares)
+
+    monkeypatch.setattr(shares, "_MOST_BYTES", 2 << 20)
+    trio.run(run)
+    assert "EFBIG" in host.value("xenfs/error_log")
+    assert not host.counts["sysctl livepatch_op UPLOAD"], "never closed by who wrote it"
+
+
+def test_nothing_is_handed_over_of_a_writer_that_was_killed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        ops = operations(host)
+        fh = await opened(ops)
+        await written(ops, fh, built(host))
+        monkeypatch.setattr("xenfs.filesystem.handles.killed", lambda pid: pid == 1)
+        await ops.flush(fh)
+        await ops.release(fh)
+
+    trio.run(run)
+    assert not host.counts["sysctl livepatch_op UPLOAD"]
+    assert host.value(f"{PATH}/state") == "empty"
+    assert "EINTR" in host.value("xenfs/error_log")
+
+
+def test_who_is_killed_and_who_is_not(tmp_path: Path) -> None:
+    for flags, expected in ((0x400140, False), (0x40 | 0x404, True), (0x4, False)):
+        (tmp_path / "7").mkdir(exist_ok=True)
+        (tmp_path / "7" / "stat").write_text(f"7 (a ) b) R 1 7 7 0 -1 {flags} 0 0\n")
+        assert killed(7, tmp_path) is expected
+    assert not killed(8, tmp_path)
+    assert not killed(os.getpid())
+
+
+def test_a_mount_without_payloads_is_told_of_no_close() -> None:
+    """The kernel hears ENOSYS once and saves a request with each close from then on."""
+
+    async def run() -> None:
+        with Host("", Options()) as host:
+            ops = operations(host)
+            fh = await opened(ops, "domains/1/freeze")
+            assert await fails(ops.flush(fh)) == errno.ENOSYS
+        with Host("") as host:
+            ops = operations(host)
+            await ops.flush(await opened(ops, "domains/1/freeze"))
+
+    trio.run(run)
