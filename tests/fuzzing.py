@@ -20,6 +20,7 @@ from worlds import Host
 from xenfs import abi
 from xenfs.cli.roll import Roll
 from xenfs.errors import BadInput, StartError, XenfsError
+from xenfs.filesystem.handles import Gathering
 from xenfs.filesystem.mountinfo import mounts
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record
@@ -42,7 +43,7 @@ SETTINGS = ("profile=full,cpus=4", "xen=4.14,cpus=4", "xen=4.22,profile=full,cpu
 TOLD = frozenset({
     errno.EINVAL, errno.ERANGE, errno.E2BIG, errno.EBUSY, errno.ESTALE, errno.ENOENT, errno.ESRCH, errno.EPERM,
     errno.EACCES, errno.EOPNOTSUPP, errno.ENODEV, errno.ENODATA, errno.EEXIST, errno.ENOSPC, errno.ENOMEM, errno.EBADF,
-    errno.EADDRNOTAVAIL, errno.ENXIO, errno.EDOM, errno.EOVERFLOW, errno.ENOTSUP,
+    errno.EADDRNOTAVAIL, errno.ENXIO, errno.EDOM, errno.EOVERFLOW, errno.ENOTSUP, errno.EFBIG,
 })  # fmt: skip
 # What Xen says besides of questions that nothing was wrong with: not yet, and no room for the whole answer. EFAULT is
 # not among them: a buffer that is null or too short is known before.
@@ -123,6 +124,8 @@ class Writer:
             fh = _run(self.ops.open(inode, os.O_RDWR if file else os.O_WRONLY, ctx)).fh
             try:
                 assert _run(self.ops.write(fh, offset, data)) == len(data)
+                if isinstance(self.ops.handles[fh], Gathering):
+                    _run(self.ops.flush(fh))
             finally:
                 for _ in range(reads if file else 0):
                     _run(self.ops.read(fh, offset, 4096))
