@@ -16,6 +16,7 @@ from xenfs.errors import BadInput, XenfsError
 from xenfs.nodes.tables.base import File
 from xenfs.options import Options
 from xenfs.simulator.world.evtchn import FIRST_OF_GUESTS
+from xenfs.simulator.world.policy import MAGIC
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids="-".join)
@@ -115,7 +116,7 @@ def test_every_sid_has_a_context_that_has_a_sid(sid: int) -> None:
 
 def test_options() -> None:
     with Host("flask=on", Options()) as host:
-        assert not host.has("flask/commit_pending_bools")
+        assert not any(host.has(f"flask/{name}") for name in ("commit_pending_bools", "load", "ocontexts"))
         for path in ("flask/enforce", "domains/1/context"):
             assert stat.S_IMODE(host.at(path).node.mode) == 0o444
         assert isinstance(host.at("flask/booleans/guest_writeconsole").node, File)
@@ -197,6 +198,25 @@ def test_what_is_remembered_of_decisions(each: Host) -> None:
 def test_cpus_that_are_offline_remember_nothing(labeled: Host) -> None:
     labeled.world.host.cpus[3].online = False
     assert not [row for row in labeled.value("flask/avc/cache_stats").splitlines() if row.startswith("cpu3 ")]
+
+
+def test_another_policy_is_loaded(labeled: Host) -> None:
+    policy, load = labeled.world.policy, labeled.at("flask/load")
+    assert policy is not None
+    labeled.write("flask/ocontexts", "+pirq 17 system_u:object_r:irq_t")
+    labeled.write("flask/booleans/prot_doms_locked", "1")
+    for wrong in (b"policy", MAGIC + b"\x1f\0\0\0", MAGIC):
+        with pytest.raises(XenfsError) as caught:
+            labeled.put(load, wrong)
+        assert caught.value.errno == errno.EINVAL
+    assert len(policy.labels) == 1
+    with pytest.raises(XenfsError) as caught:
+        labeled.put(load, bytes((4 << 20) + 1))
+    assert caught.value.errno == errno.EFBIG
+    labeled.put(load, MAGIC + b"\x1e\0\0\0" + bytes(3 << 20))
+    assert (policy.labels, labeled.value("flask/booleans/prot_doms_locked")) == ([], "0 0")
+    assert "seqno 2" in ask(labeled, "flask/access", f"{DOM0} {DOM0} xen")
+    assert labeled.xen.pool.stat()["in_use"] == 0
 
 
 def test_things_of_the_machine_are_labelled(labeled: Host) -> None:

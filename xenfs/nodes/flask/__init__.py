@@ -18,8 +18,10 @@ from xenfs.nodes.tables.base import Dir, Each, File
 from xenfs.nodes.tables.conditions import answers
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
+from xenfs.nodes.tables.payload import Payload
 
 _present = answers(flask.enforcing)
+_LARGEST = 4 << 20  # bytes; Xen takes 64 MiB, and policies have less than one
 _MOST_THRESHOLD = 2**31 - 1  # a result is a number with a sign
 
 
@@ -127,6 +129,12 @@ FLASK = Dir(
         ),
         AVC,
         OCONTEXTS,
+        Payload(
+            "load", "Write a binary policy, such as cat makes of a file: it is in force when the file is closed. One "
+            "that denies the control domain its rights can end the host",
+            write=flask_rules.load, most=_LARGEST, option="debug", write_grows=Cost.WAITS,
+            call=flask_rules.LOAD.name, format="binary policy", tier="C",
+        ),
     ),
     when=_present,
 )  # fmt: skip
