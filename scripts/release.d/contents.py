@@ -6,6 +6,7 @@ COMMITTED is a folder with the committed files and nothing else, FOLDER has the 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -16,6 +17,7 @@ from pathlib import Path
 
 # Committed, and of no use to those who have no checkout.
 CHECKOUT_ONLY = (".ci/", ".gitignore")
+MADE = re.compile(r"abi/made_\d+_\d+_[0-9a-f]+_[0-9a-f]+_(x86_64|arm64)\.py|pool/made_libc\.py")
 DEBIAN_DATA = {  # where Debian has what a wheel's share/ holds
     "share/man/man5/xenfs.5": "usr/share/man/man5/xenfs.5.gz",
     "share/man/man8/xenfs.8": "usr/share/man/man8/xenfs.8.gz",
@@ -45,8 +47,20 @@ def differences(what: str, wanted: dict[str, bytes], found: dict[str, bytes]) ->
 
 
 def extra(what: str, wanted: dict[str, bytes], found: dict[str, bytes]) -> Iterator[str]:
-    """What is there and was not wanted."""
-    yield from (f"{what} has {name}, which is not committed" for name in found if name not in wanted)
+    """What is there and was not wanted; what setup.py makes is."""
+    unknown = (name for name in found if name not in wanted and not MADE.fullmatch(name))
+    yield from (f"{what} has {name}, which is not committed" for name in unknown)
+
+
+def unmade(what: str, wanted: dict[str, bytes], found: dict[str, bytes]) -> Iterator[str]:
+    """Which layouts setup.py should have made, and has not: those of each release in releases.py."""
+    releases = re.findall(r"^    \((\d+), (\d+)\): \(", wanted["abi/releases.py"].decode(), re.MULTILINE)
+    for major, minor in releases:
+        for arch in ("x86_64", "arm64"):
+            if not any(MADE.fullmatch(name) and f"_{major}_{minor}_" in name and arch in name for name in found):
+                yield f"{what} lacks the layouts of Xen {major}.{minor} on {arch}"
+    if "pool/made_libc.py" not in found:
+        yield f"{what} lacks pool/made_libc.py"
 
 
 def unpacked(archive: Path, into: Path) -> Path:
@@ -71,6 +85,7 @@ def wrong(committed: Path, version: str, out: Path, work: Path) -> Iterator[str]
         archive_of_wheel.extractall(wheel)
     yield from differences("the wheel", package, files(wheel, "xenfs"))
     yield from extra("the wheel", package, files(wheel, "xenfs"))
+    yield from unmade("the wheel", package, files(wheel, "xenfs"))
     data = wheel / f"xenfs-{version}.data" / "data"
     yield from (f"the wheel lacks {name}" for name in DEBIAN_DATA if not (data / name).is_file())
 
@@ -79,6 +94,7 @@ def wrong(committed: Path, version: str, out: Path, work: Path) -> Iterator[str]
     python = "usr/lib/python3/dist-packages/xenfs"
     yield from differences("the Debian package", package, files(deb, python))
     yield from extra("the Debian package", package, files(deb, python))
+    yield from unmade("the Debian package", package, files(deb, python))
     yield from (f"the Debian package lacks {name}" for name in DEBIAN_DATA.values() if not (deb / name).is_file())
 
     told = versions_told(version, out, wheel, deb / python)

@@ -12,6 +12,8 @@ from types import ModuleType
 
 import pytest
 
+import xenfs.abi
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 DAY = datetime.datetime(2026, 11, 29, 12, tzinfo=datetime.UTC)
 
@@ -158,6 +160,21 @@ def test_what_an_artefact_lacks_or_has_besides(tmp_path: Path) -> None:
     assert list(contents.differences("it", wanted, {"a": b"1", "b": b"3"})) == ["it has another b"]
     assert list(contents.differences("it", wanted, {"a": b"1", "c": b""})) == ["it lacks b"]
     assert list(contents.extra("it", wanted, {**wanted, "c": b""})) == ["it has c, which is not committed"]
+
+
+def test_what_a_build_makes_is_wanted_and_missed(tmp_path: Path) -> None:
+    """The layouts of each release, under the names that a build gives them."""
+    xenfs.abi.prepare(tmp_path)
+    made = {f"abi/{path.name}": b"" for path in tmp_path.iterdir()} | {"pool/made_libc.py": b""}
+    wanted = contents.files(CHECKOUT / "xenfs")
+    assert list(contents.extra("it", {}, made)) == []
+    assert list(contents.extra("it", {}, {"abi/made_up.py": b""})) == ["it has abi/made_up.py, which is not committed"]
+    assert list(contents.unmade("it", wanted, made)) == []
+    without = {name: each for name, each in made.items() if "4_17" not in name}
+    assert list(contents.unmade("it", wanted, without)) == [
+        "it lacks the layouts of Xen 4.17 on x86_64", "it lacks the layouts of Xen 4.17 on arm64",
+    ]  # fmt: skip
+    assert list(contents.unmade("it", wanted, made | {"pool/made_libc.py": b""})) == []
     (tmp_path / "xenfs-1").mkdir()
     (tmp_path / "xenfs-1" / "a").write_bytes(b"1")
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
