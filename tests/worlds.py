@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace, TracebackType
 from typing import NamedTuple
+from unittest.mock import patch
 
 from xenfs import abi
 from xenfs.connect import opening
@@ -66,6 +68,18 @@ class Clock:
 
     def __call__(self) -> int:
         return self.ns
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """dom0's own clock stands still, too: what two hosts say within it can be compared."""
+    now_s = 1_800_000_000
+    with (
+        patch("xenfs.simulator.world.world.time", lambda: now_s),
+        patch("xenfs.nodes.domains.uptime.time", lambda: now_s),
+        patch("time.time_ns", lambda: now_s * 10**9),
+    ):
+        yield
 
 
 class Between(Backend):

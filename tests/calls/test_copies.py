@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from worlds import Host
+from worlds import Host, one_moment
 
 from xenfs.abi import Abi
 from xenfs.nodes.tables.base import File
@@ -46,7 +46,7 @@ def spoiling(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def contents(settings: str) -> dict[str, bytes]:
-    with Host(settings) as host:
+    with one_moment(), Host(settings) as host:
         return {
             place.path: place.node.produce(host.xen, place.ids)
             for place in host.files()

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from unittest.mock import patch
 
 import pytest
 from replayed import FOLDER, recorded, replay
-from worlds import Host
+from worlds import Host, one_moment
 
 import xenfs.abi
 from xenfs.connect import opening
@@ -58,13 +57,7 @@ def slipped(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Slip], None]:
 
 def texts() -> dict[str, bytes]:
     """Every file of a simulated host with its clock stopped, and that of this machine as well."""
-    now_s = 1_800_000_000
-    with (
-        patch("xenfs.simulator.world.world.time", lambda: now_s),
-        patch("xenfs.nodes.domains.uptime.time", lambda: now_s),
-        patch("time.time_ns", lambda: now_s * 10**9),
-        Host("xen=4.17,domains=3,cpus=4") as host,
-    ):
+    with one_moment(), Host("xen=4.17,domains=3,cpus=4") as host:
         return {
             place.path: place.node.produce(host.xen, place.ids)
             for place in host.files()
