@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 from xenfs.abi import Abi
@@ -13,7 +14,10 @@ from xenfs.pool.handles import struct_name
 
 
 def sysctl(xen: Hypervisor, op: Operation, arm: str = "", /, **given: Any) -> Any:
-    """Run one sysctl with the members of a union arm set as given, and return a copy of that arm."""
+    """Run one sysctl with members of its union arm set as given, and return a copy of that arm.
+
+    The table of operations has the arm, and the members that choose a part of it: neither needs to be said again.
+    """
     with xen.pool.take(xen.abi.sizeof("struct xen_sysctl")) as buf:
         view = xen.abi.view("struct xen_sysctl", buf)
         view.cmd, view.interface_version = op.cmd, xen.abi.sysctl
@@ -31,7 +35,7 @@ def domctl(
         return _run(xen, op, buf, view, arm, given, domid)
 
 
-def platform(xen: Hypervisor, op: Operation, arm: str, /, **given: Any) -> Any:
+def platform(xen: Hypervisor, op: Operation, arm: str = "", /, **given: Any) -> Any:
     """Run one platform operation, likewise."""
     with xen.pool.take(xen.abi.sizeof("struct xen_platform_op")) as buf:
         view = xen.abi.view("struct xen_platform_op", buf)
@@ -48,11 +52,14 @@ def _run(
     given: dict[str, Any],
     domid: int | None = None,
 ) -> Any:
+    arm = arm or op.arm.removeprefix("u.")
     if not arm:
         return xen.hypercall(op, buf, domid=domid)
     body = getattr(view.u, arm)
-    if given:
-        fill(xen.abi, buf, body, given)
+    for member, value in (op.given or {}).items():
+        *way, name = member.split(".")
+        setattr(reduce(getattr, way, body), name, value)
+    fill(xen.abi, buf, body, given)
     xen.hypercall(op, buf, domid=domid)
     return xen.abi.copy(body)
 

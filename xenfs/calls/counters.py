@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import CoverageOp, LockprofOp, PerfcOp, Sysctl
+from xenfs.abi.numbers import Sysctl
 from xenfs.abi.operations import operation
 from xenfs.calls.control import sysctl
 from xenfs.calls.sysctl import nr_cpu_ids
@@ -32,7 +32,7 @@ class Counter(NamedTuple):
 
 def counts(xen: Hypervisor) -> tuple[int, int]:
     """How many counters there are, and how many values they have in all; perfc_op query without buffers."""
-    found = sysctl(xen, PERFC_QUERY, "perfc_op", cmd=PerfcOp.query)
+    found = sysctl(xen, PERFC_QUERY)
     return int(found.nr_counters), int(found.nr_vals)
 
 
@@ -48,7 +48,7 @@ def counters(xen: Hypervisor) -> list[Counter]:
     size = xen.abi.sizeof("struct xen_sysctl_perfc_desc")
     with xen.pool.take(max(1, size * number)) as names, xen.pool.take(max(1, 4 * room)) as values:
         sysctl(
-            xen, PERFC_QUERY, "perfc_op", cmd=PerfcOp.query, nr_counters=number, nr_vals=room,
+            xen, PERFC_QUERY, nr_counters=number, nr_vals=room,
             desc=names, val=values,
         )  # fmt: skip
         words = values.memory[: 4 * room].cast("I").tolist()
@@ -67,7 +67,7 @@ def _text(xen: Hypervisor, name: Any) -> str:
 
 def reset_counters(xen: Hypervisor) -> None:
     """Set all counters to zero; perfc_op reset."""
-    sysctl(xen, PERFC_RESET, "perfc_op", cmd=PerfcOp.reset)
+    sysctl(xen, PERFC_RESET)
 
 
 class Lock(NamedTuple):
@@ -88,7 +88,7 @@ def locks_time(xen: Hypervisor) -> int:
 
 
 def _locks(xen: Hypervisor, room: int, **more: Any) -> Any:
-    return sysctl(xen, LOCKPROF_QUERY, "lockprof_op", cmd=LockprofOp.query, max_elem=room, **more)
+    return sysctl(xen, LOCKPROF_QUERY, max_elem=room, **more)
 
 
 @asks(LOCKPROF_QUERY)
@@ -108,12 +108,12 @@ def locks(xen: Hypervisor) -> list[Lock]:
 
 def reset_locks(xen: Hypervisor) -> None:
     """Begin anew; lockprof_op reset."""
-    sysctl(xen, LOCKPROF_RESET, "lockprof_op", cmd=LockprofOp.reset)
+    sysctl(xen, LOCKPROF_RESET)
 
 
 def coverage_size(xen: Hypervisor) -> int:
     """Bytes that coverage takes; coverage_op get_size. EOPNOTSUPP where Xen was built without."""
-    return int(sysctl(xen, COVERAGE_GET_SIZE, "coverage_op", cmd=CoverageOp.get_size).size)
+    return int(sysctl(xen, COVERAGE_GET_SIZE).size)
 
 
 @asks(COVERAGE_READ)
@@ -121,10 +121,10 @@ def coverage(xen: Hypervisor) -> bytes:
     """What was run of Xen, as xencov(1) writes it; coverage_op read."""
     size = coverage_size(xen)
     with xen.pool.take(max(1, size)) as data:
-        filled = sysctl(xen, COVERAGE_READ, "coverage_op", cmd=CoverageOp.read, size=size, buffer=data).size
+        filled = sysctl(xen, COVERAGE_READ, size=size, buffer=data).size
         return bytes(data.memory[: min(size, filled)])
 
 
 def reset_coverage(xen: Hypervisor) -> None:
     """Begin anew; coverage_op reset."""
-    sysctl(xen, COVERAGE_RESET, "coverage_op", cmd=CoverageOp.reset)
+    sysctl(xen, COVERAGE_RESET)

@@ -10,14 +10,22 @@ from xenfs.abi.operations import operation
 from xenfs.calls.control import platform
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.sources import asks
 
 FIRMWARE_INFO = operation(Platform.firmware_info)
+KBD_SHIFT_FLAGS = operation(Platform.firmware_info, "KBD_SHIFT_FLAGS")
 EFI_RUNTIME_CALL = operation(Platform.efi_runtime_call, "query_variable_info").as_whole()
 READ_MEMTYPE = operation(Platform.read_memtype)
 
 _VENDOR_BYTES = 512  # UTF-16
 _USUAL = 0x7  # non-volatile, readable at boot and at run time: the kind that efibootmgr writes
 _MOST_REGISTERS = 256
+
+
+@asks(KBD_SHIFT_FLAGS)
+def kbd_shift_flags(xen: Hypervisor) -> int:
+    """The keyboard's shift state as the BIOS had it when Xen began, 0 where EFI booted it; firmware_info."""
+    return int(platform(xen, KBD_SHIFT_FLAGS).u.kbd_shift_flags)
 
 
 def efi(xen: Hypervisor, what: FirmwareEfi, **given: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from xenfs.abi.numbers import HvmOp, Sysctl, TbufOp
+from xenfs.abi.numbers import HvmOp, Sysctl
 from xenfs.abi.operations import operation
 from xenfs.calls.bitmaps import bitmap, nbytes
 from xenfs.calls.control import sysctl
@@ -25,12 +25,12 @@ XENTRACE = operation(HvmOp.xentrace)
 def buffers(xen: Hypervisor) -> Any:
     """struct xen_sysctl_tbuf_op: evt_mask, and buffer_mfn and size in bytes of the page that tells where the buffers
     are, both 0 while there are none; tbuf_op get_info. ENOSYS where Xen was built without them."""
-    return sysctl(xen, GET_INFO, "tbuf_op", cmd=TbufOp.get_info)
+    return sysctl(xen, GET_INFO)
 
 
 def set_event_mask(xen: Hypervisor, mask: int) -> None:
     """Note events of these classes and subclasses from now on; tbuf_op set_evt_mask."""
-    sysctl(xen, SET_EVT_MASK, "tbuf_op", cmd=TbufOp.set_evt_mask, evt_mask=mask)
+    sysctl(xen, SET_EVT_MASK, evt_mask=mask)
 
 
 def set_cpu_mask(xen: Hypervisor, cpus: frozenset[int], nr_cpus: int) -> None:
@@ -38,7 +38,7 @@ def set_cpu_mask(xen: Hypervisor, cpus: frozenset[int], nr_cpus: int) -> None:
     with xen.pool.take(nbytes(nr_cpus)) as bits:
         bits.fill(bitmap(cpus, nr_cpus))
         mask = {"bitmap": bits, "nr_bits": nr_cpus}
-        sysctl(xen, SET_CPU_MASK, "tbuf_op", cmd=TbufOp.set_cpu_mask, cpu_mask=mask)
+        sysctl(xen, SET_CPU_MASK, cpu_mask=mask)
 
 
 def set_size(xen: Hypervisor, pages: int) -> None:
@@ -46,17 +46,17 @@ def set_size(xen: Hypervisor, pages: int) -> None:
 
     EBUSY or EINVAL where there are buffers, ENOMEM where there is not so much. tbuf_op set_size.
     """
-    sysctl(xen, SET_SIZE, "tbuf_op", cmd=TbufOp.set_size, size=pages)
+    sysctl(xen, SET_SIZE, size=pages)
 
 
 def enable(xen: Hypervisor) -> None:
     """Begin to note events; EINVAL without buffers. tbuf_op enable."""
-    sysctl(xen, ENABLE, "tbuf_op", cmd=TbufOp.enable)
+    sysctl(xen, ENABLE)
 
 
 def disable(xen: Hypervisor) -> None:
     """Note nothing more; what is in the buffers stays. tbuf_op disable."""
-    sysctl(xen, DISABLE, "tbuf_op", cmd=TbufOp.disable)
+    sysctl(xen, DISABLE)
 
 
 def mark(xen: Hypervisor, event: int, words: Sequence[int]) -> None:

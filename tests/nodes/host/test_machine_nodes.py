@@ -351,6 +351,12 @@ def test_what_the_firmware_left() -> None:
         assert host.has("host/vm_event_version")
 
 
+@pytest.mark.parametrize(("efi", "flags"), [("on", "0x0"), ("off", "0x20")])
+def test_the_shift_keys_are_the_bioss(efi: str, flags: str) -> None:
+    with Host(f"efi={efi}") as host:
+        assert host.value("host/firmware/kbd_shift_flags") == flags
+
+
 def test_where_trace_buffers_are() -> None:
     with Host() as host:
         assert host.flat("host/trace/info") == {"size_pages": "0", "buffer_mfn": "0", "evt_mask": "0xffff000"}

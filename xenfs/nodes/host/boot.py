@@ -80,6 +80,10 @@ FIRMWARE = Dir(
     "firmware",
     "What the firmware told Xen",
     (
+        File(
+            "kbd_shift_flags", "Shift keys and locks as the BIOS had them, bits of its INT 16h", show=show.hexa,
+            read=firmware.kbd_shift_flags, option="debug", when=every(x86, answers(firmware.kbd_shift_flags)), **_C,
+        ),
         Dir(
             "efi",
             "EFI, where it booted Xen",

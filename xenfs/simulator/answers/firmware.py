@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EINVAL, ENOSYS, ERANGE
+from errno import EINVAL, ENOSYS, ERANGE, ESRCH
 
 from xenfs.simulator.machine import Answers, Machine
 
@@ -14,6 +14,7 @@ VARIABLES = (0x1_3000, 0x9_A40, 0x8_000)
 UNCACHABLE, WRITE_BACK = 0, 6
 REGISTERS = ((0, 0, 0x80000, WRITE_BACK), (1, 0x80000, 0x40000, WRITE_BACK), (2, 0xC0000, 0x40000, UNCACHABLE))
 NR_REGISTERS = 8
+NUM_LOCK = 0x20
 SYMBOLS = (
     ("_stext", "T"), ("__start", "T"), ("hypercall_page", "t"), ("do_sysctl", "T"), ("do_domctl", "T"),
     ("livepatch.c#payload_lock", "d"), ("domain_list_lock", "D"), ("per_cpu__runqueue", "d"), ("_end", "B"),
@@ -59,8 +60,11 @@ def _three(xen: Machine, op: memoryview) -> tuple[int, int, int]:
 
 
 def firmware_info(xen: Machine, op: memoryview) -> int:
-    """Only what EFI tells, where it booted Xen."""
+    """What EFI tells, where it booted Xen, and what the BIOS knew of the keyboard."""
     kind, index = xen.get(op, INFO, "type", "index")
+    if kind == xen.constant("XEN_FW_KBD_SHIFT_FLAGS"):
+        xen.put(op, INFO, **{"u.kbd_shift_flags": 0 if xen.settings.efi else NUM_LOCK})
+        return -ESRCH if index else 0
     if kind != xen.constant("XEN_FW_EFI_INFO"):
         return -EINVAL
     if not xen.settings.efi:
