@@ -37,7 +37,7 @@ _TABLE = Family(
     " debug_op irq_permission gsi_permission iomem_permission ioport_permission set_target subscribe set_virq_handler"
     " assign_device deassign_device settimeoffset settscinfo soft_reset"
     " setvcpucontext"
-    " gdbsx_guestmemio:read sethvmcontext set_address_size cacheflush",
+    " gdbsx_guestmemio:read gdbsx_guestmemio:write sethvmcontext set_address_size cacheflush",
 )  # fmt: skip
 
 _SCHEDULERS = (SchedId.CREDIT, SchedId.CREDIT2, SchedId.RTDS)

@@ -21,6 +21,7 @@ _TABLE = Family(
     speaks=Interface.XENPF_INTERFACE_VERSION,
     simulated="read_memtype get_cpu_version efi_runtime_call:query_variable_info firmware_info:EFI_INFO:VERSION"
     " firmware_info:EFI_INFO:CONFIG_TABLE firmware_info:EFI_INFO:VENDOR firmware_info:EFI_INFO:RT_VERSION get_cpuinfo"
+    " firmware_info:KBD_SHIFT_FLAGS"
     " core_parking resource_op get_symbol get_ucode_revision microcode_update microcode_update2",
 )  # fmt: skip
 
