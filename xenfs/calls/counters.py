@@ -40,7 +40,7 @@ def counts(xen: Hypervisor) -> tuple[int, int]:
 def counters(xen: Hypervisor) -> list[Counter]:
     """Every counter; perfc_op query.
 
-    Xen does not look at how much room there is, and a CPU that comes online gives many counters a value more: so there
+    Xen does not look at how much room there is, and a CPU that comes online gives many counters a value more. So there
     is room for all CPUs that there can be.
     """
     number, known = counts(xen)

@@ -26,8 +26,8 @@ def nr_online(xen: Hypervisor) -> int:
 def logical_cpus(xen: Hypervisor) -> dict[int, Any]:
     """struct mcinfo_logical_cpu of every online CPU by its number; mca physcpuinfo.
 
-    Every online CPU fills in its place in an array that Xen makes as long as is asked for: to ask for fewer than are
-    online, be it because one came up a moment ago, has Xen write past the end. So there is room for all there can be.
+    Every online CPU fills in its place in an array that Xen makes as long as is asked for. Were fewer asked for than
+    are online, as one came up a moment ago, Xen would write past the end. So there is room for all there can be.
     """
     most = nr_cpu_ids(xen)
     with xen.pool.take(xen.abi.sizeof("struct xen_mc")) as buf, xen.pool.take(xen.abi.sizeof(_CPU) * most) as cpus:

@@ -64,8 +64,8 @@ def max_px(xen: Hypervisor, cpu: int) -> int:
 def pxstat(xen: Hypervisor, cpu: int) -> PStates:
     """Statistics of a CPU's P-states; ENODATA while its driver has none. get_pmstat get_pxstat.
 
-    Up to 4.19.2 and in 4.20.0 Xen writes as many states as there are, later no more than `total` says there is room
-    for, and then without the table: the room is what get_max_px says, and `total` says so.
+    Up to 4.19.2 and in 4.20.0 Xen writes as many states as there are. Later it writes no more than `total` says there
+    is room for, and then without the table. The room is what get_max_px says, and `total` says so.
     """
     count = max_px(xen, cpu)
     with xen.pool.take(max(1, 24 * count)) as states, xen.pool.take(max(1, 8 * count * count)) as table:

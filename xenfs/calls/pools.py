@@ -48,9 +48,9 @@ def remove_cpu(xen: Hypervisor, pool: int, cpu: int) -> None:
 def settle(xen: Hypervisor, cpu: int) -> None:
     """End a removal of a free CPU that somebody left half done, if there is one; EAGAIN where that is not possible yet.
 
-    Xen tells nobody that a CPU is moving, and a CPU that is must neither be added to a pool nor taken offline: with
-    credit that ends the host, seen on a real 4.20. Asked to remove a CPU that is free, it goes on with the removal, or
-    says EADDRNOTAVAIL. cpupool_op RMCPU.
+    Xen tells nobody that a CPU is moving. One that is must neither be added to a pool nor taken offline: with credit
+    that ends the host, seen on a real 4.20. Asked to remove a CPU that is free, it goes on with the removal, or says
+    EADDRNOTAVAIL. cpupool_op RMCPU.
     """
     try:
         remove_cpu(xen, 0, cpu)

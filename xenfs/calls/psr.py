@@ -25,8 +25,9 @@ SET_ALLOC = operation(Domctl.psr_alloc, "SET_L3_CBM").as_whole()
 class Allocation(NamedTuple):
     """What can be allocated of one resource of a socket.
 
-    `most` is the bits of a cache's mask, or the highest throttle; `classes` how many different settings there can be
-    at a time; `flag` that code and data are told apart (caches), or that throttle is proportional to delay (bandwidth).
+    `most` is the bits of a cache's mask, or the highest throttle. `classes` is how many different settings there can be
+    at a time. `flag` says that code and data are told apart (caches), or that throttle is proportional to delay
+    (bandwidth).
     """
 
     most: int

@@ -1,8 +1,8 @@
 """Which interface version does this Xen speak? Versions are found by asking, the likely one first.
 
-Xen answers EACCES to a wrong version before it looks at anything else. A FLASK policy answers EACCES too, to a
-domain that may not do what it asks; so when every version is refused, a command that does not exist is tried: no
-policy names it, and only the version can be what is wrong with it then.
+Xen answers EACCES to a wrong version before it looks at anything else. A FLASK policy answers EACCES too, to a domain
+that may not do what it asks. So when Xen refuses every version, a command that does not exist is tried. No policy names
+that one: only the version can be wrong with it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Which life of a domain an observation belongs to.
 
-Domain ids are reused. A *life* is a number that changes whenever the same id comes to mean another domain.
-From Xen 4.21 Xen's own unique_id tells. Before, what getdomaininfo shows must do: the UUID and the kind of
-guest never change within a life, CPU time does not fall, a PV guest's shared page stays, and a dying domain
-does not recover. Two lives that agree in all of that, with no observation in between, cannot be
-told apart; the handle that xl gives each domain makes this a domain restored under its old id and UUID.
+Domain ids are reused. A *life* is a number that changes whenever the same id comes to mean another domain. From Xen
+4.21 Xen's own unique_id tells. Before, what getdomaininfo shows must do. The UUID and the kind of guest never change
+within a life, and CPU time does not fall. A PV guest's shared page stays, and a dying domain does not recover. Two
+lives that agree in all of that, with no observation in between, cannot be told apart. As xl gives each domain another
+handle, that is a domain restored under its old id and UUID.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Recordings of a real Xen: what was asked of it, byte by byte, what it answered, and what xenfs showed of it.
 
-`Recorder` is a backend in front of another one. What it gathers is cut into sections, one for each file that is
-read and each directory that is listed. Addresses are not kept: a buffer is a number, in the order in which
-the hypercall reaches it, and a guest handle inside a buffer is the number of the one that it points to.
+`Recorder` is a backend in front of another one. What it gathers is cut into sections, one for each file that is read
+and each directory that is listed. Addresses are not kept. A buffer is a number, in the order in which the hypercall
+reaches it. A guest handle inside a buffer is the number of the buffer that it points to.
 """
 
 from __future__ import annotations

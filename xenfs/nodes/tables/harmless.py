@@ -61,8 +61,8 @@ def _meant(escape: str) -> str:
 def file_name(raw: bytes) -> str:
     """A domain's name as the name of a file, from which it can be told again: `unquote` of it gives the bytes.
 
-    "/" becomes %2F and "%" itself %25; what moves a cursor, ends a line or turns the direction of writing becomes the
-    %XX of its bytes, as do bytes that are not UTF-8, some of which do so on an old terminal, and "." and "..", which
+    "/" becomes %2F and "%" itself %25. What moves a cursor, ends a line or turns the direction of writing becomes the
+    %XX of its bytes. So do bytes that are not UTF-8, as an old terminal obeys some of them, and "." and "..", which
     mean something. Empty for what is longer than a file name can be.
     """
     text = raw.decode("utf-8", "surrogateescape")

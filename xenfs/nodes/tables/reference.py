@@ -1,5 +1,5 @@
-"""What the reference says of each path, found in the tables and in the functions that they name: what the text looks
-like, which operation of Xen's it is, since which release, and which errno values may come."""
+"""What the reference says of each path, found in the tables and in the functions that they name. It is what the text
+looks like, which operation of Xen's it is, since which release, and which errno values may come."""
 
 from __future__ import annotations
 
