@@ -25,7 +25,8 @@ _MOST_REGISTERS = 256
 @asks(KBD_SHIFT_FLAGS)
 def kbd_shift_flags(xen: Hypervisor) -> int:
     """The keyboard's shift state as the BIOS had it when Xen began, 0 where EFI booted it; firmware_info."""
-    return int(platform(xen, KBD_SHIFT_FLAGS).u.kbd_shift_flags)
+    arm = platform(xen, KBD_SHIFT_FLAGS)  # what is inside lives no longer than it
+    return int(arm.u.kbd_shift_flags)
 
 
 def efi(xen: Hypervisor, what: FirmwareEfi, **given: Any) -> Any:
