@@ -82,7 +82,7 @@ def valid(host: Host, place: Place, node: File) -> bytes:
     words = re.findall(r"[a-z]\w*", form(node.parse).words)
     candidates = [shown(host, place, node), b"1", b"0", b"4", b"0-1", *(word.encode() for word in words)]
     candidates += [b"0000:00:00.0", b"system_u:system_r:domU_t", b"00000000-0000-0000-0000-000000000001", b"1 1 1"]
-    candidates += [b"1 1", b"+1", b"+0000:00:00.0", b"native 0 0 0", b"-pirq 1"]
+    candidates += [b"1 1", b"+1", b"+0000:00:00.0", b"native 0 0 0", b"-pirq 1", b"+/soc/ethernet@1"]
     candidates.append(b"system_u:system_r:domU_t system_u:system_r:domU_t domain")
     candidates += form(node.parse).words.encode().split(b" or ")
     return next(data for data in candidates if data and accepted(node, data))

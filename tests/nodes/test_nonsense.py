@@ -89,6 +89,7 @@ TABLE: list[tuple[str, list[bytes]]] = [
         [b"2", b"01", b"off", b"1 timeout_ms=0", b"1 timeout_ms", b"1 30", *POWERS],
     ),
     (r"host/livepatch/[^/]+/payload", [b"\x7fELE", b"ELF" * 100]),
+    (r"flask/load", [b"policy", b"\x7fELF" * 8, b"\x8c\xff\x7c\xf9\x08\0\0\0", bytes(2048)]),
     (r"host/microcode/payload", [b"\x01\0\0\0", b"DMA\0", bytes(2048)]),
     (r"host/microcode/force", [b"2", b"01", b"off", *POWERS]),
     (r"host/smt", [b"1", b"0", b"On", b"forceoff", *POWERS]),

@@ -49,7 +49,7 @@ def cost(settings: str, order: Order = list) -> tuple[int, Counter[str]]:
 def test_a_walk_over_a_thousand_domains_makes_hundreds_of_hypercalls(settings: str) -> None:
     names, counts = cost(f"{settings},domains=1000")
     assert names > 50_000
-    assert counts.total() < 900, counts.most_common(8)
+    assert counts.total() < 1000, counts.most_common(8)
 
 
 def test_ls_goes_by_the_alphabet() -> None:

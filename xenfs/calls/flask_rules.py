@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import struct
 from typing import NamedTuple
 
 from xenfs.abi.numbers import FlaskOp
 from xenfs.abi.operations import Operation, operation
 from xenfs.calls.flask import counted, flask_op
 from xenfs.calls.sysctl import nr_cpu_ids
-from xenfs.errors import answered_by
+from xenfs.errors import BadInput, answered_by
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
+
+# FLASK_MAGIC, the length of a name, and the name; older tools wrote SELinux's.
+_BEGINNINGS = tuple(struct.pack("<II", 0xF97CFF8C, len(name)) + name for name in (b"XenFlask", b"SE Linux"))
 
 ACCESS = operation(FlaskOp.ACCESS)
 CREATE = operation(FlaskOp.CREATE)
@@ -153,6 +157,8 @@ def load(xen: Hypervisor, policy: bytes) -> None:
 
     EINVAL for what is no policy of a version that Xen takes, or lacks one of its classes. LOAD.
     """
+    if not policy.startswith(_BEGINNINGS):
+        raise BadInput("this is no policy that checkpolicy makes for Xen", at=0)
     with xen.pool.take(len(policy)) as buffer:
         buffer.fill(policy)
         flask_op(xen, LOAD, "load", size=len(policy), buffer=buffer)

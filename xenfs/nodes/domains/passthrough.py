@@ -11,6 +11,7 @@ from xenfs.calls import domains, pci, rights
 from xenfs.calls.domains import DomainInfo
 from xenfs.calls.neighbours import together
 from xenfs.calls.pci import Address
+from xenfs.calls.sysctl import physinfo
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
@@ -18,7 +19,7 @@ from xenfs.nodes.domains.own import is_other
 from xenfs.nodes.host.pci import has_iommu
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Exchange, File
-from xenfs.nodes.tables.conditions import answers, x86
+from xenfs.nodes.tables.conditions import answers, every, x86
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 
@@ -138,6 +139,6 @@ PASSTHROUGH = Dir(
             call=f"{rights.ASSIGN_NODE.name}, {rights.DEASSIGN_NODE.name}", **_NODES,
         ),
     ),
-    when=has_iommu,
+    when=every(answers(physinfo), has_iommu),
     only=_takes_devices,
 )  # fmt: skip

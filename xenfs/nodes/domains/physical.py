@@ -69,20 +69,19 @@ def extents(text: str) -> Extents:
     return found
 
 
-def _no_memory(xen: Hypervisor, info: DomainInfo, wanted: int, done: int) -> BadInput:
+def _no_memory(xen: Hypervisor, info: DomainInfo, wanted: int, done: int) -> str:
     free = sysctl.physinfo(xen).free_pages * _KIB
     room = max(0, info.max_pages - info.tot_pages) * _KIB
-    return BadInput(
+    return (
         f"{done * _KIB} kB of {wanted * _KIB} could be had, and were given back: memory/max leaves {room} kB, "
-        f"and the host has {free} kB free",
-        errno.ENOMEM, at=0,
-    )  # fmt: skip
+        f"and the host has {free} kB free"
+    )
 
 
 def _populate(xen: Hypervisor, domain: Domain, asked: Extents, known: DomainInfo) -> None:
     """All or nothing. Xen would give a frame that has memory other memory, and forget where the old was."""
     if asked.pages > known.max_pages - known.tot_pages or asked.pages > sysctl.physinfo(xen).free_pages:
-        raise _no_memory(xen, known, asked.pages, 0)
+        raise BadInput(_no_memory(xen, known, asked.pages, 0), errno.ENOMEM, at=0)
     top = domain_memory.maximum_gpfn(xen, domain.domid)
     below = range(asked.first, min(asked.first + asked.pages, top + 1))
     taken = guest_memory.first_missing(xen, domain.domid, below, missing=False)
@@ -92,7 +91,7 @@ def _populate(xen: Hypervisor, domain: Domain, asked: Extents, known: DomainInfo
     done = guest_memory.populate(xen, domain.domid, starts, asked.order)
     if done < asked.pieces:
         guest_memory.decrease(xen, domain.domid, starts[:done], asked.order)
-        raise _no_memory(xen, known, asked.pages, done << asked.order)
+        raise XenfsError(_no_memory(xen, known, asked.pages, done << asked.order), errno.ENOMEM)
 
 
 def _unpopulate(xen: Hypervisor, domain: Domain, asked: Extents) -> None:
