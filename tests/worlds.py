@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace, TracebackType
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from xenfs import abi
 from xenfs.connect import opening
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Backend
+from xenfs.hypervisor.foreign import Foreign
 from xenfs.nodes import tree
 from xenfs.nodes.tables.base import Dir, Exchange, File, Ids, Node
 from xenfs.nodes.tables.refusals import Refusals
@@ -98,6 +99,9 @@ class Between(Backend):
     def hypercall(self, number: int, args: tuple[int, ...]) -> int:
         result = self.answer(number, args)
         return self.sim.hypercall(number, args) if result is None else result
+
+    def foreign(self, domid: int, frames: Sequence[int], *, write: bool) -> Foreign:
+        return self.sim.foreign(domid, frames, write=write)
 
     def attach(self, pool: Pool) -> None:
         self.sim.attach(pool)

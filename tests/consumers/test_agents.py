@@ -27,7 +27,8 @@ def test_zabbix_agent(mount: Mount, tmp_path: Path) -> None:
     assert value(f"vfs.file.contents[{mount.where}/host/memory/free_kb]") == mount.read("host/memory/free_kb").strip()
     assert value(f'vfs.file.regexp[{mount.where}/domains/stat,"^12 state=([a-z]+)",,,,\\1]') == "crashed"
     assert value(f'vfs.file.regmatch[{mount.where}/domains/stat,"state=crashed"]') == "1"
-    assert "xen_up 1" in value(f"vfs.file.contents[{mount.where}/metrics/xen.prom]")
+    # Of a file beyond 64 kB the agent takes no contents, but goes through its lines.
+    assert value(f'vfs.file.regexp[{mount.where}/metrics/xen.prom,"^xen_up ([01])",,,,\\1]') == "1"
 
 
 COLLECTD = """

@@ -20,6 +20,7 @@ from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.turns import BYTE_S, REQUEST_S, Turns
 from xenfs.nodes.tables.base import File
 from xenfs.nodes.tables.cost import Cost
+from xenfs.nodes.tables.payload import Payload
 
 ROOT, ANN, BEN = 0, 1000, 1001
 
@@ -103,13 +104,19 @@ REQUESTS = {
 def test_each_request_takes_its_users_turn(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Before anything is done for it. What is given back was paid for when it was taken."""
     with Host("domains=3") as host:
-        value = File("value", "a value", read=lambda xen: "1", write=lambda xen, data: None, format="1")
+        value: File = File("value", "a value", read=lambda xen: "1", write=lambda xen, data: None, format="1")
+        if name == "flush":  # only of what is handed over at the end
+            value = Payload("value", "a value", write=lambda xen, data: None, format="binary", most=9)
         k = over(host, value, options=replace(EVERYTHING, allow_other=True))
 
         async def run() -> None:
             ann = SimpleNamespace(uid=ANN, gid=ANN, pid=0, umask=0)
             root, file = pyfuse3.ROOT_INODE, (await k.lookup("value")).st_ino
-            fh = await k.ops.opendir(root, ann) if name == "readdir" else (await k.ops.open(file, os.O_RDWR, ann)).fh
+            fh = (
+                await k.ops.opendir(root, ann)
+                if name == "readdir"
+                else (await k.ops.open(file, os.O_WRONLY if name == "flush" else os.O_RDWR, ann)).fh
+            )
             known = {"parent_inode": root, "inode": file, "inode_p": root, "ctx": ann, "fh": fh}
             asked: list[int] = []
 

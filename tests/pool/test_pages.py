@@ -13,6 +13,7 @@ from memory_facts import locked, smaps
 
 from xenfs.errors import PoolError
 from xenfs.pool import HypercallDevice, LockedAnonymous, Pool, SimulatedPages, best_pages
+from xenfs.pool.libc import libc as used
 from xenfs.pool.pages import PAGE
 
 libc = cffi.FFI()
@@ -56,7 +57,8 @@ def test_pool_pages_stay_locked_while_neighbours_come_and_go() -> None:
 
 def test_every_page_is_written_to_whatever_the_lock_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock that takes effect only when a page is used would leave pages that Xen cannot write to."""
-    monkeypatch.setattr("xenfs.pool.pages._libc", SimpleNamespace(mlock=lambda start, nbytes: 0))
+    functions = {name: getattr(used, name) for name in ("memset", "munmap", "mmap")}
+    monkeypatch.setattr("xenfs.pool.pages.libc", SimpleNamespace(**functions, mlock=lambda start, nbytes: 0))
     with Pool(LockedAnonymous()) as pool, pool.take(300_000) as buf:
         (facts,) = smaps(int(buf.address), 300_000)
         assert facts["Private_Dirty"] == facts["Size"]

@@ -20,7 +20,7 @@ from xenfs.connect.opening import open_hypervisor
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.privcmd import under_xen
 
-HYPERVISOR = os.environ.get("XENFS_TEST_HYPERVISOR") or ("privcmd" if under_xen() else "simulator:domains=20")
+HYPERVISOR = os.environ.get("XENFS_TEST_HYPERVISOR") or ("privcmd" if under_xen() else "simulator:domains=28")
 REAL = HYPERVISOR == "privcmd"
 KINDS = ("pv", "pvh")  # the first that there is: see _at_rest
 SLOW_S = 1200  # under emulation, and with other work on the machine, a test and what it needs may take minutes
@@ -138,7 +138,7 @@ def guest(request: pytest.FixtureRequest, mount: Mount, no_peers: str) -> Iterat
 
 
 _SPARE = ["legacy", "nightly", "build-farm", "mail", "web-1", "standby", "desktop", "database"]
-_SPARE += [f"guest-{domid}" for domid in range(17, 25)]
+_SPARE += [f"guest-{domid}" for domid in range(17, 33)]
 
 
 @pytest.fixture

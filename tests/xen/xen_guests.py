@@ -20,6 +20,7 @@ from xenfs.hypervisor.base import Hypervisor
 
 CREATE = operation(Domctl.createdomain)
 MAX_VCPUS = operation(Domctl.max_vcpus)
+SET_ADDRESS_SIZE = operation(Domctl.set_address_size)
 PAUSE_S = 0.1
 ANY = 0  # what a test says for a number of Xen's choosing
 DOMID_ANY = 0x7FF5  # how it is said since 4.22; before, 0 was it, which no domain but the first can have
@@ -70,6 +71,8 @@ def bare(xen: Hypervisor, domid: int, handle: bytes = b"", vcpus: int = 1, *, hv
         _when_it_is_free(lambda: xen.hypercall(CREATE, buf, domid=domid))
         made = int(view.domain)
     domctl(xen, MAX_VCPUS, made, "max_vcpus", max=vcpus)
+    if arm:  # its registers are those of 32 bits until then
+        domctl(xen, SET_ADDRESS_SIZE, made, "address_size", size=64)
     return Guest(made, "", lambda: end(xen, made))
 
 

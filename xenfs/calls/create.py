@@ -50,5 +50,8 @@ def max_vcpus(xen: Hypervisor, domid: int, count: int) -> None:
 
 
 def set_address_size(xen: Hypervisor, domid: int, bits: int) -> None:
-    """32 or 64, of a PV domain without memory; EINVAL where Xen was built without. domctl set_address_size."""
+    """32 or 64, of a PV or an arm64 domain without memory; EINVAL where Xen or its CPUs have no such.
+
+    An arm64 domain has 32 until it is told. domctl set_address_size.
+    """
     domctl(xen, SET_ADDRESS_SIZE, domid, "address_size", size=bits)

@@ -43,11 +43,6 @@ class Starts:
         start = self._known.get(domain)
         return None if start is None else start.began_s
 
-    def is_unknown(self, domain: Domain) -> bool:
-        """Whether somebody was asked about it in vain."""
-        start = self._known.get(domain)
-        return start is not None and start.began_s is None
-
     def forget(self, domain: Domain) -> None:
         """It is over."""
         self._known.pop(domain, None)

@@ -146,7 +146,7 @@ def _domctl(machine: Machine, counts: Counter[str]) -> Call:
         machine,
         "XEN_DOMCTL_",
         *groups,
-        *(x86 if machine.x86 else [pci_op.DOMCTL_ARM, foreign.OPERATIONS_ARM]),
+        *(x86 if machine.x86 else [domctl.OPERATIONS_ARM, pci_op.DOMCTL_ARM, foreign.OPERATIONS_ARM]),
     )
     without = [domctl.OPERATIONS_WITHOUT, domlist.DOMCTL, pci_op.WITHOUT, own_ops.WITHOUT]
     others = Table(machine, "XEN_DOMCTL_", *without)

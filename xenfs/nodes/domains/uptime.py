@@ -53,19 +53,14 @@ def _boot(xen: Hypervisor, domain: Domain) -> str:
     return "" if began_s is None else show.dec(int(began_s))
 
 
-def _may_be_known(xen: Hypervisor, domain: Domain) -> bool:
-    """Whether it was not asked for in vain. Nobody is asked for that: a name must not wait for xenstore."""
-    return not xen.starts.is_unknown(domain)
-
-
 UPTIME = (
     File(
         "uptime_s", "Seconds since it began, by dom0's clock; they pass while it is paused, too",
-        read=_uptime, only=_may_be_known, format="decimal number, or empty", grows=Cost.WAITS, when=has_store,
+        read=_uptime, format="decimal number, or empty", grows=Cost.WAITS, when=has_store,
         call="(xenstore)",
     ),
     File(
-        "boot_s", "When it began, in seconds since 1970", read=_boot, only=_may_be_known,
+        "boot_s", "When it began, in seconds since 1970", read=_boot,
         format="decimal number, or empty", grows=Cost.WAITS, when=has_store, call="(xenstore)",
     ),
 )  # fmt: skip

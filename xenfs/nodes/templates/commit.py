@@ -86,7 +86,7 @@ def _require_consistent(xen: Hypervisor, template: Template) -> None:
     flags = value(xen, template, "flags")
     if hvm_guest != bool(emulated) and x86(xen):
         raise BadInput(f"arch/emulation must be {'lapic or more' if hvm_guest else 'empty'} with these flags", at=0)
-    if value(xen, template, "address_size") == "32" and hvm_guest:
+    if value(xen, template, "address_size") == "32" and hvm_guest and x86(xen):
         raise BadInput("address_size 32 is of PV domains", at=0)
     if _mode(value(xen, template, "altp2m")) and ("hap" not in flags or "nested_virt" in flags):
         raise BadInput("altp2m needs hap, and no nested_virt", at=0)
@@ -104,8 +104,8 @@ def _steps(xen: Hypervisor, template: Template, domid: int) -> Iterator[Step]:
     if pool and not since(4, 17)(xen):
         yield "cpupool", lambda: pools.move_domain(xen, domid, pool)
     yield "max_vcpus", lambda: create.max_vcpus(xen, domid, get("max_vcpus"))
-    if get("address_size") == "32":
-        yield "address_size", lambda: create.set_address_size(xen, domid, 32)
+    if get("address_size") == "32" or not x86(xen):  # Arm's are of 32 until somebody says otherwise
+        yield "address_size", lambda: create.set_address_size(xen, domid, int(get("address_size")))
     yield "max_mem_kb", lambda: domctl.set_max_mem(xen, domid, get("max_mem_kb"))
     if mode and not since(4, 19)(xen):
         yield "altp2m", lambda: hvm.set_param(xen, domid, HvmParam.ALTP2M, mode)

@@ -140,7 +140,7 @@ def _set_emulation(xen: Hypervisor, template: Template, words: tuple[str, ...]) 
 
 
 def _set_address_size(xen: Hypervisor, template: Template, bits: str) -> None:
-    if bits == "32" and is_hvm(xen, template):
+    if bits == "32" and x86(xen) and is_hvm(xen, template):
         raise BadInput("an HVM domain chooses for itself: this is of PV ones", word=bits)
     template.settings["address_size"] = bits
 
@@ -225,8 +225,8 @@ SETTINGS = (
              show.dec, when=lambda xen: x86(xen) and since(4, 21)(xen)),
     _setting("vmtrace_size", "Bytes of trace of each vCPU, a power of two", 0, _vmtrace_size, show.dec,
              write=_set_vmtrace, when=lambda xen: x86(xen) and since(4, 15)(xen)),
-    _setting("address_size", "Width of a PV domain's addresses, 32 or 64", "64", *_one_of(("32", "64")),
-             write=_set_address_size, when=x86),
+    _setting("address_size", "Width of its addresses, 32 or 64, of a PV or an arm64 domain", "64",
+             *_one_of(("32", "64")), write=_set_address_size),
 )  # fmt: skip
 
 ARCH = (

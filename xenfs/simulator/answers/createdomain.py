@@ -117,6 +117,8 @@ def build(xen: Machine, domid: int, config: Config) -> Domain:
     domain = xen.world.build(domid, config.handle, kind, config.pool, config.hap)
     domain.emulation_flags, domain.xenstored = config.emulation, config.xenstored
     domain.kept["iommu"] = config.iommu
+    if not xen.x86:
+        domain.kept["address_size"] = 32
     domain.max_vcpus = config.max_vcpus
     domain.ssidref = config.ssidref if xen.world.policy else 0
     domain.vcpus = [None] * config.max_vcpus

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EACCES, EEXIST, EINVAL, ENOMEM, ENOSYS, EOPNOTSUPP, ESRCH
+from errno import EACCES, EBUSY, EEXIST, EINVAL, ENOMEM, ENOSYS, EOPNOTSUPP, ESRCH
 
 from xenfs.simulator.answers import createdomain
 from xenfs.simulator.machine import Answers, Machine
@@ -138,6 +138,17 @@ def get_address_size(xen: Machine, domain: Domain, op: memoryview) -> int:
     return 0
 
 
+def set_address_size_arm(xen: Machine, domain: Domain, op: memoryview) -> int:
+    """32 or 64, of a domain that has no memory yet."""
+    (bits,) = xen.get(op, "xen_domctl_address_size", "size")
+    if bits not in (32, 64):
+        return -EINVAL
+    if domain.tot_pages:
+        return -EBUSY
+    domain.kept["address_size"] = bits
+    return 0
+
+
 def set_address_size(xen: Machine, domain: Domain, op: memoryview) -> int:
     """32 or 64, of a PV domain that has no memory yet."""
     (bits,) = xen.get(op, "xen_domctl_address_size", "size")
@@ -190,6 +201,7 @@ OPERATIONS_X86: Answers = {
     "XEN_DOMCTL_set_address_size": set_address_size,
     "XEN_DOMCTL_sendtrigger": sendtrigger,
 }
+OPERATIONS_ARM: Answers = {"XEN_DOMCTL_set_address_size": set_address_size_arm}
 OPERATIONS_WITHOUT: Answers = {"XEN_DOMCTL_createdomain": create}
 """Those that take the whole struct, because the domain in it need not exist."""
 

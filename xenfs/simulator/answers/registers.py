@@ -13,6 +13,7 @@ TEXT = 0xFFFFFFFF81000000
 STACK = 0xFFFFC90000000000
 GIVEN = "contexts"
 GUEST_MODES = (0, 4, 5)  # of an Arm processor: EL0t, EL1t, EL1h
+GUEST_MODES_32 = (0x10, 0x11, 0x12, 0x13, 0x17, 0x1B, 0x1F)  # user, FIQ, IRQ, supervisor, abort, undefined, system
 PAGE, MOST_LDT = 4096, 8192
 
 
@@ -80,10 +81,11 @@ def _tables(xen: Machine, context: memoryview) -> tuple[int, ...]:
 
 
 def _refused_arm(xen: Machine, domain: Domain, context: memoryview, before: bytes | None) -> int:
-    """EINVAL for a mode that no guest is in."""
+    """EINVAL for a mode that no guest of its width is in."""
     user = context[xen.layouts.offset(STRUCT, "user_regs") :]
     (cpsr,) = xen.get(user, "vcpu_guest_core_regs", "cpsr")
-    return 0 if cpsr & 0x1F in GUEST_MODES else EINVAL
+    modes = GUEST_MODES if domain.kept.get("address_size", 64) == 64 else GUEST_MODES_32
+    return 0 if cpsr & 0x1F in modes else EINVAL
 
 
 def _context(xen: Machine, domain: Domain, number: int) -> bytes:
