@@ -68,7 +68,7 @@ BESIDE: tuple[Beside, ...] = (
     Beside("sysctl/perfc_op:query", "", "host/perfc/counters", as_many(lambda a: a.number("nr_counters"))),
     Beside("sysctl/lockprof_op:query", "", "host/lockprof/stat", as_many(lambda a: a.number("nr_elem"))),
     Beside("sysctl/sched_id", "", "host/scheduler", named("sched_id", _SCHEDULERS)),
-    Beside("sysctl/tbuf_op:get_info", "", "host/trace/info#size_pages", same("size")),
+    Beside("sysctl/tbuf_op:get_info", "", "host/trace/info#size_pages", lambda a, _: str(a.number("size") // 4096)),
     Beside("sysctl/tbuf_op:get_info", "", "host/trace/info#evt_mask", hexa("evt_mask")),
     Beside(
         "sysctl/getdomaininfolist", "first_domain={d} max_domains=1 buffer.0.domain=0", "domains/{d}/uuid",
