@@ -212,7 +212,7 @@ def test_settings_when_a_guest_starts(mount: Mount, one_kind: str, tmp_path: Pat
     program.write_text(f'#!/bin/sh\nexec {" ".join(XENFS)} "$@"\n')
     program.chmod(0o755)
     settings.mkdir()
-    (settings / "started").write_text("# of the night shift\nsched/weight 512\nnothing/here 1\nsched/cap 0\n")
+    (settings / "started").write_text("# of the night shift\nnothing/here 1\nsched/cap 0\nsched/weight 512\n")
     running = until(mount, "running", "by-name/started", begun=False)
     with subprocess.Popen(
         [CHECKOUT / "contrib" / "at-start", mount.root, settings], stderr=subprocess.PIPE, text=True,
