@@ -122,8 +122,11 @@ def created_by_xl(name: str, config: str, *more: str, booted: bool = False) -> G
 
 
 def of_on_xen(name: str) -> Guest | None:
-    """The guest of that name that has booted before the tests began; none without --guest."""
-    return _known_to_xl(name) if _is_up(name) else None
+    """The guest of that name that has booted before the tests began; none without --guest, and none that an emulated
+    machine has lost since."""
+    with contextlib.suppress(subprocess.CalledProcessError):
+        return _known_to_xl(name) if _is_up(name) else None
+    return None
 
 
 def _known_to_xl(name: str) -> Guest:
