@@ -175,6 +175,21 @@ class Host:
             node, ids = found
         return Place(path, node, ids)
 
+    def mkdir(self, path: str) -> None:
+        """Make a directory, by what its parent does for that."""
+        above, _, name = path.rpartition("/")
+        place = self.at(above)
+        assert isinstance(place.node, Dir)
+        assert place.node.make is not None
+        place.node.make(self.xen, *place.ids, name)
+
+    def rmdir(self, path: str) -> None:
+        """Remove a directory, by what it does for that."""
+        place = self.at(path)
+        assert isinstance(place.node, Dir)
+        assert place.node.remove is not None
+        place.node.remove(self.xen, *place.ids)
+
     def has(self, path: str) -> bool:
         """Whether there is such an entry."""
         try:

@@ -19,10 +19,7 @@ HANDLE = "01234567-89ab-cdef-0123-456789abcdef"
 
 
 def mkdir(host: Host, name: str) -> None:
-    node = host.at("templates").node
-    assert isinstance(node, Dir)
-    assert node.make is not None
-    node.make(host.xen, name)
+    host.mkdir(f"templates/{name}")
 
 
 def commit(host: Host, name: str, wanted: str = "any") -> int:
@@ -96,7 +93,7 @@ def test_a_cpupool(release: str) -> None:
     """Before 4.17 every domain begins in pool 0, and is moved."""
     with Host(f"xen={release}") as host:
         mkdir(host, "t")
-        host.at("cpupools").node.make(host.xen, "7")  # type: ignore[attr-defined]
+        host.mkdir("cpupools/7")
         host.write("cpupools/0/cpus", "-7")
         host.write("cpupools/7/cpus", "7")
         host.write("templates/t/cpupool", "7")

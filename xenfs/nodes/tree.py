@@ -15,7 +15,8 @@ from xenfs.nodes.host import HOST
 from xenfs.nodes.hypfs import HYPFS
 from xenfs.nodes.metrics import METRICS
 from xenfs.nodes.raw import raw
-from xenfs.nodes.tables.base import Dir, Each, File, Guard, Node
+from xenfs.nodes.tables.base import Dir, Each, File, Node
+from xenfs.nodes.tables.guard import Guard
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.templates import TEMPLATES
 from xenfs.nodes.version import VERSION

@@ -9,7 +9,6 @@ import pytest
 from worlds import COMBINATIONS, Host
 
 from xenfs.errors import XenfsError
-from xenfs.nodes.tables.base import Dir
 from xenfs.options import Options
 from xenfs.simulator.world.cpupools import RTDS
 
@@ -21,15 +20,11 @@ def refused(host: Host, path: str, text: str) -> XenfsError:
 
 
 def make(host: Host, name: str) -> None:
-    place = host.at("cpupools")
-    assert isinstance(place.node, Dir)
-    assert place.node.make is not None
-    place.node.make(host.xen, *place.ids, name)
+    host.mkdir(f"cpupools/{name}")
 
 
 def remove(host: Host, pool: int) -> None:
-    place: Any = host.at(f"cpupools/{pool}")
-    place.node.remove(host.xen, *place.ids)
+    host.rmdir(f"cpupools/{pool}")
 
 
 @pytest.mark.parametrize(("release", "arch"), COMBINATIONS)

@@ -21,17 +21,11 @@ HOSTS = ["xen=4.14,livepatches=0", "xen=4.22,livepatches=0", "xen=4.22,arch=arm6
 
 
 def make(host: Host, name: str) -> None:
-    place = host.at("host/livepatch")
-    assert isinstance(place.node, Dir)
-    assert place.node.make is not None
-    place.node.make(host.xen, *place.ids, name)
+    host.mkdir(f"host/livepatch/{name}")
 
 
 def remove(host: Host, name: str) -> None:
-    place = host.at(f"host/livepatch/{name}")
-    assert isinstance(place.node, Dir)
-    assert place.node.remove is not None
-    place.node.remove(host.xen, *place.ids)
+    host.rmdir(f"host/livepatch/{name}")
 
 
 def code(attempt: object, *args: object) -> int:

@@ -13,8 +13,9 @@ from worlds import Host
 
 from xenfs.errors import BadInput, HypercallError, Stale, XenfsError
 from xenfs.nodes.tables import show
-from xenfs.nodes.tables.base import Dir, Each, Exchange, File, Guard, Link, Stream, as_line, field
+from xenfs.nodes.tables.base import Dir, Each, Exchange, File, Link, Stream, as_line, field
 from xenfs.nodes.tables.conditions import allowed, answers, every, known, of_cpus, since, some, x86
+from xenfs.nodes.tables.guard import Guard
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tree import _Cut
 from xenfs.options import Options

@@ -44,9 +44,10 @@ from xenfs.nodes.domains.vcpu_affinity import DOMAIN_AFFINITY
 from xenfs.nodes.domains.vcpus import VCPUS, vcpu_stat
 from xenfs.nodes.flask import CONTEXT
 from xenfs.nodes.tables import parse, show
-from xenfs.nodes.tables.base import Dir, Each, File, Guard, Link, Reader, field
+from xenfs.nodes.tables.base import Dir, Each, File, Link, Reader, field
 from xenfs.nodes.tables.conditions import answers
 from xenfs.nodes.tables.cost import Cost
+from xenfs.nodes.tables.guard import Guard
 from xenfs.nodes.tables.members import members
 
 _FIRST_RESERVED = 0x7FF0  # DOMID_FIRST_RESERVED: no domain that can be listed has this id or a higher one

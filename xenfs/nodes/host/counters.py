@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from xenfs.abi.numbers import LockprofType
+from xenfs.abi.operations import Operation
 from xenfs.calls import counters
 from xenfs.calls.counters import Counter, Lock
+from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.conditions import answers
@@ -12,7 +16,12 @@ from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 from xenfs.nodes.tables.harmless import harmless
 
-_ANEW = "Write 1: counting begins anew"
+
+def _reset(begin_anew: Callable[[Hypervisor], None], operation: Operation, grows: Cost) -> File:
+    return File(
+        "reset", "Write 1: counting begins anew", tier="C", option="debug", write=lambda xen, _: begin_anew(xen),
+        parse=parse.one, write_grows=grows, call=operation.name,
+    )  # fmt: skip
 
 
 @formed('"name value ..." lines')
@@ -50,10 +59,7 @@ PERFC = Dir(
             "counters", "Each counter: a value for each CPU, or for each of what it counts", tier="C", option="debug",
             read=counters.counters, show=counter_lines, grows=Cost.CPUS,
         ),
-        File(
-            "reset", _ANEW, tier="C", option="debug", write=lambda xen, _: counters.reset_counters(xen),
-            parse=parse.one, write_grows=Cost.CPUS, call=counters.PERFC_RESET.name,
-        ),
+        _reset(counters.reset_counters, counters.PERFC_RESET, Cost.CPUS),
     ),
     when=answers(counters.counts),
 )  # fmt: skip
@@ -70,10 +76,7 @@ LOCKPROF = Dir(
             "time_ns", "How long they have been watched, ns", tier="C", option="debug", read=counters.locks_time,
             show=show.dec, grows=Cost.LENGTH, call=counters.LOCKPROF_QUERY.name,
         ),
-        File(
-            "reset", _ANEW, tier="C", option="debug", write=lambda xen, _: counters.reset_locks(xen),
-            parse=parse.one, write_grows=Cost.LENGTH, call=counters.LOCKPROF_RESET.name,
-        ),
+        _reset(counters.reset_locks, counters.LOCKPROF_RESET, Cost.LENGTH),
     ),
     when=answers(counters.locks_time),
 )  # fmt: skip
@@ -86,10 +89,7 @@ COVERAGE = Dir(
             "data", "What was run, as xencov has it", tier="C", option="debug", read=counters.coverage, show=bytes,
             binary=True, grows=Cost.WAITS, call=f"{counters.COVERAGE_GET_SIZE.name}, {counters.COVERAGE_READ.name}",
         ),
-        File(
-            "reset", _ANEW, tier="C", option="debug", write=lambda xen, _: counters.reset_coverage(xen),
-            parse=parse.one, write_grows=Cost.WAITS, call=counters.COVERAGE_RESET.name,
-        ),
+        _reset(counters.reset_coverage, counters.COVERAGE_RESET, Cost.WAITS),
     ),
     when=answers(counters.coverage_size),
 )  # fmt: skip

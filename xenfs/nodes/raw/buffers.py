@@ -8,7 +8,8 @@ from xenfs.errors import Stale
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.asking import asking
-from xenfs.nodes.tables.base import Dir, Each, File, Guard
+from xenfs.nodes.tables.base import Dir, Each, File
+from xenfs.nodes.tables.guard import Guard
 from xenfs.nodes.tables.region import Region
 from xenfs.pool import Held
 

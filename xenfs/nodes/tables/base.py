@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from dataclasses import field as member
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from xenfs.errors import BadInput, HypercallError, Stale, XenfsError
 from xenfs.hypervisor.base import Hypervisor
@@ -22,6 +22,7 @@ from xenfs.nodes.tables import parse as parsers
 from xenfs.nodes.tables import show as shows
 from xenfs.nodes.tables.cost import NOTHING, Cost, WriteCost
 from xenfs.nodes.tables.forms import form, may_be_long
+from xenfs.nodes.tables.guard import Guard
 
 Ids = tuple[Any, ...]
 Reader = Callable[..., Any]
@@ -30,20 +31,6 @@ Condition = Callable[[Hypervisor], bool]
 
 PAGE = 4096
 LONGEST_COMMAND = PAGE  # far below what the kernel would cut in pieces
-
-
-class Guard(NamedTuple):
-    """What raises Stale when the thing that an entry belongs to is gone: `now(xen, *ids)`, or as of a moment ago.
-
-    What `now` returns is what it has learned of the thing, for writers that want to know it.
-    `after(xen, *ids)` is asked when something was done to it, and tells whether that may have been another by then.
-    `owner(*ids)` is the uid of whose it is: nobody else but root may open, list or remove it.
-    """
-
-    now: Callable[..., Any]
-    recent: Callable[..., Any]
-    after: Callable[..., Any] | None = None
-    owner: Callable[..., int] | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -13,9 +13,10 @@ from xenfs.errors import Stale
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.templates import Template
 from xenfs.nodes.tables import show
-from xenfs.nodes.tables.base import Dir, Each, Exchange, Guard
+from xenfs.nodes.tables.base import Dir, Each, Exchange
 from xenfs.nodes.tables.conditions import answers
 from xenfs.nodes.tables.cost import Cost
+from xenfs.nodes.tables.guard import Guard
 from xenfs.nodes.templates.commit import commit, name_orphans, wanted_domid
 from xenfs.nodes.templates.settings import ARCH, SETTINGS
 
