@@ -35,7 +35,7 @@ class Machine:
         self._locate: Callable[[int, int], memoryview] = _no_memory
         self.hypfs: Any = None
         self.capabilities: int | None = None
-        self.domaininfo_filler: Any = None  # these are made when they are first needed
+        self.domaininfo_rows: Any = None  # these are made when they are first needed
         self.physinfo_packer: Any = None
         self.domctl_body = self.layouts.offset("xen_domctl", "u")
         self.policies: Any = None  # made when they are first asked for

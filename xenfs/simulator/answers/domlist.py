@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
 from errno import EACCES, EINVAL, ESRCH
-from typing import Any
+from operator import attrgetter
 
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import DEAD, DYING, NOT_SHUT_DOWN, Domain
@@ -19,54 +21,70 @@ DOMID_INVALID = 0x7FF4
 GPADDR_BITS = {True: 46, False: 44}
 NO_VCPU = 0xFFFFFFFF
 
-Fill = Callable[[memoryview, int, Domain, int, Any], None]
-"""fill(memory, offset, domain, ticks, who runs): one struct xen_domctl_getdomaininfo."""
+class Rows:
+    """Writes arrays of struct xen_domctl_getdomaininfo in this release's layout.
+
+    All but the time and whether it runs is kept, packed, with each domain: hosts of ten thousand domains are asked for
+    many times a second.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        layouts = machine.layouts
+        self._machine, self._has_width = machine, layouts.has(STRUCT, "gpaddr_bits")
+        self._packer = layouts.array(STRUCT, *MEMBERS, *(("gpaddr_bits",) if self._has_width else ()), "arch_config")
+        self._flags, self._flags_at = layouts.format(STRUCT, "flags")
+        self._time, self._time_at = layouts.format(STRUCT, "cpu_time")
+        self.stride = self._packer.size
+
+    def one(self, memory: memoryview, domain: Domain) -> None:
+        """The struct of this one, at the start of the memory."""
+        world = self._machine.world
+        ticks = world.clock.ticks()
+        row, runs = domain.info or self._pack(domain)
+        memory[: self.stride] = row
+        self._time.pack_into(memory, self._time_at, domain.used_ns + domain.rate * (ticks - domain.since))
+        if domain.domid in world.placement.running(ticks):
+            self._flags.pack_into(memory, self._flags_at, runs)
+
+    def fill(self, memory: memoryview, domains: Sequence[Domain]) -> None:
+        """A struct for each of these, which are in the order of their ids."""
+        world = self._machine.world
+        ticks = world.clock.ticks()
+        infos = [domain.info or self._pack(domain) for domain in domains]
+        memory[:] = b"".join([row for row, _ in infos])
+        times = array("Q", [each.used_ns + each.rate * (ticks - each.since) for each in domains])
+        memory.cast("Q")[self._time_at // 8 :: self.stride // 8] = memoryview(times)
+        for domid in world.placement.running(ticks):
+            at = bisect_left(domains, domid, key=_domid)
+            if at < len(domains) and domains[at].domid == domid:
+                self._flags.pack_into(memory, at * self.stride + self._flags_at, infos[at][1])
+
+    def _pack(self, domain: Domain) -> tuple[bytes, int]:
+        """(its struct at time 0 while it does not run, its flags while it does)."""
+        machine, existing = self._machine, domain.existing()
+        online = sum(vcpu.online for vcpu in existing)
+        flags, blocked = _flags(machine, domain), bool(online) and domain.waiting
+        size = machine.layouts.field(STRUCT, "arch_config")[1]
+        row = self._packer.pack(
+            domain.domid, flags | (machine.constant("XEN_DOMINF_blocked") if blocked else 0), domain.tot_pages,
+            domain.max_pages, domain.outstanding_pages, domain.shared_pages, domain.paged_pages,
+            domain.shared_info_frame, 0, online, len(existing) - 1 if existing else NO_VCPU, domain.ssidref,
+            domain.handle, domain.pool.id, *((GPADDR_BITS[machine.x86],) if self._has_width else ()),
+            domain.emulation_flags if size in (4, 8) else domain.emulation_flags.to_bytes(4, "little"),
+        )  # fmt: skip
+        domain.info = row, flags | machine.constant("XEN_DOMINF_running")
+        return domain.info
 
 
-def filler(machine: Machine) -> tuple[Fill, int]:
-    """A function that writes the info of a domain in this release's layout, and how many bytes it writes."""
-    made: tuple[Fill, int] | None = machine.domaininfo_filler
+_domid = attrgetter("domid")
+
+
+def rows(machine: Machine) -> Rows:
+    """Of this machine, made when it is first asked."""
+    made: Rows | None = machine.domaininfo_rows
     if made is None:
-        made = machine.domaininfo_filler = _filler(machine)
+        made = machine.domaininfo_rows = Rows(machine)
     return made
-
-
-def _filler(machine: Machine) -> tuple[Fill, int]:
-    layouts = machine.layouts
-    has_width = layouts.has(STRUCT, "gpaddr_bits")
-    members = (*MEMBERS, "gpaddr_bits", "arch_config") if has_width else (*MEMBERS, "arch_config")
-    packer = layouts.array(STRUCT, *members)
-    pack_into = packer.pack_into
-    running, blocked = layouts.constants("XEN_DOMINF_running", "XEN_DOMINF_blocked")
-
-    def fill(memory: memoryview, offset: int, domain: Domain, ticks: int, runs: Any) -> None:
-        info = domain.info
-        if info is None:
-            info = domain.info = _constant_part(machine, domain, has_width)
-        flags, waiting, before, after = info
-        if domain.domid in runs:
-            flags |= running
-        elif waiting:
-            flags |= blocked
-        time = domain.used_ns + domain.rate * (ticks - domain.since)
-        pack_into(memory, offset, domain.domid, flags, *before, time, *after)
-
-    return fill, packer.size
-
-
-def _constant_part(machine: Machine, domain: Domain, has_width: bool) -> tuple[Any, ...]:
-    """(flags, whether it is blocked when it does not run, members before cpu_time, members after it)."""
-    online = sum(vcpu.online for vcpu in domain.existing())
-    before = (
-        domain.tot_pages, domain.max_pages, domain.outstanding_pages, domain.shared_pages, domain.paged_pages,
-        domain.shared_info_frame,
-    )  # fmt: skip
-    width = (GPADDR_BITS[machine.x86],) if has_width else ()
-    size = machine.layouts.field(STRUCT, "arch_config")[1]
-    arch: int | bytes = domain.emulation_flags if size in (4, 8) else domain.emulation_flags.to_bytes(4, "little")
-    highest = len(domain.existing()) - 1 if domain.existing() else NO_VCPU
-    after = (online, highest, domain.ssidref, domain.handle, domain.pool.id, *width, arch)
-    return _flags(machine, domain), bool(online) and domain.waiting, before, after
 
 
 def _flags(machine: Machine, domain: Domain) -> int:
@@ -86,16 +104,10 @@ def _flags(machine: Machine, domain: Domain) -> int:
 def getdomaininfolist(xen: Machine, op: memoryview) -> int:
     """At most max_domains domains with ids from first_domain on."""
     first, limit, address = xen.get(op, "xen_sysctl_getdomaininfolist", "first_domain", "max_domains", "buffer")
-    fill, stride = filler(xen)
-    world = xen.world
-    ticks = world.clock.ticks()
-    runs = world.placement.running(ticks)
-    found = world.domains_from(first, limit)
-    memory = xen.at(address, len(found) * stride)
-    offset = 0
-    for domain in found:
-        fill(memory, offset, domain, ticks, runs)
-        offset += stride
+    found = xen.world.domains_from(first, limit)
+    packed = rows(xen)
+    if found:
+        packed.fill(xen.at(address, len(found) * packed.stride), found)
     xen.put(op, "xen_sysctl_getdomaininfolist", num_domains=len(found))
     return 0
 
@@ -111,8 +123,7 @@ def getdomaininfo(xen: Machine, memory: memoryview) -> int:
         domain = _next(xen, domid)
     if domain is None:
         return -ESRCH
-    ticks = world.clock.ticks()
-    filler(xen)[0](memory, xen.domctl_body, domain, ticks, world.placement.running(ticks))
+    rows(xen).one(memory[xen.domctl_body :], domain)
     if domain.domid != domid:
         xen.put(memory, "xen_domctl", domain=domain.domid)
     return 0

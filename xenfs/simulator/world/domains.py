@@ -116,7 +116,7 @@ class Domain:
         self.unique_id = 0
         self.ssidref = 0
         self.since = self.used_ns = self.rate = 0
-        self.info: tuple[Any, ...] | None = None
+        self.info: tuple[bytes, int] | None = None
         self.born_ns = 0  # when it was made, since the host booted
         self.guest: Any = None  # what its kernel has agreed upon with xenstore, once it was asked
         self.kept: dict[str, Any] = {}  # by the few operations that need more than this
