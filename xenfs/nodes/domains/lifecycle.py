@@ -113,7 +113,7 @@ SOFT_RESET = File(
 
 ENDS = (
     File(
-        "shutdown", "Write a reason: the domain counts as shut down from now on; it is not asked",
+        "shutdown", "Write a reason: the domain counts as shut down from now on; request is what asks it",
         write=_shut_down, parse=parse.one_of(_REASONS), option="lifecycle", tier="B",
         call=lifecycle.REMOTE_SHUTDOWN.name,
     ),

@@ -21,6 +21,7 @@ DOMID_INVALID = 0x7FF4
 GPADDR_BITS = {True: 46, False: 44}
 NO_VCPU = 0xFFFFFFFF
 
+
 class Rows:
     """Writes arrays of struct xen_domctl_getdomaininfo in this release's layout.
 
