@@ -74,8 +74,8 @@ def unload(xen: Hypervisor, name: bytes) -> None:
 def upload(xen: Hypervisor, name: bytes, payload: bytes) -> None:
     """Hand Xen a live patch, an ELF file of up to 2 MiB, to be checked and not applied.
 
-    EEXIST where there is one of that name, EINVAL where the file is no live patch for this Xen, EOPNOTSUPP where it is
-    for another kind of machine, ENOMEM. livepatch_op UPLOAD.
+    EEXIST where there is one of that name. EINVAL where the file is no live patch for this Xen, EOPNOTSUPP where it is
+    for another kind of machine. ENOMEM. livepatch_op UPLOAD.
     """
     with _named(xen, name) as named, xen.pool.take(len(payload)) as data:
         data.fill(payload)

@@ -1,5 +1,8 @@
-"""What CPUs spent their time in: sysctl get_pmstat. EINVAL of a CPU that is offline or of which Xen knows no states,
-ENODEV where it does not look after states of the kind, EOPNOTSUPP of P-states with HWP from 4.19 on."""
+"""What CPUs spent their time in: sysctl get_pmstat.
+
+EINVAL of a CPU that is offline or of which Xen knows no states. ENODEV where Xen does not look after states of the
+kind. EOPNOTSUPP of P-states with HWP from 4.19 on.
+"""
 
 from __future__ import annotations
 
@@ -96,8 +99,8 @@ def max_cx(xen: Hypervisor, cpu: int) -> int:
 def cxstat(xen: Hypervisor, cpu: int, room: int | None = None) -> CStates:
     """Statistics of a CPU's C-states, of `room` of them or of all; get_pmstat get_cxstat.
 
-    Xen fills the slots of those package and core states that it knows on any hardware, and says the number of the last
-    that counted anything; the others keep what they had before.
+    Xen fills the slots of the package and core states that it knows on any hardware; the others keep what they had. It
+    says the number of the last state that counted anything.
     """
     room = max_cx(xen, cpu) if room is None else room
     with (

@@ -44,8 +44,8 @@ class Followed:
                     os.close(self.fd)
                 self.fd = -1
             self.fd = os.open(path, self._flags | os.O_CLOEXEC)
-            # The first close(2) of all in a mount is the one that the kernel asks about and waits for, even in a
-            # process that is being killed. Let it be now, and not when the daemon may have got stuck.
+            # The kernel asks the daemon about the first close(2) of all in a mount, and waits for the answer, even in
+            # a process that is being killed. Let it be now, and not when the daemon may have got stuck.
             os.close(os.dup(self.fd))
         except OSError as problem:
             raise named(name, problem) from None

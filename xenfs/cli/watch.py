@@ -87,8 +87,8 @@ class _Watch:
         self._register()
 
     def _register(self) -> None:
-        # Not poll(2): woken by a signal, or by a machine that wants to sleep, it asks each file once more before it
-        # returns, and would wait for a daemon that is stopped already. A machine with one such process cannot sleep.
+        # Not poll(2): a signal wakes it, or a machine that wants to sleep. It then asks each file once more, and would
+        # wait for a daemon that is stopped already. A machine with one such process cannot sleep.
         self._epoll = select.epoll()
         with suppress(PermissionError):  # a plain file, which has no reader to lose
             self._epoll.register(sys.stdout.fileno(), 0)  # says when nobody reads any more

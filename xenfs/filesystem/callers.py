@@ -1,8 +1,8 @@
 """Who asks: what the kernel says of a request, and what /proc adds to it while the request is open.
 
 The kernel names user, group and thread of a request. The other groups are in the thread's /proc/<pid>/status: it waits
-in the kernel for our answer and cannot change them meanwhile. Where it is not to be seen (another PID namespace, a
-hidden /proc), or is not the one who asked (a number used again, a server that acts for somebody), they are not known.
+in the kernel for our answer and cannot change them meanwhile. They are not known where that file is not to be seen
+(another PID namespace, a hidden /proc). Nor are they where it is another's: a number used again, a server for others.
 """
 
 from __future__ import annotations

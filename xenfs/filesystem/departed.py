@@ -1,7 +1,7 @@
 """Domains that are gone, of which the kernel would go on remembering each file that anybody ever looked at.
 
-It forgets by itself only when memory is short; until then every such entry is kept here too, and on a host where
-domains come and go there would be more and more of them. What somebody has open just then stays until it is closed,
+It forgets by itself only when memory is short. Until then every such entry is kept here too: on a host where domains
+come and go there would be more and more of them. What somebody has open just then stays until it is closed,
 and has to be told of once more.
 """
 

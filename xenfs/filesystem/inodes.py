@@ -51,8 +51,8 @@ class Inode:
 class Listing:
     """What a directory had when it was opened: the parts that were found, and an inode for each name.
 
-    `holds` of another finding whose parts are the same objects, so that a host with ten thousand domains and no change
-    is listed without looking at each again.
+    `holds` of another finding whose parts are the same objects: where nothing changed, ten thousand domains are listed
+    without a look at each.
     """
 
     __slots__ = ("_found", "entries")

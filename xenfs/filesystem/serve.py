@@ -24,8 +24,8 @@ _HANDLERS = MOST_WAITING + 64  # so many are never all waiting
 def fuse_options(allow_other: bool, ro: bool) -> set[str]:
     """What the kernel is told of the mount: the modes are the access control, and nothing here is a program.
 
-    Root's are open to others as far as the kernel goes, or others could not look at the directory that they are in, nor
-    root itself with another group; what lets nobody in are the modes (rights.py).
+    Root's are open to others as far as the kernel goes; what lets nobody in are the modes (rights.py). Otherwise others
+    could not look at the directory that the mount is in, nor could root itself with another group.
 
     A question is written: a read-only mount with raw/ is one by what its tree has, or the kernel would let nobody ask.
     """

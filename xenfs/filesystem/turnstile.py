@@ -2,8 +2,8 @@
 
 pyfuse3 has at least two workers, of which one waits for the next request and the others wait for a `trio.Lock`. Such a
 lock goes to who waits for it as soon as it is released, so that the workers take turns: two rounds of trio's scheduler
-a request where one would do. Here who has answered goes on to the next request, and another worker is let in only when
-this one waits for something else, or ends. docs/pyfuse3-lock.md says it in the words of an issue.
+a request where one would do. Here who has answered goes on to the next request. Another worker is let in only when this
+one waits for something else, or ends. docs/pyfuse3-lock.md says it in the words of an issue.
 
 pyfuse3 has no way to be told. It takes trio from a module attribute, which its own `pyfuse3.asyncio` replaces as well;
 where it is a pyfuse3 that was not tried, nothing is replaced.

@@ -1,7 +1,7 @@
 """What was seen a moment ago: enough to say which names there are, never what a value is or whether to act.
 
-The kernel looks up every name of a path, and a walk of the whole tree asks a hundred things of each domain, most of
-them again and again. So answers about names are kept for as long as the kernel keeps the names themselves.
+The kernel looks up every name of a path. A walk of the whole tree asks a hundred things of each domain, most of them
+again and again. So answers about names are kept for as long as the kernel keeps the names themselves.
 """
 
 from __future__ import annotations

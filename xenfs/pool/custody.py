@@ -33,7 +33,7 @@ class Custody:
         """The integers that a backend needs; the buffers, and all attached to them, are in flight from now on.
 
         PoolError, and nothing in flight, when anything but plain integers and live buffers of this pool is among
-        them or attached to them, or an attached buffer is shorter than its struct says.
+        them or attached to them. Likewise when an attached buffer is shorter than its struct says.
         """
         live, flying = self._live, self._flying
         numbers: list[int] = []

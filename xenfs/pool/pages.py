@@ -108,8 +108,8 @@ def best_pages(use_device: bool = True) -> Pages:
 def plug(start: int, nbytes: int) -> None:
     """In a forked child: put ordinary memory where a mapping was that the child did not inherit.
 
-    A stray view then reads zeros instead of ending the process, and nothing else comes to lie there that would be
-    unmapped when Python drops the mapping's object. A range that is taken is left alone.
+    A stray view then reads zeros instead of ending the process. Nor does anything else come to lie there, which Python
+    would unmap when it drops the mapping's object. A range that is taken is left alone.
     """
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_FIXED_NOREPLACE
     wanted = ffi.cast("void *", start)

@@ -1,7 +1,7 @@
 """Where every member of Xen's structs lies, measured from each release: the simulator's own idea of the ABI.
 
-It is read from golden/*.json and from nowhere else, so that a wrong declaration on the side of the caller
-disagrees with the simulator instead of agreeing with itself.
+It is read from golden/*.json and from nowhere else. So a wrong declaration on the side of the caller disagrees with
+the simulator, and does not agree with itself.
 """
 
 from __future__ import annotations

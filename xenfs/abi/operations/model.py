@@ -41,10 +41,15 @@ class Way(Enum):
 class Argument(NamedTuple):
     """One of a hypercall's arguments, as in the registers.
 
-    `kind` is "cmd" (the operation's number), "struct" (the address of its struct, 0 where it has none), "plain" (a
-    number, of type `ctype`), "fixed" (always `value`), "memory" (the address of `ctype`, such as "char[count]" with the
-    other arguments as its count), or "buffers" (the address of an array of struct xen_dm_op_buf: the struct is the
-    first, the operation's `further` ones follow) with "nr_buffers", how many they are.
+    `kind` is one of these:
+
+    - "cmd": the operation's number
+    - "struct": the address of its struct, 0 where it has none
+    - "plain": a number, of type `ctype`
+    - "fixed": always `value`
+    - "memory": the address of `ctype`, such as "char[count]" with the other arguments as its count
+    - "buffers": the address of an array of struct xen_dm_op_buf, the struct first, then the operation's `further` ones
+    - "nr_buffers": how many these are
     """
 
     kind: str

@@ -1,8 +1,8 @@
 """A process that does one thing: unmount, when the daemon says so, and when the daemon is no more.
 
 To unmount takes CAP_SYS_ADMIN, or a set-user-ID program; the daemon gives up both. This process is forked before there
-is anything in the daemon's memory, has no other capability, reads nothing but what the daemon tells it, and unmounts
-nothing but the mount that it was told of. After a kill -9 no dead mount is left behind.
+is anything in the daemon's memory, and has no other capability. It reads nothing but what the daemon tells it, and
+unmounts that one mount. After a kill -9 no dead mount is left behind.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def _free(xen: Hypervisor) -> frozenset[int]:
 def _refuse(xen: Hypervisor, pool: Cpupool, new: Collection[int], gone: Collection[int], free: Collection[int]) -> None:
     """Say what Xen would only give an errno for, and ask it for nothing that it does not survive.
 
-    To add a CPU that is offline to a pool whose granularity is core or socket ends the host with Xen 4.14 to 4.17.2 and
+    An offline CPU that is added to a pool of granularity core or socket ends the host with Xen 4.14 to 4.17.2 and
     4.18.0. No release has a use for it: it is refused everywhere.
     """
     elsewhere = {cpu: other.id for other in sysctl.cpupools(xen) if other.id != pool.id for cpu in other.cpus}

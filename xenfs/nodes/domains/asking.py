@@ -53,8 +53,8 @@ def number(raw: bytes | None) -> int | None:
 def require_listener(xen: Hypervisor, domain: Domain, info: DomainInfo, feature: str) -> None:
     """EOPNOTSUPP, before anything is written, where nobody in the guest would read it.
 
-    Linux since 4.14 and Windows's drivers say in control/feature-* what they listen to. Of a guest that says nothing
-    of any, an HVM or PVH one must at least have told Xen how to be interrupted, and a PV one may be anything.
+    Linux since 4.14 and Windows's drivers say in control/feature-* what they listen to. A guest may
+    say nothing of any. An HVM or PVH one must then at least have told Xen how to be interrupted; a PV one is asked.
     """
     if info.flags & (DomInf.dying | DomInf.shutdown):
         raise BadInput("this domain is over", errno.EBUSY, at=0)

@@ -1,5 +1,5 @@
-"""Text to values. Each parser takes the text of one write and returns a value, or raises BadInput that says
-what is wrong, where, and what would be right. No parser asks the hypervisor anything."""
+"""Text to values. Each parser takes the text of one write and returns a value, or raises BadInput, which says what is
+wrong, where, and what would be right. No parser asks the hypervisor anything."""
 
 from __future__ import annotations
 
