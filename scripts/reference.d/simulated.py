@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 from xenfs import abi
+from xenfs.calls import altp2m
 from xenfs.connect import opening
+from xenfs.errors import answered_by
 from xenfs.nodes import tree
 from xenfs.nodes.tables.base import Dir, Each, Ids, Node
 from xenfs.nodes.tables.reference import ARCHES
@@ -20,7 +23,7 @@ from xenfs.simulator import Simulator
 opening.abi = SimpleNamespace(load=cache(abi.load))  # type: ignore[assignment, attr-defined]
 
 RELEASES = tuple(f"4.{minor}" for minor in range(14, 23))
-RTDS = 8
+RTDS, _WITH_VIEWS = 8, 2  # a scheduler, and a domain that may have alternate views of its memory
 _EVERYTHING = Options(lifecycle=True, debug=True, raw=True)
 
 Found = dict[tuple[str, str], frozenset[str]]
@@ -50,6 +53,8 @@ def _of(settings: str) -> set[str]:
     xen = opening.open_hypervisor(sim)
     xen.held.make("one", 0)
     xen.templates.make("one")
+    with answered_by(errno.EOPNOTSUPP, errno.ENOSYS, errno.ESRCH, errno.EINVAL):
+        altp2m.set_state(xen, _WITH_VIEWS, True)  # its views are files of their own
     try:
         return set(_walk(xen, tree.build(xen, _EVERYTHING, Refusals()), (), ""))
     finally:

@@ -232,6 +232,53 @@ TABLE: list[tuple[str, list[bytes]]] = [
     ),
     (r"domains/\d+/vcpus/\d+/context", [b"1" * 5167, b"1" * 5169]),
     (r"domains/\d+/passthrough/dt", [b"/soc/mmc@2", b"+ /soc", b"+soc", b"+/a b", b"+/a\tb", *POWERS]),
+    (r"domains/\d+/hvm/context", [b"1" * 8, bytes(8), b"\1\0\0\0\0\0\0\0", b"\1\0\0\0\1\0\0\0\0\0\0\0\0"]),
+    (
+        r"domains/\d+/vcpus/\d+/msrs",
+        [b"0x48", b"0x48 1 2", b"0x48=1", b"4294967296 1", b"0x48 1\n0x48 2", b"tsc_aux 1", *POWERS],
+    ),
+    (
+        r"domains/\d+/vcpus/\d+/inject_event",
+        [
+            b"14",
+            b"14 hw_exc 0 - 0",
+            b"6 hw_exc 0 0 0",
+            b"2 hw_exc 0 - 0",
+            b"32 hw_exc 0 - 0",
+            b"3 nmi 0 - 0",
+            b"15 ext_int 0 - 0",
+            b"3 sw_exc 0 - 0",
+            b"14 hw_exc 2 0 0",
+            b"256 ext_int 0 - 0",
+            b"14 HW_EXC 0 0 0",
+            b"128 sw_int 16 - 0",
+            b"14 hw_exc 0 4294967295 0",
+            *POWERS,
+        ],
+    ),
+    (r"domains/\d+/dm/inject_msi", [b"1", b"1 2 3", b"0xfee00000 4294967296", b"1,1", b"addr data", *POWERS]),
+    (r"domains/\d+/vcpus/\d+/vmtrace/enabled", [b"2", b"on", b"Reset", b"1 1", *POWERS]),
+    (r"domains/\d+/vcpus/\d+/vmtrace/position", [b"0", b"2", b"01", b"yes", *POWERS]),
+    (r"domains/\d+/vcpus/\d+/vmtrace/options", [b"0x570 1 2", b"ctl", b"0x570=1", b"4294967296 1", *POWERS[1:]]),
+    (r"domains/\d+/logdirty/mode", [b"1", b"0", b"on", b"Off", b"off logdirty", *POWERS]),
+    (r"domains/\d+/logdirty/clean", [b"0", b"2", b"01", b"yes", *POWERS]),
+    (r"domains/\d+/memory/shadow_mb", [b"max", b"4M", b"1048577", *POWERS]),
+    (
+        r"domains/\d+/memory/(pfn_types|type)",
+        [b"0-1024", b"1099511627776", b"1099511627775-1099511627776", b"1,2", b"all", b"1-", b"-1-2", *POWERS[2:]],
+    ),
+    (
+        r"domains/\d+/memory/access",
+        [b"1", b"1 0", b"1 2 3", b"1 1 wr", b"1 1 RW", b"0 1025", b"0 1\n1 1 r", b"0 1024\n0 1", b"-1 1 r", *POWERS],
+    ),
+    (r"domains/\d+/hvm/altp2m/enabled", [b"2", b"01", b"off", *POWERS]),
+    (r"domains/\d+/hvm/altp2m/active", [b"512", b"max", b"1 1", *POWERS]),
+    (r"domains/\d+/hvm/altp2m/views/\d+/visible", [b"2", b"01", b"off", *POWERS]),
+    (r"domains/\d+/hvm/altp2m/views/\d+/access", [b"1", b"1 0", b"1 1 wr", b"0 1025", b"0 1025 r", b"0 1\n1 1 r"]),
+    (r"domains/\d+/memory/access_default", [b"default", b"RWX", b"rwx rwx", b"wr", b"0", b"7", *POWERS]),
+    (r"domains/\d+/memory/sharing_enabled", [b"2", b"01", b"off", *POWERS]),
+    (r"domains/\d+/fork_from", [b"iommu", b"32752", b"1 iommu iommu", b"1 2", b"1 IOMMU", b"self", *POWERS]),
+    (r"domains/\d+/fork_reset", [b"1", b"all", b"state state", b"state,memory", b"State", *POWERS]),
     (r"domains/\d+/(evtchn/reset|soft_reset)", [b"0", b"2", b"1", b"no", *POWERS]),
     (r"domains/\d+/evtchn/suspend_port", [b"131072", b"any", *POWERS]),
     (r"domains/\d+/evtchn/virq_handler", [b"dom_exc", b"timer", b"CONSOLE", b"console con_ring", b"3", *POWERS]),
@@ -419,6 +466,7 @@ def table_row(path: str) -> list[bytes] | None:
     fine = (*fine, b"on") if re.search("monitor/(guest_request|debug_exception|vmexit)", path) else fine
     fine = (*fine, b"1 1") if re.search("trace/marker|memory/(un)?populate", path) else fine
     fine = (*fine, b"1 1") if path == "flask/booleans/guest_writeconsole" else fine
+    fine = (*fine, b"1 1") if path.endswith(("/access", "/msrs", "/inject_msi", "vmtrace/options")) else fine
     if re.fullmatch(r"cpupools/\d+/cpus", path):
         fine = (*fine, *(data for data in NONSENSE if not data.split(b"\0")[0].strip(b" \t\n")))
     return [data for data in NONSENSE if data not in fine] + rows[0] if rows else None

@@ -235,6 +235,8 @@ def test_nothing_is_read_that_xen_lacks(each: Host, contents: object) -> None:
         "xenpmu_op mode_get",
         "sysctl pcitopoinfo",
         "domctl gdbsx_domstatus",
+        "domctl audit_p2m",
+        "hvm_op altp2m get_domain_state",
         "sysctl perfc_op query",
         "sysctl lockprof_op query",
         "sysctl coverage_op get_size",
@@ -267,6 +269,8 @@ def test_reference_has_every_path_once() -> None:
         with Host(settings) as host:
             if host.has("host/cpus/1/cpufreq/scaling_governor"):
                 host.write("host/cpus/1/cpufreq/scaling_governor", "userspace")
+            if host.has("domains/2/hvm/altp2m/enabled"):
+                host.write("domains/2/hvm/altp2m/enabled", "1")
             host.xen.held.make("one", 0)
             host.xen.templates.make("one")
             for place in host.walk():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from xen_guests import Guest
+from xen_guests import Guest, eventually
 from xen_mount import Mount, failure
 
 Doomed = Callable[..., Guest]
@@ -55,3 +56,113 @@ def test_a_vcpu_that_has_no_registers_gets_some(mount: Mount, doomed: Doomed, re
     else:
         assert mount.value(regs) == ""
         assert failure(lambda: mount.write(regs, "rip 0x1000")) == errno.EINVAL  # without page tables
+
+
+def _guests(mount: Mount, kind: str) -> list[str]:
+    return [
+        f"domains/{each}"
+        for each in mount.numbers("domains")
+        if each != "0" and mount.value(f"domains/{each}/type") == kind and mount.has(f"domains/{each}/logdirty")
+        and mount.value(f"domains/{each}/memory/max_gpfn") != "0"
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("at_home")
+def test_pages_that_a_guest_writes_to(mount: Mount, guest: Guest) -> None:
+    log = guest.node("logdirty")
+    if not mount.has(log):
+        assert "arm64" in mount.value("xenfs/interface")
+        return
+    mount.write(f"{log}/mode", "logdirty")
+    try:
+        assert failure(lambda: mount.write(f"{log}/mode", "logdirty")) == errno.EINVAL
+        eventually(lambda: int(mount.flat(f"{log}/stat")["dirty_count"]) > 0, 120, "it has written to a page")
+        mount.write(guest.node("freeze"), "1")
+        bits, lines = mount.read(f"{log}/peek"), mount.value(f"{log}/ranges").splitlines()
+        frames = int(mount.value(guest.node("memory/max_gpfn"))) + 1
+        assert len(bits) == -(-frames // 8)
+        assert int.from_bytes(bits, "little").bit_count() == int(mount.flat(f"{log}/stat")["dirty_count"])
+        assert lines
+        fd = os.open(mount.path(f"{log}/clean"), os.O_RDWR)
+        try:
+            os.write(fd, b"1")
+            assert os.pread(fd, len(bits), 0) == bits
+        finally:
+            os.close(fd)
+        assert mount.flat(f"{log}/stat")["dirty_count"] == "0"
+    finally:
+        mount.write(f"{log}/mode", "off")
+        mount.write(guest.node("freeze"), "0")
+    assert not any(mount.read(f"{log}/peek"))
+
+
+@pytest.mark.usefixtures("at_home")
+def test_what_pages_of_a_guest_are(mount: Mount, guest: Guest) -> None:
+    types = guest.node("memory/pfn_types")
+    if not mount.has(types):
+        assert "arm64" in mount.value("xenfs/interface")
+        return
+    top = int(mount.value(guest.node("memory/max_gpfn")))
+    beyond = mount.ask(types, str(2**39))
+    assert beyond == f"{2**39:#x} xtab"
+    found = {
+        line.split()[1]
+        for first in range(0, top, 1024)
+        for line in mount.ask(types, f"{first}-{min(top, first + 1023)}").splitlines()
+    }
+    if mount.value(guest.node("type")) == "pv":
+        assert {"notab", "l1tab"} <= found
+        assert any(kind.startswith("l4tab") for kind in found), found
+    else:
+        assert "notab" in found
+    for path in _guests(mount, "pvh"):
+        assert mount.ask(f"{path}/memory/type", "0x100-0x101") == "0x100 ram_rw\n0x101 ram_rw"
+        assert mount.ask(f"{path}/memory/type", str(2**39)).endswith("mmio_dm")
+
+
+def test_nobody_listens_to_accesses(mount: Mount) -> None:
+    """EINVAL from Xen where the CPUs are not Intel's, else ENODEV: no listener."""
+    paths = [f"domains/{each}/memory/access" for each in mount.numbers("domains")]
+    for path in [each for each in paths if mount.has(each)][:1]:
+        assert failure(lambda: mount.ask(path, "1 1")) in (errno.EINVAL, errno.ENODEV)  # noqa: B023
+        assert failure(lambda: mount.ask(f"{path}_default", "?")) in (errno.EINVAL, errno.ENODEV)  # noqa: B023
+
+
+@pytest.mark.usefixtures("at_home")
+def test_more_of_a_vcpu(mount: Mount, guest: Guest) -> None:
+    vcpu = guest.node("vcpus/0")
+    if not mount.has(f"{vcpu}/xsave"):
+        assert "arm64" in mount.value("xenfs/interface")
+        return
+    assert len(mount.read(f"{vcpu}/xsave")) >= 16
+    assert "vmce.caps" in mount.flat(f"{vcpu}/ext_context")
+    if mount.has(f"{vcpu}/msrs"):
+        before = mount.value(f"{vcpu}/msrs")
+        assert failure(lambda: mount.write(f"{vcpu}/msrs", "0x10 1")) == errno.ENXIO
+        if before:
+            mount.write(f"{vcpu}/msrs", before)
+        assert mount.value(f"{vcpu}/msrs") == before
+    if mount.has(guest.node("memory/shadow_mb")):
+        assert mount.value(guest.node("memory/shadow_mb")).isdecimal()
+
+
+@pytest.mark.usefixtures("at_home")
+def test_an_hvm_guest_from_outside(mount: Mount) -> None:
+    for path in _guests(mount, "pvh")[:1]:
+        before = mount.value(f"{path}/freeze")
+        mount.write(f"{path}/freeze", "1")
+        state = mount.read(f"{path}/hvm/context")
+        mount.write(f"{path}/hvm/context", state)
+        assert len(mount.read(f"{path}/hvm/context")) == len(state)
+        assert failure(lambda: mount.write(f"{path}/hvm/context", state[:-8])) == errno.EINVAL  # noqa: B023
+        mount.write(f"{path}/vcpus/0/inject_event", "2 nmi 0 - 0")
+        assert failure(lambda: mount.write(f"{path}/vcpus/0/inject_event", "2 nmi 0 - 0")) == errno.EBUSY  # noqa: B023
+        assert mount.names(f"{path}/dm/ioreq_servers") == []
+        mount.write(f"{path}/dm/inject_msi", "0xfee00000 0x41")
+        if mount.has(f"{path}/vcpus/0/vmtrace"):
+            # made without room for traces: EINVAL; a build without: EOPNOTSUPP
+            refused = failure(lambda: mount.write(f"{path}/vcpus/0/vmtrace/enabled", "1"))  # noqa: B023
+            assert refused in (errno.EINVAL, errno.EOPNOTSUPP)
+            assert "traces" in mount.value("xenfs/error_log").splitlines()[-3]
+        if before == "0":
+            mount.write(f"{path}/freeze", "0")

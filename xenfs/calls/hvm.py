@@ -58,6 +58,16 @@ def context(xen: Hypervisor, domid: int) -> bytes:
         return bytes(buf.memory[:filled])
 
 
+def set_context(xen: Hypervisor, domid: int, state: bytes) -> None:
+    """Load a saved state. vCPUs without a record go down; other records that are not in it stay. sethvmcontext.
+
+    EINVAL for one's own, PV or dying, and for a state that is not this domain's; ENODATA, ENOENT for what is missing.
+    """
+    with xen.pool.take(len(state)) as buf:
+        buf.fill(state)
+        domctl(xen, SETHVMCONTEXT, domid, "hvmcontext", size=len(state), buffer=buf)
+
+
 def records(xen: Hypervisor, domids: Sequence[int]) -> list[list[Record]]:
     """Which records the saved state of each domain has that can be asked for one by one; gethvmcontext.
 
@@ -114,9 +124,7 @@ def load(xen: Hypervisor, domid: int, known: Mapping[Record, bytes], wanted: Map
     header, end = Record(HvmRecord.HEADER, 0), Record(HvmRecord.END, 0)
     every = [(header, known[header]), *sorted(wanted.items()), (end, b"")]
     stream = b"".join(_DESCRIPTOR.pack(*which, len(data)) + data for which, data in every)
-    with xen.pool.take(len(stream)) as buf:
-        buf.fill(stream)
-        domctl(xen, SETHVMCONTEXT, domid, "hvmcontext", size=len(stream), buffer=buf)
+    set_context(xen, domid, stream)
 
 
 def record(xen: Hypervisor, domid: int, which: Record) -> bytes:

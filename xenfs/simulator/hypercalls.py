@@ -9,7 +9,9 @@ from struct import Struct
 
 from xenfs.errors import BadAddress
 from xenfs.simulator.answers import (
+    altp2m,
     cpupool_op,
+    dirty,
     domctl,
     domctl_scheduler,
     domctl_vcpu,
@@ -31,6 +33,7 @@ from xenfs.simulator.answers import (
     microcode,
     own_ops,
     page_offline,
+    pages,
     pci_op,
     platform,
     pm_op,
@@ -44,6 +47,7 @@ from xenfs.simulator.answers import (
     saved,
     sysctl,
     sysctl_scheduler,
+    vcpu_state,
     version_op,
     vnuma_op,
 )
@@ -142,6 +146,7 @@ def _domctl(machine: Machine, counts: Counter[str]) -> Call:
     groups += [pci_op.DOMCTL, introspection.OPERATIONS]
     x86 = [domctl.OPERATIONS_X86, domctl_x86.OPERATIONS, saved.OPERATIONS, policy_op.DOMCTL, psr_op.DOMCTL]
     x86 += [introspection.OPERATIONS_X86, foreign.OPERATIONS_X86]
+    x86 += [dirty.OPERATIONS, pages.DOMCTL_X86, vcpu_state.OPERATIONS_X86]
     on_domain = Table(
         machine,
         "XEN_DOMCTL_",
@@ -179,7 +184,10 @@ def _xen_version(machine: Machine, counts: Counter[str]) -> Call:
 
 def _hvm_op(machine: Machine, counts: Counter[str]) -> Call:
     operations = Table(
-        machine, "HVMOP_", hvm.OPERATIONS, *([hvm.OPERATIONS_X86, instruments.HVM_X86] if machine.x86 else [])
+        machine,
+        "HVMOP_",
+        hvm.OPERATIONS,
+        *([hvm.OPERATIONS_X86, instruments.HVM_X86, pages.HVM_X86, altp2m.OPERATIONS_X86] if machine.x86 else []),
     )
     return _numbered(machine, counts, operations, "hvm_op")
 
@@ -188,8 +196,8 @@ def _memory_op(machine: Machine, counts: Counter[str]) -> Call:
     groups = (
         [memory_op.OPERATIONS, memory_op.OPERATIONS_X86, pod.OPERATIONS_X86] if machine.x86 else [memory_op.OPERATIONS]
     )
-    groups += [vnuma_op.OPERATIONS, reservation.OPERATIONS]
-    groups += [memory_op.OPERATIONS_SHARING] if machine.x86 and machine.settings.sharing else []
+    groups += [vnuma_op.OPERATIONS, reservation.OPERATIONS, pages.MEMORY]
+    groups += [pages.MEMORY_SHARING] if machine.x86 and machine.settings.sharing else []
     return _numbered(machine, counts, Table(machine, "XENMEM_", *groups), "memory_op")
 
 

@@ -34,6 +34,7 @@ PROFILES: dict[str, dict[str, object]] = {
         "psr": "on",
         "cpufreq": "hwp",
         "instruments": True,
+        "vmtrace": True,
     },
 }
 
@@ -73,6 +74,7 @@ class Settings:
     cpufreq: str = "acpi"
     pm: bool = True
     instruments: bool = False
+    vmtrace: bool = False
     domctl: int = 0
     sysctl: int = 0
 
@@ -133,6 +135,7 @@ cpufreq=acpi    what drives the CPUs' frequency: ACPI's P-states, hwp (intel, fr
                 (amd, from 4.21 on), none, or emulated: a machine such as QEMU makes
 pm=on           off: a Xen built without power management for the control domain, as can be from 4.21 on
 instruments=off on: a Xen built with performance counters, watched locks and coverage
+vmtrace=off     on: the CPUs can trace guests (from 4.15 on)
 domctl=, sysctl=   interface version to insist on instead of the release's own"""
 
 
@@ -247,6 +250,7 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "cpufreq": _one_of("acpi", "hwp", "amd-cppc", "amd-cppc-epp", "none", "emulated"),
     "pm": _switch,
     "instruments": _switch,
+    "vmtrace": _switch,
     "domctl": _integer(1, 0xFFFFFFFF),
     "sysctl": _integer(1, 0xFFFFFFFF),
 }

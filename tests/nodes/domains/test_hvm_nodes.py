@@ -71,7 +71,7 @@ def test_saved_state(release: str) -> None:
         for name, key in (("cpu.1", (2, 1)), ("pic.0", (3, 0)), ("lapic.2", (5, 2)), ("pmtimer.0", (13, 0))):
             assert raw(host, f"domains/3/hvm/context.d/{name}") == found[key]
         assert len(found[5, 0]) == (24 if release in ("4.14", "4.17") else 32)
-        assert stat.S_IMODE(host.at("domains/3/hvm/context").node.mode) == 0o400
+        assert stat.S_IMODE(host.at("domains/3/hvm/context").node.mode) == 0o600
 
 
 def test_who_has_a_saved_state(host: Host) -> None:

@@ -95,3 +95,102 @@ def test_a_vcpu_comes_up_by_its_registers(arch: str) -> None:
         host.write(f"{where}/regs", "flags 4" if arch == "x86_64" else "flags 0")
         assert host.value(f"{where}/online") == "0"
         assert host.value(f"{where}/regs")
+
+
+def ask(host: Host, path: str, question: str) -> str:
+    place = host.at(path)
+    return bytes(place.node.ask(host.xen, place.ids, question.encode())).decode()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("release", ["4.14", "4.22"])
+def test_a_saved_state_is_loaded(release: str) -> None:
+    with Host(f"xen={release}") as host:
+        path = f"{PVH}/hvm/context"
+        state = read(host, path)
+        with pytest.raises(XenfsError) as caught:
+            host.write(path, state)
+        assert caught.value.errno == errno.EBUSY
+        host.write(f"{PVH}/freeze", "1")
+        before = host.counts.copy()
+        for odd in (state[:-1], state + b"\0", state[8:], b"", state[:-8]):
+            with pytest.raises(XenfsError, match="not a saved state"):
+                host.write(path, odd)
+        assert "domctl sethvmcontext" not in host.asked(before)
+        record = read(host, f"{PVH}/hvm/context.d/cpu.0")
+        changed = bytearray(state)
+        at = state.index(record)
+        changed[at : at + 8] = b"\x11" * 8
+        host.write(path, bytes(changed))
+        assert read(host, f"{PVH}/hvm/context.d/cpu.0")[:8] == b"\x11" * 8
+        assert read(host, path) == bytes(changed)
+        changed[at - 8 : at - 6] = b"\x77\x00"  # a type that no domain has
+        with pytest.raises(XenfsError, match="Xen takes no such state"):
+            host.write(path, bytes(changed))
+
+
+def test_more_of_a_vcpu(host: Host) -> None:
+    area = read(host, f"{PVH}/vcpus/0/xsave")
+    assert struct.unpack_from("<QQ", area) == (7, 7)
+    assert len(area) == 16 + 832
+    assert len(read(host, f"{PV}/vcpus/0/xsave")) == 16 + 576, "what was never used is not there"
+    calls = host.flat(f"{PV}/vcpus/0/ext_context")
+    assert calls["sysenter_callback_cs"] == "0xe033"
+    assert calls["vmce.caps"] == "0x1000002"
+    assert not host.has("domains/0/vcpus/0/xsave")
+    assert not host.has(f"{PVH}/vcpus/0/msrs"), "those of HVM domains are in its saved state"
+
+
+def test_msrs_of_a_pv_vcpu(host: Host) -> None:
+    path = f"{PV}/vcpus/0/msrs"
+    host.write(path, "0x48 0x1\n0xc0000103 7")
+    assert host.value(path).splitlines() == ["0x48 0x1", "0xc0000103 0x7"]
+    assert host.refused(path, "0xc0000103 8\n0x10 1\n0x48 0") == errno.ENXIO
+    assert "no MSR 0x10" in error(host)
+    assert host.value(path).splitlines() == ["0x48 0x1", "0xc0000103 0x8"], "what is before it was set"
+
+
+def test_events_for_a_vcpu(host: Host) -> None:
+    path = f"{PVH}/vcpus/0/inject_event"
+    host.write(f"{PVH}/freeze", "1")
+    host.write(path, "14 hw_exc 0 0x2 0xdeadbeef")
+    assert host.world.domains[2].kept["events"][0] == (14, 3, 0, 2, 0xDEADBEEF)
+    assert host.refused(path, "2 nmi 0 - 0") == errno.EBUSY
+    host.write(f"{PVH}/vcpus/1/inject_event", "0x80 sw_int 2 - 0")
+    assert host.world.domains[2].kept["events"][1] == (0x80, 4, 2, 0xFFFFFFFF, 0)
+    assert not host.has(f"{PV}/vcpus/0/inject_event")
+
+
+def test_device_models() -> None:
+    with Host("xen=4.20") as host:
+        hvm, pvh = (
+            next(f"domains/{each.domid}" for each in host.world.domains_from(1) if each.kind == kind and not each.dying)
+            for kind in ("hvm", "pvh")
+        )
+        assert host.names(f"{hvm}/dm/ioreq_servers") == ["0"]
+        assert host.flat(f"{hvm}/dm/ioreq_servers/0/info") == {"id": "0", "bufioreq_port": "7"}
+        assert host.names(f"{pvh}/dm/ioreq_servers") == []
+        host.write(f"{pvh}/dm/inject_msi", "0xfee00000 0x41")
+        assert host.world.domains[2].kept["msis"] == [(0xFEE00000, 0x41)]
+        assert host.refused(f"{pvh}/dm/inject_msi", "0xfee00000 0x741") == errno.EINVAL
+
+
+def test_traces_of_a_processor() -> None:
+    with Host("xen=4.20") as host:
+        trace = f"{PVH}/vcpus/0/vmtrace"
+        assert host.names(trace) == ["enabled"]
+        assert host.refused(f"{trace}/enabled", "1") == errno.EINVAL
+        assert "without room for traces" in error(host)
+    with Host("xen=4.20,vmtrace=on,processor=intel") as host:
+        trace = f"{PVH}/vcpus/0/vmtrace"
+        host.write(f"{trace}/enabled", "1")
+        host.advance(0.01)
+        assert int(ask(host, f"{trace}/position", "1")) > 0
+        assert ask(host, f"{trace}/options", "0x570 0x2501") == "0x2501\n"
+        assert ask(host, f"{trace}/options", "0x571") == "0x2\n"
+        with pytest.raises(XenfsError):
+            ask(host, f"{trace}/options", "0x10")
+        host.write(f"{trace}/enabled", "reset")
+        host.write(f"{trace}/enabled", "0")
+        assert ask(host, f"{trace}/position", "1") == "0\n"
+    with Host("xen=4.14") as host:
+        assert not host.has(f"{PVH}/vcpus/0/vmtrace")

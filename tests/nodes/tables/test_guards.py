@@ -31,6 +31,7 @@ WORLDS = [
     "processor=intel,psr=on", "flask=on", "xenstore=off",
 ]  # fmt: skip
 WRITTEN = {  # "1" elsewhere
+    "inject_event": "2 nmi 0 - 0", "inject_msi": "0xfee00000 0x41", "fork_reset": "state memory", "mode": "off",
     "trigger": "power", "pirq": "+5", "gsi": "+5", "ioport": "+0x3f8-0x3ff", "debug_exception": "on", "vmexit": "on",
 }  # fmt: skip
 # What refuses by itself, without a question, where the guard hides it, or is empty there.
@@ -38,7 +39,9 @@ NAMED: dict[str, set[str]] = {
     "xen=4.14,arch=arm64": {
         "host/pci", "host/microcode",
         "domains/<d>/address_size", "domains/<d>/hvm/context.d", "domains/<d>/passthrough",
-        "domains/<d>/soft_reset", *(f"domains/<d>/monitor/{each}" for each in (
+        "domains/<d>/soft_reset", "domains/<d>/fork_reset", "domains/<d>/hvm/altp2m",
+        "domains/<d>/vcpus/<v>/altp2m_view", "domains/<d>/vcpus/<v>/msrs",
+        *(f"domains/<d>/monitor/{each}" for each in (
             "cpuid", "debug_exception", "desc_access", "emul_unimplemented", "inguest_pagefault", "mov_to_msr",
             "singlestep", "software_breakpoint", "write_ctrlreg",
         )),
@@ -48,6 +51,7 @@ NAMED: dict[str, set[str]] = {
         "domains/<d>/monitor/io", "domains/<d>/monitor/vmexit", "host/cpus/<c>/cpufreq/cppc", "host/microcode/force",
     },
     "xen=4.17": {
+        *(f"domains/<d>/vcpus/<v>/vmtrace/{each}" for each in ("options", "position")),
         "domains/<d>/monitor/privileged_call", "domains/<d>/psr/mon", "domains/<d>/psr/schemata",
         *(f"host/psr/sockets/<s>/{each}" for each in ("L2", "L3", "MB")),
     },

@@ -8,7 +8,8 @@ from xenfs.abi.operations.model import ARM, X86, Argument, Way, memory, plain
 
 _TABLE = Family(
     Hypercall.dm_op, struct="struct xen_dm_op", union="u", cmd="op", domain="domid",
-    arguments=(plain("domid", "domid_t"), Argument("nr_buffers"), Argument("buffers")), simulated="nr_vcpus",
+    arguments=(plain("domid", "domid_t"), Argument("nr_buffers"), Argument("buffers")),
+    simulated="nr_vcpus get_ioreq_server_info inject_event inject_msi",
 )  # fmt: skip
 
 OPERATIONS = _TABLE.operations(

@@ -37,7 +37,9 @@ _TABLE = Family(
     " debug_op irq_permission gsi_permission iomem_permission ioport_permission set_target subscribe set_virq_handler"
     " assign_device deassign_device settimeoffset settscinfo soft_reset"
     " setvcpucontext"
-    " gdbsx_guestmemio:read gdbsx_guestmemio:write sethvmcontext set_address_size cacheflush",
+    " gdbsx_guestmemio:read gdbsx_guestmemio:write sethvmcontext set_address_size cacheflush"
+    " shadow_op:ENABLE_LOGDIRTY shadow_op:CLEAN shadow_op:PEEK getpageframeinfo3 audit_p2m mem_sharing_op:CONTROL"
+    " getvcpuextstate get_vcpu_msrs set_vcpu_msrs get_ext_vcpucontext vmtrace_op",
 )  # fmt: skip
 
 _SCHEDULERS = (SchedId.CREDIT, SchedId.CREDIT2, SchedId.RTDS)

@@ -6,7 +6,11 @@ from xenfs.abi.numbers import Altp2mOp, HvmOp, Hypercall, Interface
 from xenfs.abi.operations.grammar import Family, changes, looks, one_of
 from xenfs.abi.operations.model import CMD, STRUCT, X86
 
-_TABLE = Family(Hypercall.hvm_op, arguments=(CMD, STRUCT), simulated="set_param get_param get_time xentrace")
+_TABLE = Family(
+    Hypercall.hvm_op,
+    arguments=(CMD, STRUCT),
+    simulated="set_param get_param get_time xentrace get_mem_type",
+)
 _OWN_VCPU = "acts on the vCPU that makes the call, whose kernel knows nothing of it"
 
 OPERATIONS = _TABLE.operations(

@@ -25,16 +25,19 @@ from xenfs.nodes.domains.affinity import NODE_AFFINITY
 from xenfs.nodes.domains.console import CONSOLE
 from xenfs.nodes.domains.cpuid import CPUID
 from xenfs.nodes.domains.debug import DEBUG
+from xenfs.nodes.domains.device_model import DM
 from xenfs.nodes.domains.devices import DEVICE_STAT, DEVICES
 from xenfs.nodes.domains.events import EVENTS
 from xenfs.nodes.domains.grants import EVTCHN, GRANTS
 from xenfs.nodes.domains.guest_type import ADDRESS_SIZE, TIME, TSC
 from xenfs.nodes.domains.hvm import HVM
 from xenfs.nodes.domains.lifecycle import ENDS, NR_VCPUS, SOFT_RESET, STATE, TRIGGER, rename
+from xenfs.nodes.domains.logdirty import LOGDIRTY
 from xenfs.nodes.domains.memory import MORE_MEMORY
 from xenfs.nodes.domains.monitor import MONITOR
 from xenfs.nodes.domains.moves import CPUPOOL
 from xenfs.nodes.domains.own import require_other
+from xenfs.nodes.domains.pages import FORKS, PAGES
 from xenfs.nodes.domains.passthrough import PASSTHROUGH
 from xenfs.nodes.domains.psr import DOMAIN_PSR
 from xenfs.nodes.domains.request import NR_VCPUS_TARGET, REQUEST, STATIC_MAX_KB, TARGET_KB
@@ -172,6 +175,7 @@ DOMAIN = Dir(
         *ENDS,
         REQUEST,
         SOFT_RESET,
+        *FORKS,
         TARGET,
         TRIGGER,
         CONSOLE,
@@ -196,6 +200,7 @@ DOMAIN = Dir(
                 STATIC_MAX_KB,
                 NODE_AFFINITY,
                 *MORE_MEMORY,
+                *PAGES,
             ),
         ),
         DEVICES,
@@ -209,6 +214,8 @@ DOMAIN = Dir(
         HVM,
         ACCESS,
         PASSTHROUGH,
+        LOGDIRTY,
+        DM,
         MONITOR,
         DEBUG,
         VCPUS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 
 from xenfs.abi.numbers import HvmParam, HvmRecord
@@ -9,10 +10,11 @@ from xenfs.calls import domains, hvm
 from xenfs.calls.domains import DomainInfo
 from xenfs.calls.hvm import Record
 from xenfs.calls.neighbours import together
-from xenfs.errors import NotThere
+from xenfs.errors import BadInput, HypercallError, NotThere
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.domains.own import can_be_saved, has_state, is_hvm, is_other_hvm
+from xenfs.nodes.domains.altp2m import ALTP2M
+from xenfs.nodes.domains.own import can_be_saved, has_state, is_hvm, is_other_hvm, require_paused
 from xenfs.nodes.domains.start import START
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File
@@ -94,6 +96,32 @@ def _stated(xen: Hypervisor, domain: Domain) -> int:
     return domain.domid
 
 
+_MOST_STATE = 1 << 20
+_HEADER = 8  # of a record: its type, its instance, the length of what follows
+
+
+def _require_whole(state: bytes) -> None:
+    """A stream of records from HEADER to END, all of which are as long as they say."""
+    at, kinds = 0, list[int]()
+    while at + _HEADER <= len(state) <= _MOST_STATE:
+        kinds.append(int.from_bytes(state[at : at + 2], "little"))
+        at += _HEADER + int.from_bytes(state[at + 4 : at + 8], "little")
+    if at != len(state) or kinds[:1] != [HvmRecord.HEADER] or kinds[-1:] != [HvmRecord.END]:
+        raise BadInput("not a saved state: records from a header to an end, as context reads, in one write")
+
+
+def _set_context(xen: Hypervisor, domain: Domain, state: bytes, known: DomainInfo) -> None:
+    _require_whole(state)
+    require_paused(known)
+    try:
+        hvm.set_context(xen, _stated(xen, domain), state)
+    except HypercallError as problem:
+        if problem.errno not in (errno.EINVAL, errno.ENODATA, errno.ENOENT):
+            raise
+        why = "Xen takes no such state for this domain: a record that it does not know, or that says what cannot be"
+        raise BadInput(why, problem.errno) from problem
+
+
 @together
 def _records_of(xen: Hypervisor, infos: Sequence[DomainInfo]) -> list[list[tuple[str, Record]]]:
     """Looked at once more right before, like `_stated`; nothing of what cannot be saved, or is another by now."""
@@ -126,10 +154,11 @@ HVM = Dir(
     (
         Dir("params", "Parameters, a file each", tuple(_param(index, help) for index, help in _PARAMS.items())),
         File(
-            "context", "Its saved state, binary; it is paused for the moment", private=True, binary=True,
-            show=bytes, tier="B",
-            read=lambda xen, domain: hvm.context(xen, _stated(xen, domain)), call=hvm.GETHVMCONTEXT.name, when=x86,
-            only=has_state,
+            "context", "Its saved state, binary; it is paused for the moment. To be written in one piece, while it is "
+            "paused: the guest may crash", private=True, binary=True, show=bytes, tier="B",
+            read=lambda xen, domain: hvm.context(xen, _stated(xen, domain)), when=x86, only=has_state,
+            write=_set_context, knowing=True, write_option="debug", errnos="EBUSY EINVAL ENODATA ENOENT",
+            call=f"domctl getdomaininfo, {hvm.GETHVMCONTEXT.name}, {hvm.SETHVMCONTEXT.name}",
         ),
         Dir(
             "context.d",
@@ -140,6 +169,7 @@ HVM = Dir(
             volatile=True,
         ),
         START,
+        ALTP2M,
     ),
     only=is_hvm,
 )  # fmt: skip

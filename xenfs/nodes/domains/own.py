@@ -51,6 +51,14 @@ def has_vcpus(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     return info_recent(xen, domain).has_vcpus
 
 
+def has_paging(xen: Hypervisor, domain: Domain, *_: object) -> bool:
+    """Whether Xen tells of its page tables, a moment ago: another domain, with vCPUs, that is not being taken apart."""
+    if not is_other(xen, domain):
+        return False
+    info = info_recent(xen, domain)
+    return info.has_vcpus and not info.dying
+
+
 def has_state(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     """Whether Xen could save its state, a moment ago."""
     return can_be_saved(xen, info_recent(xen, domain))

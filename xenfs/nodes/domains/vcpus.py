@@ -10,12 +10,14 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.hypervisor.sources import asks
 from xenfs.nodes.domains import facts
+from xenfs.nodes.domains.altp2m import ALTP2M_VIEW
 from xenfs.nodes.domains.debug import VCPU_DEBUG
 from xenfs.nodes.domains.registers import REGISTERS
 from xenfs.nodes.domains.request import AVAILABILITY
 from xenfs.nodes.domains.runstate import RUNSTATE
 from xenfs.nodes.domains.vcpu_affinity import VCPU_AFFINITY
 from xenfs.nodes.domains.vcpu_sched import VCPU_SCHED
+from xenfs.nodes.domains.vcpu_state import VCPU_STATE, VMTRACE
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, File, field
 from xenfs.nodes.tables.cost import Cost
@@ -70,6 +72,9 @@ VCPU = Dir(
         *VCPU_AFFINITY,
         VCPU_SCHED,
         *REGISTERS,
+        *VCPU_STATE,
+        VMTRACE,
+        ALTP2M_VIEW,
         RUNSTATE,
         VCPU_DEBUG,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EINVAL
 
 from xenfs.simulator.machine import Answers, Machine
-from xenfs.simulator.world.domains import ALIVE, Domain
+from xenfs.simulator.world.domains import Domain
 
 MIB = 1 << 20
 
@@ -32,26 +32,7 @@ def settscinfo(xen: Machine, domain: Domain, op: memoryview) -> int:
     return 0
 
 
-def shadow_op(xen: Machine, domain: Domain, op: memoryview) -> int:
-    """The paging pool in MiB, rounded up; of the other operations only the one that ends logging."""
-    if domain.domid == 0:
-        return -EINVAL
-    wanted, mib = xen.get(op, "xen_domctl_shadow_op", "op", "mb")
-    off, get, put = (
-        xen.constant(f"XEN_DOMCTL_SHADOW_OP_{name}") for name in ("OFF", "GET_ALLOCATION", "SET_ALLOCATION")
-    )
-    if domain.dying != ALIVE or wanted == off:
-        return 0
-    if wanted not in (get, put):
-        return -EINVAL
-    if wanted == put and domain.hvm:
-        domain.mempool_bytes = mib * MIB
-    xen.put(op, "xen_domctl_shadow_op", mb=-(-domain.mempool_bytes // MIB))
-    return 0
-
-
 OPERATIONS: Answers = {
     "XEN_DOMCTL_gettscinfo": gettscinfo,
     "XEN_DOMCTL_settscinfo": settscinfo,
-    "XEN_DOMCTL_shadow_op": shadow_op,
 }

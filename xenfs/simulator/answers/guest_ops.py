@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EFAULT, EINVAL, EOPNOTSUPP, EPERM, ESRCH
+from errno import EBUSY, EFAULT, EINVAL, ENOENT, EOPNOTSUPP, EPERM, ESRCH
 
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world import evtchn
@@ -76,7 +76,7 @@ def remote_shutdown(xen: Machine, address: int) -> int:
 
 
 def dm_op(xen: Machine, domid: int, count: int, buffers: int) -> tuple[str, int]:
-    """(name of the operation, result): only how many vCPUs there are, since 4.15."""
+    """(name of the operation, result) of what a device model may ask, and do."""
     if not count:
         return "", -EFAULT
     address, size = xen.get(xen.struct(buffers, "xen_dm_op_buf"), "xen_dm_op_buf", "h", "size")
@@ -86,16 +86,70 @@ def dm_op(xen: Machine, domid: int, count: int, buffers: int) -> tuple[str, int]
     if domain is None or not domain.hvm:
         return "", -EINVAL
     body = xen.layouts.offset("xen_dm_op", "u")
-    if size < body + 4:
+    if size < body:
         return "", -EFAULT
-    op = xen.at(address, body + 4)
-    (cmd,) = xen.get(op, "xen_dm_op", "op")
-    if not xen.layouts.defines("XEN_DMOP_nr_vcpus") or cmd != xen.constant("XEN_DMOP_nr_vcpus"):
+    (cmd,) = xen.get(xen.at(address, body), "xen_dm_op", "op")
+    name = _dm_names(xen).get(cmd)
+    if name is None:
         return str(cmd), -EOPNOTSUPP
-    xen.put(op[body:], "xen_dm_op_nr_vcpus", vcpus=domain.max_vcpus)
-    return "nr_vcpus", 0
+    if size < body + xen.layouts.size(_DM_STRUCTS[name]):
+        return name, -EFAULT
+    return name, _DM_OPERATIONS[name](xen, domain, xen.at(address, size)[body:])
 
 
+def _dm_names(xen: Machine) -> dict[int, str]:
+    names = {name: f"XEN_DMOP_{name}" for name in _DM_OPERATIONS}
+    return {xen.constant(full): name for name, full in names.items() if xen.layouts.defines(full)}
+
+
+def _nr_vcpus(xen: Machine, domain: Domain, op: memoryview) -> int:
+    xen.put(op, "xen_dm_op_nr_vcpus", vcpus=domain.max_vcpus)
+    return 0
+
+
+def _server_info(xen: Machine, domain: Domain, op: memoryview) -> int:
+    """One server of each domain with emulated devices: the device model in the control domain."""
+    struct = "xen_dm_op_get_ioreq_server_info"
+    number, flags = xen.get(op, struct, "id", "flags")
+    if flags & ~1:
+        return -EINVAL
+    if number or domain.kind != "hvm":
+        return -ENOENT
+    xen.put(op, struct, bufioreq_port=7, ioreq_gfn=0 if flags else 0xFEFF0, bufioreq_gfn=0 if flags else 0xFEFF1)
+    return 0
+
+
+def _inject_event(xen: Machine, domain: Domain, op: memoryview) -> int:
+    """Kept until the vCPU runs; a second one before that is EBUSY."""
+    struct = "xen_dm_op_inject_event"
+    number, *event, code, pad1, cr2 = xen.get(
+        op, struct, "vcpuid", "vector", "type", "insn_len", "pad0", "error_code", "pad1", "cr2"
+    )
+    if event.pop() or pad1 or domain.vcpu(number) is None:
+        return -EINVAL
+    pending = domain.kept.setdefault("events", {})
+    if number in pending and not domain.runs:
+        return -EBUSY
+    pending[number] = (*event, code, cr2)
+    return 0
+
+
+def _inject_msi(xen: Machine, domain: Domain, op: memoryview) -> int:
+    """Of the kinds of delivery that a local APIC has; without a vector there is none."""
+    data, pad, address = xen.get(op, "xen_dm_op_inject_msi", "data", "pad", "addr")
+    if pad or data >> 8 & 7 > 1 or not data & 0xFF:
+        return -EINVAL
+    domain.kept.setdefault("msis", []).append((address, data))
+    return 0
+
+
+_DM_OPERATIONS: Answers = {
+    "nr_vcpus": _nr_vcpus,
+    "get_ioreq_server_info": _server_info,
+    "inject_event": _inject_event,
+    "inject_msi": _inject_msi,
+}
+_DM_STRUCTS = {name: f"xen_dm_op_{name}" for name in _DM_OPERATIONS}
 GRANT_OPERATIONS: Answers = {"GNTTABOP_query_size": query_size, "GNTTABOP_get_version": get_version}
 EVENT_OPERATIONS: Answers = {"EVTCHNOP_status": status, "EVTCHNOP_reset": reset}
 SCHED_OPERATIONS: Answers = {"SCHEDOP_remote_shutdown": remote_shutdown}

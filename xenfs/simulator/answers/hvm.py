@@ -39,7 +39,7 @@ def get_param(xen: Machine, address: int) -> int:
     op, domain, name = _asked(xen, address)
     if domain.domid == 0 and name not in FOR_ITSELF:
         return -EPERM
-    xen.put(op, STRUCT, value=_values(domain).get(name, 0))
+    xen.put(op, STRUCT, value=_values(xen, domain).get(name, 0))
     return 0
 
 
@@ -51,11 +51,11 @@ def set_param(xen: Machine, address: int) -> int:
         return -EEXIST
     if domain.domid == 0 and name not in FOR_ITSELF:
         return -EPERM
-    before = _values(domain).get(name, 0)
+    before = _values(xen, domain).get(name, 0)
     if name in ONCE and before and value != before:
         return -EEXIST
     _require_allowed(domain, name, value)
-    _values(domain)[name] = value
+    _values(xen, domain)[name] = value
     return 0
 
 
@@ -101,7 +101,7 @@ def _names(xen: Machine) -> dict[int, str]:
     return {xen.constant(full): name for name, full in constants.items() if xen.layouts.defines(full)}
 
 
-def _values(domain: Domain) -> dict[str, int]:
+def _values(xen: Machine, domain: Domain) -> dict[str, int]:
     """What a toolstack sets when it builds a domain."""
     if PARAMS not in domain.kept:
         top = 0xFEFFF
@@ -110,6 +110,7 @@ def _values(domain: Domain) -> dict[str, int]:
             "CALLBACK_IRQ": interrupted, "STORE_PFN": top - 1, "STORE_EVTCHN": 1, "CONSOLE_PFN": top,
             "CONSOLE_EVTCHN": 2, "TIMER_MODE": 1, "TRIPLE_FAULT_REASON": 1, "IDENT_PT": 0xFC000000,
             "HPET_ENABLED": int(domain.kind == "hvm"), "MCA_CAP": 0, "X87_FIP_WIDTH": 0,
+            "ALTP2M": int(domain.kind == "pvh" and xen.settings.processor == "intel"),
         }  # fmt: skip
         if domain.kind == "hvm":
             domain.kept[PARAMS] |= {
@@ -118,6 +119,11 @@ def _values(domain: Domain) -> dict[str, int]:
             }  # fmt: skip
     values: dict[str, int] = domain.kept[PARAMS]
     return values
+
+
+def parameter(xen: Machine, domain: Domain, name: str) -> int:
+    """One of them, for other operations that go by it."""
+    return _values(xen, domain).get(name, 0)
 
 
 OPERATIONS: Answers = {"HVMOP_get_param": get_param, "HVMOP_set_param": set_param}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EINVAL, ENOBUFS, EPERM, ESRCH
+from errno import EINVAL, ENOBUFS, ESRCH
 
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain
@@ -30,6 +30,16 @@ def maximum_reservation(xen: Machine, address: int) -> int:
 def maximum_gpfn(xen: Machine, address: int) -> int:
     """The highest guest frame; of a PV domain, the length of its own table less one."""
     return _domain_at(xen, address).physmap.top
+
+
+def frames_of(domain: Domain) -> int:
+    """The number after the last guest frame; 0 without memory."""
+    return domain.physmap.top + 1 if domain.tot_pages else 0
+
+
+def is_gone(domain: Domain, frame: int) -> bool:
+    """Whether there is no memory behind a frame that is not beyond the last."""
+    return not domain.physmap.has(frame)
 
 
 def _domain_at(xen: Machine, address: int) -> Domain:
@@ -110,16 +120,6 @@ def get_sharing_shared_pages(xen: Machine, address: int) -> int:
     return get_sharing_freed_pages(xen, address) // 2
 
 
-def sharing_op(xen: Machine, address: int) -> int:
-    """Of memory sharing only the audit, which counts mistakes and finds none."""
-    op = xen.struct(address, "xen_mem_sharing_op")
-    wanted, domid = xen.get(op, "xen_mem_sharing_op", "op", "domain")
-    if wanted == xen.constant("XENMEM_sharing_op_audit"):
-        return 0
-    domain = xen.world.remote(domid)
-    return -EINVAL if domain.dying else -EPERM
-
-
 OPERATIONS: Answers = {
     "XENMEM_maximum_ram_page": maximum_ram_page,
     "XENMEM_current_reservation": current_reservation,
@@ -133,4 +133,3 @@ OPERATIONS_X86: Answers = {
     "XENMEM_machine_memory_map": machine_memory_map,
     "XENMEM_reserved_device_memory_map": reserved_device_memory_map,
 }
-OPERATIONS_SHARING: Answers = {"XENMEM_sharing_op": sharing_op}

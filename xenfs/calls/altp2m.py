@@ -1,0 +1,131 @@
+"""Alternate views of an HVM domain's memory: the same frames, with other rights; hvm_op altp2m (x86, Intel's CPUs)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xenfs.abi.numbers import Altp2mOp, HvmOp, Interface, access_default
+from xenfs.abi.operations import operation
+from xenfs.calls.control import fill
+from xenfs.calls.guest_pages import EVERYWHERE
+from xenfs.calls.multicall import in_a_row
+from xenfs.calls.rows import Rows
+from xenfs.errors import HypercallError
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.operation import hint
+
+OPERATIONS = {
+    each: operation(HvmOp.altp2m, each.name)
+    for each in (
+        Altp2mOp.get_domain_state, Altp2mOp.set_domain_state, Altp2mOp.create_p2m, Altp2mOp.destroy_p2m,
+        Altp2mOp.switch_p2m, Altp2mOp.set_mem_access, Altp2mOp.set_mem_access_multi, Altp2mOp.get_mem_access,
+        Altp2mOp.get_p2m_idx, Altp2mOp.set_visibility,
+    )
+}  # fmt: skip
+_STRUCT = "struct xen_hvm_altp2m_op"
+
+
+def states(xen: Hypervisor, domids: Sequence[int]) -> list[int]:
+    """Whether each domain has alternate views, 0 or 1; below 0 the errno: EOPNOTSUPP where none can have, or this kind
+    of domain cannot, EINVAL where it was made without (altp2m= of xl.cfg). get_domain_state."""
+    answers = Rows(xen.abi, _STRUCT, ("u.domain_state.state",))
+    if not domids:
+        return []
+    with xen.pool.take(answers.stride * len(domids)) as structs:
+        for place, domid in zip(xen.abi.array(_STRUCT, len(domids), structs), domids, strict=True):
+            _begin(place, Altp2mOp.get_domain_state, domid)
+        op = OPERATIONS[Altp2mOp.get_domain_state]
+        results = in_a_row(xen, op, structs, answers.stride, len(domids), HvmOp.altp2m)
+        rows = answers(bytes(structs), len(domids))
+        return [result if result < 0 else int(state) for result, (state,) in zip(results, rows, strict=True)]
+
+
+def set_state(xen: Hypervisor, domid: int, wanted: bool) -> None:
+    """Give a domain view 0, with its rights of now, or take all views away; EINVAL if nested. set_domain_state."""
+    _altp2m(xen, domid, Altp2mOp.set_domain_state, "domain_state", state=wanted)
+
+
+def create(xen: Hypervisor, domid: int) -> int:
+    """A new view, whose frames have the rights that they have by default; its number, the lowest that is free.
+
+    EINVAL where there are as many as there can be. create_p2m.
+    """
+    default = access_default(xen.abi.release)
+    return int(_altp2m(xen, domid, Altp2mOp.create_p2m, "view", hvmmem_default_access=default).view)
+
+
+def destroy(xen: Hypervisor, domid: int, view: int) -> None:
+    """Take a view away; EBUSY for view 0, one that a vCPU uses, or none at all. destroy_p2m."""
+    _altp2m(xen, domid, Altp2mOp.destroy_p2m, "view", view=view)
+
+
+def switch(xen: Hypervisor, domid: int, view: int) -> None:
+    """Let all its vCPUs use this view; EINVAL without it, or where it is not visible. switch_p2m."""
+    _altp2m(xen, domid, Altp2mOp.switch_p2m, "view", view=view)
+
+
+def set_visibility(xen: Hypervisor, domid: int, view: int, visible: bool) -> None:
+    """Whether the domain itself may switch to a view; EINVAL without it. set_visibility."""
+    _altp2m(xen, domid, Altp2mOp.set_visibility, "set_visibility", altp2m_idx=view, visible=visible)
+
+
+def view_of(xen: Hypervisor, domid: int, vcpu: int) -> int:
+    """Which view a vCPU uses; EOPNOTSUPP while there are none, EINVAL without the vCPU. get_p2m_idx."""
+    return int(_altp2m(xen, domid, Altp2mOp.get_p2m_idx, "get_vcpu_p2m_idx", vcpu_id=vcpu).altp2m_idx)
+
+
+def views(xen: Hypervisor, domid: int, most: int) -> list[int]:
+    """The numbers below `most` that are views; get_mem_access, of what holds where nothing was said."""
+    results = _accesses(xen, domid, [(number, EVERYWHERE) for number in range(most)])
+    return [number for number, (result, _) in enumerate(results) if result >= 0]
+
+
+def accesses(xen: Hypervisor, domid: int, view: int, frames: Sequence[int]) -> list[int]:
+    """MemAccess of each frame in a view; EINVAL without the view, ESRCH without the frame. get_mem_access."""
+    found = _accesses(xen, domid, [(view, frame) for frame in frames])
+    worst = min((result for result, _ in found), default=0)
+    if worst < 0:
+        op = OPERATIONS[Altp2mOp.get_mem_access]
+        raise HypercallError(op.name, -worst, hint(op, -worst, xen.abi))
+    return [access for _, access in found]
+
+
+def _accesses(xen: Hypervisor, domid: int, asked: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    answers = Rows(xen.abi, _STRUCT, ("u.mem_access.access",))
+    with xen.pool.take(answers.stride * len(asked)) as structs:
+        for place, (view, frame) in zip(xen.abi.array(_STRUCT, len(asked), structs), asked, strict=True):
+            _begin(place, Altp2mOp.get_mem_access, domid)
+            place.u.mem_access.view, place.u.mem_access.gfn = view, frame
+        op = OPERATIONS[Altp2mOp.get_mem_access]
+        results = in_a_row(xen, op, structs, answers.stride, len(asked), HvmOp.altp2m)
+        rows = answers(bytes(structs), len(asked))
+        return [(result, int(access)) for result, (access,) in zip(results, rows, strict=True)]
+
+
+def set_access(xen: Hypervisor, domid: int, view: int, frame: int, access: int) -> None:
+    """What a domain may do with a frame in a view; EINVAL without it, ESRCH without the frame. set_mem_access."""
+    _altp2m(xen, domid, Altp2mOp.set_mem_access, "mem_access", view=view, gfn=frame, access=access)
+
+
+def set_accesses(xen: Hypervisor, domid: int, view: int, frames: Sequence[int], accesses: Sequence[int]) -> None:
+    """The same of many frames, each with its own; set_mem_access_multi."""
+    with xen.pool.take(8 * len(frames)) as pfns, xen.pool.take(len(accesses)) as words:
+        pfns.fill(b"".join(frame.to_bytes(8, "little") for frame in frames))
+        words.fill(bytes(accesses))
+        given: dict[str, Any] = {"view": view, "nr": len(frames), "pfn_list": pfns, "access_list": words}
+        _altp2m(xen, domid, Altp2mOp.set_mem_access_multi, "set_mem_access_multi", **given)
+
+
+def _begin(place: Any, what: Altp2mOp, domid: int) -> None:
+    place.version, place.cmd, place.domain = Interface.HVMOP_ALTP2M_INTERFACE_VERSION, what, domid
+
+
+def _altp2m(xen: Hypervisor, domid: int, what: Altp2mOp, arm: str, **given: Any) -> Any:
+    with xen.pool.take(xen.abi.sizeof(_STRUCT)) as buf:
+        view = xen.abi.view(_STRUCT, buf)
+        _begin(view, what, domid)
+        body = getattr(view.u, arm)
+        fill(xen.abi, buf, body, given)
+        xen.hypercall(OPERATIONS[what], HvmOp.altp2m, buf, domid=domid)
+        return xen.abi.copy(body)

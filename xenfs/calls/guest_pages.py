@@ -1,0 +1,99 @@
+"""What single pages of a domain are: types as page tables or memory, and what it may do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from xenfs.abi.numbers import AccessOp, Domctl, HvmOp, Memory
+from xenfs.abi.operations import Operation, operation
+from xenfs.calls.control import domctl, fill
+from xenfs.calls.multicall import in_a_row
+from xenfs.calls.rows import Rows
+from xenfs.errors import HypercallError
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.operation import hint
+
+GETPAGEFRAMEINFO3 = operation(Domctl.getpageframeinfo3)
+AUDIT_P2M = operation(Domctl.audit_p2m)
+GET_MEM_TYPE = operation(HvmOp.get_mem_type)
+GET_ACCESS = operation(Memory.access_op, "get_access")
+SET_ACCESS = operation(Memory.access_op, "set_access")
+SET_ACCESS_MULTI = operation(Memory.access_op, "set_access_multi")
+
+MOST_TYPES = 1024  # frames that getpageframeinfo3 takes at once
+EVERYWHERE = 2**64 - 1  # instead of a frame: what holds where nothing was said
+_MEM_TYPE, _ACCESS = "struct xen_hvm_get_mem_type", "struct xen_mem_access_op"
+
+
+def frame_types(xen: Hypervisor, domid: int, frames: Sequence[int]) -> list[int]:
+    """PfnType of each frame, with the bit for a pinned table; getpageframeinfo3 (x86). E2BIG for more than 1024."""
+    with xen.pool.take(8 * len(frames)) as array:
+        array.fill(b"".join(frame.to_bytes(8, "little") for frame in frames))
+        domctl(xen, GETPAGEFRAMEINFO3, domid, "getpageframeinfo3", num=len(frames), array=array)
+        return array.memory.cast("Q").tolist()
+
+
+def audit(xen: Hypervisor, domid: int) -> Any:
+    """struct xen_domctl_audit_p2m: orphans, m2p_bad, p2m_bad; audit_p2m (x86).
+
+    EOPNOTSUPP but in a debug build of Xen, EPERM of one's own domain.
+    """
+    return domctl(xen, AUDIT_P2M, domid, "audit_p2m")
+
+
+def memory_types(xen: Hypervisor, domid: int, frames: Sequence[int]) -> list[int]:
+    """HvmMemType of each frame of an HVM or PVH domain; EINVAL for a PV domain. hvm_op get_mem_type (x86)."""
+    answers = Rows(xen.abi, _MEM_TYPE, ("mem_type",))
+    with xen.pool.take(answers.stride * len(frames)) as structs:
+        for place, frame in zip(xen.abi.array(_MEM_TYPE, len(frames), structs), frames, strict=True):
+            place.domid, place.pfn = domid, frame
+        _require_done(
+            xen, GET_MEM_TYPE, in_a_row(xen, GET_MEM_TYPE, structs, answers.stride, len(frames), HvmOp.get_mem_type)
+        )
+        return [kind for (kind,) in answers(bytes(structs), len(frames))]
+
+
+def accesses(xen: Hypervisor, domid: int, frames: Sequence[int]) -> list[int]:
+    """MemAccess of each frame, EVERYWHERE for the default; memory_op access_op get_access.
+
+    ENODEV while nobody listens, EINVAL where processors or kind of domain do not allow it, or beyond all frames;
+    ESRCH for a frame that is not there.
+    """
+    answers = Rows(xen.abi, _ACCESS, ("access",))
+    with xen.pool.take(answers.stride * len(frames)) as structs:
+        for place, frame in zip(xen.abi.array(_ACCESS, len(frames), structs), frames, strict=True):
+            place.op, place.domid, place.pfn = AccessOp.get_access, domid, frame
+        _require_done(
+            xen, GET_ACCESS, in_a_row(xen, GET_ACCESS, structs, answers.stride, len(frames), Memory.access_op)
+        )
+        return [access for (access,) in answers(bytes(structs), len(frames))]
+
+
+def set_access(xen: Hypervisor, domid: int, first: int, count: int, access: int) -> None:
+    """What a domain may do with a range of frames before somebody is told; EVERYWHERE as the first sets the default.
+
+    ENODEV while nobody listens, EINVAL as above. memory_op access_op set_access.
+    """
+    _access_op(xen, SET_ACCESS, op=AccessOp.set_access, domid=domid, pfn=first, nr=count, access=access)
+
+
+def set_accesses(xen: Hypervisor, domid: int, frames: Sequence[int], accesses: Sequence[int]) -> None:
+    """The same of frames anywhere, each with what it may do; memory_op access_op set_access_multi."""
+    with xen.pool.take(8 * len(frames)) as pfns, xen.pool.take(len(accesses)) as words:
+        pfns.fill(b"".join(frame.to_bytes(8, "little") for frame in frames))
+        words.fill(bytes(accesses))
+        given: dict[str, Any] = {"nr": len(frames), "pfn_list": pfns, "access_list": words}
+        _access_op(xen, SET_ACCESS_MULTI, op=AccessOp.set_access_multi, domid=domid, **given)
+
+
+def _access_op(xen: Hypervisor, op: Operation, /, **given: Any) -> None:
+    with xen.pool.take(xen.abi.sizeof(_ACCESS)) as buf:
+        fill(xen.abi, buf, xen.abi.view(_ACCESS, buf), given)
+        xen.hypercall(op, Memory.access_op, buf, domid=given["domid"])
+
+
+def _require_done(xen: Hypervisor, op: Operation, results: Sequence[int]) -> None:
+    worst = min(results, default=0)
+    if worst < 0:
+        raise HypercallError(op.name, -worst, hint(op, -worst, xen.abi))
