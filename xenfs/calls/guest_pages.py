@@ -27,7 +27,10 @@ _MEM_TYPE, _ACCESS = "struct xen_hvm_get_mem_type", "struct xen_mem_access_op"
 
 
 def frame_types(xen: Hypervisor, domid: int, frames: Sequence[int]) -> list[int]:
-    """PfnType of each frame, with the bit for a pinned table; getpageframeinfo3 (x86). E2BIG for more than 1024."""
+    """PfnType of each frame, with the bit for a pinned table; getpageframeinfo3 (x86). E2BIG for more than 1024.
+
+    Of a PV domain Xen takes frames of the machine: guest_memory.known() finds them.
+    """
     with xen.pool.take(8 * len(frames)) as array:
         array.fill(b"".join(frame.to_bytes(8, "little") for frame in frames))
         domctl(xen, GETPAGEFRAMEINFO3, domid, "getpageframeinfo3", num=len(frames), array=array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -28,10 +29,10 @@ class Msr(NamedTuple):
 
 
 class MsrRefused(HypercallError):
-    """Xen refused one of several MSRs: those before it were set."""
+    """Xen refused one of several MSRs, up to 4.18 with EINVAL as for all else: ENXIO. Those before it were set."""
 
     def __init__(self, problem: HypercallError, msr: Msr) -> None:
-        super().__init__(problem.operation, problem.errno, f"MSR {msr.number:#x}")
+        super().__init__(problem.operation, errno.ENXIO, f"MSR {msr.number:#x}")
         self.msr = msr
 
 
@@ -72,7 +73,7 @@ def set_msrs(xen: Hypervisor, domid: int, vcpu: int, wanted: Sequence[Msr]) -> N
             try:
                 xen.hypercall(SET_VCPU_MSRS, buf, domid=domid)
             except HypercallError as problem:
-                if body.msr_count < len(wanted):
+                if body.msr_count < len(wanted):  # the index of the one at fault: not every errno tells that
                     raise MsrRefused(problem, wanted[body.msr_count]) from None
                 raise
 

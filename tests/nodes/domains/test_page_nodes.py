@@ -9,6 +9,7 @@ from worlds import Host
 
 from xenfs.errors import XenfsError
 from xenfs.nodes.domains.logdirty import ranges
+from xenfs.simulator.answers.foreign import PRIVATE
 from xenfs.simulator.answers.pages import LISTENER
 
 PV, PVH, HVM = "domains/1", "domains/2", "domains/3"
@@ -89,7 +90,14 @@ def test_what_frames_are(host: Host) -> None:
         f"{top + more:#x} {kind}"
         for more, kind in enumerate(("notab", "l1tab", "l1tab", "l2tab", "l3tab", "l4tab,pinned", "xtab"), -5)
     ]
+    host.world.domains[1].physmap.drop(0x11)
+    assert ask(host, f"{PV}/memory/pfn_types", "0x10-0x12") == "0x10 notab\n0x11 xtab\n0x12 notab\n"
+    assert ask(host, f"{PV}/memory/pfn_types", str(2**39)) == f"{2**39:#x} xtab\n"
     assert ask(host, f"{PVH}/memory/pfn_types", "0x10") == "0x10 notab\n"
+    host.world.domains[1].kept.pop(PRIVATE)
+    host.world.domains[1].physmap.built = 0
+    with pytest.raises(XenfsError, match="has not said where its memory is"):
+        ask(host, f"{PV}/memory/pfn_types", "0")
     assert ask(host, f"{PVH}/memory/type", "1-2") == "0x1 ram_rw\n0x2 ram_rw\n"
     assert ask(host, f"{PVH}/memory/type", "0xffffffff") == "0xffffffff mmio_dm\n"
     assert len(ask(host, f"{PVH}/memory/type", "0-1023").splitlines()) == 1024

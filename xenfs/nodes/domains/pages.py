@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import ForkFlag, HvmMemType, MemAccess, PfnType, access_default
-from xenfs.calls import domain_memory, guest_pages, memory, sharing
+from xenfs.calls import domain_memory, domains, guest_memory, guest_pages, memory, sharing
 from xenfs.calls.again import again
 from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput, HypercallError
@@ -64,12 +64,19 @@ def _named(types: type[PfnType] | type[HvmMemType], word: int) -> str:
 
 def _frame_types(xen: Hypervisor, domain: Domain, asked: tuple[int, int]) -> str:
     first, last = asked
-    found = guest_pages.frame_types(xen, domain.domid, range(first, last + 1))
+    known = guest_memory.known(xen, domains.info(xen, domain))(range(first, last + 1))
+    there = [frame for frame in known if frame is not None]
+    found = iter(guest_pages.frame_types(xen, domain.domid, there) if there else ())
     return show.lines(
-        f"{frame:#x} {_named(PfnType, word if word >= PfnType.BROKEN else word & ~_PINNED)}"
-        + (",pinned" if word & _PINNED and word < PfnType.BROKEN else "")
-        for frame, word in enumerate(found, first)
+        f"{own:#x} {_type_name(PfnType.XTAB if frame is None else next(found))}"
+        for own, frame in enumerate(known, first)
     )
+
+
+def _type_name(word: int) -> str:
+    if word & _PINNED and word < PfnType.BROKEN:
+        return f"{_named(PfnType, word & ~_PINNED)},pinned"
+    return _named(PfnType, word)
 
 
 def _memory_types(xen: Hypervisor, domain: Domain, asked: tuple[int, int]) -> str:
@@ -82,7 +89,8 @@ TYPES = (
     Exchange(
         "pfn_types", "Write a guest frame or first-last, read the type of each: page tables of a PV domain, pinned or "
         "not, notab for other memory, xtab for none", private=True, write=_frame_types, parse=guest_frames,
-        format='"pfn type" lines', call=guest_pages.GETPAGEFRAMEINFO3.name, when=x86, only=is_other, **_C,
+        format='"pfn type" lines', errnos="EOPNOTSUPP", when=x86,
+        call=f"domctl getdomaininfo, {guest_pages.GETPAGEFRAMEINFO3.name}", only=is_other, **_C,
     ),
     Exchange(
         "type", "Write a guest frame or first-last, read what is there for each: memory, a device",

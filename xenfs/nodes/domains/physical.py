@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import DomInf
-from xenfs.calls import domain_memory, domains, guest_memory, p2m, registers, sysctl
+from xenfs.calls import domain_memory, domains, guest_memory, registers, sysctl
 from xenfs.calls.domains import DomainInfo
-from xenfs.calls.guest_memory import Frames
 from xenfs.errors import BadInput, XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.foreign import PAGE
@@ -18,7 +16,6 @@ from xenfs.nodes.domains.own import has_vcpus, is_other, is_other_hvm, require_p
 from xenfs.nodes.domains.registers import has_context
 from xenfs.nodes.tables import parse
 from xenfs.nodes.tables.base import Dir, File
-from xenfs.nodes.tables.conditions import x86
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 from xenfs.nodes.tables.region import Region
@@ -103,13 +100,6 @@ def _unpopulate(xen: Hypervisor, domain: Domain, asked: Extents) -> None:
         raise XenfsError(f"Xen took {done} of {asked.pieces} pieces away", errno.EBUSY)
 
 
-def _frames(xen: Hypervisor, info: DomainInfo) -> Frames:
-    """How the guest's frames become those that Xen knows."""
-    if info.flags & DomInf.hvm_guest or not x86(xen):
-        return guest_memory.as_they_are
-    return p2m.Table(xen, info.domain, info.shared_info_frame).frames
-
-
 def _length(xen: Hypervisor, domain: Domain) -> int:
     domains.info(xen, domain)
     return (domain_memory.maximum_gpfn(xen, domain.domid) + 1) * PAGE
@@ -121,7 +111,7 @@ def _read(xen: Hypervisor, domain: Domain, offset: int, size: int) -> bytes:
     if size <= 0:
         return b""
     try:
-        frames = _frames(xen, info)
+        frames = guest_memory.known(xen, info)
     except XenfsError as problem:
         if problem.errno != errno.EOPNOTSUPP:
             raise
@@ -134,7 +124,7 @@ def _write(xen: Hypervisor, domain: Domain, offset: int, data: bytes) -> None:
     require_paused(info)
     if (offset + len(data) - 1) // PAGE > _LAST_FRAME:
         raise guest_memory.not_there(offset // PAGE)
-    guest_memory.write(xen, domain.domid, offset, data, _frames(xen, info))
+    guest_memory.write(xen, domain.domid, offset, data, guest_memory.known(xen, info))
 
 
 _RESERVE: dict[str, Any] = {"parse": extents, "write_grows": Cost.MEMORY, "only": is_other_hvm, **_C}

@@ -60,8 +60,6 @@ def _set_msrs(xen: Hypervisor, domain: Domain, vcpu: int, wanted: list[Msr]) -> 
     try:
         vcpu_state.set_msrs(xen, domain.domid, vcpu, wanted)
     except MsrRefused as problem:
-        if problem.errno != errno.ENXIO:
-            raise
         raise BadInput(
             f"a PV vCPU has no MSR {problem.msr.number:#x} of its own, or it cannot be that. What is before it was set",
             problem.errno,

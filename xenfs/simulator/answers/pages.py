@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from errno import E2BIG, EINVAL, ENODEV, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, EXDEV
 
+from xenfs.simulator.answers.foreign import pv_frames
 from xenfs.simulator.answers.memory_op import DOMID_SELF, frames_of, is_gone
 from xenfs.simulator.answers.pci_op import has_iommu
 from xenfs.simulator.machine import Answers, Machine
@@ -17,7 +18,7 @@ TABLES = ("L4TAB", "L3TAB", "L2TAB", "L1TAB", "L1TAB")  # of a PV domain, the la
 
 
 def getpageframeinfo3(xen: Machine, domain: Domain, op: memoryview) -> int:
-    """The types of frames, written over their numbers: a few page tables of a PV domain, its root pinned."""
+    """The types of frames, of the machine for a PV domain, over their numbers: a few page tables, the root pinned."""
     count, address = xen.get(op, "xen_domctl_getpageframeinfo3", "num", "array")
     if count > MOST_FRAMES:
         return -E2BIG
@@ -31,9 +32,10 @@ def _type(xen: Machine, domain: Domain, frame: int) -> int:
     def kind(name: str) -> int:
         return xen.constant(f"XEN_DOMCTL_PFINFO_{name}")
 
-    if frame >= frames_of(domain):
+    own = frame if domain.hvm else pv_frames(domain).pfn(frame)
+    if own is None or is_gone(domain, own):
         return kind("XTAB")
-    above = frames_of(domain) - 1 - frame
+    above = frames_of(domain) - 1 - own
     if domain.hvm or above >= len(TABLES):
         return kind("NOTAB")
     return kind(TABLES[above]) | (kind("LPINTAB") if not above else 0)

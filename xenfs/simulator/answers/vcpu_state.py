@@ -80,7 +80,7 @@ def set_vcpu_msrs(xen: Machine, domain: Domain, op: memoryview) -> int:
         index, reserved, value = xen.get(xen.at(address + done * size, size), MSR, "index", "reserved", "value")
         if reserved or index not in OWN:
             xen.put(op, MSRS, msr_count=done)
-            return -EINVAL if reserved else -ENXIO
+            return -EINVAL if reserved or xen.release < (4, 19) else -ENXIO
         _own_msrs(domain, number)[index] = value
     return 0
 
