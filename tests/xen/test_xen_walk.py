@@ -15,8 +15,12 @@ from xen_mount import Mount, called
 
 GREP_S = 480
 CHANGING = re.compile(r":(set\w+|(un)?pausedomain|destroydomain|max_mem|cpu_hotplug|debug_keys|write\w*)")
-AS_IT_COMES = re.compile(r"console/log|calls/log|.*/(context|context\.d/.+|xsave)")  # streams, and what is binary
-GOES_ON = re.compile(r"/vcpus/\d+/(regs|context)$")  # can be written, and are what a running vCPU makes of them
+AS_IT_COMES = re.compile(
+    r"console/log|calls/log|.*/(context|context\.d/.+|xsave|logdirty/peek)"
+)  # streams, and what is binary
+GOES_ON = re.compile(
+    r"/(vcpus/\d+/(regs|context)|hvm/context)$"
+)  # can be written, and are what a running vCPU makes of them
 
 
 def walked(mount: Mount, top: str = "") -> dict[str, os.stat_result]:

@@ -69,7 +69,10 @@ def set_paging_pool(xen: Hypervisor, domid: int, nbytes: int) -> None:
 
 
 def paging_pool_mib(xen: Hypervisor, domid: int) -> int:
-    """The same in MiB, rounded up, as Xen before 4.17 tells it; shadow_op GET_ALLOCATION. EINVAL for one's own."""
+    """The same in MiB, rounded up, as Xen before 4.17 tells it; shadow_op GET_ALLOCATION.
+
+    EINVAL for one's own, and for PV where Xen was built without shadow paging.
+    """
     return int(domctl(xen, GET_ALLOCATION, domid, "shadow_op", op=ShadowOp.GET_ALLOCATION).mb)
 
 

@@ -33,6 +33,7 @@ def enable(xen: Hypervisor, domid: int) -> None:
     """Note from now on which pages are written to. shadow_op ENABLE_LOGDIRTY.
 
     EINVAL where it is so already, for a domain with a device of the machine's, one without vCPUs, or one's own.
+    EOPNOTSUPP of a PV domain where Xen was built without shadow paging.
     """
     ask = lambda: domctl(xen, ENABLE_LOGDIRTY, domid, "shadow_op", op=ShadowOp.ENABLE_LOGDIRTY)  # noqa: E731
     again(ask, _UNFINISHED)

@@ -25,6 +25,7 @@ PROFILES: dict[str, dict[str, object]] = {
         "efi": False,
         "cpufreq": "none",
         "pm": False,
+        "shadow": False,
     },
     "full": {
         "flask": True,
@@ -35,6 +36,7 @@ PROFILES: dict[str, dict[str, object]] = {
         "cpufreq": "hwp",
         "instruments": True,
         "vmtrace": True,
+        "shadow": True,
     },
 }
 
@@ -75,6 +77,7 @@ class Settings:
     pm: bool = True
     instruments: bool = False
     vmtrace: bool = False
+    shadow: bool = True
     domctl: int = 0
     sysctl: int = 0
 
@@ -251,6 +254,7 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "pm": _switch,
     "instruments": _switch,
     "vmtrace": _switch,
+    "shadow": _switch,
     "domctl": _integer(1, 0xFFFFFFFF),
     "sysctl": _integer(1, 0xFFFFFFFF),
 }

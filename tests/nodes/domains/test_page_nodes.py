@@ -71,6 +71,12 @@ def test_who_has_dirty_pages(host: Host) -> None:
     assert not host.has("domains/0/logdirty"), "Xen pauses it meanwhile"
     assert not host.has("domains/15/logdirty"), "a dying domain"
     assert host.has(f"{PV}/logdirty/peek")
+    with Host("shadow=off") as without:
+        for each in ("logdirty", "memory/shadow_mb"):
+            assert not without.has(f"{PV}/{each}"), (
+                "Xen keeps no page tables of PV domains, in no build of Debian's 4.20"
+            )
+            assert without.has(f"{PVH}/{each}")
     with Host("arch=arm64") as arm:
         assert not arm.has(f"{PV}/logdirty")
         assert not arm.has(f"{PV}/memory/pfn_types")

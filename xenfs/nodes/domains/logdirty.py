@@ -10,7 +10,7 @@ from xenfs.calls import logdirty
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.domains.own import has_paging
+from xenfs.nodes.domains.own import has_tables_noted
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File, consuming
 from xenfs.nodes.tables.conditions import x86
@@ -94,5 +94,5 @@ LOGDIRTY = Dir(
     ),
     option="debug",
     when=x86,
-    only=has_paging,
+    only=has_tables_noted,
 )  # fmt: skip

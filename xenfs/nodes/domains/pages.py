@@ -15,7 +15,7 @@ from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.domains.own import has_paging, is_other, is_other_hvm
+from xenfs.nodes.domains.own import has_tables_noted, is_other, is_other_hvm
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Exchange, File
 from xenfs.nodes.tables.conditions import answers, every, since, x86
@@ -53,7 +53,7 @@ def _set_shadow(xen: Hypervisor, domain: Domain, mib: int) -> None:
 SHADOW = File(
     "shadow_mb", "Memory for page tables that Xen keeps for it, MiB, rounded up",
     read=lambda xen, domain: domain_memory.paging_pool_mib(xen, domain.domid), show=show.dec, write=_set_shadow,
-    parse=parse.integer(0, _MOST_MIB, "number of MiB"), write_grows=Cost.MEMORY, when=x86, only=has_paging,
+    parse=parse.integer(0, _MOST_MIB, "number of MiB"), write_grows=Cost.MEMORY, when=x86, only=has_tables_noted,
     call="domctl shadow_op GET_ALLOCATION, domctl shadow_op SET_ALLOCATION", **_C,
 )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EINVAL
+from errno import EINVAL, EOPNOTSUPP
 
 from xenfs.simulator.answers.memory_op import frames_of
 from xenfs.simulator.machine import Answers, Machine
@@ -37,10 +37,17 @@ def shadow_op(xen: Machine, domain: Domain, op: memoryview) -> int:
 
 def _off(xen: Machine, domain: Domain, op: memoryview) -> int:
     domain.kept.pop(NOTED, None)
-    return 0
+    return 0 if _keeps_tables(xen, domain) else -EINVAL
+
+
+def _keeps_tables(xen: Machine, domain: Domain) -> bool:
+    """Of PV domains only a Xen with shadow paging does."""
+    return domain.hvm or xen.settings.shadow
 
 
 def _get_allocation(xen: Machine, domain: Domain, op: memoryview) -> int:
+    if not _keeps_tables(xen, domain):
+        return -EINVAL
     xen.put(op, STRUCT, mb=-(-domain.mempool_bytes // MIB))
     return 0
 
@@ -54,6 +61,8 @@ def _set_allocation(xen: Machine, domain: Domain, op: memoryview) -> int:
 
 def _enable(xen: Machine, domain: Domain, op: memoryview) -> int:
     """Once, and not of a domain that has a device."""
+    if not _keeps_tables(xen, domain):
+        return -EOPNOTSUPP
     if NOTED in domain.kept or any(each.owner == domain.domid for each in xen.world.bus.devices.values()):
         return -EINVAL
     domain.kept[NOTED] = Log(xen.world.clock.ticks())

@@ -88,7 +88,7 @@ def _hw_cap(xen: Machine) -> bytes:
 
 def _capabilities(xen: Machine) -> int:
     if xen.capabilities is None:
-        names = ["hvm", "hap"] + (["pv", "shadow"] if xen.x86 else [])
+        names = ["hvm", "hap"] + (["pv", *(["shadow"] if xen.settings.shadow else [])] if xen.x86 else [])
         names += ["directio", "iommu_hap_pt_share"] if xen.iommu else []
         names += ["gnttab_v1", "gnttab_v2"] + (["vmtrace"] if xen.x86 and xen.settings.vmtrace else [])
         full = [f"XEN_SYSCTL_PHYSCAP_{name}" for name in names]
