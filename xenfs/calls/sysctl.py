@@ -59,6 +59,13 @@ def _numbers(xen: Hypervisor) -> tuple[int, int]:
     return xen.numbers
 
 
+def capabilities(xen: Hypervisor) -> int:
+    """PhysCap of the host, which stays while Xen runs; sysctl physinfo, once."""
+    if xen.capabilities is None:
+        xen.capabilities = int(physinfo(xen).capabilities)
+    return xen.capabilities
+
+
 def available_pages(found: Any) -> int:
     """Of what physinfo says, the pages that are free and not claimed either: what a new domain can have."""
     return max(0, int(found.free_pages) - int(found.outstanding_pages))

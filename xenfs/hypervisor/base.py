@@ -111,6 +111,7 @@ class Hypervisor:
         self.store: Xenstore | None = None
         self.own_domid: int | None = None
         self.numbers: tuple[int, int] | None = None  # of CPUs and NUMA nodes that there can be, once they are known
+        self.capabilities: int | None = None  # PhysCap, likewise
 
     def _over(self, domain: Domain) -> None:
         self.names.gone(domain.domid)

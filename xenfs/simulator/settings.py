@@ -36,7 +36,6 @@ PROFILES: dict[str, dict[str, object]] = {
         "cpufreq": "hwp",
         "instruments": True,
         "vmtrace": True,
-        "shadow": True,
     },
 }
 
@@ -139,6 +138,7 @@ cpufreq=acpi    what drives the CPUs' frequency: ACPI's P-states, hwp (intel, fr
 pm=on           off: a Xen built without power management for the control domain, as can be from 4.21 on
 instruments=off on: a Xen built with performance counters, watched locks and coverage
 vmtrace=off     on: the CPUs can trace guests (from 4.15 on)
+shadow=on       off: built without shadow paging, so nothing is noted of PV guests' page tables
 domctl=, sysctl=   interface version to insist on instead of the release's own"""
 
 

@@ -7,14 +7,11 @@ import errno
 from xenfs.abi.numbers import DomInf, PhysCap
 from xenfs.calls.domains import DomainInfo
 from xenfs.calls.neighbours import info_recent
-from xenfs.calls.sysctl import physinfo
+from xenfs.calls.sysctl import capabilities
 from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.tables.conditions import recent
-
-_with_shadow = recent(lambda xen: physinfo(xen).capabilities & PhysCap.shadow)
 
 
 def require_other(xen: Hypervisor, domain: Domain, code: int = errno.EINVAL) -> None:
@@ -65,7 +62,7 @@ def has_paging(xen: Hypervisor, domain: Domain, *_: object) -> bool:
 
 def has_tables_noted(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     """The same where Xen can also note what is written to: of a PV domain only if it was built with shadow paging."""
-    return has_paging(xen, domain) and (is_hvm(xen, domain) or bool(_with_shadow(xen)))
+    return has_paging(xen, domain) and (is_hvm(xen, domain) or bool(capabilities(xen) & PhysCap.shadow))
 
 
 def has_state(xen: Hypervisor, domain: Domain, *_: object) -> bool:
