@@ -14,7 +14,7 @@ from xenfs import abi
 from xenfs.connect import opening
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Backend
-from xenfs.hypervisor.foreign import Foreign
+from xenfs.hypervisor.foreign import Foreign, Wanted
 from xenfs.nodes import tree
 from xenfs.nodes.tables.base import Dir, Exchange, File, Ids, Node
 from xenfs.nodes.tables.refusals import Refusals
@@ -102,6 +102,9 @@ class Between(Backend):
 
     def foreign(self, domid: int, frames: Sequence[int], *, write: bool) -> Foreign:
         return self.sim.foreign(domid, frames, write=write)
+
+    def resource(self, domid: int, wanted: Wanted) -> Foreign:
+        return self.sim.resource(domid, wanted)
 
     def attach(self, pool: Pool) -> None:
         self.sim.attach(pool)

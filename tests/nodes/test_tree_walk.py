@@ -284,7 +284,9 @@ def test_reference_has_every_path_once() -> None:
     unseen = set(rows) - used
     assert all(
         re.fullmatch(
-            r"domains/<d>/((vcpus/<v>/)?sched/(period_us|budget_us|extratime)|memory/(physical|virtual/0))", row
+            r"domains/<d>/((vcpus/<v>/)?sched/(period_us|budget_us|extratime)|memory/(physical|virtual/0)"
+            r"|vcpus/<v>/vmtrace/buffer)",
+            row,
         )
         for row in unseen
     ), unseen

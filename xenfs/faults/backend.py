@@ -17,7 +17,7 @@ from xenfs.faults.naming import MEMORY, asked
 from xenfs.faults.rules import Plan, Rule
 from xenfs.hypervisor.base import Backend
 from xenfs.hypervisor.devices import Counters
-from xenfs.hypervisor.foreign import Foreign
+from xenfs.hypervisor.foreign import Foreign, Wanted
 from xenfs.pool import Buffer, Pool
 from xenfs.xenstore import Xenstore
 
@@ -141,6 +141,10 @@ class Faulty(Backend):
     def foreign(self, domid: int, frames: Sequence[int], *, write: bool) -> Foreign:
         """The other backend's."""
         return self.inner.foreign(domid, frames, write=write)
+
+    def resource(self, domid: int, wanted: Wanted) -> Foreign:
+        """The other backend's."""
+        return self.inner.resource(domid, wanted)
 
     def pci_devices(self) -> Sequence[str]:
         """The other backend's."""

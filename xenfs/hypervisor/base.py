@@ -18,7 +18,7 @@ from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.announced import Announced
 from xenfs.hypervisor.devices import Counters
 from xenfs.hypervisor.domain_log import DomainLog
-from xenfs.hypervisor.foreign import MOST_AT_ONCE, Foreign, Mappings
+from xenfs.hypervisor.foreign import MOST_AT_ONCE, MOST_OF_RESOURCE, Foreign, Mappings, Wanted
 from xenfs.hypervisor.ledger import Ledger
 from xenfs.hypervisor.lives import Domain, Lives
 from xenfs.hypervisor.operation import hint
@@ -47,6 +47,10 @@ class Backend(ABC):
 
     def foreign(self, domid: int, frames: Sequence[int], *, write: bool) -> Foreign:
         """Pages of another domain, by frame numbers as Xen knows them. OSError where none at all can be mapped."""
+        raise OSError(errno.EOPNOTSUPP, f"{self.name} maps no pages of domains")
+
+    def resource(self, domid: int, wanted: Wanted) -> Foreign:
+        """Pages that Xen keeps for another domain, to be read. OSError with Xen's errno where it gives none."""
         raise OSError(errno.EOPNOTSUPP, f"{self.name} maps no pages of domains")
 
     def make_pool(self, **options: Any) -> Pool:
@@ -154,6 +158,24 @@ class Hypervisor:
             raise XenfsError(
                 f"pages of domain {domid} cannot be mapped: {problem.strerror}", problem.errno or errno.EIO
             ) from problem
+        self.mappings.count(found)
+        return found
+
+    def resource(self, domid: int, wanted: Wanted) -> Foreign:
+        """At most MOST_OF_RESOURCE frames of what Xen keeps for another domain, to be read in a `with`.
+
+        HypercallError with what Xen says, EOPNOTSUPP where dom0's kernel is older than Linux 4.18.
+        """
+        assert 0 < len(wanted.frames) <= MOST_OF_RESOURCE
+        try:
+            found = self.backend.resource(domid, wanted)
+        except OSError as problem:
+            name, code = f"memory_op acquire_resource {wanted.kind.name}", problem.errno or errno.EIO
+            if code == errno.ENOTTY:
+                raise HypercallError(
+                    name, errno.EOPNOTSUPP, "dom0's kernel cannot map it: Linux can since 4.18"
+                ) from problem
+            raise HypercallError(name, code) from problem
         self.mappings.count(found)
         return found
 

@@ -1,12 +1,19 @@
-"""Pages of other domains, mapped for a moment: what they are to their reader, and how many have been."""
+"""Pages of other domains, mapped for a moment: what they are to their reader, and how many have been.
+
+Some are the domain's memory, by their frames. Others Xen keeps for it, and gives as a resource of a kind.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from threading import Lock
+from typing import NamedTuple
+
+from xenfs.abi.numbers import Resource
 
 PAGE = 4096
 MOST_AT_ONCE = 257  # pages of one mapping: 1 MiB that need not begin at a page
+MOST_OF_RESOURCE = 32  # frames of one mapping of a resource: Xen 4.14 takes no more
 
 
 class Foreign(ABC):
@@ -26,6 +33,14 @@ class Foreign(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Wanted(NamedTuple):
+    """Frames of a resource: its kind, which of that kind (a vCPU's), and which of its frames."""
+
+    kind: Resource
+    number: int
+    frames: range
 
 
 class Mappings:

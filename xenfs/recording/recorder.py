@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Backend
-from xenfs.hypervisor.foreign import Foreign
+from xenfs.hypervisor.foreign import Foreign, Wanted
 from xenfs.pool import Buffer, Pool
 from xenfs.xenstore import Xenstore
 
@@ -121,6 +121,10 @@ class Recorder(Backend):
     def foreign(self, domid: int, frames: Sequence[int], *, write: bool) -> Foreign:
         """The other backend's."""
         return self.inner.foreign(domid, frames, write=write)
+
+    def resource(self, domid: int, wanted: Wanted) -> Foreign:
+        """The other backend's."""
+        return self.inner.resource(domid, wanted)
 
     def pci_devices(self) -> Sequence[str]:
         """The other backend's."""

@@ -44,6 +44,7 @@ from xenfs.simulator.answers import (
     psr_op,
     registers,
     reservation,
+    resources,
     saved,
     sysctl,
     sysctl_scheduler,
@@ -196,7 +197,7 @@ def _memory_op(machine: Machine, counts: Counter[str]) -> Call:
     groups = (
         [memory_op.OPERATIONS, memory_op.OPERATIONS_X86, pod.OPERATIONS_X86] if machine.x86 else [memory_op.OPERATIONS]
     )
-    groups += [vnuma_op.OPERATIONS, reservation.OPERATIONS, pages.MEMORY]
+    groups += [vnuma_op.OPERATIONS, reservation.OPERATIONS, pages.MEMORY, resources.OPERATIONS]
     groups += [pages.MEMORY_SHARING] if machine.x86 and machine.settings.sharing else []
     return _numbered(machine, counts, Table(machine, "XENMEM_", *groups), "memory_op")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from errno import EFAULT, ENOSYS
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING
 from xenfs.errors import BadAddress
 from xenfs.hypervisor.base import Backend
 from xenfs.hypervisor.devices import Counters
-from xenfs.hypervisor.foreign import Foreign
+from xenfs.hypervisor.foreign import Foreign, Wanted
 from xenfs.pool import Pool, SimulatedPages
 from xenfs.simulator import hypercalls
-from xenfs.simulator.answers import boot_log, foreign
+from xenfs.simulator.answers import boot_log, foreign, resources
 from xenfs.simulator.layouts import Layouts
 from xenfs.simulator.machine import Machine
 from xenfs.simulator.settings import Settings, parse
@@ -92,6 +93,14 @@ class Simulator(Backend):
         """Pages of a pretended domain."""
         with self._lock:
             return foreign.foreign(self.machine, domid, frames, write=write)
+
+    def resource(self, domid: int, wanted: Wanted) -> Foreign:
+        """Pages that are kept for a pretended domain."""
+        with self._lock:
+            try:
+                return resources.pages(self.machine, domid, wanted)
+            except Refused as refused:
+                raise OSError(refused.code, os.strerror(refused.code)) from refused
 
     def pci_devices(self) -> Sequence[str]:
         """The pretended bus, as dom0 would see it."""

@@ -11,7 +11,7 @@ _TABLE = Family(
     simulated="decrease_reservation maximum_ram_page current_reservation maximum_reservation populate_physmap"
     " machine_memory_map maximum_gpfn set_pod_target get_pod_target get_sharing_freed_pages get_sharing_shared_pages"
     " sharing_op:audit claim_pages get_vnumainfo reserved_device_memory_map"
-    " access_op sharing_op:fork sharing_op:fork_reset",
+    " access_op sharing_op:fork sharing_op:fork_reset acquire_resource:grant_table acquire_resource:vmtrace_buf",
 )  # fmt: skip
 
 _OF_DOMAIN: Facts = {"struct": "domid_t", "scalar": "domid", "domain": "domid", "wide": True}

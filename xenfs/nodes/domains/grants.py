@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 
-from xenfs.abi.numbers import Domid, DomInf, EventStatus, Virq
+from xenfs.abi.numbers import Domid, DomInf, EventStatus, GrantFlag, Resource, Virq
 from xenfs.calls import evtchn, grants
 from xenfs.calls.domains import DomainInfo
 from xenfs.calls.evtchn import Port
+from xenfs.calls.grants import Grant
+from xenfs.calls.resources import OPERATIONS
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
@@ -15,13 +17,41 @@ from xenfs.hypervisor.sources import asks
 from xenfs.nodes.domains.own import is_other
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File, field
-from xenfs.nodes.tables.conditions import answers
+from xenfs.nodes.tables.conditions import answers, since, x86
 from xenfs.nodes.tables.cost import Cost
 
 
 @asks(grants.QUERY_SIZE)
 def _size(xen: Hypervisor, domain: Domain) -> object:
     return grants.size(xen, domain.domid)
+
+
+def _mapped(xen: Hypervisor) -> bool:
+    """Xen 4.14 on Arm has no such pages mapped for anybody."""
+    return x86(xen) or since(4, 15)(xen)
+
+
+_TYPES = ("invalid", "access", "transfer", "transitive")
+_TRANSFER, _TRANSITIVE = 2, 3
+_TRANSFERRED = {4: "committed", 8: "completed"}  # GTF_transfer_*
+_FLAGS = {flag.value: str(flag.name).lower() for flag in GrantFlag}
+
+
+def _flags(flags: int) -> str:
+    kind = flags & 3
+    names = _TRANSFERRED if kind == _TRANSFER else _FLAGS
+    return ",".join((_TYPES[kind], *(name for bit, name in names.items() if flags & bit)))
+
+
+def _granted(grant: Grant) -> str:
+    if grant.flags & 3 == _TRANSITIVE:
+        return f"{grant.start}:{grant.frame & 0xFFFFFFFF}"
+    return f"{grant.frame:#x}" + (f"+{grant.start}:{grant.length}" if grant.flags & GrantFlag.sub_page else "")
+
+
+def _table(xen: Hypervisor, domain: Domain) -> str:
+    found = grants.entries(xen, domain.domid)
+    return show.lines(f"{each.ref} {_flags(each.flags)} {each.domid} {_granted(each)}" for each in found)
 
 
 GRANTS = Dir(
@@ -33,6 +63,13 @@ GRANTS = Dir(
         File(
             "version", "Layout of its grant table, 1 or 2", show=show.dec, tier="B",
             read=lambda xen, domain: grants.version(xen, domain.domid), call=grants.GET_VERSION.name,
+        ),
+        File(
+            "table", "What it grants: the number of each entry, how, to which domain, and which frame, of the machine "
+            "for a PV domain; +START:BYTES for a part of it, DOMID:REF for another's grant", read=_table, private=True,
+            format='"ref flags domid frame" lines', tier="C", option="debug", grows=Cost.MEMORY, errnos="EFBIG",
+            when=_mapped, only=is_other,
+            call=f"{grants.GET_VERSION.name}, {grants.QUERY_SIZE.name}, {OPERATIONS[Resource.grant_table].name}",
         ),
     ),
     when=answers(lambda xen: grants.size(xen, Domid.SELF)),

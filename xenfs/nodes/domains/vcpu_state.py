@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from xenfs.abi.numbers import DmEvent, PhysCap, VmtraceOp
+from xenfs.abi.numbers import DmEvent, PhysCap, Resource, VmtraceOp
 from xenfs.calls import dm, vcpu_state, vmtrace
+from xenfs.calls.resources import OPERATIONS
 from xenfs.calls.sysctl import physinfo
 from xenfs.calls.vcpu_state import Msr, MsrRefused
 from xenfs.errors import BadInput, HypercallError, answered_by
@@ -19,7 +20,9 @@ from xenfs.nodes.domains.own import has_paging, is_other_hvm, is_pv
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Exchange, File, consuming
 from xenfs.nodes.tables.conditions import every, since, x86
+from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
+from xenfs.nodes.tables.region import Region
 
 _C: dict[str, Any] = {"tier": "C", "option": "debug"}
 
@@ -185,6 +188,18 @@ def _traces(xen: Hypervisor) -> bool:
     return bool(physinfo(xen).capabilities & PhysCap.vmtrace)
 
 
+def _buffer_length(xen: Hypervisor, domain: Domain, vcpu: int) -> int:
+    with answered_by(errno.EINVAL):  # made without room for traces
+        return vmtrace.nbytes(xen, domain.domid, vcpu)
+    return 0
+
+
+def _buffer(xen: Hypervisor, domain: Domain, vcpu: int, offset: int, size: int) -> bytes:
+    with _traced():
+        size = min(size, vmtrace.nbytes(xen, domain.domid, vcpu) - offset)
+        return vmtrace.part(xen, domain.domid, vcpu, offset, size) if size > 0 else b""
+
+
 _OPS = vmtrace.OPERATIONS
 VMTRACE = Dir(
     "vmtrace",
@@ -204,6 +219,11 @@ VMTRACE = Dir(
             write=_option, parse=trace_option, show=show.hexa, restricted=True, when=_traces,
             errnos="EINVAL EOPNOTSUPP", **_C,
             call=f"{_OPS[VmtraceOp.get_option].name}, {_OPS[VmtraceOp.set_option].name}",
+        ),
+        Region(
+            "buffer", "What its processor has written, up to the position and around again. No listing has it",
+            read=_buffer, length=_buffer_length, private=True, unlisted=True, grows=Cost.MEMORY, when=_traces,
+            errnos="EINVAL EOPNOTSUPP", call=OPERATIONS[Resource.vmtrace_buf].name, **_C,
         ),
     ),
     option="debug",

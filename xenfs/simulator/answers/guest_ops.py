@@ -11,6 +11,7 @@ from xenfs.simulator.world.domains import Domain
 DOMID_SELF = 0x7FF0
 MAX_GRANT_FRAMES = 64
 STATUS = "evtchn_status"
+GRANT_FRAMES, GRANT_VERSION = "grant_frames", "grant_version"
 
 
 def any_domain(xen: Machine, domid: int) -> Domain | None:
@@ -25,17 +26,23 @@ def query_size(xen: Machine, address: int) -> int:
     if domain is None:
         xen.put(op, "gnttab_query_size", status=xen.constant("GNTST_bad_domain") & 0xFFFF)
         return 0
-    frames = min(MAX_GRANT_FRAMES, 1 + 2 * len(domain.existing()))
-    xen.put(op, "gnttab_query_size", nr_frames=frames, max_nr_frames=MAX_GRANT_FRAMES, status=0)
+    xen.put(op, "gnttab_query_size", nr_frames=grant_frames(domain), max_nr_frames=MAX_GRANT_FRAMES, status=0)
     return 0
 
 
+def grant_frames(domain: Domain) -> int:
+    """How large its grant table is: that of a guest with more vCPUs is larger, until somebody asks for more of it."""
+    asked: int = domain.kept.get(GRANT_FRAMES, 0)
+    return max(min(MAX_GRANT_FRAMES, 1 + 2 * len(domain.existing())), asked)
+
+
 def get_version(xen: Machine, address: int) -> int:
-    """Version 1, which is what Linux uses."""
+    """Version 1, which is what Linux uses, but for a domain that says otherwise."""
     op = xen.struct(address, "gnttab_get_version")
-    if any_domain(xen, *xen.get(op, "gnttab_get_version", "dom")) is None:
+    domain = any_domain(xen, *xen.get(op, "gnttab_get_version", "dom"))
+    if domain is None:
         return -ESRCH
-    xen.put(op, "gnttab_get_version", version=1)
+    xen.put(op, "gnttab_get_version", version=domain.kept.get(GRANT_VERSION, 1))
     return 0
 
 
