@@ -25,6 +25,7 @@ class Region(File):
     length: Callable[..., int]
     cut: Writer | None = None
     binary: bool = True
+    format: str = "binary"
 
     @cached_property
     def size(self) -> int:
