@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import pkgutil
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,6 +16,9 @@ from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.templates import name_orphans
 from xenfs.nodes.templates.commit import orphans
 from xenfs.options import Options
+from xenfs.simulator.world.grants import granted_to_control
+from xenfs.xenstore import FakeXenstore
+from xenfs.xenstore.fake import Computed
 
 HANDLE = "01234567-89ab-cdef-0123-456789abcdef"
 
@@ -223,3 +228,139 @@ def test_only_with_lifecycle() -> None:
         mkdir(host, "t")
         assert host.has("templates/t/commit")
         assert not host.has("domains/2/memory/physical")
+
+
+# A name
+
+
+def store(host: Host) -> FakeXenstore:
+    assert isinstance(host.xen.store, FakeXenstore)
+    return host.xen.store
+
+
+def nodes(host: Host, domid: int, handle: str = HANDLE) -> list[str]:
+    """All that xenstore has of a domain."""
+    roots = (f"/local/domain/{domid}", f"/libxl/{domid}", f"/vm/{handle}")
+    every = store(host).nodes
+    assert isinstance(every, Computed)
+    return [node for node in every.below("/") if f"{node}/".startswith(tuple(f"{root}/" for root in roots))]
+
+
+@pytest.mark.parametrize(("release", "arch"), [("4.14", "x86_64"), ("4.20", "x86_64"), ("4.17", "arm64")])
+def test_a_domain_with_a_name_is_known_to_all(release: str, arch: str) -> None:
+    """Its nodes are there, its rings granted, xenstored serves it, and all of it goes when it is ended."""
+    with Host(f"xen={release},arch={arch}") as host:
+        mkdir(host, "t")
+        for name, value in (("name", "alpha beta"), ("uuid", HANDLE), ("max_vcpus", "2")):
+            host.write(f"templates/t/{name}", f"{value}\n")
+        before = [*nodes(host, 77), *store(host).rights]
+        commit(host, "t", "77")
+        domain, home = host.world.domains[77], "/local/domain/77"
+        assert domain.introduced
+        assert host.value("domains/77/name") == host.value("templates/t/name") == "alpha beta"
+        assert host.has("domains/by-name/alpha beta")
+        assert host.value("domains/77/nr_vcpus_target") == "2"
+        assert store(host).read(f"{home}/vm") == f"/vm/{HANDLE}".encode()
+        assert store(host).read("/libxl/77/type") == b"pvh"
+        assert (store(host).rights[home], store(host).rights[f"{home}/data"]) == (("n0", "r77"), ("n77",))
+        for ring, entry, param in (("console", 0, "console"), ("store", 1, "store")):
+            frame = granted_to_control(domain, entry)
+            assert frame is not None
+            assert store(host).read(f"{home}/{ring}/ring-ref") == str(frame).encode()
+            assert host.value(f"domains/77/hvm/params/{param}_pfn") == str(frame)
+            port = host.value(f"domains/77/hvm/params/{param}_evtchn")
+            assert store(host).read(f"{home}/{ring}/port") == port.encode()
+        assert domain.tot_pages == 2, "the grant table is no part of its memory any more"
+        host.write("domains/77/kill", "1")
+        assert [*nodes(host, 77), *store(host).rights] == before == []
+
+
+def test_a_domain_of_somebody_elses_keeps_its_nodes(host: Host) -> None:
+    before = nodes(host, 2, host.value("domains/2/uuid"))
+    assert before
+    host.write("domains/2/kill", "1")
+    assert store(host).read("/local/domain/2/name") is not None, "its toolstack takes them away"
+
+
+def test_rmdir_takes_its_nodes_away(made: Host) -> None:
+    made.write("templates/t/name", "alpha")
+    made.write("templates/t/uuid", HANDLE)
+    domid = commit(made, "t")
+    assert nodes(made, domid)
+    made.write(f"domains/{domid}/shutdown", "poweroff")
+    place = made.at(f"domains/{domid}")
+    assert isinstance(place.node, Dir)
+    assert place.node.remove is not None
+    place.node.remove(made.xen, *place.ids)()
+    assert nodes(made, domid) == []
+
+
+def test_a_pv_domain_with_a_name(made: Host) -> None:
+    """It has no memory for rings yet: it is told of, and not served."""
+    for name, value in (("flags", ""), ("name", "alpha"), ("uuid", HANDLE)):
+        made.write(f"templates/t/{name}", f"{value}\n")
+    domid = commit(made, "t")
+    assert made.value(f"domains/{domid}/name") == "alpha"
+    assert not made.world.domains[domid].introduced
+    assert f"/local/domain/{domid}/store/port" not in nodes(made, domid)
+    assert store(made).read(f"/libxl/{domid}/type") == b"pv"
+
+
+@pytest.mark.parametrize("name", ["7", "a/b", "bell\a", "x" * 201])
+def test_what_is_no_name(made: Host, name: str) -> None:
+    assert made.refused("templates/t/name", name) == errno.EINVAL
+
+
+def test_a_name_that_is_taken(made: Host) -> None:
+    made.write("templates/t/name", made.value("domains/1/name"))
+    assert made.refused("templates/t/commit", "any") == errno.EEXIST
+    assert "there is a domain with this template's name" in made.read("xenfs/error_log")
+    assert not made.counts["domctl createdomain"]
+
+
+@pytest.mark.parametrize(
+    ("step", "cut", "code"),
+    [
+        ("name (memory for its rings)", "xenfs.calls.guest_memory.populate", errno.ENOMEM),
+        ("name (their event channels)", "xenfs.calls.evtchn.alloc_unbound", errno.ENOSPC),
+        ("name (their grants)", "xenfs.calls.guest_memory.grant_table_at", errno.EPERM),
+        ("name (nodes in xenstore)", "xenfs.xenstore.fake.FakeXenstore.write", errno.ETIMEDOUT),
+        ("name (xenstored)", "xenfs.xenstore.fake.FakeXenstore.introduce", errno.EINVAL),
+        ("uuid", "xenfs.calls.lifecycle.rename", errno.EPERM),
+    ],
+)
+def test_a_name_that_cannot_be_had_leaves_nothing(
+    made: Host, monkeypatch: pytest.MonkeyPatch, step: str, cut: str, code: int
+) -> None:
+    """Whichever step it is, neither a domain nor nodes of one are left. Nodes fail after half of them were written."""
+    module, _, name = cut.rpartition(".")
+    found = pkgutil.resolve_name(cut)
+
+    def fails(*given: Any) -> Any:
+        if name == "write" and not str(given[1]).endswith("/control/sysrq"):
+            return found(*given)
+        raise HypercallError("something", code)
+
+    made.write("templates/t/name", "alpha")
+    made.write("templates/t/uuid", HANDLE)
+    alive = {domain.domid for domain in made.world.domains_from(0) if not domain.dying}
+    monkeypatch.setattr(cut, fails)
+    assert made.refused("templates/t/commit", "77") == code
+    monkeypatch.undo()
+    assert f"nothing was made: {step} failed; Xen says {errno.errorcode[code]}" in made.read("xenfs/error_log")
+    assert {domain.domid for domain in made.world.domains_from(0) if not domain.dying} == alive
+    assert nodes(made, 77) == []
+
+
+def test_no_memory_for_its_rings(made: Host) -> None:
+    made.write("templates/t/name", "alpha")
+    made.write("templates/t/max_mem_kb", "4")
+    assert made.refused("templates/t/commit", "any") == errno.ENOMEM
+    assert "memory for its rings" in made.read("xenfs/error_log")
+
+
+def test_without_a_xenstore_there_is_no_name() -> None:
+    with Host("xenstore=off") as host:
+        mkdir(host, "t")
+        assert not host.has("templates/t/name")
+        assert commit(host, "t")

@@ -54,6 +54,58 @@ def listed(domain: str, peers: bool) -> None:
         assert said.returncode == 0, said.stderr
 
 
+def xl_says(*words: str) -> str:
+    """What xl prints; empty where it fails."""
+    return subprocess.run(["xl", *words], capture_output=True, text=True, timeout=60).stdout.strip()
+
+
+def told(*words: str) -> str:
+    """What xenstore has below some node; empty where it has none."""
+    return subprocess.run(["xenstore-ls", *words], capture_output=True, text=True, timeout=60).stdout
+
+
+@pytest.fixture
+def template(mount: Mount) -> Iterator[str]:
+    """One that is gone in the end."""
+    mount.mkdir("templates/named")
+    yield "templates/named"
+    mount.rmdir("templates/named")
+
+
+def test_a_domain_with_a_name_is_one_of_xls(mount: Mount, template: str, peers: None) -> None:
+    """xl lists it by its name, xenstored and xenconsoled serve it, and nothing of it is left when it is killed."""
+    mount.write(f"{template}/name", "from files")
+    domid = mount.ask(f"{template}/commit", "any")
+    domain = f"domains/{domid}"
+    uuid = mount.value(f"{domain}/uuid")
+    try:
+        assert xl_says("domid", "from files") == domid
+        assert "from files" in xl_says("list", domid)
+        assert mount.value(f"{domain}/name") == "from files"
+        print(told("-p", f"/local/domain/{domid}"), mount.value(f"{domain}/evtchn/ports"))
+        eventually(lambda: 'tty = "/dev' in told(f"/local/domain/{domid}/console"), SOON_S, "xenconsoled serves it")
+        assert mount.value(f"{domain}/evtchn/ports").count("interdomain") == 2
+        with pytest.raises(OSError, match="File exists"):
+            mount.ask(f"{template}/commit", "any")
+    finally:
+        mount.write(f"{domain}/kill", "1")
+    eventually(lambda: not os.path.exists(mount.path(domain)), SOON_S, "nobody holds its pages any more")
+    assert xl_says("domid", "from files") == ""
+    for path in (f"/local/domain/{domid}", f"/vm/{uuid}", f"/libxl/{domid}"):
+        assert told(path) == ""
+
+
+def test_a_name_that_cannot_be_had_leaves_nothing(mount: Mount, template: str, peers: None) -> None:
+    """There is no memory for its rings; and the id of a domain that is there is not touched."""
+    before = set(mount.names("domains"))
+    mount.write(f"{template}/name", "from files")
+    mount.write(f"{template}/max_mem_kb", "4")
+    with pytest.raises(OSError, match="Cannot allocate"):
+        mount.ask(f"{template}/commit", "any")
+    assert xl_says("domid", "from files") == ""
+    eventually(lambda: set(mount.names("domains")) <= before, SOON_S, "what was begun is gone")
+
+
 def all_of_guests_is_logged(mount: Mount) -> None:
     """What a guest writes to the debug port is of the least weight, and dropped by default."""
     if os.path.exists(mount.path("host/params/guest_loglvl")):
@@ -99,20 +151,26 @@ def test_debians_kernel_boots_by_files_alone(
         pytest.skip("it takes a minute, and each Xen sees the tiny kernel")
     all_of_guests_is_logged(mount)
     script = b"#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs dev /dev\necho GUEST-UP >/dev/kmsg\n"
-    script += b"while :; do /bin/busybox sleep 5; done\n"
+    script += b"echo RING-UP >/dev/hvc0\nwhile :; do /bin/busybox sleep 5; done\n"
     initrd = tmp_path / "initrd"
     busybox = Path("/bin/busybox").read_bytes()
     initrd.write_bytes(archive({"bin": b"", "dev": b"", "bin/busybox": busybox, "init": script}))
-    domain = boot("-m", "192", "-c", "earlyprintk=xen,keep nolapic", "-i", initrd, debians(tmp_path / "vmlinux"))
+    name = [] if no_peers else ["-n", "from-files"]
+    words = ["-m", "192", "-c", "earlyprintk=xen,keep console=hvc0 nolapic", "-i", initrd, *name]
+    domain = boot(*words, debians(tmp_path / "vmlinux"))
     listed(domain, not no_peers)
     try:
         eventually(lambda: "GUEST-UP" in mount.value(f"{domain}/console"), BOOT_S, "it is up")
+        if name:
+            eventually(lambda: "RING-UP" in mount.value(f"{domain}/console"), SOON_S, "its console has a driver")
     finally:
         print(mount.value(f"{domain}/console")[-6000:])
     mount.write(f"{domain}/freeze", "1")
     assert found_at(mount, f"{domain}/memory/physical", b"GUEST-UP") > 0
     mount.write(f"{domain}/freeze", "0")
     listed(domain, not no_peers)
+    if name:
+        assert xl_says("domid", "from-files") == domain.split("/")[1]
 
 
 def test_a_dry_run_does_nothing(mount: Mount, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from patience import PATIENCE_S, until
 from scripted_xenstored import Handler, Xenstored, error, lost, reply
 
 from xenfs.errors import XenfsError
-from xenfs.xenstore import FakeXenstore, XenstoreClient, connect
+from xenfs.xenstore import Entry, FakeXenstore, XenstoreClient, connect
 from xenfs.xenstore.connection import Connection
 from xenfs.xenstore.transport import UnixSocket
 from xenfs.xenstore.wire import PAYLOAD_MAX, Decoder, Message, Op, pack, strings
@@ -541,6 +541,38 @@ def test_write(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
     client.write("/local/domain/1/memory/target", b"1024")
     writes = [request.payload for request in xenstored.requests if request.op == Op.WRITE]
     assert writes == [b"/local/domain/1/memory/target\0" + b"1024"]
+
+
+def test_nodes_are_made_and_taken_away(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, xenstored = served(lambda request: [reply(request, b"OK\0")])
+    client.make([Entry("/a", b"", ("n0", "r7")), Entry("/a/b", b"1")])
+    client.introduce(7, 0xFEFFC, 3)
+    client.remove("/a")
+    assert [(request.op, request.payload) for request in xenstored.requests] == [
+        (Op.WRITE, b"/a\0"), (Op.SET_PERMS, b"/a\0n0\0r7\0"), (Op.WRITE, b"/a/b\0001"),
+        (Op.INTRODUCE, b"7\x001044476\x003\0"), (Op.RM, b"/a\0"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("refused", "code"), [(Op.WRITE, errno.ENOSPC), (Op.SET_PERMS, errno.EACCES)])
+def test_a_node_that_cannot_be_made_says_so(
+    served: Callable[..., tuple[XenstoreClient, Xenstored]], refused: Op, code: int
+) -> None:
+    client, _ = served(
+        lambda request: [
+            error(request, errno.errorcode[code].encode()) if request.op == refused else reply(request, b"OK\0")
+        ]
+    )
+    with pytest.raises(XenfsError) as problem:
+        client.make([Entry("/a", b"", ("n0",)), Entry("/a/b", b"1")])
+    assert problem.value.errno == code
+
+
+def test_what_is_not_there_need_not_be_taken_away(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
+    client, _ = served(lambda request: [error(request, b"ENOENT")])
+    client.remove("/a")
+    with pytest.raises(XenfsError):
+        client.introduce(7, 1, 1)
 
 
 def test_a_write_that_is_refused_says_so(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:

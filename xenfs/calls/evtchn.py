@@ -17,6 +17,7 @@ from xenfs.hypervisor.operation import hint
 
 STATUS = operation(EventOp.status)
 RESET = operation(EventOp.reset)
+ALLOC_UNBOUND = operation(EventOp.alloc_unbound)
 SUBSCRIBE = operation(Domctl.subscribe)
 SET_VIRQ_HANDLER = operation(Domctl.set_virq_handler)
 
@@ -85,6 +86,15 @@ def is_open(xen: Hypervisor, domid: int, port: int) -> bool:
             xen.hypercall(STATUS, STATUS.cmd, buf, domid=domid)
             return bool(view.status != EventStatus.closed)
     return False
+
+
+def alloc_unbound(xen: Hypervisor, domid: int, remote: int) -> int:
+    """A port of a domain's that another can bind from now on; ENOSPC where it may have no more. alloc_unbound."""
+    with xen.pool.take(xen.abi.sizeof("struct evtchn_alloc_unbound")) as buf:
+        view = xen.abi.view("struct evtchn_alloc_unbound", buf)
+        view.dom, view.remote_dom = domid, remote
+        xen.hypercall(ALLOC_UNBOUND, ALLOC_UNBOUND.cmd, buf, domid=domid)
+        return int(view.port)
 
 
 def reset(xen: Hypervisor, domid: int) -> None:

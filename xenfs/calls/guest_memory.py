@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-from xenfs.abi.numbers import Domctl, DomInf, Memory
+from xenfs.abi.numbers import Domctl, DomInf, MapSpace, Memory
 from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import domctl
 from xenfs.calls.domains import DomainInfo
@@ -19,6 +20,8 @@ from xenfs.hypervisor.foreign import MOST_AT_ONCE, PAGE
 
 POPULATE = operation(Memory.populate_physmap)
 DECREASE = operation(Memory.decrease_reservation)
+ADD_TO_PHYSMAP = operation(Memory.add_to_physmap)
+REMOVE_FROM_PHYSMAP = operation(Memory.remove_from_physmap)
 CACHEFLUSH = operation(Domctl.cacheflush)
 GUESTMEMIO = operation(Domctl.gdbsx_guestmemio, "read")
 
@@ -70,6 +73,23 @@ def _reserve(xen: Hypervisor, op: Operation, domid: int, frames: Sequence[int], 
 
 def _size(xen: Hypervisor) -> int:
     return xen.abi.sizeof("struct xen_memory_reservation")
+
+
+@contextmanager
+def grant_table_at(xen: Hypervisor, domid: int, frame: int) -> Iterator[None]:
+    """The first page of a domain's grant table is part of its memory meanwhile, not of a PV one's; EINVAL where Xen
+    has none. memory_op add_to_physmap, remove_from_physmap."""
+    with xen.pool.take(xen.abi.sizeof("struct xen_add_to_physmap")) as buf:
+        view = xen.abi.view("struct xen_add_to_physmap", buf)
+        view.domid, view.space, view.gpfn = domid, MapSpace.grant_table, frame
+        xen.hypercall(ADD_TO_PHYSMAP, ADD_TO_PHYSMAP.cmd, buf, domid=domid)
+    try:
+        yield
+    finally:
+        with xen.pool.take(xen.abi.sizeof("struct xen_remove_from_physmap")) as buf:
+            view = xen.abi.view("struct xen_remove_from_physmap", buf)
+            view.domid, view.gpfn = domid, frame
+            xen.hypercall(REMOVE_FROM_PHYSMAP, REMOVE_FROM_PHYSMAP.cmd, buf, domid=domid)
 
 
 def first_missing(xen: Hypervisor, domid: int, frames: Sequence[int], *, missing: bool = True) -> int | None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from xenfs.xenstore.base import Event, Path, Watches, Xenstore
+from xenfs.xenstore.base import Entry, Event, Path, Watches, Xenstore
 from xenfs.xenstore.client import XenstoreClient
 from xenfs.xenstore.fake import FakeXenstore
 from xenfs.xenstore.transport import candidates
 
-__all__ = ["Event", "FakeXenstore", "Path", "Watches", "Xenstore", "XenstoreClient", "connect"]
+__all__ = ["Entry", "Event", "FakeXenstore", "Path", "Watches", "Xenstore", "XenstoreClient", "connect"]
 
 
 def connect(paths: Sequence[str] | None = None, *, timeout_s: float = 5.0) -> XenstoreClient | None:

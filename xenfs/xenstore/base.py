@@ -12,6 +12,18 @@ from xenfs.errors import XenfsError
 Path = str | bytes
 
 
+class Entry(NamedTuple):
+    """A node that is to be, and who may do what with it and all below it that is made later.
+
+    `rights` are xenstored's words: first the owner's, such as n0, then r and the id of each who may read. Without any
+    it has its parent's.
+    """
+
+    path: str
+    value: bytes = b""
+    rights: tuple[str, ...] = ()
+
+
 class Event(NamedTuple):
     """A watch that fired: the path that changed, and the token that the watch was set with.
 
@@ -81,6 +93,18 @@ class Xenstore(ABC):
 
     def write(self, path: Path, value: bytes) -> None:
         """Set the value at `path`. EROFS where this xenstore cannot be written, EACCES where xenstored forbids it."""
+        raise XenfsError("this xenstore can only be read", errno.EROFS)
+
+    def make(self, entries: Sequence[Entry]) -> None:
+        """Write nodes, in this order. After an error some of them may be there: `remove` takes them away."""
+        raise XenfsError("this xenstore can only be read", errno.EROFS)
+
+    def remove(self, path: Path) -> None:
+        """Take a node away with all below it; nothing happens where there is none."""
+        raise XenfsError("this xenstore can only be read", errno.EROFS)
+
+    def introduce(self, domid: int, frame: int, port: int) -> None:
+        """Have a domain served over its ring, a page of its own, and its event channel. EINVAL where that cannot be."""
         raise XenfsError("this xenstore can only be read", errno.EROFS)
 
     def watches(self) -> Watches | None:

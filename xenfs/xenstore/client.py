@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from xenfs.errors import XenfsError
-from xenfs.xenstore.base import Path, Watches, Xenstore
+from xenfs.xenstore.base import Entry, Path, Watches, Xenstore
 from xenfs.xenstore.series import Outcome, Series
 from xenfs.xenstore.talk import Talk, resting
 from xenfs.xenstore.transport import candidates
@@ -61,10 +61,31 @@ class XenstoreClient(Xenstore):
 
     def write(self, path: Path, value: bytes) -> None:
         """Set the value at `path`, once: after an error other than a refusal nobody knows whether it was."""
-        deadline = time.monotonic() + self._timeout_s
-        outcome = self._ask([(Op.WRITE, text(path) + value)], deadline, once=True)[0]
-        if isinstance(outcome, ErrorReply):
-            raise outcome
+        self._do([(Op.WRITE, text(path) + value)])
+
+    def make(self, entries: Sequence[Entry]) -> None:
+        """Write nodes, in this order, once: after an error some of them may be there."""
+        asked = []
+        for path, value, rights in entries:
+            asked.append((Op.WRITE, text(path) + value))
+            if rights:
+                asked.append((Op.SET_PERMS, b"".join(map(text, (path, *rights)))))
+        self._do(asked)
+
+    def remove(self, path: Path) -> None:
+        """Take a node away with all below it; nothing happens where there is none."""
+        self._do([(Op.RM, text(path))], errno.ENOENT)
+
+    def introduce(self, domid: int, frame: int, port: int) -> None:
+        """Have a domain served. EINVAL where its ring cannot be mapped or its event channel cannot be bound."""
+        self._do([(Op.INTRODUCE, b"".join(text(str(number)) for number in (domid, frame, port)))])
+
+    def _do(self, asked: Sequence[tuple[Op, bytes]], *forgiven: int) -> None:
+        """Have requests done once, whose answer is only that they are."""
+        deadline = time.monotonic() + self._timeout_s + _EACH_S * len(asked)
+        for outcome in self._ask(asked, deadline, once=True):
+            if isinstance(outcome, ErrorReply) and outcome.errno not in forgiven:
+                raise outcome
 
     def watches(self) -> Watches:
         """New watches. What there is to wait for is waited for by the thread of xenstore."""

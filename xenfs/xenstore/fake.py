@@ -6,12 +6,12 @@ import contextlib
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
 from xenfs.errors import XenfsError
-from xenfs.xenstore.base import Event, Path, Watches, Xenstore
+from xenfs.xenstore.base import Entry, Event, Path, Watches, Xenstore
 
 
 @runtime_checkable
@@ -20,6 +20,14 @@ class Computed(Protocol):
 
     def below(self, path: str) -> Iterable[str]:
         """Those at and below a path, and maybe others."""
+
+
+@runtime_checkable
+class Introducing(Protocol):
+    """Nodes of a host whose domains can be introduced."""
+
+    def introduce(self, domid: int, frame: int, port: int) -> None:
+        """As xenstored does; XenfsError where that cannot be."""
 
 
 class FakeXenstore(Xenstore):
@@ -33,6 +41,7 @@ class FakeXenstore(Xenstore):
         self.nodes = nodes
         self._lock = lock or threading.Lock()
         self._watching: list[FakeWatches] = []
+        self.rights: dict[str, tuple[str, ...]] = {}  # of nodes that were given some of their own
 
     def read(self, path: Path) -> bytes | None:
         """The value at `path`; None where there is no such node."""
@@ -44,11 +53,14 @@ class FakeXenstore(Xenstore):
         at = _text(path)
         below = at.rstrip("/") + "/"
         with self._lock:
-            nodes = list(self.nodes.below(below) if isinstance(self.nodes, Computed) else self.nodes)
+            nodes = self._below(below)
             names = {node[len(below) :].split("/", 1)[0]: None for node in nodes if node.startswith(below)}
             if not names and at not in self.nodes:
                 return None
         return [name.encode() for name in names if name]
+
+    def _below(self, below: str) -> list[str]:
+        return list(self.nodes.below(below) if isinstance(self.nodes, Computed) else self.nodes)
 
     def write(self, path: Path, value: bytes) -> None:
         """Set the value at `path`, and let its watches fire."""
@@ -58,6 +70,32 @@ class FakeXenstore(Xenstore):
         with self._lock:
             self.nodes[at] = value
         self.fire(at)
+
+    def make(self, entries: Sequence[Entry]) -> None:
+        """Write nodes, in this order."""
+        for path, value, rights in entries:
+            self.write(path, value)
+            if rights:
+                self.rights[path] = rights
+
+    def remove(self, path: Path) -> None:
+        """Take a node away with all below it, and let its watches fire."""
+        at = _text(path)
+        if not isinstance(self.nodes, MutableMapping):
+            super().remove(path)
+        else:
+            with self._lock:
+                for node in [node for node in self._below(at + "/") if node == at or node.startswith(at + "/")]:
+                    del self.nodes[node]
+            self.rights = {node: rights for node, rights in self.rights.items() if not f"{node}/".startswith(at + "/")}
+            self.fire(at)
+
+    def introduce(self, domid: int, frame: int, port: int) -> None:
+        """Have a domain of this host served."""
+        if not isinstance(self.nodes, Introducing):
+            raise XenfsError(f"xenstore: INTRODUCE {domid}: EINVAL", errno.EINVAL)
+        with self._lock:
+            self.nodes.introduce(domid, frame, port)
 
     def watches(self) -> FakeWatches:
         """A connection for watches, which ends when it is closed or hung up on."""

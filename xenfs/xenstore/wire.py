@@ -21,7 +21,10 @@ class Op(IntEnum):
     READ = 2
     WATCH = 4
     UNWATCH = 5
+    INTRODUCE = 8
     WRITE = 11
+    RM = 13
+    SET_PERMS = 14
     WATCH_EVENT = 15
     ERROR = 16
     DIRECTORY_PART = 22
@@ -131,7 +134,10 @@ _SHAPES: dict[Op, Callable[[bytes], bool]] = {
     Op.READ: lambda payload: True,
     Op.WATCH: lambda payload: payload == _DONE,
     Op.UNWATCH: lambda payload: payload == _DONE,
+    Op.INTRODUCE: lambda payload: payload == _DONE,
     Op.WRITE: lambda payload: payload == _DONE,
+    Op.RM: lambda payload: payload == _DONE,
+    Op.SET_PERMS: lambda payload: payload == _DONE,
 }
 
 

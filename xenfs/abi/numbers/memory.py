@@ -98,6 +98,15 @@ class ForkFlag(IntFlag):
     RESET_MEMORY = 0x8  # 4.17+
 
 
+class MapSpace(IntEnum):
+    """XENMAPSPACE_*: what add_to_physmap puts into a domain's memory."""
+
+    shared_info = 0
+    grant_table = 1
+    gmfn_foreign = 4
+    dev_mmio = 5  # Arm
+
+
 class Resource(IntEnum):
     """XENMEM_resource_*: types of acquire_resource."""
 

@@ -9,6 +9,7 @@ from xenfs.abi.operations.model import CMD, NONE, STRUCT, X86
 _TABLE = Family(
     Hypercall.memory_op, arguments=(CMD, STRUCT),
     simulated="decrease_reservation maximum_ram_page current_reservation maximum_reservation populate_physmap"
+    " add_to_physmap remove_from_physmap"
     " machine_memory_map maximum_gpfn set_pod_target get_pod_target get_sharing_freed_pages get_sharing_shared_pages"
     " sharing_op:audit claim_pages get_vnumainfo reserved_device_memory_map"
     " access_op sharing_op:fork sharing_op:fork_reset acquire_resource:grant_table acquire_resource:vmtrace_buf",

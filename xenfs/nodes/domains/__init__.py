@@ -19,7 +19,7 @@ from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.hypervisor.sources import asks
-from xenfs.nodes.domains import facts, names
+from xenfs.nodes.domains import facts, introduction, names
 from xenfs.nodes.domains.access import ACCESS, TARGET
 from xenfs.nodes.domains.affinity import NODE_AFFINITY
 from xenfs.nodes.domains.console import CONSOLE
@@ -118,6 +118,7 @@ def _freeze(xen: Hypervisor, domain: Domain, wanted: bool, known: DomainInfo) ->
 def _kill(xen: Hypervisor, domain: Domain, *_: object) -> None:
     require_other(xen, domain)
     domctl.destroy(xen, domain.domid)
+    introduction.forget(xen, domain.domid)
 
 
 def _clear_away(xen: Hypervisor, domain: Domain) -> Callable[[], None]:
@@ -169,8 +170,8 @@ DOMAIN = Dir(
             call="domctl getdomaininfo, pausedomain, unpausedomain",
         ),
         File(
-            "kill", "Write 1: the domain ends at once", write=_kill, parse=parse.one, write_grows=Cost.MEMORY,
-            option="lifecycle", call="domctl destroydomain", tier="B",
+            "kill", "Write 1: the domain ends at once", write=_kill, parse=parse.one,
+            write_grows=Cost.MEMORY | Cost.WAITS, option="lifecycle", call="domctl destroydomain, (xenstore)", tier="B",
         ),
         *ENDS,
         REQUEST,
@@ -221,7 +222,7 @@ DOMAIN = Dir(
         VCPUS,
     ),
     remove=_clear_away,
-    call="domctl getdomaininfo, destroydomain",
+    call="domctl getdomaininfo, destroydomain, (xenstore)",
     volatile=True,
 )  # fmt: skip
 

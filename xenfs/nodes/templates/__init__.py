@@ -12,6 +12,7 @@ from xenfs.calls.domain_memory import SET_POOL
 from xenfs.errors import Stale
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.templates import Template
+from xenfs.nodes.domains import introduction
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, Exchange
 from xenfs.nodes.tables.conditions import answers
@@ -31,7 +32,8 @@ def _there(_xen: Hypervisor, template: Template, *_: Any) -> None:
 _CALLS = ", ".join(
     each.name
     for each in (
-        create.CREATE, create.MAX_VCPUS, create.SET_ADDRESS_SIZE, domctl.MAX_MEM, SET_POOL, lifecycle.SETDOMAINHANDLE,
+        create.CREATE, create.MAX_VCPUS, create.SET_ADDRESS_SIZE, domctl.MAX_MEM, SET_POOL, *introduction.CALLS,
+        lifecycle.SETDOMAINHANDLE,
     )
 )  # fmt: skip
 
@@ -51,8 +53,9 @@ TEMPLATES = Dir(
                     Dir("arch", "What only this architecture has", ARCH),
                     Exchange(
                         "commit", "Write an id, or any: a domain is made; read its id", write=commit,
-                        parse=wanted_domid, show=show.dec, restricted=True, write_grows=Cost.MEMORY, tier="C",
-                        errnos="EEXIST ENOMEM", call=_CALLS,
+                        parse=wanted_domid, show=show.dec, restricted=True, tier="C",
+                        write_grows=Cost.MEMORY | Cost.WAITS, errnos="EEXIST ENOMEM ETIMEDOUT",
+                        call=f"{_CALLS}, (xenstore)",
                     ),
                 ),
                 remove=lambda xen, template: xen.templates.remove(template),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +14,8 @@ from xenfs.calls.again import again
 from xenfs.errors import BadInput, HypercallError, XenfsError, errno_name
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.templates import Template
+from xenfs.nodes.domains import names
+from xenfs.nodes.domains.introduction import About, Introduction, Step
 from xenfs.nodes.tables import parse
 from xenfs.nodes.tables.conditions import since, x86
 from xenfs.nodes.tables.forms import formed
@@ -24,8 +26,6 @@ ANY = None
 _LAST_DOMID = 0x7FEF
 _MIB = 1 << 20
 _PAGES_A_VCPU, _PAGES_A_MIB = 256, 2  # of page tables: what libxl takes
-
-Step = tuple[str, Callable[[], object]]
 
 
 @formed(f"any, or a number from 1 to {_LAST_DOMID}", ranged=True)
@@ -94,7 +94,9 @@ def _require_consistent(xen: Hypervisor, template: Template) -> None:
         raise BadInput("vmtrace_size is of HVM domains", at=0)
 
 
-def _steps(xen: Hypervisor, template: Template, domid: int) -> Iterator[Step]:
+def _steps(
+    xen: Hypervisor, template: Template, domid: int, handle: bytes, introduction: Introduction | None
+) -> Iterator[Step]:
     """What follows createdomain, in Xen's order: all that the number of vCPUs and their kind decide, then memory."""
 
     def get(name: str) -> Any:
@@ -111,7 +113,9 @@ def _steps(xen: Hypervisor, template: Template, domid: int) -> Iterator[Step]:
         yield "altp2m", lambda: hvm.set_param(xen, domid, HvmParam.ALTP2M, mode)
     if hvm_guest:
         yield "paging_pool_bytes", lambda: _set_paging_pool(xen, domid, _paging_pool(xen, template))
-    yield "uuid", lambda: lifecycle.rename(xen, domid, get("uuid") or uuid.uuid4().bytes)
+    if introduction is not None:
+        yield from introduction.steps()
+    yield "uuid", lambda: lifecycle.rename(xen, domid, handle)  # whoever was ended before is known by the other
 
 
 def _paging_pool(xen: Hypervisor, template: Template) -> int:
@@ -136,20 +140,42 @@ def _set_paging_pool(xen: Hypervisor, domid: int, nbytes: int) -> None:
 def commit(xen: Hypervisor, template: Template, wanted: int | None) -> int:
     """Make a domain; its id. Whatever fails, nothing of it is left, and the message says which step it was."""
     _require_consistent(xen, template)
-    taken = value(xen, template, "uuid")
-    if taken is not None and any(handle == taken for _, handle in domains.identities(xen)):
-        raise BadInput("there is a domain with this template's uuid", errno.EEXIST, at=0)
+    _require_new(xen, template)
+    handle = value(xen, template, "uuid") or uuid.uuid4().bytes
     try:
         domid = create.create(xen, wanted, create.marked(), members(xen, template))
     except HypercallError as problem:
         raise _failed("createdomain", problem, wanted) from problem
-    for step, work in _steps(xen, template, domid):
+    introduction = _introduction(xen, template, domid, handle)
+    for step, work in _steps(xen, template, domid, handle, introduction):
         try:
             work()
         except XenfsError as problem:
+            if introduction is not None:
+                introduction.undo()
             again(lambda: domctl.destroy(xen, domid), (errno.EAGAIN,))
             raise _failed(step, problem, wanted) from problem
     return domid
+
+
+def _require_new(xen: Hypervisor, template: Template) -> None:
+    """That nobody has its UUID or its name."""
+    taken, called, others = value(xen, template, "uuid"), value(xen, template, "name"), domains.identities(xen)
+    if taken is not None and any(handle == taken for _, handle in others):
+        raise BadInput("there is a domain with this template's uuid", errno.EEXIST, at=0)
+    if called and called.encode() in names.of_all(xen, [domid for domid, _ in others]).values():
+        raise BadInput("there is a domain with this template's name", errno.EEXIST, at=0)
+
+
+def _introduction(xen: Hypervisor, template: Template, domid: int, handle: bytes) -> Introduction | None:
+    """None where it is to have no name: then xenstore hears nothing of it."""
+    called = value(xen, template, "name")
+    if not called:
+        return None
+    emulated = set(value(xen, template, "arch/emulation")) if x86(xen) else set()
+    kind = "pv" if not is_hvm(xen, template) else "pvh" if emulated <= {"lapic"} else "hvm"
+    vcpus, kib = value(xen, template, "max_vcpus"), value(xen, template, "max_mem_kb")
+    return Introduction(xen, domid, About(called, handle, kind, vcpus, kib))
 
 
 def _failed(step: str, problem: XenfsError, wanted: int | None) -> BadInput:

@@ -11,6 +11,7 @@ from xenfs.calls import sysctl
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.templates import Template
+from xenfs.nodes.domains.asking import has_store
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import File
 from xenfs.nodes.tables.conditions import Condition, since, x86
@@ -26,6 +27,7 @@ _SINCE = {
 }  # fmt: skip
 _MOST_KIB = 2**44
 _PAGE = 4096
+_LONGEST_NAME = 200
 _VIEWS = 10  # of altp2m, as all had before there was a number
 
 
@@ -186,6 +188,11 @@ def _one_of(words: Collection[str]) -> tuple[Callable[[str], str], Callable[[Any
     return parse.one_of(words), formed(" or ".join(words))(lambda found: str(found))
 
 
+@formed("text, or empty")
+def _shown_name(found: str) -> str:
+    return found
+
+
 @formed("UUID, or new")
 def _uuid(text: str) -> bytes | None:
     return None if text.strip(" \t") == "new" else parse.handle(text)
@@ -194,6 +201,18 @@ def _uuid(text: str) -> bytes | None:
 @formed("UUID, or new")
 def _show_uuid(found: bytes | None) -> str:
     return "new" if found is None else show.handle(found)
+
+
+@formed("a name as xl takes it, or an empty line")
+def _called(text: str) -> str:
+    """What can be told from an id, and shown by everybody who lists domains."""
+    found = text.strip(" \t")
+    odd = next((char for char in found if not char.isprintable() or char == "/"), None)
+    if odd is not None or len(found.encode()) > _LONGEST_NAME:
+        raise BadInput(f"must be at most {_LONGEST_NAME} bytes that can be shown, and no /", word=odd, at=0)
+    if found.isdecimal():
+        raise BadInput("xl would take it for the id of a domain", word=found)
+    return found
 
 
 _limit = or_default(parse.integer(1, 2**31 - 1, "number"))
@@ -208,6 +227,8 @@ SETTINGS = (
     _setting("paging_pool_bytes", "Memory for its page tables, bytes; default: enough for max_mem_kb", DEFAULT,
              or_default(parse.size(_PAGE, 2**44 - _PAGE, "number of bytes", unit=1)), _number),
     _setting("uuid", "Its UUID, or new for one of its own at each commit", None, _uuid, _show_uuid),
+    _setting("name", "Its name: with one xenstore is told of it, so that xl knows it; with none nobody is", "", _called,
+             _shown_name, when=has_store),
     _setting("ssid", "Its FLASK security id, 0 for none", 0, parse.integer(0, 2**32 - 1, "security id"), show.dec),
     _setting("grant_frames", "Most frames of its grant table", DEFAULT, _limit, _number),
     _setting("maptrack_frames", "Most frames for the grants that it maps", DEFAULT, _limit, _number),

@@ -116,7 +116,7 @@ def build(xen: Machine, domid: int, config: Config) -> Domain:
     kind = "pv" if not config.hvm else "pvh" if config.emulation == apic else "hvm"
     domain = xen.world.build(domid, config.handle, kind, config.pool, config.hap)
     domain.emulation_flags, domain.xenstored = config.emulation, config.xenstored
-    domain.kept["iommu"] = config.iommu
+    domain.kept["iommu"], domain.bare = config.iommu, True
     if not xen.x86:
         domain.kept["address_size"] = 32
     domain.max_vcpus = config.max_vcpus

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EBUSY, EFAULT, EINVAL, ENOENT, EOPNOTSUPP, EPERM, ESRCH
+from errno import EBUSY, EFAULT, EINVAL, ENOENT, ENOSPC, EOPNOTSUPP, EPERM, ESRCH
 
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world import evtchn
@@ -58,6 +58,21 @@ def status(xen: Machine, address: int) -> int:
         return -EINVAL
     xen.put(op, STATUS, status=xen.constant(f"EVTCHNSTAT_{found.kind}"), vcpu=found.vcpu)
     xen.put(op, STATUS, **{f"u.{member}": value for member, value in found.peer.items()})
+    return 0
+
+
+def alloc_unbound(xen: Machine, address: int) -> int:
+    """A port of a domain that another may bind; ENOSPC where all are taken."""
+    struct = "evtchn_alloc_unbound"
+    op = xen.struct(address, struct)
+    domid, remote = xen.get(op, struct, "dom", "remote_dom")
+    domain = any_domain(xen, domid)
+    if domain is None:
+        return -ESRCH
+    port = evtchn.alloc_unbound(xen.world, domain, 0 if remote == DOMID_SELF else remote)
+    if port is None:
+        return -ENOSPC
+    xen.put(op, struct, port=port)
     return 0
 
 
@@ -158,5 +173,7 @@ _DM_OPERATIONS: Answers = {
 }
 _DM_STRUCTS = {name: f"xen_dm_op_{name}" for name in _DM_OPERATIONS}
 GRANT_OPERATIONS: Answers = {"GNTTABOP_query_size": query_size, "GNTTABOP_get_version": get_version}
-EVENT_OPERATIONS: Answers = {"EVTCHNOP_status": status, "EVTCHNOP_reset": reset}
+EVENT_OPERATIONS: Answers = {
+    "EVTCHNOP_status": status, "EVTCHNOP_reset": reset, "EVTCHNOP_alloc_unbound": alloc_unbound,
+}  # fmt: skip
 SCHED_OPERATIONS: Answers = {"SCHEDOP_remote_shutdown": remote_shutdown}

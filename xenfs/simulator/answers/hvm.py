@@ -102,7 +102,9 @@ def _names(xen: Machine) -> dict[int, str]:
 
 
 def _values(xen: Machine, domain: Domain) -> dict[str, int]:
-    """What a toolstack sets when it builds a domain."""
+    """What a toolstack sets when it builds a domain, or what Xen begins with where none has been at it."""
+    if domain.bare:
+        domain.kept.setdefault(PARAMS, {"TRIPLE_FAULT_REASON": 1})
     if PARAMS not in domain.kept:
         top = 0xFEFFF
         interrupted = 0 if domain.domid in WITHOUT_DRIVERS else 2 << 56 | 0xF3

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from errno import EINVAL, ENOENT, ENOSYS
 from typing import NamedTuple
 
 from xenfs.simulator.machine import Answers, Machine
+from xenfs.simulator.world import grants
 from xenfs.simulator.world.domains import Domain
 
 STRUCT = "xen_memory_reservation"
@@ -64,7 +66,29 @@ def decrease_reservation(xen: Machine, address: int) -> int:
     return done
 
 
+def add_to_physmap(xen: Machine, address: int) -> int:
+    """Of what can be put into a domain's memory only the first page of its grant table."""
+    struct = "xen_add_to_physmap"
+    domid, space, index, frame = xen.get(xen.struct(address, struct), struct, "domid", "space", "idx", "gpfn")
+    domain = xen.world.remote(domid)
+    if space != xen.constant("XENMAPSPACE_grant_table"):
+        return -ENOSYS
+    if not domain.hvm or index:
+        return -EINVAL
+    domain.physmap.place(frame, grants.table(domain))
+    return 0
+
+
+def remove_from_physmap(xen: Machine, address: int) -> int:
+    """Take a page out of a domain's memory, wherever else it lies; ENOENT where there is none."""
+    struct = "xen_remove_from_physmap"
+    domid, frame = xen.get(xen.struct(address, struct), struct, "domid", "gpfn")
+    return 0 if xen.world.remote(domid).physmap.drop(frame) else -ENOENT
+
+
 OPERATIONS: Answers = {
+    "XENMEM_add_to_physmap": add_to_physmap,
+    "XENMEM_remove_from_physmap": remove_from_physmap,
     "XENMEM_populate_physmap": populate_physmap,
     "XENMEM_decrease_reservation": decrease_reservation,
 }

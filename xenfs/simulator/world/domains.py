@@ -47,6 +47,7 @@ class Domain:
 
     __slots__ = (
         "auto_node_affinity",
+        "bare",
         "born_ns",
         "cap",
         "capabilities",
@@ -109,6 +110,7 @@ class Domain:
         self.dead_at = 0
         self.zombie = self.xenstored = self.gone = False
         self.introduced = self.shutdown_told = False  # what xenstored knows of it
+        self.bare = False  # no toolstack has been at it: it has what hypercalls have given it
         self.finished = False  # its builder has let it run, which fixes what it is
         self.pool: Any = None
         self.node_affinity = 0

@@ -31,7 +31,35 @@ def channel(world: World, domain: Domain, port: int) -> Channel | None:
         return None
     if domain.dying != ALIVE:
         return _CLOSED
+    if port in opened(domain):
+        return opened(domain)[port]
+    if domain.bare:
+        return _CLOSED
     return _of_control(world, domain, port) if domain.domid == 0 else _of_guest(domain, port)
+
+
+def opened(domain: Domain) -> dict[int, Channel]:
+    """Those that were opened for it by hypercalls."""
+    made: dict[int, Channel] = domain.kept.setdefault("evtchns", {})
+    return made
+
+
+def alloc_unbound(world: World, domain: Domain, remote: int) -> int | None:
+    """The lowest port that is closed, waiting for the other domain to bind it; None where there is no more."""
+    for port in range(1, _ports(world, domain)):
+        found = channel(world, domain, port)
+        if found is not None and found.kind == "closed":
+            opened(domain)[port] = Channel("unbound", peer={"unbound.dom": remote})
+            return port
+    return None
+
+
+def connect(domain: Domain, port: int) -> bool:
+    """The control domain binds a port that waits for it; whether it does."""
+    if opened(domain).get(port) != Channel("unbound", peer={"unbound.dom": 0}):
+        return False
+    opened(domain)[port] = _between(0, FIRST_OF_GUESTS + 2 * domain.domid)
+    return True
 
 
 def _ports(world: World, domain: Domain) -> int:

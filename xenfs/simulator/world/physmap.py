@@ -44,6 +44,11 @@ class Physmap:
             self._added.add(frame)
             self._pages.pop(frame, None)
 
+    def place(self, frame: int, page: bytearray) -> None:
+        """A page that lies elsewhere too."""
+        self._added.add(frame)
+        self._pages[frame] = page
+
     def drop(self, frame: int) -> bool:
         """Take a page away; whether there was one."""
         if not self.has(frame):

@@ -7,9 +7,10 @@ from collections.abc import Iterator, MutableMapping
 from uuid import UUID
 
 from xenfs.errors import XenfsError
-from xenfs.simulator.world import devices
+from xenfs.simulator.world import devices, evtchn
 from xenfs.simulator.world.devices import Plugged
 from xenfs.simulator.world.domains import Domain
+from xenfs.simulator.world.grants import STORE_GRANT, granted_to_control
 from xenfs.simulator.world.guests import FEATURES
 from xenfs.simulator.world.world import World
 
@@ -17,14 +18,18 @@ from xenfs.simulator.world.world import World
 class DomainNodes(MutableMapping[str, bytes]):
     """Paths to values: /local/domain/<d>/..., /libxl/<d>/..., /vm/<uuid>/..., /local/pool/<p>/name.
 
-    What is written reaches the guest. Only what a guest listens to can be written.
+    What is written reaches the guest. Only what a guest listens to can be written, and all about a domain that no
+    toolstack has made: what is written of such a one stays until it is removed, whatever becomes of the domain.
     """
 
     def __init__(self, world: World) -> None:
         self.world = world
         self._handles: dict[str, int] = {}
+        self._told: dict[str, bytes] = {}
 
     def __getitem__(self, path: str) -> bytes:
+        if path in self._told:
+            return self._told[path]
         words = path.split("/")
         domain = self._domain(words)
         if domain is not None and words[1] == "local" and len(words) == 5:  # asked of thousands at once
@@ -37,11 +42,22 @@ class DomainNodes(MutableMapping[str, bytes]):
     def __setitem__(self, path: str, value: bytes) -> None:
         words = path.split("/")
         domain = self._domain(words)
-        if domain is None or domain.name is None or not self._written(domain, words[4:], value):
+        if path in self._told or (domain is None and words[1:2] == ["vm"]) or (domain and domain.name is None):
+            self._told[path] = value
+        elif domain is None or not self._written(domain, words[4:], value):
             raise XenfsError(f"xenstore: WRITE {path}: EACCES", errno.EACCES)
 
     def __delitem__(self, path: str) -> None:
-        raise XenfsError(f"xenstore: RM {path}: EACCES", errno.EACCES)
+        if self._told.pop(path, None) is None:
+            raise XenfsError(f"xenstore: RM {path}: EACCES", errno.EACCES)
+
+    def introduce(self, domid: int, frame: int, port: int) -> None:
+        """Map the ring by the domain's first grants and bind its event channel, as xenstored does."""
+        domain = self.world.domain(domid)
+        granted = None if domain is None else granted_to_control(domain, STORE_GRANT)
+        if domain is None or frame != granted or not domain.physmap.has(frame) or not evtchn.connect(domain, port):
+            raise XenfsError(f"xenstore: INTRODUCE {domid}: EINVAL", errno.EINVAL)
+        self.world.introduce(domain)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.below("/"))
@@ -60,7 +76,7 @@ class DomainNodes(MutableMapping[str, bytes]):
         named = self._domain(words)
         for domain in self.world.domains_from(0) if named is None else [named]:
             found |= self._nodes(domain)
-        return found
+        return found | {node: value for node, value in self._told.items() if f"{node}/".startswith(path)}
 
     def plugged(self) -> list[tuple[Domain, Plugged]]:
         """Every device of every domain."""
