@@ -86,7 +86,8 @@ def test_every_setting_reaches_the_domain(made: Host) -> None:
 
 def test_a_pv_template(made: Host) -> None:
     made.write("templates/t/flags", "\n")
-    assert (made.read("templates/t/flags"), made.read("templates/t/arch/emulation")) == ("", "")
+    assert (made.value("templates/t/flags"), made.value("templates/t/arch/emulation")) == ("none", "none")
+    made.write("templates/t/flags", "none")
     made.write("templates/t/address_size", "32")
     domain = made.world.domains[commit(made, "t")]
     assert domain.kind == "pv"
@@ -126,6 +127,7 @@ def test_what_is_refused_where_it_is_written(made: Host, name: str, text: str, c
     ("settings", "words"),
     [
         ({"arch/emulation": ""}, "arch/emulation must be lapic or more"),
+        ({"flags": "none", "max_vcpus": "129", "flags ": "hvm"}, "at most 128 vCPUs"),
         ({"altp2m": "mixed", "flags": "hvm"}, "altp2m needs hap"),
         ({"flags": "", "arch/emulation": "lapic"}, "arch/emulation must be empty"),
         ({"uuid": "{taken}"}, "a domain with this template's uuid"),
@@ -133,7 +135,7 @@ def test_what_is_refused_where_it_is_written(made: Host, name: str, text: str, c
 )
 def test_what_is_refused_before_anything_is_made(made: Host, settings: dict[str, str], words: str) -> None:
     for name, value in settings.items():
-        made.write(f"templates/t/{name}", value.format(taken=made.value("domains/1/uuid")))
+        made.write(f"templates/t/{name.strip()}", value.format(taken=made.value("domains/1/uuid")))
     with pytest.raises(XenfsError, match=words):
         commit(made, "t")
     assert not made.counts["domctl createdomain"]
@@ -333,7 +335,7 @@ def test_a_name_that_cannot_be_had_leaves_nothing(
     made: Host, monkeypatch: pytest.MonkeyPatch, step: str, cut: str, code: int
 ) -> None:
     """Whichever step it is, neither a domain nor nodes of one are left. Nodes fail after half of them were written."""
-    module, _, name = cut.rpartition(".")
+    _, _, name = cut.rpartition(".")
     found = pkgutil.resolve_name(cut)
 
     def fails(*given: Any) -> Any:

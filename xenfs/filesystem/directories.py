@@ -38,10 +38,15 @@ class Directories(Served):
             return self.attributes.of(parent if text == "." or parent.parent is None else parent.parent)
         if directory.private and ctx is not None:
             self.rights.require_look(caller(ctx), parent)
-        found = await self._found(ctx.uid, parent, directory, text)
-        inode = self.inodes.enter(parent, text, *found)
+        if ctx is not None and self.filling.hides(parent, text, ctx.pid):
+            raise NotThere(f"{_below(parent, text)}, which is yet to be made")
+        return self.attributes.of(await self._entered(ctx.uid, parent, text))
+
+    async def _entered(self, uid: int, parent: Inode, name: str) -> Inode:
+        """The inode of a name, which the kernel has from now on."""
+        inode = self.inodes.enter(parent, name, *await self._found(uid, parent, directory_of(parent), name))
         self.inodes.hold(inode)
-        return self.attributes.of(inode)
+        return inode
 
     async def _found(self, uid: int, parent: Inode, directory: Dir, name: str) -> tuple[Node, Ids]:
         if directory.find_grows is not NOTHING:
@@ -140,15 +145,18 @@ class Directories(Served):
     async def mkdir(self, parent_inode: int, name: bytes, mode: int, ctx: Any) -> pyfuse3.EntryAttributes:
         parent = self.inodes[parent_inode]
         await self._turn(ctx.uid, writes=parent.node)
-        make = directory_of(parent).make
+        make, text = directory_of(parent).make, os.fsdecode(name)
+        if self.filling.takes(parent, text, ctx.pid):
+            return self.attributes.of(await self._entered(ctx.uid, parent, text))
         if make is None:
             raise XenfsError(f"nothing can be made in {parent.path or '/'}", errno.EPERM)
-        text = os.fsdecode(name)
         await self._act(
             "mkdir", caller(ctx, named=True), _below(parent, text), parent.node, parent.ids,
             lambda: make(self.xen, *parent.ids, text),
         )  # fmt: skip
-        return await self.lookup(parent_inode, name, ctx)
+        inode = await self._entered(ctx.uid, parent, text)
+        self.filling.made(inode, ctx.pid)
+        return self.attributes.of(inode)
 
     @answered
     async def rmdir(self, parent_inode: int, name: bytes, ctx: Any) -> None:

@@ -19,11 +19,6 @@ class FixedNames(pyfuse3.Operations):
         raise NotImplementedError
 
     @answered
-    async def create(self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: Any) -> Any:
-        await self._turn(ctx.uid)
-        raise XenfsError("files cannot be made here", errno.EACCES)
-
-    @answered
     async def mknod(self, parent_inode: int, name: bytes, mode: int, rdev: int, ctx: Any) -> Any:
         await self._turn(ctx.uid)
         raise XenfsError("files cannot be made here", errno.EPERM)

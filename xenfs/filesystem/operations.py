@@ -68,6 +68,10 @@ class Operations(Directories):
         await self._turn(ctx.uid, writes=where.node)
         if fields.update_size and fh is None:  # an open file was asked for when it was opened
             self._require_writing("truncate", caller(ctx, named=True), where, os.O_WRONLY)
+        if self.filling.begins(where, ctx.pid, self.rights.mode(where), attr, fields):
+            if isinstance(where.node, Dir) and where.node.fill is not None:
+                where.node.fill(self.xen, *where.ids)
+            return self.attributes.of(where)
         self.attributes.allow(where, attr, fields)
         if fields.update_size and isinstance(where.node, Region):
             await self._cut(where, where.node, attr.st_size, ctx)
@@ -106,6 +110,19 @@ class Operations(Directories):
         return answer
 
     # Open files
+
+    @answered
+    async def create(self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: Any) -> Any:
+        await self._turn(ctx.uid, 2 * REQUEST_S)
+        parent, text = self.inodes[parent_inode], os.fsdecode(name)
+        if not self.filling.takes(parent, text, ctx.pid):
+            raise XenfsError("files cannot be made here", errno.EACCES)
+        inode = await self._entered(ctx.uid, parent, text)
+        try:
+            return await self.open(inode.number, flags & ~(os.O_CREAT | os.O_EXCL), ctx), self.attributes.of(inode)
+        except BaseException:
+            self.inodes.forget(inode.number, 1)
+            raise
 
     @answered
     async def open(self, inode: int, flags: int, ctx: Any) -> pyfuse3.FileInfo:

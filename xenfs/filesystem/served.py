@@ -11,6 +11,7 @@ import trio
 from xenfs.errors import XenfsError
 from xenfs.filesystem.attributes import Attributes
 from xenfs.filesystem.departed import Departed
+from xenfs.filesystem.filling import Filling
 from xenfs.filesystem.fixed_names import FixedNames
 from xenfs.filesystem.inodes import Inode, Inodes
 from xenfs.filesystem.keeping import Keeping
@@ -50,6 +51,7 @@ class Served(FixedNames):
         xen.entries = lambda: len(self.inodes)
         self.keeping = Keeping(xen, self.inodes)
         self.shares = Shares(options.open_max)
+        self.filling = Filling()
         self._numbers = count(1)
         self.attributes = Attributes(xen, options, self.rights)
 

@@ -15,12 +15,13 @@ _MOST = 64  # templates: each is a directory of settings in the daemon's memory
 
 
 class Template:
-    """Settings by name; what is not among them has its default."""
+    """Settings by name; what is not among them has its default. Those of a `copy` come in any order."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.settings: dict[str, Any] = {}
         self.live = True
+        self.copy = False
 
     def __str__(self) -> str:
         return f"template {self.name}"

@@ -85,10 +85,12 @@ class FakeXenstore(Xenstore):
             super().remove(path)
         else:
             with self._lock:
-                for node in [node for node in self._below(at + "/") if node == at or node.startswith(at + "/")]:
+                gone = [node for node in self._below(at + "/") if node == at or node.startswith(at + "/")]
+                for node in gone:
                     del self.nodes[node]
             self.rights = {node: rights for node, rights in self.rights.items() if not f"{node}/".startswith(at + "/")}
-            self.fire(at)
+            for node in gone:
+                self.fire(node)
 
     def introduce(self, domid: int, frame: int, port: int) -> None:
         """Have a domain of this host served."""

@@ -312,7 +312,8 @@ class Dir(Node):
 
     `make(xen, *ids, name)` and `remove(xen, *ids)` are mkdir in it and rmdir of it, for mounts that have the option
     `make_option`; `call` names what they are to Xen. What takes long `remove` returns as a function: the caller has his
-    answer once that has begun, and every refusal before.
+    answer once that has begun, and every refusal before. `fill(xen, *ids)` is told that a program copies into this
+    directory, which it has made: in an order of its own.
 
     `volatile` says that names come and go, so that the kernel must not remember them for long. `grows` says what the
     work of listing it grows with, `find_grows` that of finding one name.
@@ -322,6 +323,7 @@ class Dir(Node):
     _: KW_ONLY
     make: Writer | None = None
     remove: Writer | None = None
+    fill: Writer | None = None
     call: str = ""
     make_option: str = "lifecycle"
     volatile: bool = False

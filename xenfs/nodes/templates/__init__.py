@@ -29,6 +29,10 @@ def _there(_xen: Hypervisor, template: Template, *_: Any) -> None:
         raise Stale(str(template))
 
 
+def _fill(_xen: Hypervisor, template: Template) -> None:
+    template.copy = True
+
+
 _CALLS = ", ".join(
     each.name
     for each in (
@@ -59,6 +63,7 @@ TEMPLATES = Dir(
                     ),
                 ),
                 remove=lambda xen, template: xen.templates.remove(template),
+                fill=_fill,
                 tier="C",
             ),
             guard=Guard(now=_there, recent=_there),

@@ -14,13 +14,14 @@ from xenfs.calls.again import again
 from xenfs.errors import BadInput, HypercallError, XenfsError, errno_name
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.templates import Template
-from xenfs.nodes.domains import names
+from xenfs.nodes.domains.asking import store
 from xenfs.nodes.domains.introduction import About, Introduction, Step
 from xenfs.nodes.tables import parse
 from xenfs.nodes.tables.conditions import since, x86
 from xenfs.nodes.tables.forms import formed
 from xenfs.nodes.tables.refusals import Refusals
-from xenfs.nodes.templates.settings import is_hvm, value
+from xenfs.nodes.templates.settings import is_hvm, most_vcpus, value
+from xenfs.xenstore.names import name_path
 
 ANY = None
 _LAST_DOMID = 0x7FEF
@@ -90,6 +91,8 @@ def _require_consistent(xen: Hypervisor, template: Template) -> None:
         raise BadInput("address_size 32 is of PV domains", at=0)
     if _mode(value(xen, template, "altp2m")) and ("hap" not in flags or "nested_virt" in flags):
         raise BadInput("altp2m needs hap, and no nested_virt", at=0)
+    if value(xen, template, "max_vcpus") > most_vcpus(xen, template):
+        raise BadInput(f"such a domain has at most {most_vcpus(xen, template)} vCPUs", errno.ERANGE, at=0)
     if value(xen, template, "vmtrace_size") and not hvm_guest:
         raise BadInput("vmtrace_size is of HVM domains", at=0)
 
@@ -163,7 +166,7 @@ def _require_new(xen: Hypervisor, template: Template) -> None:
     taken, called, others = value(xen, template, "uuid"), value(xen, template, "name"), domains.identities(xen)
     if taken is not None and any(handle == taken for _, handle in others):
         raise BadInput("there is a domain with this template's uuid", errno.EEXIST, at=0)
-    if called and called.encode() in names.of_all(xen, [domid for domid, _ in others]).values():
+    if called and called.encode() in store(xen).read_many([name_path(domid) for domid, _ in others]):
         raise BadInput("there is a domain with this template's name", errno.EEXIST, at=0)
 
 

@@ -27,6 +27,7 @@ _SINCE = {
 }  # fmt: skip
 _MOST_KIB = 2**44
 _PAGE = 4096
+_NONE = "none"
 _LONGEST_NAME = 200
 _VIEWS = 10  # of altp2m, as all had before there was a number
 
@@ -72,14 +73,26 @@ def _set_flags(xen: Hypervisor, template: Template, words: tuple[str, ...]) -> N
     template.settings["flags"] = tuple(word for word in known if word in words)
 
 
-@formed("words with a blank between, or an empty line")
+@formed("words with a blank between, or none")
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
+    """An empty line is none as well; what is shown is not, for who copies a file that is empty writes nothing."""
+    words = tuple(text.split())
+    return () if words == (_NONE,) else words
+
+
+@formed("words with a blank between, or none")
+def _show_words(words: tuple[str, ...]) -> str:
+    return show.words(words) or _NONE
+
+
+def most_vcpus(xen: Hypervisor, template: Template) -> int:
+    """How many such a domain may have."""
+    return _MOST_VCPUS["hvm" if is_hvm(xen, template) else "pv"]
 
 
 def _set_vcpus(xen: Hypervisor, template: Template, count: int) -> None:
-    most = _MOST_VCPUS["hvm" if is_hvm(xen, template) else "pv"]
-    if count > most:
+    most = most_vcpus(xen, template)
+    if count > most and not template.copy:
         raise BadInput(f"such a domain has at most {most} vCPUs", errno.ERANGE, word=str(count))
     template.settings["max_vcpus"] = count
 
@@ -124,7 +137,7 @@ def _vmtrace_size(text: str) -> int:
 
 
 def _set_altp2m(xen: Hypervisor, template: Template, word: str) -> None:
-    if word != "off" and "hap" not in value(xen, template, "flags"):
+    if word != "off" and "hap" not in value(xen, template, "flags") and not template.copy:
         raise BadInput("other views of memory are of HVM domains with hap", word=word)
     template.settings["altp2m"] = word
 
@@ -142,7 +155,7 @@ def _set_emulation(xen: Hypervisor, template: Template, words: tuple[str, ...]) 
 
 
 def _set_address_size(xen: Hypervisor, template: Template, bits: str) -> None:
-    if bits == "32" and x86(xen) and is_hvm(xen, template):
+    if bits == "32" and x86(xen) and is_hvm(xen, template) and not template.copy:
         raise BadInput("an HVM domain chooses for itself: this is of PV ones", word=bits)
     template.settings["address_size"] = bits
 
@@ -219,7 +232,7 @@ _limit = or_default(parse.integer(1, 2**31 - 1, "number"))
 _kib = parse.size(4, _MOST_KIB, "number of kB", unit=1024)
 
 SETTINGS = (
-    _setting("flags", "What it is: hvm, hap, ..., an empty line for a PV domain", _flags, _words, show.words,
+    _setting("flags", "What it is: hvm, hap, ..., or none: a PV domain", _flags, _words, _show_words,
              write=_set_flags),
     _setting("max_vcpus", "How many vCPUs it has", 1, parse.integer(1, 8192, "number of vCPUs"), show.dec,
              write=_set_vcpus),
@@ -251,7 +264,7 @@ SETTINGS = (
 )  # fmt: skip
 
 ARCH = (
-    _setting("arch/emulation", "Devices that Xen emulates: lapic alone is PVH", _emulation, _words, show.words,
+    _setting("arch/emulation", "Devices that Xen emulates: lapic alone is PVH", _emulation, _words, _show_words,
              write=_set_emulation, when=x86),
     _setting("arch/msr_relaxed", "Whether it may read MSRs that Xen does not know", False, parse.switch, show.flag,
              when=lambda xen: x86(xen) and since(4, 15)(xen)),
