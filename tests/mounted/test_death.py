@@ -33,6 +33,29 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+# A Xen that outlives the daemon: what was begun before is there again, and was never finished.
+KEEPING = """
+import os, sys
+from xenfs.simulator.answers import createdomain
+from xenfs.simulator.simulator import Simulator
+kept, ordinary, begin = sys.argv.pop(1), createdomain.build, Simulator.__init__
+def build(xen, domid, config):
+    made = ordinary(xen, domid, config)
+    print(domid, made.handle.hex(), file=journal, flush=True)
+    return made
+def begun(self, *args):
+    global journal
+    begin(self, *args)
+    journal = open(kept, "a+")
+    journal.seek(0)
+    for domid, handle in map(str.split, journal):
+        self.world.build(int(domid), bytes.fromhex(handle), "pvh")
+createdomain.build, Simulator.__init__ = build, begun
+from xenfs.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def killed(mount: Mount, *, both: bool = True) -> None:
     """kill -9, of the process that unmounts too, so that the dead mount stays."""
     if both:
@@ -172,3 +195,23 @@ def test_kill_while_writes_are_under_way(mounter: Mounter, tmp_path: Path) -> No
     assert recorded == list(range(1000, 1000 + len(recorded))), "in order, none twice"
     assert len(recorded) in (len(answered), len(answered) + 1)
     assert all(line.count(" result=0 ") == 1 for line in lines), "no line is torn"
+
+
+@pytest.mark.parametrize("step", ["max_vcpus", "max_mem", "setdomainhandle"])
+def test_a_commit_under_which_the_daemon_is_killed(mounter: Mounter, tmp_path: Path, step: str) -> None:
+    """Between two steps. The next daemon names what was begun, by its UUID, shows it, and can end it."""
+    program = ("-c", KEEPING, str(tmp_path / "kept"))
+    mount = mounter("", "--faults", f"domctl:{step} hang", options="lifecycle", program=program)
+    mount.out("mkdir templates/t")
+    assert mount.read("xenfs/error_log") == ""
+    writer = subprocess.Popen(["bash", "-c", "echo 77 >templates/t/commit"], cwd=mount.where, stderr=subprocess.DEVNULL)
+    until(lambda: f"domctl:{step} " in mount.read("xenfs/calls/in_flight"), "it is at that step")
+    killed(mount)
+    assert writer.wait(PATIENCE_S) != 0
+    again = mounter(options="lifecycle", program=program)
+    assert "domains/77: EOWNERDEAD: this domain was begun by templates/ and never" in again.read("xenfs/error_log")
+    assert again.read("domains/77/uuid").startswith("78656e66-7300-8000-")
+    assert again.read("domains/77/state") == "paused\n"
+    again.write("domains/77/kill", "1")
+    until(lambda: not os.path.exists(again.where / "domains/77"), "it is gone")
+    again.stop()

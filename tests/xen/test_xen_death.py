@@ -11,17 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from xen_guests import Guest
+from xen_guests import Guest, eventually
 from xen_mount import END_S, XENFS, environment, failure, is_mounted, mounted, xenfs
 
 XENBUS = Path("/dev/xen/xenbus")
 
 
-def started(where: Path, hypervisor: str) -> subprocess.Popen[bytes]:
+def started(where: Path, hypervisor: str, *more: str) -> subprocess.Popen[bytes]:
     """A daemon that is not ended by anybody but the test."""
     reads, writes = os.pipe()
     process = subprocess.Popen(
-        [*XENFS, "mount", str(where), "--hypervisor", hypervisor, "-o", "lifecycle", "--ready-fd", str(writes)],
+        [*XENFS, "mount", str(where), "--hypervisor", hypervisor, "-o", "lifecycle", "--ready-fd", str(writes), *more],
         pass_fds=(writes,), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     os.close(writes)
@@ -73,6 +73,51 @@ def test_a_killed_daemon_and_the_next(hypervisor: str, where: Path, guest: Guest
     finally:
         with contextlib.suppress(OSError):  # nobody is there to hear of it
             os.close(fd)
+
+
+@pytest.mark.once_a_dom0("dead mounts are Linux's, and the orphan is one wherever it lives")
+@pytest.mark.parametrize("step", ["max_vcpus", "setdomainhandle"])
+def test_a_commit_under_which_the_daemon_is_killed(
+    hypervisor: str, where: Path, real: bool, no_peers: str, step: str
+) -> None:
+    """Between two steps: the next daemon names what was begun, by its UUID, shows it, and ends it with its nodes."""
+    if not real:
+        pytest.skip("a pretended Xen ends with its daemon: tests/mounted/test_death.py has one that does not")
+    process = started(where, hypervisor, "--faults", f"domctl:{step} hang")
+    name = "" if no_peers else "half-made"
+    try:
+        template = where / "templates" / "t"
+        template.mkdir()
+        if name:
+            (template / "name").write_text(name)
+        writer = subprocess.Popen(["sh", "-c", f"echo any >{template}/commit"], stderr=subprocess.DEVNULL)
+        in_flight = where / "xenfs" / "calls" / "in_flight"
+        eventually(lambda: f"domctl:{step} " in in_flight.read_text(), END_S, "it is at that step")
+        [line] = [line for line in in_flight.read_text().splitlines() if f"domctl:{step} " in line]
+    finally:
+        kill(process)
+    assert writer.wait(END_S) != 0
+    second = started(where, hypervisor)
+    try:
+        [said] = [line for line in (where / "xenfs/error_log").read_text().splitlines() if "EOWNERDEAD" in line]
+        domid = said.partition("domains/")[2].partition(":")[0]
+        domain = where / "domains" / domid
+        assert domid in line
+        assert (domain / "uuid").read_text().startswith("78656e66-7300-8000-")
+        assert (domain / "state").read_text() in ("paused\n", "offline\n")
+        if name and step == "setdomainhandle":
+            assert (domain / "name").read_text() == f"{name}\n"
+            assert xl("domid", name) == domid
+        (domain / "kill").write_text("1")
+        eventually(lambda: not domain.exists(), END_S, "it is gone")
+        assert not name or xl("domid", name) == ""
+    finally:
+        second.terminate()
+        assert second.wait(END_S) == 0
+
+
+def xl(*words: str) -> str:
+    return subprocess.run(["xl", *words], capture_output=True, text=True, timeout=END_S, check=False).stdout.strip()
 
 
 @pytest.mark.once_a_dom0("dead mounts are Linux's, xenstore's device is dom0's")
