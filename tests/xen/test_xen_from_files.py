@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import select
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyfuse3
 import pytest
 import xen_seen
 from test_xen_memory import found_at
@@ -93,6 +95,33 @@ def test_a_domain_with_a_name_is_one_of_xls(mount: Mount, template: str, peers: 
     assert xl_says("domid", "from files") == ""
     for path in (f"/local/domain/{domid}", f"/vm/{uuid}", f"/libxl/{domid}"):
         assert told(path) == ""
+
+
+def test_who_waits_hears_what_a_guest_says(mount: Mount, template: str, real: bool, no_peers: str) -> None:
+    """What is put into the ring of its console wakes who polls, and is read on the open file."""
+    if real and no_peers:
+        pytest.skip("no xenstored of this Xen's")
+    mount.write(f"{template}/name", "talker")
+    domain = f"domains/{mount.ask(f'{template}/commit', 'any')}"
+    ring = 4096 * int(mount.value(f"{domain}/hvm/params/console_pfn"), 0)
+    memory = os.open(mount.path(f"{domain}/memory/physical"), os.O_RDWR)
+    console = os.open(mount.path(f"{domain}/console"), os.O_RDONLY)
+    try:
+        assert os.read(console, 4096) == b""
+        poll = select.poll()
+        poll.register(console, select.POLLIN)
+        if hasattr(pyfuse3, "PollHandle"):
+            assert poll.poll(0) == [], "nothing was said"
+        os.pwrite(memory, b"hello", ring + 1024)
+        os.pwrite(memory, b"\5\0\0\0", ring + 3084)
+        assert poll.poll(1000 * SOON_S)
+        assert os.read(console, 4096) == b"hello"
+        assert os.read(console, 4096) == b""
+        xen_seen.note("r", f"{domain}/console")
+    finally:
+        os.close(console)
+        os.close(memory)
+        mount.write(f"{domain}/kill", "1")
 
 
 def test_a_name_that_cannot_be_had_leaves_nothing(mount: Mount, template: str, peers: None) -> None:

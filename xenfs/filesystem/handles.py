@@ -223,7 +223,7 @@ class Follower(Handle):
 
     def begin(self, xen: Hypervisor) -> None:
         """Opened: everything from here on is new to this open."""
-        self._start = self._position = self.node.start(xen)
+        self._start = self._position = self.node.start(xen, *self.inode.ids)
 
     def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
         """Bytes at `offset`; those that have gone by are gone, and offset 0 begins anew."""
@@ -240,7 +240,7 @@ class Follower(Handle):
 
     def _follow(self, xen: Hypervisor, position: Any) -> None:
         self._before = position
-        self.content, self._position = self.node.follow(xen, position)
+        self.content, self._position = self.node.go_on(xen, self.inode.ids, position)
 
     def grown(self, xen: Hypervisor) -> bool:
         """Look on, if all that is there was read; whether something is there that was not."""
@@ -261,7 +261,7 @@ class Follower(Handle):
 
     def ahead(self, xen: Hypervisor) -> bool:
         """Whether a read that goes on where the last one ended would find something."""
-        return self._taken < self._end or self.node.ahead(xen, self._position)
+        return self._taken < self._end or self.node.ahead(xen, *self.inode.ids, self._position)
 
 
 def open_file(inode: Inode) -> Handle:

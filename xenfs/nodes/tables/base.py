@@ -248,14 +248,14 @@ class Exchange(File):
 class Stream(File):
     """A growing file: each open has a position of its own, and `read` says at once what is new since then.
 
-    `follow(xen, position)` returns (new bytes, new position); a position of None is the beginning. `start(xen)` is the
-    position of a new open, the beginning without it. `ahead(xen, position)` says whether there is anything new, and
-    `topic` whose news somebody waits for who polls.
+    `follow(xen, *ids, position)` returns (new bytes, new position); a position of None is the beginning.
+    `start(xen, *ids)` is the position of a new open, the beginning without it. `ahead(xen, *ids, position)` says in no
+    time whether there is anything new, and `topic` whose news somebody waits for who polls.
     """
 
-    follow: Callable[[Hypervisor, Any], tuple[bytes, Any]]
-    start: Callable[[Hypervisor], Any] = lambda xen: None
-    ahead: Callable[[Hypervisor, Any], bool] = lambda xen, position: True
+    follow: Callable[..., tuple[bytes, Any]]
+    start: Callable[..., Any] = lambda xen, *ids: None
+    ahead: Callable[..., bool] = lambda xen, *where: True
     topic: str = ""
 
     @cached_property
@@ -265,7 +265,13 @@ class Stream(File):
 
     def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
         """What an open finds there now."""
-        return self.follow(xen, self.start(xen))[0]
+        return self.go_on(xen, ids, self.start(xen, *ids))[0]
+
+    def go_on(self, xen: Hypervisor, ids: Ids, position: Any) -> tuple[bytes, Any]:
+        """What `follow` finds, of what is there still."""
+        found: tuple[bytes, Any] = self.guarded(self.follow, xen, (*ids, position))
+        self.require_alive(xen, ids)
+        return found
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
