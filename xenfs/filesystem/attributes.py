@@ -12,7 +12,7 @@ import pyfuse3
 import trio
 
 from xenfs.errors import XenfsError
-from xenfs.filesystem.inodes import Inode
+from xenfs.filesystem.inodes import Inode, Kept
 from xenfs.filesystem.rights import Rights
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables.base import PAGE, Dir, File, Stream
@@ -38,6 +38,8 @@ class Attributes:
         entry.st_nlink = 2 if isinstance(inode.node, Dir) else 1
         entry.st_uid, entry.st_gid = self._owner(inode), self._options.gid
         entry.st_size = inode.node.size if isinstance(inode.node, File) else 0
+        if (kept := self.kept(inode)) is not None:  # the kernel reads it from its own memory, as far as it is long
+            entry.st_size = len(kept)
         entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = inode.changed_ns or self._since_ns
         entry.entry_timeout = entry.attr_timeout = _LASTING_S if inode.lasting else _PASSING_S
         if isinstance(inode.node, Stream):
@@ -68,6 +70,22 @@ class Attributes:
             inode.unsure = True
             trio.lowlevel.current_trio_token().run_sync_soon(_forget, inode.number)
 
+    def kept(self, inode: Inode) -> bytes | None:
+        """The content of what stays, where it is known and xenfs has had nothing done since."""
+        kept = inode.kept
+        if kept is None or kept.done != self._xen.recent.forgotten or time.monotonic() > kept.until:
+            return None
+        return kept.content
+
+    def keep(self, inode: Inode, content: bytes, done: int) -> None:
+        """Let the kernel keep what stays from the next open on, so that the second read of it never comes here.
+
+        It asks for the size anew first: of what it takes for empty it would read nothing.
+        """
+        if self.kept(inode) is None:
+            found = Kept(content, done, time.monotonic() + _LASTING_S)
+            trio.lowlevel.current_trio_token().run_sync_soon(_keep, inode, found)
+
     def allow(self, inode: Inode, wanted: Any, fields: Any) -> None:
         """XenfsError where something is to be different from what it is; `cp -p` asks for what is there already."""
         if (
@@ -78,6 +96,11 @@ class Attributes:
             raise XenfsError("modes and owners are those of the mount options", errno.EPERM)
         if fields.update_size and not stat.S_IMODE(inode.node.mode) & 0o222:
             raise XenfsError(f"{inode.path} cannot be written", errno.EACCES)
+
+
+def _keep(inode: Inode, found: Kept) -> None:
+    inode.kept = found
+    _forget(inode.number)
 
 
 def _forget(number: pyfuse3.InodeT) -> None:

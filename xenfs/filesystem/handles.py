@@ -64,6 +64,23 @@ class Handle:
         self.node.apply(xen, self.inode.ids, data)
 
 
+class Remembered(Handle):
+    """What stays, once it is known: read by the kernel into its own memory, from where it answers from then on."""
+
+    def __init__(self, inode: Inode, node: File, content: bytes) -> None:
+        super().__init__(inode, node)
+        self.content = content
+
+    def cost(self, offset: int) -> Cost:
+        """Nothing: nobody is asked."""
+        return NOTHING
+
+    def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
+        """A part of it."""
+        assert self.content is not None
+        return self.content[offset : offset + size]
+
+
 class Watched(Handle):
     """A value that can be waited for, as cgroup.events: what this open has read last is what it knows."""
 
@@ -264,10 +281,12 @@ class Follower(Handle):
         return self._taken < self._end or self.node.ahead(xen, *self.inode.ids, self._position)
 
 
-def open_file(inode: Inode) -> Handle:
-    """The handle for an open of this inode."""
+def open_file(inode: Inode, kept: bytes | None = None) -> Handle:
+    """The handle for an open of this inode; `kept` is what is known of it to stay."""
     node = inode.node
     if type(node) is File:  # nearly all are
+        if kept is not None:
+            return Remembered(inode, node, kept)
         return Watched(inode, node) if node.wakes else Handle(inode, node)
     if isinstance(node, Stream):
         return Follower(inode, node)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyfuse3
 
@@ -18,11 +18,20 @@ from xenfs.nodes.tables.base import Dir, Ids, Node
 ROOT = pyfuse3.ROOT_INODE
 
 
+class Kept(NamedTuple):
+    """The content of a file that stays; how often something had been done by xenfs when it was asked for; until when it
+    may be kept, as others may have something done too."""
+
+    content: bytes
+    done: int
+    until: float
+
+
 class Inode:
     """An entry of the tree together with the ids that it was reached by."""
 
     __slots__ = (
-        "changed_ns", "children", "ids", "listing", "lookups", "name", "node", "number", "parent", "parted",
+        "changed_ns", "children", "ids", "kept", "listing", "lookups", "name", "node", "number", "parent", "parted",
         "round", "unsure",
     )  # fmt: skip
 
@@ -32,6 +41,7 @@ class Inode:
         self.unsure = False  # whether the kernel has been told that its size is not what it takes it for
         self.children: dict[str, Inode] | None = None  # most of ten thousand directories are never looked into
         self.listing: Listing | None = None
+        self.kept: Kept | None = None
         self.parted = 0  # how often a name was removed from it
         self.round = 0  # of Keeping, in which it was last looked up
 

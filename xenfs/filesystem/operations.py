@@ -14,7 +14,7 @@ from xenfs.errors import XenfsError
 from xenfs.filesystem.boundary import answered
 from xenfs.filesystem.callers import Caller, caller
 from xenfs.filesystem.directories import Directories
-from xenfs.filesystem.handles import Follower, Gathering, Handle, Watched, open_file
+from xenfs.filesystem.handles import Follower, Gathering, Handle, Remembered, Watched, open_file
 from xenfs.filesystem.inodes import Inode
 from xenfs.filesystem.shares import SMALL
 from xenfs.filesystem.turns import BYTE_S, REQUEST_S
@@ -141,10 +141,11 @@ class Operations(Directories):
         handle.share = share
         number = next(self._numbers)
         self.handles[number] = handle
-        return pyfuse3.FileInfo(fh=pyfuse3.FileHandleT(number), direct_io=True, keep_cache=False)
+        kept = isinstance(handle, Remembered)
+        return pyfuse3.FileInfo(fh=pyfuse3.FileHandleT(number), direct_io=not kept, keep_cache=kept)
 
     def _opened(self, where: Inode, flags: int, ctx: Any) -> Handle:
-        handle = open_file(where)
+        handle = open_file(where, self.attributes.kept(where))
         writing = flags & os.O_ACCMODE != os.O_RDONLY
         handle.caller = caller(ctx, named=writing)
         if writing:
@@ -168,6 +169,7 @@ class Operations(Directories):
         handle = self.handles[fh]
         uid = handle.caller.uid
         await self._turn(uid)
+        done = self.xen.recent.forgotten
         cost = handle.cost(off)
         if cost is NOTHING:
             found = handle.read(self.xen, off, size)
@@ -175,7 +177,9 @@ class Operations(Directories):
             found = await self._asked(handle, off, size)
         if len(found) > SMALL:  # many may have waited for the same, and each will close and open it at once
             await self._pace(uid, (1 if cost is NOTHING else 4) * REQUEST_S + len(found) * BYTE_S)
-        if size == PAGE and not off:
+        if handle.node.stays and handle.content is not None:
+            self.attributes.keep(handle.inode, handle.content, done)
+        elif size == PAGE and not off:
             self.attributes.shown(handle.inode, len(found))
         content = handle.content
         if handle.weighed or (content is not None and len(content) > SMALL):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from xenfs.abi.numbers import Feature
 from xenfs.calls import hypfs, version
 from xenfs.hypervisor.base import Hypervisor
@@ -30,58 +32,60 @@ def _config(xen: Hypervisor) -> bytes:
     return hypfs.content(xen, "/buildinfo/config")[1]
 
 
+_stays = partial(File, stays=True)  # a capability may come with a live patch or a toolstack's doing, the others do not
+
 VERSION = Dir(
     "version",
     "Version and build of the hypervisor",
     (
-        File(
+        _stays(
             "major", "Major version of Xen", read=lambda xen: version.release(xen)[0], show=show.dec,
             call="xen_version version",
         ),
-        File(
+        _stays(
             "minor", "Minor version of Xen", read=lambda xen: version.release(xen)[1], show=show.dec,
             call="xen_version version",
         ),
-        File(
+        _stays(
             "extra", "What follows the minor version", read=version.extra,
             call="xen_version extraversion2, extraversion",
         ),
-        File("full", "The whole version", read=_full, call="xen_version version, extraversion2, extraversion"),
+        _stays("full", "The whole version", read=_full, call="xen_version version, extraversion2, extraversion"),
         File(
             "capabilities", "Guest types that Xen can run", read=version.capabilities,
             call="xen_version capabilities2, capabilities",
         ),
-        File(
+        _stays(
             "commandline", "Command line that Xen was booted with", read=version.commandline,
             call="xen_version commandline2, commandline",
         ),
-        File(
+        _stays(
             "changeset", "Commit that Xen was built from", read=version.changeset,
             call="xen_version changeset2, changeset",
             tier="B",
         ),
-        File(
+        _stays(
             "build_id", "Build id of the linker", read=version.build_id, show=bytes.hex, call="xen_version build_id",
             tier="B", when=answers(version.build_id),
         ),
-        File(
+        _stays(
             "compile_info", "Compiler, and who built Xen where and when", read=_compile_info,
             format='"key value" lines',
             call="xen_version compile_info", tier="B",
         ),
-        File(
+        _stays(
             "pagesize", "Bytes of a page", read=version.pagesize, show=show.dec, call="xen_version pagesize",
             tier="B",
         ),
-        File(
+        _stays(
             "features", "Features that Xen offers to this domain, one name a line", read=_features, format="one a line",
             call="xen_version get_features", tier="B",
         ),
-        File(
+        _stays(
             "virt_start", "Where Xen's own mapping begins, 0 for a domain that is not PV", read=version.virt_start,
             show=show.hexa, call="xen_version platform_parameters", tier="C",
         ),
-        File(
+        _stays(
             "config", "The .config that Xen was built from", read=_config, call="hypfs_op read", tier="B",
             format="Kconfig lines",
             when=answers(_config),

@@ -49,7 +49,7 @@ def _featureset(index: Featureset) -> File:
     return File(
         index.name, f"Feature words {_SETS[index]}", read=lambda xen: cpuid.featureset(xen, index), show=_words,
         call=cpuid.GET_CPU_FEATURESET.name, tier="B", format="words of eight hexadecimal digits, colons between",
-        when=known(lambda xen: cpuid.featureset(xen, index), errno.EINVAL, detail=index.name),
+        when=known(lambda xen: cpuid.featureset(xen, index), errno.EINVAL, detail=index.name), stays=True,
     )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def _policy(index: HostPolicy) -> File:
     return File(
         index.name, f"CPUID leaves and MSRs {_POLICIES[index]}", read=lambda xen: cpuid.host_policy(xen, index),
         show=policy_text, call=cpuid.GET_HOST_POLICY.name, tier="B", format=POLICY_FORM,
-        when=known(lambda xen: cpuid.host_policy(xen, index), detail=index.name),
+        when=known(lambda xen: cpuid.host_policy(xen, index), detail=index.name), stays=True,
     )  # fmt: skip
 
 

@@ -113,7 +113,8 @@ class File(Node):
     what shows a guest's inside. `checked` says that the reader itself proves that it saw the right life. `fresh` makes
     its time of modification the present, for programs that take an old file for one that nobody writes. `long` says
     whether the content may be more than a page, where the words of its format do not: what has lines may, but for those
-    of a struct. Where it `wakes`, poll(2) says POLLPRI as soon as it is not what the open file has read last.
+    of a struct. Where it `wakes`, poll(2) says POLLPRI as soon as it is not what the open file has read last. What
+    `stays` is the same as long as Xen runs, unless xenfs itself has something done: the kernel may keep it.
     """
 
     read: Reader | None = None
@@ -136,6 +137,7 @@ class File(Node):
     fresh: bool = False
     long: bool | None = None
     wakes: bool = False
+    stays: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -143,6 +145,8 @@ class File(Node):
             raise ValueError(f"{self.name}: an entry must read or write")
         if self.wakes and self.grows is not NOTHING:  # it is read again and again
             raise ValueError(f"{self.name}: what wakes must cost nothing much")
+        if self.stays and (self.wakes or self.write or self.guards or self.private or self.fresh):
+            raise ValueError(f"{self.name}: what stays is the same for everybody, and for as long as Xen runs")
         known = source(self.read)
         object.__setattr__(self, "call", self.call or known.call)
         object.__setattr__(self, "checked", self.checked or known.checked)
