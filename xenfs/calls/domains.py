@@ -158,7 +158,12 @@ def require_same(xen: Hypervisor, domain: Domain, *_: object) -> DomainInfo | No
 
 def infos(xen: Hypervisor) -> list[DomainInfo]:
     """Every domain in the order of ids; sysctl getdomaininfolist."""
-    return list(map(DomainInfo._make, freed(_listed(xen, _rows(xen.abi)))))
+    return list(map(DomainInfo._make, freed(rows(xen))))
+
+
+def rows(xen: Hypervisor) -> list[tuple[Any, ...]]:
+    """The same as plain tuples, with the members of DomainInfo in order: for who looks at each of them once."""
+    return _listed(xen, _rows(xen.abi))
 
 
 def infos_from(xen: Hypervisor, first: int, most: int) -> list[DomainInfo]:
@@ -166,9 +171,9 @@ def infos_from(xen: Hypervisor, first: int, most: int) -> list[DomainInfo]:
     if most == 1 or GETDOMAININFOLIST.hypercall.name in xen.unusable:
         found = info_now(xen, first)
         return [found] if found else []
-    rows = _rows(xen.abi)
-    with xen.pool.take(rows.stride * most) as buf:
-        return list(map(DomainInfo._make, _some(xen, rows, buf, first, most)))
+    layout = _rows(xen.abi)
+    with xen.pool.take(layout.stride * most) as buf:
+        return list(map(DomainInfo._make, _some(xen, layout, buf, first, most)))
 
 
 def _listed(xen: Hypervisor, rows: Rows) -> list[tuple[Any, ...]]:

@@ -28,7 +28,8 @@ Row = tuple[Any, ...]
 def vcpu_times(xen: Hypervisor, vcpus: Sequence[tuple[int, int]]) -> list[Row | None]:
     """(online, CPU time in ns) of each (domain, vCPU); None for one that is not there. domctl getvcpuinfo."""
     answers = answers_of(xen.abi, "u.getvcpuinfo.online", "u.getvcpuinfo.cpu_time")
-    return found(xen, GETVCPUINFO, [_vcpu_question(xen.abi, vcpu).about(domid) for domid, vcpu in vcpus], answers)
+    about = {vcpu: _vcpu_question(xen.abi, vcpu).about for vcpu in {vcpu for _, vcpu in vcpus}}
+    return found(xen, GETVCPUINFO, [about[vcpu](domid) for domid, vcpu in vcpus], answers)
 
 
 def parameters(xen: Hypervisor, domids: Sequence[int], sched_id: int) -> list[Row | None]:
@@ -57,7 +58,7 @@ class Question:
 
     def about(self, domid: int) -> bytes:
         """The whole struct, about this domain."""
-        return self._head + domid.to_bytes(self._width, "little") + self._tail
+        return b"%b%b%b" % (self._head, domid.to_bytes(self._width, "little"), self._tail)
 
 
 @cache
@@ -79,13 +80,10 @@ def answers_of(abi: Abi, *members: str) -> Rows:
 def found(xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: Rows) -> list[Row | None]:
     """Each answer, None where there is nothing that could be asked; other errnos are raised."""
 
-    def rows() -> Iterator[Row | None]:
-        for result, answer in asked(xen, op, questions, answers):
-            if result < 0 and -result not in _GONE:
-                raise HypercallError(op.name, -result, hint(op, -result, xen.abi))
-            yield None if result < 0 else answer
-
-    return list(rows())
+    both = list(asked(xen, op, questions, answers))
+    for code in {-result for result, _ in both if result < 0} - _GONE:
+        raise HypercallError(op.name, code, hint(op, code, xen.abi))
+    return [None if result < 0 else answer for result, answer in both]
 
 
 def asked_about(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from errno import EFAULT
 from functools import cache
@@ -11,7 +11,6 @@ from typing import TypeAlias
 from xenfs.abi import Abi
 from xenfs.abi.numbers import Hypercall
 from xenfs.abi.operations import Does, Operation, operation
-from xenfs.calls.rows import Rows
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import FAULT_RETRIES, Hypervisor
 from xenfs.hypervisor.operation import hint
@@ -99,7 +98,7 @@ def _row(
         buf.fill((entry + _words((0, *after))).ljust(step, b"\0") * count)
         buf.attach_each(len(entry), step, structs, stride, count)
         xen.hypercall(_batch_of([op]), buf, count)
-        return [_signed(word) for (word,) in _results(xen.abi)(bytes(buf), count)]
+        return _results(xen.abi, count)(bytes(buf))
 
 
 def _words(numbers: Iterable[int]) -> bytes:
@@ -120,8 +119,11 @@ def _alone(xen: Hypervisor, op: Operation, *args: int | Buffer) -> int:
 
 
 @cache
-def _results(abi: Abi) -> Rows:
-    return Rows(abi, "struct multicall_entry", ("result",))
+def _results(abi: Abi, count: int) -> Callable[[bytes], list[int]]:
+    """What takes the results of so many entries out of them: signed words, of which every few is one."""
+    stride = abi.sizeof("struct multicall_entry") // 8
+    first = abi.offsetof("struct multicall_entry", "result") // 8
+    return lambda entries: memoryview(entries).cast("q")[first : stride * count : stride].tolist()
 
 
 def wide(xen: Hypervisor, op: Operation, *args: int | Buffer) -> int:

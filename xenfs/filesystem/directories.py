@@ -108,7 +108,7 @@ class Directories(Served):
         _, entries, share = self._listings[fh]
         await self._turn(share.uid)
         attributes, hold, reply = self.attributes.of, self.inodes.hold, pyfuse3.readdir_reply
-        alike = not self.rights.by_path
+        alike, this_round = not self.rights.by_path, self.inodes.round
         entry: pyfuse3.EntryAttributes | None = None
         shape: Node | None = None
         for position in range(start_id, len(entries)):
@@ -122,7 +122,10 @@ class Directories(Served):
                 entry.st_ino = inode.number
             if not reply(token, name, entry, position + 1):
                 break
-            hold(inode)
+            if inode.lookups and inode.round == this_round:
+                inode.lookups += 1  # all that `hold` would do, a tenth of a listing sooner
+            else:
+                hold(inode)
 
     @answered
     async def releasedir(self, fh: int) -> None:

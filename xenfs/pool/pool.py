@@ -74,6 +74,14 @@ class Pool(Custody):
         """The same for several pieces of memory, each with its own way: a tuple of buffers."""
         return Bounces(Bounce(self, data, way, even_failed=even_failed) for data, way in parts)
 
+    def around(self, address: int) -> tuple[int, memoryview]:
+        """(start, bytes) of the buffer on loan that holds the byte at an address; else BadAddress."""
+        block = self._stock.block_at(address)
+        buf: Buffer | None = None if block is None else block.lent
+        if buf is None:
+            raise BadAddress(address, 1)
+        return buf._start, self.locate(buf._start, buf.nbytes)
+
     def locate(self, address: int, nbytes: int) -> memoryview:
         """The bytes at an address, all in one buffer on loan; else BadAddress. How a simulated Xen gets at them."""
         block = self._stock.block_at(address)

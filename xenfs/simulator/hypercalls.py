@@ -315,10 +315,12 @@ def _multicall(machine: Machine, counts: Counter[str]) -> Call:
 
     def call(args: tuple[int, ...]) -> int:
         counts["multicall"] += 1
-        for entry in entries(args[0], args[1]):
-            op = read_op(entry, op_at)[0]
-            result = -EINVAL if op == number else machine.dispatch(op, read_args(entry, args_at))
-            write_result(entry, result_at, result)
+        first = next(entries(args[0], min(args[1], 1)), None)
+        with machine.staying(*read_args(first, args_at)[:2] if first else ()):
+            for entry in entries(args[0], args[1]):
+                op = read_op(entry, op_at)[0]
+                result = -EINVAL if op == number else machine.dispatch(op, read_args(entry, args_at))
+                write_result(entry, result_at, result)
         return 0
 
     return call

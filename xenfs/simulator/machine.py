@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from xenfs.errors import BadAddress
@@ -33,6 +34,8 @@ class Machine:
         self.platform = self.layouts.interfaces["platform"]
         self.get, self.put, self.constant = self.layouts.get, self.layouts.put, self.layouts.constant
         self._locate: Callable[[int, int], memoryview] = _no_memory
+        self._around: Callable[[int], tuple[int, memoryview]] = _no_buffer
+        self._near_start, self._near = 0, _NOTHING
         self.hypfs: Any = None
         self.capabilities: int | None = None
         self.domaininfo_rows: Any = None  # these are made when they are first needed
@@ -48,10 +51,26 @@ class Machine:
 
     def attach(self, memory: Memory) -> None:
         """From now on addresses lead there."""
-        self._locate = memory.locate
+        self._locate, self._around = memory.locate, getattr(memory, "around", _no_buffer)
+
+    @contextmanager
+    def staying(self, *addresses: int) -> Iterator[None]:
+        """While this lasts, the buffer around the first address that is one stays where it is: most members of a batch
+        find their structs there, without a search."""
+        for address in addresses:
+            with suppress(BadAddress):
+                self._near_start, self._near = self._around(address)
+                break
+        try:
+            yield
+        finally:
+            self._near_start, self._near = 0, _NOTHING
 
     def at(self, address: int, nbytes: int) -> memoryview:
         """The caller's bytes at an address. None are asked for: none are looked at, wherever that is."""
+        near = address - self._near_start
+        if 0 <= near <= len(self._near) - nbytes and nbytes > 0:
+            return self._near[near : near + nbytes]
         return self._locate(address, nbytes) if nbytes > 0 else _NOTHING
 
     def struct(self, address: int, name: str) -> memoryview:
@@ -102,6 +121,10 @@ class Table:
             for name, operation in group.items():
                 if machine.layouts.defines(name):
                     self.by_number[machine.constant(name)] = name.removeprefix(prefix), operation
+
+
+def _no_buffer(address: int) -> tuple[int, memoryview]:
+    raise BadAddress(address, 1)
 
 
 def _no_memory(address: int, nbytes: int) -> memoryview:

@@ -64,7 +64,7 @@ def _find(xen: Hypervisor, name: str) -> Domain | None:
 
 
 def _stat(xen: Hypervisor) -> str:
-    return show.lines(facts.stat_line(xen, info) for info in freed(domains.infos(xen)))
+    return show.lines(facts.stat_lines(xen, freed(domains.rows(xen))))
 
 
 @asks(domains.GETDOMAININFO, checked=True)

@@ -207,7 +207,7 @@ def _vcpus(xen: Hypervisor, listed: Sequence[DomainInfo], about: dict[int, str])
     wanted = [(info.domain, vcpu) for info in listed for vcpu in range(facts.nr_vcpus(info))]
     for (domid, vcpu), row in zip(wanted, many.vcpu_times(xen, wanted), strict=True):
         if row is not None:
-            yield Item(f'{about[domid]},vcpu="{vcpu}"', Vcpu(domid, *row))
+            yield Item(f'{about[domid]},vcpu="{vcpu}"', Vcpu._make((domid, *row)))
 
 
 class Counted(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
@@ -112,6 +113,11 @@ def _distances(node: Node) -> list[tuple[str, Value]]:
     return [(f'to="{number}"', distance) for number, distance in enumerate(node.distances) if distance != NOWHERE]
 
 
+@cache
+def _of_kind(kind: str, cpupool: int) -> list[tuple[str, Value]]:
+    return [(labels({"type": kind, "cpupool": cpupool}), 1)]
+
+
 def _limit(guest: Guest) -> Value:
     pages = guest.info.max_pages
     return "+Inf" if pages >= facts.NO_LIMIT_PAGES else pages * _PAGE
@@ -169,7 +175,7 @@ _POOL = (
 _DOMAINS = (gauge("xen_domains", "Domains, the control domain and dying ones included.", len),)
 
 _DOMAIN = (
-    info_metric("xen_domain", "Kind and cpupool of a domain.", lambda d: {"type": d.kind, "cpupool": d.info.cpupool}),
+    Metric("xen_domain_info", "gauge", "Kind and cpupool of a domain.", lambda d: _of_kind(d.kind, d.info.cpupool)),
     counter("xen_domain_cpu_seconds", "CPU time of all vCPUs of a domain.", lambda d: seconds(d.info.cpu_time)),
     gauge("xen_domain_start_time_seconds", "When the domain began, in seconds since 1970.", _began),
     gauge("xen_domain_vcpus", "vCPUs that the domain has, online or not.", lambda d: facts.nr_vcpus(d.info)),

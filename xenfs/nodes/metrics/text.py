@@ -78,7 +78,8 @@ def _labelled(name: str, about: str, more: str, value: Value) -> str:
 
 def seconds(ns: int) -> str:
     """Nanoseconds as seconds, with nothing rounded away."""
-    return f"{ns // 1_000_000_000}.{ns % 1_000_000_000:09d}"
+    digits = f"{ns:010d}"  # two divisions would take twice as long
+    return f"{digits[:-9]}.{digits[-9:]}"
 
 
 def micro(us: int) -> str:
