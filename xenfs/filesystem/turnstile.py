@@ -1,4 +1,4 @@
-"""A lock for pyfuse3's workers that they need not pass on at each request: a third less time for a small one.
+"""A lock for pyfuse3's workers that they need not pass on at each request: a sixth less CPU time for a small one.
 
 pyfuse3 has at least two workers, of which one waits for the next request and the others wait for a `trio.Lock`. Such a
 lock goes to who waits for it as soon as it is released, so that the workers take turns: two rounds of trio's scheduler
