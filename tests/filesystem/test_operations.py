@@ -16,6 +16,7 @@ from typing import Any
 import pyfuse3
 import pytest
 import trio
+import trio.testing
 from patience import PATIENCE_S
 from worlds import EVERYTHING, Host
 
@@ -23,7 +24,7 @@ from xenfs.errors import HypercallError, Stale, XenfsError
 from xenfs.filesystem import lanes
 from xenfs.filesystem.boundary import answer, answered
 from xenfs.filesystem.operations import Operations
-from xenfs.nodes.tables.base import Dir, Exchange, File
+from xenfs.nodes.tables.base import PAGE, Dir, Exchange, File
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tables.region import Region
@@ -799,5 +800,28 @@ def test_the_whole_tree_through_the_operations(host: Host) -> None:
         await k.forget_all()
         assert len(k.ops.inodes) == 1
         assert host.xen.pool.stat()["in_use"] == 0
+
+    trio.run(run)
+
+
+def test_what_stays_is_asked_for_anew_once_something_was_done(host: Host) -> None:
+    """An open file that began with what was kept brings nothing old back, though it is read again."""
+    told = iter(range(10))
+    entries = File("stays", "A thing.", read=lambda xen: next(told), stays=True)
+
+    async def run() -> None:
+        k = over(host, entries)
+        assert await k.read("stays") == b"0\n"
+        await trio.testing.wait_all_tasks_blocked()
+        assert await k.read("stays") == b"0\n"
+        assert (await k.lookup("stays")).st_size == 2
+        opened = await k.open("stays")
+        assert (opened.direct_io, opened.keep_cache) == (False, True)
+        k.ops.xen.recent.forget()  # something was done
+        assert await k.ops.read(opened.fh, 0, PAGE) == b"0\n"
+        await trio.testing.wait_all_tasks_blocked()
+        anew = await k.open("stays")
+        assert (anew.direct_io, anew.keep_cache) == (True, False)
+        assert await k.ops.read(anew.fh, 0, PAGE) == b"1\n"
 
     trio.run(run)

@@ -80,10 +80,13 @@ def answers_of(abi: Abi, *members: str) -> Rows:
 def found(xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: Rows) -> list[Row | None]:
     """Each answer, None where there is nothing that could be asked; other errnos are raised."""
 
-    both = list(asked(xen, op, questions, answers))
-    for code in {-result for result, _ in both if result < 0} - _GONE:
-        raise HypercallError(op.name, code, hint(op, code, xen.abi))
-    return [None if result < 0 else answer for result, answer in both]
+    def rows() -> Iterator[Row | None]:
+        for result, answer in asked(xen, op, questions, answers):
+            if result < 0 and -result not in _GONE:
+                raise HypercallError(op.name, -result, hint(op, -result, xen.abi))
+            yield None if result < 0 else answer
+
+    return list(rows())
 
 
 def asked_about(

@@ -177,8 +177,10 @@ class Operations(Directories):
             found = await self._asked(handle, off, size)
         if len(found) > SMALL:  # many may have waited for the same, and each will close and open it at once
             await self._pace(uid, (1 if cost is NOTHING else 4) * REQUEST_S + len(found) * BYTE_S)
-        if handle.node.stays and handle.content is not None:
-            self.attributes.keep(handle.inode, handle.content, done)
+        if handle.node.stays:
+            asked = not off and not isinstance(handle, Remembered)
+            if asked and handle.content is not None:
+                self.attributes.keep(handle.inode, handle.content, done)
         elif size == PAGE and not off:
             self.attributes.shown(handle.inode, len(found))
         content = handle.content
