@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from patience import until
 from xen_mount import Mount, called
 
 GREP_S = 480
@@ -18,6 +19,7 @@ CHANGING = re.compile(r":(set\w+|(un)?pausedomain|destroydomain|max_mem|cpu_hotp
 AS_IT_COMES = re.compile(
     r"console/log|calls/log|.*/(context|context\.d/.+|xsave|logdirty/peek)"
 )  # streams, and what is binary
+STAYS = re.compile(r"version/|host/cpuid/")  # and says its true size, once it was read
 GOES_ON = re.compile(
     r"/(vcpus/\d+/(regs|context)|hvm/context)$"
 )  # can be written, and are what a running vCPU makes of them
@@ -86,7 +88,8 @@ def test_everything_reads(found: dict[str, os.stat_result], read: dict[str, byte
 
 def test_sizes_and_owners(mount: Mount, found: dict[str, os.stat_result], read: dict[str, bytes | str]) -> None:
     sizes = {path: status.st_size for path, status in found.items() if stat.S_ISREG(status.st_mode)}
-    assert set(sizes.values()) == {0, 4096}
+    odd = {path: size for path, size in sizes.items() if size not in (0, 4096)}
+    assert odd == {path: len(read[path]) for path in odd if STAYS.match(path)}
     too_long = {path for path, content in read.items() if sizes[path] and len(content) > sizes[path]}
     assert too_long == set(), "sendfile(2) would cut them"
     with open(mount.path("version/full"), "rb") as source, tempfile.TemporaryFile() as copy:
@@ -180,6 +183,20 @@ def test_a_read_is_a_snapshot(mount: Mount) -> None:
         assert int(os.pread(fd, 4096, 0)) >= int(whole)
     finally:
         os.close(fd)
+
+
+def test_what_stays_is_asked_for_once(mount: Mount, found: dict[str, os.stat_result]) -> None:
+    """The kernel keeps it, as long as the daemon says; what may change is asked for each time."""
+    for path in sorted(path for path in files(found, 0o444) if STAYS.match(path)):
+        content = mount.read(path)
+        if path == "version/capabilities":
+            continue
+        until(lambda path=path, size=len(content): mount.path(path).stat().st_size == size, path)  # type: ignore[misc]
+        before = mount.calls()
+        assert (mount.read(path), called(before, mount.calls())) == (content, {}), path
+    before = mount.calls()
+    mount.read("version/capabilities")
+    assert called(before, mount.calls()) != {}
 
 
 def test_info_files_hold_the_same_as_the_single_values(mount: Mount) -> None:
