@@ -75,6 +75,7 @@ CPUID = Dir(
             show=_caps,
             format="words with a blank between",
             when=every(lambda xen: not since(4, 22)(xen), answers(cpuid.levelling_caps)),
+            stays=True,
         ),
         Dir("policies", "All that CPUID and some MSRs say", tuple(map(_policy, _POLICIES))),
     ),
