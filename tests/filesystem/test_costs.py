@@ -48,8 +48,8 @@ class Loop:
         self._away = False
         self.host = Host(settings, EVERYTHING, wrap=self._between)
         self.host.sim.world.create(BIG_GUEST, type="pv", vcpus=vcpus, memory_kb=65536)
-        self._hypercall = self.host.xen.hypercall
-        self.host.xen.hypercall = self._watched  # type: ignore[method-assign]
+        self._made = self.host.xen._made
+        self.host.xen._made = self._watched  # type: ignore[method-assign]
         self.long: set[str] = set()  # operations that may take long and were made in the loop all the same
         self._names: dict[Any, Any] = {}
         self.ops = Operations(self.host.xen, self.host.root, EVERYTHING, self.host.refusals)
@@ -69,10 +69,10 @@ class Loop:
                 self._calls += 1
                 self._apart_ns += thread_time_ns() - began
 
-    def _watched(self, op: Operation, *args: Any, **more: Any) -> int:
+    def _watched(self, op: Operation, *args: Any) -> int:
         if op.slow and not self._away:
             self.long.add(op.name)
-        return self._hypercall(op, *args, **more)
+        return self._made(op, *args)
 
     async def _elsewhere(
         self, uid: int, kind: Any, cost: Cost, work: Callable[..., Any], *args: Any, **more: Any

@@ -267,6 +267,36 @@ def test_a_backend_that_raises_leaves_nothing_in_flight(over: Callable[..., Hype
     assert xen.pool.stat()["in_use"] == 0
 
 
+def test_a_question_is_seen_as_every_call_is(over: Callable[..., Hypervisor]) -> None:
+    """The quick way: counted, made again after a fault, refused in the same words, and nothing stays in flight."""
+    asked: list[bytes] = []
+
+    def answer(args: tuple[int, ...]) -> int:
+        memory = xen.pool.locate(args[0], 4)
+        asked.append(bytes(memory))
+        assert [name for _, name, _, _ in xen.calls.running()] == ["sysctl physinfo"]
+        assert xen.calls.using(xen.pool.in_flight(args[0])) is not None  # type: ignore[arg-type]
+        memory[0] += 1
+        return 0
+
+    def explode(args: tuple[int, ...]) -> int:
+        raise ZeroDivisionError
+
+    xen = over(-errno.EFAULT, answer, -errno.EPERM, explode, faults=True)
+    assert xen.ask(PHYSINFO, b"abcd") == b"bbcd"
+    assert (asked, xen.pool.stat()["efault_retries"]) == ([b"abcd"], 1)
+    with pytest.raises(HypercallError, match="privilege"):
+        xen.ask(PHYSINFO, b"abcd")
+    assert tally(xen, "sysctl physinfo") == (2, 1)
+    with pytest.raises(ZeroDivisionError):
+        xen.ask(PHYSINFO, b"abcd")
+    xen.unusable["sysctl"] = "not here"
+    with pytest.raises(HypercallError, match="not here"):
+        xen.ask(PHYSINFO, b"abcd")
+    assert len(xen.backend.calls) == 4  # type: ignore[attr-defined]
+    assert (xen.calls.running(), xen.pool.stat()["in_use"]) == ([], 0)
+
+
 def test_totals_from_many_threads(over: Callable[..., Hypervisor]) -> None:
     xen = over(*[lambda args: args[0]] * 4000)
     threads = [threading.Thread(target=lambda: [xen.hypercall(VERSION, 1) for _ in range(500)]) for _ in range(8)]

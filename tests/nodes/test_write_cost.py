@@ -46,22 +46,22 @@ def asked_again(host: Host, place: Place, text: str, monkeypatch: pytest.MonkeyP
     """The calls of one write that were made with the same bytes before, and whether it went well."""
     asked: Counter[Any] = Counter()
     again: list[str] = []
-    make = host.xen.hypercall
+    make = host.xen._made
 
-    def seen(op: Any, *args: Any, domid: int | None = None) -> int:
+    def seen(op: Any, args: tuple[Any, ...], *more: Any) -> int:
         question = op.name, tuple(bytes(arg.memory) if isinstance(arg, Buffer) else arg for arg in args)
         asked[question] += 1
         if asked[question] > (2 if op.name in WHICH_LIFE else 1):
             again.append(op.name)
         try:
-            return make(op, *args, domid=domid)
+            return make(op, args, *more)
         finally:
             if op.does is not Does.LOOKS:  # what there is may be another now
                 for each in [each for each in asked if each[0] not in WHICH_LIFE]:
                     del asked[each]
 
     with monkeypatch.context() as patch:
-        patch.setattr(host.xen, "hypercall", seen)
+        patch.setattr(host.xen, "_made", seen)
         try:
             host.put(place, text.encode(errors="surrogateescape"))
         except XenfsError:

@@ -2,7 +2,6 @@
 
 import array
 import errno
-import struct
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +29,6 @@ WRITES: dict[str, Callable[[Buffer], object]] = {
     "fill": lambda buf: buf.fill(b"\xff" * buf.nbytes),
     "view": lambda buf: buf.view(cffi.FFI(), "uint64_t").__setitem__(0, 2**64 - 1),
     "cast": lambda buf: buf.cast(cffi.FFI(), "uint8_t *").__setitem__(buf.nbytes - 1, 255),
-    "pack": lambda buf: buf.pack(struct.Struct("<Q"), 2**64 - 1),
     "from outside": lambda buf: cffi.FFI().memmove(buf.cast(cffi.FFI(), "char *"), b"\xff" * buf.nbytes, buf.nbytes),
 }
 
@@ -95,8 +93,6 @@ USES: list[Any] = [
     lambda buf: bytes(buf),
     lambda buf: buf.fill(b"x"),
     lambda buf: buf.touch(),
-    lambda buf: buf.pack(struct.Struct("<I"), 1),
-    lambda buf: buf.unpack(struct.Struct("<I")),
     lambda buf: buf.view(cffi.FFI(), "long"),
     lambda buf: buf.cast(cffi.FFI(), "long *"),
 ]
@@ -160,21 +156,6 @@ def test_fill_beyond_the_buffer_is_refused(pool: Pool, data: bytes, at: int) -> 
         with pytest.raises(PoolError, match=f"do not fit at byte {at} of {buf.name}"):
             buf.fill(data, at)
         assert bytes(buf) == bytes(16)
-
-
-@pytest.mark.parametrize("check", [False, True])
-def test_values_are_packed_and_unpacked_in_place(check: bool) -> None:
-    packer = struct.Struct("<IH")
-    with Pool(SimulatedPages(), check=check) as pool, pool.take(16) as buf, pool.take(16) as other:
-        buf.pack(packer, 0x01020304, 5, at=10)
-        assert bytes(buf) == bytes(10) + b"\4\3\2\1\5\0"
-        assert buf.unpack(packer, 10) == (0x01020304, 5)
-        assert not any(bytes(other))
-        for at in (11, -1, 16):
-            with pytest.raises(PoolError, match=f"6 bytes do not fit at byte {at} of {buf.name}"):
-                buf.pack(packer, 1, 1, at=at)
-            with pytest.raises(PoolError, match=f"6 bytes do not fit at byte {at} of {buf.name}"):
-                buf.unpack(packer, at)
 
 
 @pytest.mark.parametrize("nbytes", [1, 4096, 4097, 300_000])

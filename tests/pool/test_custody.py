@@ -207,3 +207,42 @@ def test_an_overwritten_handle_is_noticed_in_check_mode(checked: Pool, ffi: cffi
         op.u.list.buffer = ffi.cast("guest_handle", 0x1000)
         assert f"the handle to {other.name} in {buf.name} was overwritten" in str(refused(checked, buf))
         buf.release()
+
+
+def test_what_is_launched_is_in_flight_until_it_lands(pool: Pool) -> None:
+    buf = pool.launch(b"\1" * 100, "sysctl physinfo")
+    start = int(buf.address)
+    assert (buf.operation, buf.state, pool.in_flight(start)) == ("sysctl physinfo", "in flight", buf)
+    assert bytes(pool.locate(start, 100)) == b"\1" * 100
+    for wrong in (buf.release, pool.close):
+        with pytest.raises(PoolError) as caught:
+            wrong()
+        assert caught.value.errno == errno.EBUSY
+    with pytest.raises(PoolError, match="cannot be passed to Xen: a hypercall is using it"):
+        pool.admit((buf,))
+    pool.locate(start, 1)[0] = 7
+    before = pool.stat()
+    assert pool.land(buf) == b"\7" + b"\1" * 99
+    assert (buf.state, pool.in_flight(start)) == ("released", None)
+    assert (before["in_use"], pool.stat()["in_use"], pool.stat()["bytes_out"]) == (1, 0, 100)
+    with pool.take(100) as anew:  # the same memory
+        assert (int(anew.address), bytes(anew)) == (start, bytes(100))
+
+
+def test_only_what_was_launched_lands(pool: Pool) -> None:
+    buf = pool.launch(b"a", "")
+    pool.land(buf)
+    with pytest.raises(PoolError, match="cannot be landed: it was released before"):
+        pool.land(buf)
+    with pool.take(1) as lent, pytest.raises(PoolError, match="cannot be landed: no hypercall is using it"):
+        pool.land(lent)
+    with pytest.raises(PoolError, match="makes no sense"):
+        pool.launch(b"", "")
+
+
+@pytest.mark.logs("write past the end of buffer .* last used by sysctl physinfo")
+def test_what_xen_writes_behind_what_was_launched_is_reported(checked: Pool) -> None:
+    buf = checked.launch(bytes(100), "sysctl physinfo")
+    cffi.FFI().memmove(cffi.FFI().cast("char *", int(buf.address) + 100), b"x", 1)
+    assert checked.land(buf) == bytes(100)
+    assert len(checked.seen) == 1  # type: ignore[attr-defined]

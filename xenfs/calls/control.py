@@ -1,12 +1,16 @@
-"""How every sysctl, domctl and platform operation is made: one struct with a command, a version and a union."""
+"""How every sysctl, domctl and platform operation is made: one struct with a command, a version and a union.
+
+And how those are that take their number beside a struct of plain numbers.
+"""
 
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 from xenfs.abi import Abi
 from xenfs.abi.operations import Operation
+from xenfs.calls.plain import plain
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.operation import PLATFORM_VERSION
 from xenfs.pool import Buffer
@@ -18,50 +22,80 @@ def sysctl(xen: Hypervisor, op: Operation, arm: str = "", /, **given: Any) -> An
 
     The table of operations has the arm, and the members that choose a part of it: neither needs to be said again.
     """
-    with xen.pool.take(xen.abi.sizeof("struct xen_sysctl")) as buf:
-        view = xen.abi.view("struct xen_sysctl", buf)
-        view.cmd, view.interface_version = op.cmd, xen.abi.sysctl
-        return _run(xen, op, buf, view, arm, given)
+    return _run(xen, op, _SYSCTL, (op.cmd, xen.abi.sysctl), arm, given)
 
 
 def domctl(
     xen: Hypervisor, op: Operation, domid: int, arm: str = "", /, *, version: int | None = None, **given: Any
 ) -> Any:
     """Run one domctl on a domain, likewise; `version` is 0 for the operations that are outside the versioning."""
-    with xen.pool.take(xen.abi.sizeof("struct xen_domctl")) as buf:
-        view = xen.abi.view("struct xen_domctl", buf)
-        view.cmd, view.interface_version = op.cmd, xen.abi.domctl if version is None else version
-        view.domain = domid
-        return _run(xen, op, buf, view, arm, given, domid)
+    speaks = xen.abi.domctl if version is None else version
+    return _run(xen, op, _DOMCTL, (op.cmd, speaks, domid), arm, given, domid)
 
 
 def platform(xen: Hypervisor, op: Operation, arm: str = "", /, **given: Any) -> Any:
     """Run one platform operation, likewise."""
-    with xen.pool.take(xen.abi.sizeof("struct xen_platform_op")) as buf:
-        view = xen.abi.view("struct xen_platform_op", buf)
-        view.cmd, view.interface_version = op.cmd, PLATFORM_VERSION
-        return _run(xen, op, buf, view, arm, given)
+    return _run(xen, op, _PLATFORM, (op.cmd, PLATFORM_VERSION), arm, given)
+
+
+def numbered(xen: Hypervisor, op: Operation, about: int | None = None, /, **given: int) -> Any:
+    """Run an operation that takes its number and a struct, with members of the struct set as given, all plain numbers.
+
+    `about` is the domain, for the record only. Returns the struct as Xen leaves it.
+    """
+    form = plain(xen.abi, op.struct, tuple(given))
+    assert form is not None, op
+    return form.lay(xen.ask(op, form.pack(*given.values()), about, op.cmd))
+
+
+class _Control(NamedTuple):
+    """A struct, and its members before the union."""
+
+    struct: str
+    head: tuple[str, ...]
+
+
+_SYSCTL = _Control("struct xen_sysctl", ("cmd", "interface_version"))
+_DOMCTL = _Control("struct xen_domctl", ("cmd", "interface_version", "domain"))
+_PLATFORM = _Control("struct xen_platform_op", ("cmd", "interface_version"))
 
 
 def _run(
     xen: Hypervisor,
     op: Operation,
-    buf: Buffer,
-    view: Any,
+    control: _Control,
+    head: tuple[int, ...],
     arm: str,
     given: dict[str, Any],
     domid: int | None = None,
 ) -> Any:
-    arm = arm or op.arm.removeprefix("u.")
-    if not arm:
-        return xen.hypercall(op, buf, domid=domid)
-    body = getattr(view.u, arm)
-    for member, value in (op.given or {}).items():
-        *way, name = member.split(".")
-        setattr(reduce(getattr, way, body), name, value)
-    fill(xen.abi, buf, body, given)
-    xen.hypercall(op, buf, domid=domid)
-    return xen.abi.copy(body)
+    """Both ways to Xen. Plain numbers are packed, sent, and the answer laid out; that is what most operations take.
+
+    Where a member is a guest handle, the struct is filled in a buffer, and the pool knows what the handle points to.
+    """
+    arm = f"u.{arm}" if arm else op.arm
+    if given or op.given:
+        given = {**(op.given or {}), **flat(given)}
+    form = plain(xen.abi, control.struct, control.head, arm, tuple(given))
+    if form is not None:
+        return form.lay(xen.ask(op, form.pack(*head, *given.values()), domid))
+    with xen.pool.take(xen.abi.sizeof(control.struct)) as buf:
+        view = xen.abi.view(control.struct, buf)
+        for member, value in zip(control.head, head, strict=True):
+            setattr(view, member, value)
+        body = reduce(getattr, arm.split("."), view)
+        fill(xen.abi, buf, body, given)
+        xen.hypercall(op, buf, domid=domid)
+        return xen.abi.copy(body)
+
+
+def flat(given: dict[str, Any]) -> dict[str, Any]:
+    """Members of nested structs by their dotted paths: {"u": {"pci": 1}} is {"u.pci": 1}."""
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        inner = {f"{name}.{path}": each for path, each in flat(value).items()} if isinstance(value, dict) else None
+        found.update({name: value} if inner is None else inner)
+    return found
 
 
 def fill(abi: Abi, buf: Buffer, body: Any, given: dict[str, Any]) -> None:
@@ -69,17 +103,17 @@ def fill(abi: Abi, buf: Buffer, body: Any, given: dict[str, Any]) -> None:
 
     A buffer may come with the bytes that are needed: (buffer, needs). Else the header tells, by the other members.
     """
-    handles: dict[str, Any] = {}
-    for name, value in given.items():
+    handles: list[tuple[Any, str, Any]] = []
+    for path, value in flat(given).items():
+        *way, name = path.split(".")
+        holder = reduce(getattr, way, body)
         if isinstance(value, (Buffer, tuple)):
-            handles[name] = value
-        elif isinstance(value, dict):
-            fill(abi, buf, getattr(body, name), value)
+            handles.append((holder, name, value))
         else:
-            setattr(body, name, value)
-    for name, value in handles.items():  # last: how long each must be stands in the members above
-        other, needs = value if isinstance(value, tuple) else (value, needed(abi, body, name))
-        buf.attach(body, name, other, needs)
+            setattr(holder, name, value)
+    for holder, name, value in handles:  # last: how long each must be stands in the members above
+        other, needs = value if isinstance(value, tuple) else (value, needed(abi, holder, name))
+        buf.attach(holder, name, other, needs)
 
 
 def needed(abi: Abi, body: Any, handle: str) -> int:

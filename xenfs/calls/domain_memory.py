@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from xenfs.abi.numbers import Domctl, Memory, ShadowOp
-from xenfs.abi.operations import Operation, operation
-from xenfs.calls.control import domctl
+from xenfs.abi.operations import operation
+from xenfs.calls.control import domctl, numbered
 from xenfs.calls.multicall import wide
 from xenfs.hypervisor.base import Hypervisor
 
@@ -27,10 +27,7 @@ def claim(xen: Hypervisor, domid: int, pages: int) -> None:
 
     EINVAL while another promise holds, or above its limit; ENOMEM where there is not so much.
     """
-    with xen.pool.take(xen.abi.sizeof("struct xen_memory_reservation")) as buf:
-        view = xen.abi.view("struct xen_memory_reservation", buf)
-        view.domid, view.nr_extents = domid, pages
-        xen.hypercall(CLAIM_PAGES, Memory.claim_pages, buf, domid=domid)
+    numbered(xen, CLAIM_PAGES, domid, domid=domid, nr_extents=pages)
 
 
 def maximum_gpfn(xen: Hypervisor, domid: int) -> int:
@@ -42,20 +39,12 @@ def maximum_gpfn(xen: Hypervisor, domid: int) -> int:
 
 def pod(xen: Hypervisor, domid: int) -> Any:
     """struct xen_pod_target: tot_pages, pod_cache_pages, pod_entries; get_pod_target (x86, HVM)."""
-    return _pod(xen, GET_POD_TARGET, domid, 0)
+    return numbered(xen, GET_POD_TARGET, domid, domid=domid)
 
 
 def set_pod_target(xen: Hypervisor, domid: int, pages: int) -> None:
     """Set how much memory a guest that is not all there yet shall have; set_pod_target (x86, HVM)."""
-    _pod(xen, SET_POD_TARGET, domid, pages)
-
-
-def _pod(xen: Hypervisor, op: Operation, domid: int, pages: int) -> Any:
-    with xen.pool.take(xen.abi.sizeof("struct xen_pod_target")) as buf:
-        view = xen.abi.view("struct xen_pod_target", buf)
-        view.domid, view.target_pages = domid, pages
-        xen.hypercall(op, op.cmd, buf, domid=domid)
-        return xen.abi.copy(view)
+    numbered(xen, SET_POD_TARGET, domid, domid=domid, target_pages=pages)
 
 
 def paging_pool(xen: Hypervisor, domid: int) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from struct import Struct
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
@@ -72,24 +72,21 @@ def _rows(abi: Abi) -> Rows:
 
 
 @cache
-def _question(abi: Abi) -> tuple[int, Struct, Rows]:
-    """Bytes of a domctl, how its first members are packed, and how the answer is unpacked."""
-    header = packer(abi, "struct xen_domctl", "cmd", "interface_version", "domain")
-    return abi.sizeof("struct xen_domctl"), header, _rows(abi)
+def _question(abi: Abi) -> tuple[Callable[..., bytes], Rows]:
+    """How the first members of a domctl are packed, and how the answer is unpacked."""
+    return packer(abi, "struct xen_domctl", "cmd", "interface_version", "domain").pack, _rows(abi)
 
 
 def info_now(xen: Hypervisor, domid: int) -> DomainInfo | None:
     """What getdomaininfo says of this id now, None where there is no such domain; domctl getdomaininfo."""
-    size, header, rows = _question(xen.abi)  # packed, not laid over: nearly every read of a domain's file begins here
-    with xen.pool.take(size) as buf:
-        buf.pack(header, GETDOMAININFO.cmd, xen.abi.domctl, domid)
-        try:
-            xen.hypercall(GETDOMAININFO, buf, domid=domid)
-        except HypercallError as problem:
-            if problem.errno in (errno.ESRCH, errno.EINVAL):  # EINVAL up to 4.17, for ids that no domain can have
-                return None
-            raise
-        info = DomainInfo._make(rows.one(buf, _BODY))
+    pack, rows = _question(xen.abi)  # not by `domctl`: all of it is looked at, by nearly every read of a domain's file
+    try:
+        answer = xen.ask(GETDOMAININFO, pack(GETDOMAININFO.cmd, xen.abi.domctl, domid), domid)
+    except HypercallError as problem:
+        if problem.errno in (errno.ESRCH, errno.EINVAL):  # EINVAL up to 4.17, for ids that no domain can have
+            return None
+        raise
+    info = DomainInfo._make(rows.one(answer, _BODY))
     return info if info.domain == domid else None  # up to 4.17 Xen answers with the next domain that exists
 
 

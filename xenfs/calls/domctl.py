@@ -36,7 +36,7 @@ def vcpuinfo(xen: Hypervisor, domid: int, vcpu: int) -> Any:
 
     A vCPU that was never made is ESRCH or EINVAL, from Xen 4.22 ENOENT.
     """
-    return domctl(xen, GETVCPUINFO, domid, "getvcpuinfo", vcpu=vcpu)
+    return domctl(xen, GETVCPUINFO, domid, vcpu=vcpu)
 
 
 def vcpu_infos(xen: Hypervisor, domid: int, count: int) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import Domctl, EventOp, EventStatus, Virq
 from xenfs.abi.operations import operation
-from xenfs.calls.control import domctl
+from xenfs.calls.control import domctl, numbered
 from xenfs.calls.multicall import multicall
 from xenfs.errors import HypercallError, answered_by
 from xenfs.hypervisor.base import Hypervisor
@@ -79,12 +79,8 @@ def _peer(view: Any) -> tuple[int, ...]:
 
 def is_open(xen: Hypervisor, domid: int, port: int) -> bool:
     """Whether a domain has this event channel; event_channel_op status."""
-    with xen.pool.take(xen.abi.sizeof("struct evtchn_status")) as buf:
-        view = xen.abi.view("struct evtchn_status", buf)
-        view.dom, view.port = domid, port
-        with answered_by(*_PAST_THE_LAST):
-            xen.hypercall(STATUS, STATUS.cmd, buf, domid=domid)
-            return bool(view.status != EventStatus.closed)
+    with answered_by(*_PAST_THE_LAST):
+        return bool(numbered(xen, STATUS, domid, dom=domid, port=port).status != EventStatus.closed)
     return False
 
 
@@ -99,9 +95,7 @@ def alloc_unbound(xen: Hypervisor, domid: int, remote: int) -> int:
 
 def reset(xen: Hypervisor, domid: int) -> None:
     """Close every event channel of a domain; EINVAL while it is not paused, EBUSY while that goes on. reset."""
-    with xen.pool.take(xen.abi.sizeof("struct evtchn_reset")) as buf:
-        xen.abi.view("struct evtchn_reset", buf).dom = domid
-        xen.hypercall(RESET, RESET.cmd, buf, domid=domid)
+    numbered(xen, RESET, domid, dom=domid)
 
 
 def subscribe(xen: Hypervisor, domid: int, port: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xenfs.abi.numbers import HvmOp
 from xenfs.abi.operations import operation
+from xenfs.calls.control import numbered
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
 
@@ -13,6 +14,4 @@ GET_TIME = operation(HvmOp.get_time)
 @asks(GET_TIME)
 def system_ns(xen: Hypervisor) -> int:
     """Nanoseconds since Xen booted; hvm_op get_time, which needs no domain."""
-    with xen.pool.take(xen.abi.sizeof("struct xen_hvm_get_time")) as buf:
-        xen.hypercall(GET_TIME, GET_TIME.cmd, buf)
-        return int(xen.abi.view("struct xen_hvm_get_time", buf).now)
+    return int(numbered(xen, GET_TIME).now)

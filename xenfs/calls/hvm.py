@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from xenfs.abi.numbers import Domctl, HvmOp, HvmParam, HvmRecord
 from xenfs.abi.operations import Operation, operation
-from xenfs.calls.control import domctl, fill
+from xenfs.calls.control import domctl, fill, numbered
 from xenfs.calls.many import asked_about
 from xenfs.calls.multicall import multicall
 from xenfs.hypervisor.base import Hypervisor
@@ -43,11 +43,7 @@ def set_param(xen: Hypervisor, domid: int, index: HvmParam, value: int) -> None:
 
 
 def _param(xen: Hypervisor, op: Operation, domid: int, index: HvmParam, value: int) -> int:
-    with xen.pool.take(xen.abi.sizeof("struct xen_hvm_param")) as buf:
-        view = xen.abi.view("struct xen_hvm_param", buf)
-        view.domid, view.index, view.value = domid, index, value
-        xen.hypercall(op, op.cmd, buf, domid=domid)
-        return int(view.value)
+    return int(numbered(xen, op, domid, domid=domid, index=index, value=value).value)
 
 
 def context(xen: Hypervisor, domid: int) -> bytes:

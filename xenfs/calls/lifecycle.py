@@ -6,7 +6,7 @@ from typing import Any
 
 from xenfs.abi.numbers import Domctl, SchedOp, ShutdownReason, Trigger
 from xenfs.abi.operations import operation
-from xenfs.calls.control import domctl
+from xenfs.calls.control import domctl, numbered
 from xenfs.calls.domains import GET_DOMAIN_STATE
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
@@ -43,10 +43,7 @@ def shut_down(xen: Hypervisor, domid: int, reason: ShutdownReason) -> None:
 
     The guest is not asked, and of the hardware domain this is the shutdown of the host.
     """
-    with xen.pool.take(xen.abi.sizeof("struct sched_remote_shutdown")) as buf:
-        view = xen.abi.view("struct sched_remote_shutdown", buf)
-        view.domain_id, view.reason = domid, reason
-        xen.hypercall(REMOTE_SHUTDOWN, SchedOp.remote_shutdown, buf, domid=domid)
+    numbered(xen, REMOTE_SHUTDOWN, domid, domain_id=domid, reason=reason)
 
 
 def resume(xen: Hypervisor, domid: int) -> None:

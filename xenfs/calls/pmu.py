@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from xenfs.abi.numbers import PmuOp
 from xenfs.abi.operations import Operation, operation
+from xenfs.calls.control import numbered
 from xenfs.hypervisor.base import Hypervisor
 
 MODE_GET = operation(PmuOp.mode_get)
@@ -36,8 +37,4 @@ def set_features(xen: Hypervisor, wanted: int) -> None:
 
 
 def _op(xen: Hypervisor, op: Operation, value: int = 0) -> int:
-    with xen.pool.take(xen.abi.sizeof("struct xen_pmu_params")) as buf:
-        view = xen.abi.view("struct xen_pmu_params", buf)
-        view.version.maj, view.version.min, view.val = _MAJOR, _MINOR, value
-        xen.hypercall(op, op.cmd, buf)
-        return int(view.val)
+    return int(numbered(xen, op, None, **{"version.maj": _MAJOR, "version.min": _MINOR, "val": value}).val)

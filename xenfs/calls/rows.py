@@ -7,21 +7,20 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from xenfs.abi import Abi
-from xenfs.pool import Buffer
 
 Item = TypeVar("Item")
 
 
 def packer(abi: Abi, name: str, *members: str) -> struct.Struct:
-    """What packs the first members of a struct, as far as these go, which must be all up to there."""
-    abi.sizeof(name)  # parses its header
+    """What packs members of a struct, in the order in which they lie there; all else of it is zero."""
+    nbytes = abi.sizeof(name)  # parses its header
     code, at = "<", 0
     for member in members:
-        offset, kind, _ = _place(abi, name, member)
-        nbytes = abi.ffi.sizeof(kind)
-        code += f"{offset - at}x" + _code(kind, nbytes)
-        at = offset + nbytes
-    return struct.Struct(code)
+        offset, kind = place(abi, name, member)
+        size = abi.ffi.sizeof(kind)
+        code += f"{offset - at}x" + _code(kind, size)
+        at = offset + size
+    return struct.Struct(f"{code}{nbytes - at}x")
 
 
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
@@ -32,7 +31,7 @@ class Rows:
 
     def __init__(self, abi: Abi, name: str, members: tuple[str, ...]) -> None:
         self.stride = abi.sizeof(name)
-        places = sorted((_place(abi, name, m) for m in members if abi.has(name, m)), key=lambda place: place[0])
+        places = sorted(((*place(abi, name, m), m) for m in members if abi.has(name, m)), key=lambda found: found[0])
         code, at = ["<"], 0
         for offset, kind, _ in places:
             nbytes = abi.ffi.sizeof(kind)
@@ -42,9 +41,9 @@ class Rows:
         order = [member for _, _, member in places]
         self._order = None if order == list(members) else [order.index(m) if m in order else -1 for m in members]
 
-    def one(self, buf: Buffer, at: int = 0) -> tuple[Any, ...]:
-        """The members of the one struct that begins at byte `at` of a buffer."""
-        row = buf.unpack(self._format, at)
+    def one(self, memory: bytes, at: int = 0) -> tuple[Any, ...]:
+        """The members of the one struct that begins at byte `at`."""
+        row = self._format.unpack_from(memory, at)
         return row if self._order is None else tuple(row[i] if i >= 0 else 0 for i in self._order)
 
     def __call__(self, memory: bytes | memoryview, count: int) -> Iterator[tuple[Any, ...]]:
@@ -55,12 +54,13 @@ class Rows:
         return (tuple(row[i] if i >= 0 else 0 for i in self._order) for row in rows)
 
 
-def _place(abi: Abi, name: str, member: str) -> tuple[int, Any, str]:
+def place(abi: Abi, name: str, member: str) -> tuple[int, Any]:
+    """(offset, type) of a member, by its dotted path, in a struct whose header has been parsed."""
     kind, offset = abi.ffi.typeof(name), 0
     for step in member.split("."):
         found = dict(kind.fields)[step]
         kind, offset = found.type, offset + found.offset
-    return offset, kind, member
+    return offset, kind
 
 
 def _code(kind: Any, nbytes: int) -> str:

@@ -39,7 +39,7 @@ _MOST_CONSOLE = 64 << 20  # bytes: more than any console ring
 @asks(PHYSINFO)
 def physinfo(xen: Hypervisor) -> Any:
     """struct xen_sysctl_physinfo: CPUs, nodes, memory in pages, capabilities; sysctl physinfo."""
-    return sysctl(xen, PHYSINFO, "physinfo")
+    return sysctl(xen, PHYSINFO)
 
 
 def nr_cpu_ids(xen: Hypervisor) -> int:

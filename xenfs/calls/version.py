@@ -7,6 +7,7 @@ from typing import Any
 
 from xenfs.abi.numbers import Xenver
 from xenfs.abi.operations import operation
+from xenfs.calls.control import numbered
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 
@@ -74,9 +75,7 @@ def changeset(xen: Hypervisor) -> bytes:
 
 def compile_info(xen: Hypervisor) -> Any:
     """struct xen_compile_info: compiler, compile_by, compile_domain, compile_date; XENVER_compile_info."""
-    with xen.pool.take(xen.abi.sizeof("struct xen_compile_info")) as buf:
-        xen.hypercall(_OPS[Xenver.compile_info], Xenver.compile_info, buf)
-        return xen.abi.copy(xen.abi.view("struct xen_compile_info", buf))
+    return numbered(xen, _OPS[Xenver.compile_info])
 
 
 def build_id(xen: Hypervisor) -> bytes:
@@ -92,16 +91,11 @@ def features(xen: Hypervisor) -> list[int]:
     """Numbers of the XENFEAT_ features that this domain has; XENVER_get_features."""
     found = []
     for index in range(_FEATURE_WORDS):
-        with xen.pool.take(xen.abi.sizeof("struct xen_feature_info")) as buf:
-            view = xen.abi.view("struct xen_feature_info", buf)
-            view.submap_idx = index
-            xen.hypercall(_OPS[Xenver.get_features], Xenver.get_features, buf)
-            found += [32 * index + bit for bit in range(32) if view.submap >> bit & 1]
+        submap = numbered(xen, _OPS[Xenver.get_features], submap_idx=index).submap
+        found += [32 * index + bit for bit in range(32) if submap >> bit & 1]
     return found
 
 
 def virt_start(xen: Hypervisor) -> int:
     """Where Xen's own mapping begins, 0 for a caller that is not PV; XENVER_platform_parameters."""
-    with xen.pool.take(xen.abi.sizeof("struct xen_platform_parameters")) as buf:
-        xen.hypercall(_OPS[Xenver.platform_parameters], Xenver.platform_parameters, buf)
-        return int(xen.abi.view("struct xen_platform_parameters", buf).virt_start)
+    return int(numbered(xen, _OPS[Xenver.platform_parameters]).virt_start)

@@ -25,6 +25,8 @@ from xenfs.nodes.tables.cost import NOTHING
 from xenfs.nodes.tables.payload import gathers
 from xenfs.nodes.tables.region import Clearable, Region
 
+_WAITING = (Follower, Watched)  # what can be waited for
+
 
 class Operations(Directories):
     """Serves one tree. access and the extended attributes are left out on purpose: the kernel hears ENOSYS of each once
@@ -251,7 +253,7 @@ class Operations(Directories):
         if handle is not None:
             self.shares.give_back(handle.share, handle.weighed)
             self.departed.closed(handle.inode)
-        if isinstance(handle, Follower | Watched):
+        if isinstance(handle, _WAITING):
             self.waiting.released(fh, handle)
 
     @answered
@@ -259,7 +261,7 @@ class Operations(Directories):
         """Asked by the kernel where pyfuse3 is 3.5 or newer; with an older one it takes every file for ready."""
         handle = self.handles[fh]
         await self._turn(ctx.uid)
-        if isinstance(handle, Follower | Watched):
+        if isinstance(handle, _WAITING):
             return self.waiting.poll(fh, handle, poll_handle)
         return ALWAYS
 

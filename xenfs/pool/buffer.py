@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sys
-from struct import Struct
 from types import SimpleNamespace, TracebackType
 from typing import Any, Protocol
 
@@ -160,14 +159,6 @@ class Buffer:
         self._block.bytes_in += count
         ffi.memmove(ffi.cast(BYTES, start + at), data, count)
 
-    def pack(self, packer: Struct, *values: Any, at: int = 0) -> None:
-        """Write values in place by a struct.Struct, from byte `at` on; the quickest way to a few of them."""
-        packer.pack_into(self._block.raw, self._inside(at, packer.size), *values)
-
-    def unpack(self, packer: Struct, at: int = 0) -> tuple[Any, ...]:
-        """Read values in place by a struct.Struct, from byte `at` on."""
-        return packer.unpack_from(self._block.raw, self._inside(at, packer.size))
-
     def _inside(self, at: int, nbytes: int) -> int:
         """Where in the block byte `at` lies; EINVAL where nbytes from there on are not in the buffer."""
         start = self._start if self._live else self._checked_start("used")
@@ -239,6 +230,10 @@ class Buffer:
             self._pool._live.remove(self)  # atomic: of two threads that release at once, one gets here
         except KeyError:
             raise self._pool._refusal(self, "released") from None
+        self._retire()
+
+    def _retire(self) -> None:
+        """The way back of a buffer that is in no set any more."""
         self._live = False
         if self._simple:
             block = self._block

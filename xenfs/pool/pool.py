@@ -64,6 +64,31 @@ class Pool(Custody):
             self._peak = lent
         return buf
 
+    def launch(self, data: bytes, operation: str) -> Buffer:
+        """Take a buffer, fill it and admit it, in one step: nobody but `land` may do anything with it."""
+        buf = self.take(len(data))
+        self._live.remove(buf)
+        self._flying.add(buf)
+        buf.operation = operation
+        block = buf._block
+        begin = buf._start - block.base
+        block.raw[begin : begin + buf.nbytes] = data
+        block.bytes_in += buf.nbytes
+        return buf
+
+    def land(self, buf: Buffer) -> bytes:
+        """What has been launched has returned: its bytes. It is zeroed, and lent to somebody else from now on."""
+        try:
+            self._flying.remove(buf)
+        except KeyError:
+            raise self._refusal(buf, "landed") from None
+        block = buf._block
+        begin = buf._start - block.base
+        data: bytes = block.raw[begin : begin + buf.nbytes]
+        block.bytes_out += buf.nbytes
+        buf._retire()
+        return data
+
     def bounce(
         self, data: Any, way: Way = Way.BOTH, *, at: int = 0, nbytes: int | None = None, even_failed: bool = False
     ) -> Bounce:
