@@ -30,6 +30,8 @@ class DomainNodes(MutableMapping[str, bytes]):
     def __getitem__(self, path: str) -> bytes:
         if path in self._told:
             return self._told[path]
+        if not path.startswith("/"):
+            raise KeyError(path)
         words = path.split("/")
         domain = self._domain(words)
         if domain is not None and words[1] == "local" and len(words) == 5:  # asked of thousands at once
