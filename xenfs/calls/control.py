@@ -44,7 +44,6 @@ def numbered(xen: Hypervisor, op: Operation, about: int | None = None, /, **give
     `about` is the domain, for the record only. Returns the struct as Xen leaves it.
     """
     form = plain(xen.abi, op.struct, tuple(given))
-    assert form is not None, op
     return form.lay(xen.ask(op, form.pack(*given.values()), about, op.cmd))
 
 
@@ -71,13 +70,13 @@ def _run(
 ) -> Any:
     """Both ways to Xen. Plain numbers are packed, sent, and the answer laid out; that is what most operations take.
 
-    Where a member is a guest handle, the struct is filled in a buffer, and the pool knows what the handle points to.
+    Where buffers are given, the struct is filled in one more: the pool has to know what its handles point to.
     """
     arm = f"u.{arm}" if arm else op.arm
     if given or op.given:
         given = {**(op.given or {}), **flat(given)}
-    form = plain(xen.abi, control.struct, control.head, arm, tuple(given))
-    if form is not None:
+    if not any(isinstance(value, (Buffer, tuple)) for value in given.values()):
+        form = plain(xen.abi, control.struct, control.head, arm, tuple(given))
         return form.lay(xen.ask(op, form.pack(*head, *given.values()), domid))
     with xen.pool.take(xen.abi.sizeof(control.struct)) as buf:
         view = xen.abi.view(control.struct, buf)

@@ -21,18 +21,14 @@ class Plain(NamedTuple):
 
 
 @cache
-def plain(abi: Abi, struct: str, head: tuple[str, ...], arm: str = "", members: tuple[str, ...] = ()) -> Plain | None:
+def plain(abi: Abi, struct: str, head: tuple[str, ...], arm: str = "", members: tuple[str, ...] = ()) -> Plain:
     """How a struct is packed of its members `head` and those of its arm ("u.physinfo"), all by their dotted paths.
 
-    An answer is laid out as that arm, or as the struct where it has none. None where a member is no number: a guest
-    handle, an array. The caller then fills the struct in place.
+    An answer is laid out as that arm, or as the struct where it has none.
     """
     abi.sizeof(struct)  # parses its header
     paths = [*head, *(f"{arm}.{member}" for member in members)]
-    places = {path: place(abi, struct, path) for path in paths}
-    if any(kind.kind not in ("primitive", "enum") for _, kind in places.values()):
-        return None
-    order = sorted(paths, key=lambda path: places[path][0])
+    order = sorted(paths, key=lambda path: place(abi, struct, path)[0])
     pack: Callable[..., bytes] = packer(abi, struct, *order).pack
     if order != paths:
         in_order, sources = pack, [paths.index(path) for path in order]

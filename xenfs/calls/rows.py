@@ -55,10 +55,15 @@ class Rows:
 
 
 def place(abi: Abi, name: str, member: str) -> tuple[int, Any]:
-    """(offset, type) of a member, by its dotted path, in a struct whose header has been parsed."""
+    """(offset, type) of a member, by its dotted path, in a struct whose header has been parsed.
+
+    AttributeError where this release has no such member, as of any object of Python's.
+    """
     kind, offset = abi.ffi.typeof(name), 0
     for step in member.split("."):
-        found = dict(kind.fields)[step]
+        found = dict(kind.fields).get(step)
+        if found is None:
+            raise AttributeError(f"{name} has no {member} in {abi!r}")
         kind, offset = found.type, offset + found.offset
     return offset, kind
 

@@ -197,7 +197,7 @@ def test_what_every_simulated_xen_has_is_not_there_where_it_is_refused(
         def refuse(op: Operation, *_: object, **__: object) -> int:
             raise HypercallError(op, errno.ENOSYS)
 
-        monkeypatch.setattr(host.xen, "hypercall", refuse)
+        monkeypatch.setattr(host.xen, "_made", refuse)
         assert [each for each, when in guards().items() if each not in lacking and when(host.xen)] == []
 
 
