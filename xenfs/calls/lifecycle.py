@@ -35,7 +35,7 @@ def trigger(xen: Hypervisor, domid: int, what: Trigger, vcpu: int = 0) -> None:
 
 def rename(xen: Hypervisor, domid: int, handle: bytes) -> None:
     """Give a domain another UUID, sixteen bytes; domctl setdomainhandle."""
-    domctl(xen, SETDOMAINHANDLE, domid, "setdomainhandle", handle=list(handle))
+    domctl(xen, SETDOMAINHANDLE, domid, "setdomainhandle", handle=handle)
 
 
 def shut_down(xen: Hypervisor, domid: int, reason: ShutdownReason) -> None:

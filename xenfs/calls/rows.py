@@ -35,7 +35,7 @@ class Rows:
         code, at = ["<"], 0
         for offset, kind, _ in places:
             nbytes = abi.ffi.sizeof(kind)
-            code.append(f"{offset - at}x" + (f"{nbytes}s" if kind.kind == "array" else _code(kind, nbytes)))
+            code.append(f"{offset - at}x" + _code(kind, nbytes))
             at = offset + nbytes
         self._format = struct.Struct("".join(code) + f"{self.stride - at}x")
         order = [member for _, _, member in places]
@@ -69,6 +69,8 @@ def place(abi: Abi, name: str, member: str) -> tuple[int, Any]:
 
 
 def _code(kind: Any, nbytes: int) -> str:
+    if kind.kind == "array":
+        return f"{nbytes}s"
     code = _CODES[nbytes]
     return code.lower() if kind.cname.startswith("int") else code
 
