@@ -1,4 +1,4 @@
-"""Structs of which only plain numbers, or bytes, are set: packed in one step, and of an answer only what is looked at is read.
+"""Structs of which only plain numbers, or bytes, are set: packed in one step, and read no further than is looked at.
 
 Most operations pass such a one. cffi would take a step for each member, and a copy more.
 """
