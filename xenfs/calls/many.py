@@ -12,6 +12,7 @@ from xenfs.abi.numbers import DomctlSched
 from xenfs.abi.operations import Operation
 from xenfs.calls.domctl import GETVCPUINFO
 from xenfs.calls.multicall import in_a_row
+from xenfs.calls.plain import plain
 from xenfs.calls.rows import Rows
 from xenfs.calls.scheduler import PARAMETERS, SCHEDULER_OP
 from xenfs.errors import HypercallError
@@ -47,14 +48,10 @@ class Question:
     """A domctl with everything set but the domain; `given` are members of its part of the union."""
 
     def __init__(self, abi: Abi, op: Operation, arm: str, **given: int) -> None:
-        at = abi.offsetof(_STRUCT, "domain")
-        whole: Any = abi.ffi.new(f"{_STRUCT} *")
-        whole.cmd, whole.interface_version = op.cmd, abi.domctl
-        for name, value in given.items():
-            setattr(getattr(whole.u, arm), name, value)
-        raw = bytes(abi.ffi.buffer(whole))
-        self._head, self._tail = raw[:at], raw[at + abi.sizeof("domid_t") :]
-        self._width = abi.sizeof("domid_t")
+        form = plain(abi, _STRUCT, ("cmd", "interface_version"), f"u.{arm}", tuple(given))
+        raw = form.pack(op.cmd, abi.domctl, *given.values())
+        at, self._width = abi.offsetof(_STRUCT, "domain"), abi.sizeof("domid_t")
+        self._head, self._tail = raw[:at], raw[at + self._width :]
 
     def about(self, domid: int) -> bytes:
         """The whole struct, about this domain."""
