@@ -20,6 +20,7 @@ AS_IT_COMES = re.compile(
     r"console/log|calls/log|.*/(context|context\.d/.+|xsave|logdirty/peek)"
 )  # streams, and what is binary
 STAYS = re.compile(r"version/|host/cpuid/")  # and says its true size, once it was read
+ASKED = {"version/capabilities"}  # of these, as it may change
 GOES_ON = re.compile(
     r"/(vcpus/\d+/(regs|context)|hvm/context)$"
 )  # can be written, and are what a running vCPU makes of them

@@ -83,7 +83,7 @@ def in_a_row_each(
         buf.fill(b"".join((head + _words(each)).ljust(step, b"\0") for each in before))
         buf.attach_each(first + 8 * len(before[0]), step, structs, stride, count)
         xen.hypercall(_batch_of([op]), buf, count)
-        return [_signed(word) for (word,) in _results(xen.abi)(bytes(buf), count)]
+        return _results(xen.abi, count)(bytes(buf))
 
 
 def _row(

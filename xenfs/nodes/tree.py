@@ -29,18 +29,23 @@ Entry = TypeVar("Entry", bound=Node | Each)
 
 
 def whole(options: Options, refusals: Refusals) -> Dir:
-    """Every entry that there can be, on any Xen; raw/, which takes a third of the time, only where it is asked for."""
-    facts = About(options, refusals, lambda: (str(row) for row in reference()))
-    entries = (about(facts), METRICS, VERSION, HOST, HYPFS, CPUPOOLS, DOMAINS, TEMPLATES, FLASK)
-    return Dir("", "Xen's hypercall interfaces as files", (*entries, *([raw(options.debug)] if options.raw else [])))
+    """Every entry that there can be, on any Xen and with any options."""
+    return _joined(options, refusals, raw(options.debug))
 
 
 def build(xen: Hypervisor, options: Options, refusals: Refusals) -> Dir:
     """The tree of one mount: what this Xen lacks, or the options leave out, is not in it."""
     cut = _Cut(xen, options)
-    root = cut.node(whole(options, refusals), ())
+    optional = [raw(options.debug)] if options.raw else []  # it would be a third of the time
+    root = cut.node(_joined(options, refusals, *optional), ())
     assert isinstance(root, Dir)
     return root
+
+
+def _joined(options: Options, refusals: Refusals, *optional: Dir) -> Dir:
+    facts = About(options, refusals, lambda: (str(row) for row in reference()))
+    always = (about(facts), METRICS, VERSION, HOST, HYPFS, CPUPOOLS, DOMAINS, TEMPLATES, FLASK)
+    return Dir("", "Xen's hypercall interfaces as files", (*always, *optional))
 
 
 class _Cut:
