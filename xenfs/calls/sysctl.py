@@ -60,9 +60,9 @@ def _numbers(xen: Hypervisor) -> tuple[int, int]:
 
 
 def capabilities(xen: Hypervisor) -> int:
-    """PhysCap of the host, which stays while Xen runs; sysctl physinfo, once."""
+    """PhysCap of the host, which stays while Xen runs; sysctl physinfo, once. 0 where this Xen has no sysctl."""
     if xen.capabilities is None:
-        xen.capabilities = int(physinfo(xen).capabilities)
+        xen.capabilities = 0 if PHYSINFO.hypercall.name in xen.unusable else int(physinfo(xen).capabilities)
     return xen.capabilities
 
 

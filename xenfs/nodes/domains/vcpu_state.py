@@ -11,7 +11,7 @@ from typing import Any
 from xenfs.abi.numbers import DmEvent, PhysCap, Resource, VmtraceOp
 from xenfs.calls import dm, vcpu_state, vmtrace
 from xenfs.calls.resources import OPERATIONS
-from xenfs.calls.sysctl import physinfo
+from xenfs.calls.sysctl import capabilities
 from xenfs.calls.vcpu_state import Msr, MsrRefused
 from xenfs.errors import BadInput, HypercallError, answered_by
 from xenfs.hypervisor.base import Hypervisor
@@ -185,7 +185,7 @@ def _option(xen: Hypervisor, domain: Domain, vcpu: int, asked: tuple[int, int | 
 
 
 def _traces(xen: Hypervisor) -> bool:
-    return bool(physinfo(xen).capabilities & PhysCap.vmtrace)
+    return bool(capabilities(xen) & PhysCap.vmtrace)
 
 
 def _buffer_length(xen: Hypervisor, domain: Domain, vcpu: int) -> int:
