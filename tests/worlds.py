@@ -45,7 +45,7 @@ HARMLESS = frozenset({
     "xsm_op CONTEXT_TO_SID",
     "sysctl tbuf_op get_info", "event_channel_op status",
     "sysctl pcitopoinfo", "xenpmu_op mode_get", "xenpmu_op feature_get",
-    "sysctl psr_alloc", "sysctl livepatch_op", "memory_op maximum_gpfn",
+    "sysctl psr_alloc", "sysctl livepatch_op", "kexec_op kexec_status", "memory_op maximum_gpfn",
     "multicall",  # what is in it counts by itself
 })  # fmt: skip
 

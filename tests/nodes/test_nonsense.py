@@ -91,6 +91,16 @@ TABLE: list[tuple[str, list[bytes]]] = [
     (r"host/livepatch/[^/]+/payload", [b"\x7fELE", b"ELF" * 100]),
     (r"flask/load", [b"policy", b"\x7fELF" * 8, b"\x8c\xff\x7c\xf9\x08\0\0\0", bytes(2048)]),
     (r"host/microcode/payload", [b"\x01\0\0\0", b"DMA\0", bytes(2048)]),
+    (r"host/kexec/(crash_)?load", [b"\x7fELF\x02\x01\x01", b"\x7fELF" * 100]),
+    (r"host/kexec/(crash_)?loaded", [b"2", b"1", b"no", *POWERS]),
+    (r"host/kexec/exec", [b"Default", b"1", b"crash default", *POWERS]),
+    (
+        r"host/mce/inject",
+        [b"mce", b"mce 4096", b"mce 0,1", b"cmci", b"cmci 0-8", b"cmci +1", b"9 0x401 1", b"0 0x401", *POWERS],
+    ),
+    (r"host/mce/log", [b"0", b"2", b"01", b"yes", *POWERS]),
+    (r"domains/\d+/watchdog", [b"0 0", b"3 1", b"1 2 3", b"0 60s", b"0 4294967295", *POWERS]),
+    (r"host/trace/records", [b"0", b"2", b"01", *POWERS]),
     (r"host/microcode/force", [b"2", b"01", b"off", *POWERS]),
     (r"host/smt", [b"1", b"0", b"On", b"forceoff", *POWERS]),
     (r"domains/\d+/memory/max", [b"MAX", b"max max", b"1 kB", b"4GB", POWERS[2], b"17592186044417", b"5"]),
@@ -466,7 +476,7 @@ def table_row(path: str) -> list[bytes] | None:
     fine = (*fine, b"on") if re.search("monitor/(guest_request|debug_exception|vmexit)", path) else fine
     fine = (*fine, b"1 1") if re.search("trace/marker|memory/(un)?populate", path) else fine
     fine = (*fine, b"1 1") if path == "flask/booleans/guest_writeconsole" else fine
-    fine = (*fine, b"1 1") if path.endswith(("/access", "/msrs", "/inject_msi", "vmtrace/options")) else fine
+    fine = (*fine, b"1 1") if path.endswith(("/access", "/msrs", "/inject_msi", "vmtrace/options", "/watchdog")) else fine
     if re.fullmatch(r"cpupools/\d+/cpus", path):
         fine = (*fine, *(data for data in NONSENSE if not data.split(b"\0")[0].strip(b" \t\n")))
     return [data for data in NONSENSE if data not in fine] + rows[0] if rows else None

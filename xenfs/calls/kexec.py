@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import KexecOp, KexecRange, KexecType
 from xenfs.abi.operations import operation
+from xenfs.calls.control import fill
 from xenfs.calls.multicall import multicall
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
@@ -15,6 +17,8 @@ from xenfs.hypervisor.operation import hint
 
 STATUS = operation(KexecOp.kexec_status)
 GET_RANGE = operation(KexecOp.kexec_get_range)
+LOAD, UNLOAD = operation(KexecOp.kexec_load), operation(KexecOp.kexec_unload)
+KEXEC = operation(KexecOp.kexec)
 
 _STRUCT = "struct xen_kexec_range"
 _BATCH = 32  # CPUs a multicall
@@ -64,3 +68,46 @@ def _found(xen: Hypervisor, result: int, view: Any) -> Range | None:
     if result < 0:
         raise HypercallError(GET_RANGE.name, -result, hint(GET_RANGE, -result, xen.abi))
     return Range(int(view.start), int(view.size))
+
+
+class Segment(NamedTuple):
+    """What lies at a page of the machine's memory: its bytes, and how many there are to be, zeros behind them."""
+
+    start: int
+    data: bytes
+    size: int
+
+
+def load(xen: Hypervisor, which: KexecType, machine: int, entry: int, segments: Sequence[Segment]) -> None:
+    """Have Xen keep an image to be booted on this occasion, in place of the one that is loaded; `machine` is ELF's.
+
+    EADDRNOTAVAIL for memory that is not to be had, or not kept for a crash; EINVAL where segments overlap, ENOMEM.
+    kexec_op kexec_load.
+    """
+    name = "struct xen_kexec_segment"
+    nbytes = xen.abi.sizeof(name) * len(segments)
+    with xen.pool.take(xen.abi.sizeof("struct xen_kexec_load")) as buf, ExitStack() as loans:
+        table = loans.enter_context(xen.pool.take(nbytes))
+        for place, segment in zip(xen.abi.array(name, len(segments), table), segments, strict=True):
+            data = loans.enter_context(xen.pool.take(len(segment.data)))
+            data.fill(segment.data)
+            given = {"buf_size": len(segment.data), "dest_maddr": segment.start, "dest_size": segment.size}
+            fill(xen.abi, table, place, {**given, "buf": {"h": (data, len(segment.data))}})
+        view = xen.abi.view("struct xen_kexec_load", buf)
+        whole = {"type": which, "arch": machine, "nr_segments": len(segments), "entry_maddr": entry}
+        fill(xen.abi, buf, view, {**whole, "segments": {"h": (table, nbytes)}})
+        xen.hypercall(LOAD, LOAD.cmd, buf)
+
+
+def unload(xen: Hypervisor, which: KexecType) -> None:
+    """Forget the image for this occasion, if there is one; kexec_op kexec_unload."""
+    with xen.pool.take(xen.abi.sizeof("struct xen_kexec_unload")) as buf:
+        xen.abi.view("struct xen_kexec_unload", buf).type = which
+        xen.hypercall(UNLOAD, UNLOAD.cmd, buf)
+
+
+def execute(xen: Hypervisor, which: KexecType) -> None:
+    """Boot it now: this does not return. ENOENT where none is loaded. kexec_op kexec."""
+    with xen.pool.take(xen.abi.sizeof("struct xen_kexec_exec")) as buf:
+        xen.abi.view("struct xen_kexec_exec", buf).type = which
+        xen.hypercall(KEXEC, KEXEC.cmd, buf)

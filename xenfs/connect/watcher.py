@@ -24,7 +24,7 @@ from xenfs.xenstore.watch import StoreWatch
 
 log = logging.getLogger(__name__)
 
-DOMAINS, CONSOLE, CALLS, VALUES = "domains", "console", "calls", "values"
+DOMAINS, CONSOLE, CALLS, VALUES, TRACE = "domains", "console", "calls", "values", "trace"
 
 _PERIOD_S = 0.2  # between looks at what nothing tells of
 _WATCHED_S = 2.0  # between looks at domains while xenstore tells of them: it does not know of all
@@ -54,7 +54,7 @@ class Watcher:
         self._stopped = False
         self._store = StoreWatch(xen.store, xen.names, self._rouse)
         self._changed = False  # xenstore has told of domains, and nobody has looked since
-        self._looked = self._look_at = self._news_at = self._console_at = self._values_at = 0.0
+        self._looked = self._look_at = self._news_at = self._console_at = self._values_at = self._trace_at = 0.0
         self._console_end: int | None = None
         xen.happenings.told = lambda: self._tell(DOMAINS)  # a reader may be the first to see something
         if xen.store is not None:
@@ -133,8 +133,9 @@ class Watcher:
         if watches is not None:
             poll.register(watches, select.POLLIN)
         until = min(
-            self._domains_due(), self._console_due(), self._values_due(), self._store.due(self._wanted) or _NEVER
-        )
+            self._domains_due(), self._console_due(), self._values_due(), self._trace_due(),
+            self._store.due(self._wanted) or _NEVER,
+        )  # fmt: skip
         poll.poll(None if until == _NEVER else max(0, int((until - monotonic()) * 1000) + 1))
         with suppress(BlockingIOError):
             os.eventfd_read(self._fd)
@@ -146,6 +147,9 @@ class Watcher:
             self._look()
         if self._console_due() <= now:
             self._look_at_console()
+        if self._trace_due() <= now:
+            self._tell(TRACE)
+            self._trace_at = now + _PERIOD_S
         if self._values_due() <= now:
             self._compare()
             took_s = monotonic() - now
@@ -160,6 +164,9 @@ class Watcher:
 
     def _values_due(self) -> float:
         return self._values_at if self._waiting[VALUES] else _NEVER
+
+    def _trace_due(self) -> float:
+        return self._trace_at if self._waiting[TRACE] else _NEVER
 
     def _console_due(self) -> float:
         return self._console_at if self._waiting[CONSOLE] else _NEVER

@@ -223,6 +223,7 @@ class Follower(Handle):
         self._position: Any = None
         self._begin = 0  # the offset of the first byte of content
         self._taken = 0  # the offset behind the last byte that was read
+        self._taking = False
         self.content = b""
 
     @property
@@ -257,7 +258,13 @@ class Follower(Handle):
 
     def _follow(self, xen: Hypervisor, position: Any) -> None:
         self._before = position
-        self.content, self._position = self.node.go_on(xen, self.inode.ids, position)
+        self.content, self._position = self.node.go_on(xen, self.inode.ids, position, taking=self._taking)
+
+    def write(self, xen: Hypervisor, data: bytes, offset: int) -> None:
+        """Where that is how to: from here on what is read is taken away. It is read on behind what was written."""
+        super().write(xen, data, offset)
+        self._taking = True
+        self.content, self._begin = b"", offset + len(data)
 
     def grown(self, xen: Hypervisor) -> bool:
         """Look on, if all that is there was read; whether something is there that was not."""

@@ -35,6 +35,7 @@ from xenfs.simulator.answers import (
     page_offline,
     pages,
     pci_op,
+    physdev_op,
     platform,
     pm_op,
     pmstat,
@@ -77,6 +78,7 @@ def table(machine: Machine, counts: Counter[str]) -> dict[int, Call]:
         del makers["kexec_op"]
     if machine.x86 and machine.settings.dom0 == "pv":
         makers["mca"] = _mca
+        makers["physdev_op"] = _of("physdev_op", "PHYSDEVOP_", physdev_op.OPERATIONS)
     return {machine.constant(f"__HYPERVISOR_{name}"): make(machine, counts) for name, make in makers.items()}
 
 

@@ -140,6 +140,13 @@ class McaRecord(IntEnum):
     RECOVERY = 3
 
 
+class McaInjectFlag(IntFlag):
+    """MC_MSRINJ_F_*: how an mca msrinject is meant."""
+
+    INTERPOSE = 0x1
+    GPADDR = 0x2
+
+
 class McaInject(IntEnum):
     """XEN_MC_INJECT_TYPE_*: what mca injects."""
 

@@ -12,7 +12,7 @@ _KERNELS = "belongs to the kernel that makes the call: it would no longer get it
 _VERSION = Family(Hypercall.xen_version, arguments=(CMD, STRUCT), simulated="*")
 _EVENTS = Family(Hypercall.event_channel_op, arguments=(CMD, STRUCT), simulated="status reset alloc_unbound")
 _GRANTS = Family(Hypercall.grant_table_op, arguments=(CMD, STRUCT, fixed(1)), simulated="query_size get_version")
-_SCHED = Family(Hypercall.sched_op, arguments=(CMD, STRUCT), simulated="remote_shutdown")
+_SCHED = Family(Hypercall.sched_op, arguments=(CMD, STRUCT), simulated="remote_shutdown watchdog")
 _VCPU = Family(Hypercall.vcpu_op, arguments=(CMD, plain("vcpu", "uint32_t"), STRUCT), simulated="get_runstate_info")
 
 

@@ -19,16 +19,20 @@ _OWN_VCPU = "acts on the vCPU that makes the call, whose kernel knows nothing of
 _MCA = Family(
     Hypercall.mca, struct="struct xen_mc", union="u", cmd="cmd", version="interface_version",
     speaks=Interface.XEN_MCA_INTERFACE_VERSION, when=X86, dom0="PV",
-    simulated="physcpuinfo",
+    simulated="fetch physcpuinfo msrinject mceinject inject_v2",
 )  # fmt: skip
 _KEXEC = Family(
-    Hypercall.kexec_op, arguments=(CMD, STRUCT), when=X86, dom0="PV", simulated="kexec_get_range kexec_status"
+    Hypercall.kexec_op,
+    arguments=(CMD, STRUCT),
+    when=X86,
+    dom0="PV",
+    simulated="kexec kexec_get_range kexec_load kexec_unload kexec_status",
 )
 _PMU = Family(
     Hypercall.xenpmu_op, struct="struct xen_pmu_params", arguments=(CMD, STRUCT), when=X86,
     simulated="mode_get mode_set feature_get feature_set",
 )  # fmt: skip
-_PHYSDEV = Family(Hypercall.physdev_op, arguments=(CMD, STRUCT))
+_PHYSDEV = Family(Hypercall.physdev_op, arguments=(CMD, STRUCT), simulated="apic_read")
 
 _DEVICE = "struct physdev_pci_device"
 

@@ -45,6 +45,7 @@ from xenfs.nodes.domains.sched import SCHED
 from xenfs.nodes.domains.uptime import UPTIME
 from xenfs.nodes.domains.vcpu_affinity import DOMAIN_AFFINITY
 from xenfs.nodes.domains.vcpus import VCPUS, vcpu_stat
+from xenfs.nodes.domains.watchdog import WATCHDOG
 from xenfs.nodes.flask import CONTEXT
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File, Link, Reader, field
@@ -219,6 +220,7 @@ DOMAIN = Dir(
         DM,
         MONITOR,
         DEBUG,
+        WATCHDOG,
         VCPUS,
     ),
     remove=_clear_away,

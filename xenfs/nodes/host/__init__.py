@@ -19,7 +19,9 @@ from xenfs.nodes.host.counters import COVERAGE, LOCKPROF, PERFC
 from xenfs.nodes.host.cpuid import CPUID
 from xenfs.nodes.host.cpus import CPUS
 from xenfs.nodes.host.instruments import PMU, TIME, VM_EVENT_VERSION, XENSYMS
+from xenfs.nodes.host.ioapic import IOAPIC
 from xenfs.nodes.host.livepatch import LIVEPATCH
+from xenfs.nodes.host.mce import MCE
 from xenfs.nodes.host.memory import MEMORY
 from xenfs.nodes.host.microcode import MICROCODE
 from xenfs.nodes.host.pci import PCI
@@ -181,6 +183,8 @@ HOST = Dir(
         EFI,
         MTRR,
         KEXEC,
+        MCE,
+        IOAPIC,
         TRACE,
         PERFC,
         LOCKPROF,

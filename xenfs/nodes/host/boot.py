@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from xenfs.abi.numbers import FirmwareEfi, KexecRange, KexecType
 from xenfs.calls import firmware, kexec
 from xenfs.calls.sysctl import nr_cpu_ids
+from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.tables import show
+from xenfs.nodes.host.bootable import image
+from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.conditions import answers, every, x86
 from xenfs.nodes.tables.cost import Cost
+from xenfs.nodes.tables.forms import formed
 from xenfs.nodes.tables.members import members
+from xenfs.nodes.tables.payload import Payload
 
 _TYPES = {0: "uncachable", 1: "write-combining", 4: "write-through", 5: "write-protect", 6: "write-back"}
 _PAGE_KIB = 4
@@ -34,17 +39,63 @@ def _each_range(xen: Hypervisor) -> Iterator[tuple[str, kexec.Range | None]]:
                 yield f"cpu{cpu}", found
 
 
+_BY_NAME = {"default": KexecType.DEFAULT, "crash": KexecType.CRASH}
+_MOST_BYTES = 32 << 20
+
+
+@formed("0", ranged=True)
+def nothing(text: str) -> None:
+    """0 and nothing else: the image is forgotten. EINVAL, ERANGE."""
+    parse.integer(0, 0, "0")(text)
+
+
+def _load(which: KexecType) -> Callable[[Hypervisor, bytes], None]:
+    def load(xen: Hypervisor, data: bytes) -> None:
+        kexec.load(xen, which, *image(data))
+
+    return load
+
+
+def _execute(xen: Hypervisor, name: str) -> None:
+    if not kexec.loaded(xen, _BY_NAME[name]):
+        raise BadInput(f"no image is loaded for {name}", errno.ENOENT, word=name)
+    kexec.execute(xen, _BY_NAME[name])
+
+
+_LOADS: dict[str, Any] = {
+    "most": _MOST_BYTES, "format": "binary", "tier": "C", "option": "debug", "write_grows": Cost.WAITS,
+    "call": kexec.LOAD.name, "errnos": "EFBIG EINVAL EINTR",
+}  # fmt: skip
+_UNLOADS: dict[str, Any] = {
+    "show": show.flag, "parse": nothing, "write_option": "debug", "call": f"{kexec.STATUS.name}, {kexec.UNLOAD.name}",
+}  # fmt: skip
+
 KEXEC = Dir(
     "kexec",
     "What Xen would boot instead of itself",
     (
         File(
-            "loaded", "Whether an image for an ordinary reboot is loaded", show=show.flag,
-            read=lambda xen: kexec.loaded(xen, KexecType.DEFAULT), call=kexec.STATUS.name,
+            "loaded", "Whether an image for an ordinary reboot is loaded; write 0 to forget it",
+            read=lambda xen: kexec.loaded(xen, KexecType.DEFAULT),
+            write=lambda xen, _: kexec.unload(xen, KexecType.DEFAULT), **_UNLOADS,
         ),
         File(
-            "crash_loaded", "Whether an image for a crash is loaded", show=show.flag,
-            read=lambda xen: kexec.loaded(xen, KexecType.CRASH), call=kexec.STATUS.name,
+            "crash_loaded", "Whether an image for a crash is loaded; write 0 to forget it",
+            read=lambda xen: kexec.loaded(xen, KexecType.CRASH),
+            write=lambda xen, _: kexec.unload(xen, KexecType.CRASH), **_UNLOADS,
+        ),
+        Payload(
+            "load", "Write an ELF file for x86: it is kept to be booted at an ordinary reboot",
+            write=_load(KexecType.DEFAULT), **_LOADS,
+        ),
+        Payload(
+            "crash_load", "Write an ELF file for x86 that lies in what is kept for a crash: it is booted in one",
+            write=_load(KexecType.CRASH), **_LOADS,
+        ),
+        File(
+            "exec", "Boot an image that is loaded, now: this ends the host as it is, without a shutdown of anything",
+            write=_execute, parse=parse.one_of(_BY_NAME), tier="C", option="debug", write_grows=Cost.WAITS,
+            errnos="ENOENT", call=f"({kexec.STATUS.name}), {kexec.KEXEC.name}",
         ),
         File(
             "ranges", "Where memory is kept for a crash, where Xen is, and each CPU's notes: start and bytes",

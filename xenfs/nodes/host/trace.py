@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import re
 
-from xenfs.calls import sysctl, trace
+from xenfs.calls import sysctl, trace, trace_records
+from xenfs.connect.watcher import TRACE as TRACE_TOPIC
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import parse, show
-from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables.base import Dir, File, Stream
 from xenfs.nodes.tables.conditions import answers, x86
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
@@ -52,6 +53,11 @@ def _set_size(xen: Hypervisor, pages: int) -> None:
     if trace.buffers(xen).buffer_mfn:
         raise BadInput("the buffers are made already, and stay as they are until Xen boots anew", errno.EBUSY, at=0)
     trace.set_size(xen, pages)
+
+
+def _require_buffers(xen: Hypervisor, _: int) -> None:
+    if not trace.buffers(xen).buffer_mfn:
+        raise BadInput("there are no buffers yet: write their size to size_pages first", at=0)
 
 
 def _switch(xen: Hypervisor, wanted: bool) -> None:
@@ -99,6 +105,13 @@ TRACE = Dir(
         File(
             "enabled", "Write 1 to note events from now on, 0 to stop; Xen does not tell", tier="C", option="debug",
             write=_switch, parse=parse.switch, call=f"{trace.ENABLE.name}, {trace.DISABLE.name}",
+        ),
+        Stream(
+            "records", "What was noted, as xentrace writes it; write 1 to the open file, and what it reads is taken",
+            follow=trace_records.read, read=trace_records.read, take=trace_records.take, ahead=trace_records.ahead,
+            write=_require_buffers, parse=parse.one, topic=TRACE_TOPIC, binary=False, private=True, tier="C",
+            option="debug", grows=Cost.CPUS, format="binary: records of trace.h, of each CPU behind one that names it",
+            call=f"{trace.GET_INFO.name}, (sysctl physinfo)",
         ),
         File(
             "marker", 'Write "event word ...": it is noted as a guest\'s own', tier="C", option="debug",

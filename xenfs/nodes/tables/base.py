@@ -254,12 +254,14 @@ class Stream(File):
 
     `follow(xen, *ids, position)` returns (new bytes, new position); a position of None is the beginning.
     `start(xen, *ids)` is the position of a new open, the beginning without it. `ahead(xen, *ids, position)` says in no
-    time whether there is anything new, and `topic` whose news somebody waits for who polls.
+    time whether there is anything new, and `topic` whose news somebody waits for who polls. Once something was written
+    `take` follows, which takes away.
     """
 
     follow: Callable[..., tuple[bytes, Any]]
     start: Callable[..., Any] = lambda xen, *ids: None
     ahead: Callable[..., bool] = lambda xen, *where: True
+    take: Callable[..., tuple[bytes, Any]] | None = None
     topic: str = ""
 
     @cached_property
@@ -271,9 +273,10 @@ class Stream(File):
         """What an open finds there now."""
         return self.go_on(xen, ids, self.start(xen, *ids))[0]
 
-    def go_on(self, xen: Hypervisor, ids: Ids, position: Any) -> tuple[bytes, Any]:
-        """What `follow` finds, of what is there still."""
-        found: tuple[bytes, Any] = self.guarded(self.follow, xen, (*ids, position))
+    def go_on(self, xen: Hypervisor, ids: Ids, position: Any, *, taking: bool = False) -> tuple[bytes, Any]:
+        """What `follow` finds, or `take`, of what is there still."""
+        question = self.take if taking and self.take else self.follow
+        found: tuple[bytes, Any] = self.guarded(question, xen, (*ids, position))
         self.require_alive(xen, ids)
         return found
 

@@ -21,6 +21,7 @@ _ENTRIES = PAGE // 8
 _TABLE_AT = 0xFFFFC90000000000  # the guest's own address of its table
 _PRESENT = 0x67
 PRIVATE = "pv_frames"
+DOMID_XEN = 0x7FF2
 DIRECT_MAP = 0xFFFF888000000000  # where page tables have all of the memory
 
 
@@ -40,10 +41,17 @@ class PretendedPages(Foreign):
 
 def foreign(xen: Machine, domid: int, frames: Sequence[int], *, write: bool) -> PretendedPages:
     """Pages by their frames; None for one that is not the domain's, and of a domain that is going or gone."""
+    if domid == DOMID_XEN:
+        return PretendedPages([_of_xen(xen.world.host.tracing.memory.get(frame), write) for frame in frames])
     domain = xen.world.domain(domid) if domid < FIRST_RESERVED else None
     if domain is None or domain.dying:
         return PretendedPages([None] * len(frames))
     return PretendedPages([_page(domain, frame, write) for frame in frames])
+
+
+def _of_xen(page: bytearray | None, write: bool) -> memoryview | None:
+    """A page that Xen shares with the control domain."""
+    return None if page is None else memoryview(page) if write else memoryview(page).toreadonly()
 
 
 def _page(domain: Domain, frame: int, write: bool) -> memoryview | None:

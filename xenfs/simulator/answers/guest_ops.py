@@ -10,6 +10,7 @@ from xenfs.simulator.world.domains import Domain
 
 DOMID_SELF = 0x7FF0
 MAX_GRANT_FRAMES = 64
+WATCHDOGS = 2  # timers of a domain
 STATUS = "evtchn_status"
 GRANT_FRAMES, GRANT_VERSION = "grant_frames", "grant_version"
 
@@ -97,6 +98,27 @@ def remote_shutdown(xen: Machine, address: int) -> int:
     return 0
 
 
+def watchdog(xen: Machine, address: int) -> int:
+    """Set one of the caller's two timers, a new one by number 0; end one that is set by 0 seconds."""
+    number, timeout = xen.get(xen.struct(address, "sched_watchdog"), "sched_watchdog", "id", "timeout")
+    timers = xen.world.domains[0].kept.setdefault("watchdogs", {})
+    if number > WATCHDOGS:
+        return -EINVAL
+    if not number:
+        free = next((each for each in range(1, WATCHDOGS + 1) if each not in timers), 0)
+        if not free:
+            return -ENOSPC
+        timers[free] = timeout
+        return free
+    if number not in timers:
+        return -EINVAL
+    if timeout:
+        timers[number] = timeout
+    else:
+        del timers[number]
+    return 0
+
+
 def dm_op(xen: Machine, domid: int, count: int, buffers: int) -> tuple[str, int]:
     """(name of the operation, result) of what a device model may ask, and do."""
     if not count:
@@ -176,4 +198,4 @@ GRANT_OPERATIONS: Answers = {"GNTTABOP_query_size": query_size, "GNTTABOP_get_ve
 EVENT_OPERATIONS: Answers = {
     "EVTCHNOP_status": status, "EVTCHNOP_reset": reset, "EVTCHNOP_alloc_unbound": alloc_unbound,
 }  # fmt: skip
-SCHED_OPERATIONS: Answers = {"SCHEDOP_remote_shutdown": remote_shutdown}
+SCHED_OPERATIONS: Answers = {"SCHEDOP_remote_shutdown": remote_shutdown, "SCHEDOP_watchdog": watchdog}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from errno import E2BIG, EBUSY, EINVAL, EOPNOTSUPP
 
 from xenfs.simulator.machine import Answers, Machine
-from xenfs.simulator.world.host import PAGE
 
 TBUF, PERFC, LOCKPROF, COVERAGE = (f"xen_sysctl_{name}_op" for name in ("tbuf", "perfc", "lockprof", "coverage"))
-INFO_HEAD_WORDS = 129  # of 32 bits: the size of a buffer and an offset for each of 256 CPUs
 INFO_MFN = 0x43210
+TRC_GUEST = 0x0804F000
 
 
 def tbuf_op(xen: Machine, op: memoryview) -> int:
@@ -52,8 +51,8 @@ def _make_buffers(xen: Machine, pages: int) -> int:
         return -EBUSY
     if not pages:
         return -EINVAL
-    words = INFO_HEAD_WORDS + pages * xen.world.host.nr_cpus
-    found.pages, found.mfn, found.info_bytes = pages, INFO_MFN, -(-4 * words // PAGE) * PAGE
+    host = xen.world.host
+    found.make(pages, [cpu.id for cpu in host.cpus if cpu.online], host.nr_cpus, INFO_MFN)
     return 0
 
 
@@ -63,7 +62,8 @@ def xentrace(xen: Machine, address: int) -> int:
     event, nbytes, extra = xen.get(op, "xen_hvm_xentrace", "event", "extra_bytes", "extra")
     if nbytes % 4 or nbytes > len(extra) or event >> 12:
         return -EINVAL
-    xen.world.host.tracing.marks.append((event, bytes(extra[:nbytes])))
+    cycles = xen.world.clock.now() * xen.world.host.cpu_khz // 10**6
+    xen.world.host.tracing.note(0, event | TRC_GUEST, cycles, bytes(extra[:nbytes]))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xenfs.simulator.settings import Settings
+from xenfs.simulator.world.checks import Checks
 from xenfs.simulator.world.instruments import Measured, Tracing
 from xenfs.simulator.world.processor import PROCESSORS
 
@@ -51,6 +52,9 @@ class Host:
         self.max_mfn = self.total_pages + (1 << 30) // PAGE - 1  # memory goes on above a hole of 1 GiB below 4 GiB
         self.reserved_pages = 14_000 + self.total_pages // 128
         self.tracing, self.measured = Tracing(self.present), Measured()
+        self.checks = Checks()
+        self.kexec_loaded = {1}  # what is loaded: by default an image for a crash
+        self.booted_into: int | None = None
         self.offlined: set[int] = set()
         self.offlining: set[int] = set()
 

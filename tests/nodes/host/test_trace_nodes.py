@@ -1,0 +1,121 @@
+"""host/trace/records: Xen's trace buffers as the stream that xentrace writes."""
+
+from __future__ import annotations
+
+import errno
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import pyfuse3
+import pytest
+import trio
+from trace_stream import GUEST, records
+from worlds import Host
+
+from xenfs.calls import trace, trace_records
+from xenfs.filesystem.operations import Operations
+
+CTX: Any = SimpleNamespace(uid=0, gid=0, pid=1, umask=0)
+PATH = "host/trace/records"
+
+
+def begin(host: Host, pages: int = 1) -> None:
+    host.write("host/trace/size_pages", str(pages))
+    host.write("host/trace/enabled", "1")
+
+
+def mark(host: Host, *numbers: int) -> None:
+    for number in numbers:
+        trace.mark(host.xen, 0x123, [number, 7])
+
+
+def marks(data: bytes) -> list[int]:
+    assert all(each.cpu == 0 and each.event == GUEST | 0x123 for each in records(data))
+    return [each.words[0] for each in records(data)]
+
+
+@pytest.mark.parametrize("release", ["4.14", "4.22"])
+def test_what_was_noted_can_be_read_and_stays(release: str) -> None:
+    with Host(f"xen={release}") as host:
+        assert host.at(PATH).node.produce(host.xen, ()) == b""  # type: ignore[attr-defined]
+        assert host.refused(PATH, "1") == errno.EINVAL
+        begin(host)
+        mark(host, 1, 2, 3)
+        for _ in range(2):
+            assert marks(host.at(PATH).node.produce(host.xen, ())) == [1, 2, 3]  # type: ignore[attr-defined]
+
+
+def test_a_reader_goes_on_where_it_was(host: Host) -> None:
+    begin(host)
+    mark(host, 1)
+    data, position = trace_records.read(host.xen, None)
+    assert marks(data) == [1]
+    assert not trace_records.ahead(host.xen, position)
+    assert trace_records.read(host.xen, position)[0] == b""
+    mark(host, 2)
+    assert trace_records.ahead(host.xen, position)
+    assert marks(trace_records.read(host.xen, position)[0]) == [2]
+
+
+def test_a_full_ring_loses_records_until_somebody_takes_them(host: Host) -> None:
+    begin(host)
+    mark(host, *range(300))
+    full = marks(trace_records.read(host.xen, None)[0])
+    assert full == list(range(204)), "204 records of 20 bytes are all that fits"
+    assert host.world.host.tracing.lost == 96
+    position = None
+    for turn in range(5):  # the ring begins anew, and so does its count
+        data, position = trace_records.take(host.xen, position)
+        assert marks(data) == (full if not turn else list(range(1000 * turn, 1000 * turn + 150)))
+        mark(host, *range(1000 * (turn + 1), 1000 * (turn + 1) + 150))
+
+
+def test_who_reads_beside_one_who_takes(host: Host) -> None:
+    begin(host)
+    mark(host, 1, 2)
+    _, reader = trace_records.read(host.xen, None)
+    mark(host, 3)
+    trace_records.take(host.xen, None)
+    mark(host, 4)
+    assert marks(trace_records.read(host.xen, reader)[0]) == [4], "3 may have been written over"
+
+
+def test_masks_hold(host: Host) -> None:
+    begin(host, 2)
+    host.write("host/trace/event_mask", "0x0001f000")
+    mark(host, 1)
+    host.write("host/trace/event_mask", "0x0804f000")
+    host.write("host/trace/cpu_mask", "1-7")
+    mark(host, 2)
+    host.write("host/trace/cpu_mask", "0")
+    mark(host, 3)
+    host.write("host/trace/enabled", "0")
+    mark(host, 4)
+    assert marks(trace_records.read(host.xen, None)[0]) == [3]
+
+
+def test_the_file_follows_and_takes_once_it_is_told(host: Host) -> None:
+    async def run() -> None:
+        ops = Operations(host.xen, host.root, host.options, host.refusals)
+        inode = pyfuse3.ROOT_INODE
+        for name in PATH.split("/"):
+            inode = (await ops.lookup(inode, name.encode(), CTX)).st_ino
+        fh = (await ops.open(inode, os.O_RDWR, CTX)).fh
+        first = await ops.read(fh, 0, 1 << 16)
+        assert marks(first) == [1, 2]
+        assert await ops.read(fh, len(first), 1 << 16) == b""
+        mark(host, 3)
+        more = await ops.read(fh, len(first), 1 << 16)
+        assert marks(more) == [3]
+        assert marks(trace_records.read(host.xen, None)[0]) == [1, 2, 3], "nothing was taken"
+        at = len(first) + len(more)
+        await ops.write(fh, at, b"1\n")
+        mark(host, 4)
+        assert marks(await ops.read(fh, at + 2, 1 << 16)) == [4]
+        assert trace_records.read(host.xen, None)[0] == b"", "this is"
+        await ops.release(fh)
+
+    begin(host)
+    mark(host, 1, 2)
+    trio.run(run)

@@ -1,0 +1,123 @@
+"""What -o debug shows of the machine, on a real Xen: machine checks, I/O APICs, images to boot, watchdog, traces."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+
+import pytest
+import xen_seen
+from trace_stream import GUEST, LOST, SCHED, records
+from xen_mount import Mount, failure
+
+
+def test_machine_checks_feigned_and_read(mount: Mount) -> None:
+    if not mount.has("host/mce"):
+        pytest.skip("no machine checks for this control domain")
+    assert mount.read("host/mce/log") == b""
+    mount.ask("host/mce/log", "1")  # whatever there was
+    for text in ("0 0x10 1", "mce 4000", "lmce 4000"):
+        outcome = failure(lambda text=text: mount.write("host/mce/inject", text))  # type: ignore[misc]
+        assert outcome in (errno.EINVAL, errno.ERANGE, errno.ENODEV, errno.ENOENT)
+    outcome = failure(lambda: mount.write("host/mce/inject", "0 0x401 0"))  # a register that says: nothing
+    assert outcome in (0, errno.EINVAL, errno.ENODEV, errno.ENOENT)
+    outcome = failure(lambda: mount.write("host/mce/inject", "cmci 0"))  # Xen looks at its banks, and finds nothing
+    assert outcome in (0, errno.EINVAL, errno.ENODEV, errno.EOPNOTSUPP)
+    mount.ask("host/mce/log", "1")
+
+
+def test_io_apics(mount: Mount) -> None:
+    if not mount.has("host/ioapic"):
+        pytest.skip("no I/O APICs for this control domain")
+    found = mount.names("host/ioapic")
+    assert "0xfec00000" in found
+    lines = (int(mount.value("host/ioapic/0xfec00000/0x01"), 16) >> 16 & 0xFF) + 1
+    assert len(mount.names("host/ioapic/0xfec00000")) == 3 + 2 * lines
+    assert int(mount.value("host/ioapic/0xfec00000/0x10"), 16) >= 0
+
+
+def image(start: int, code: bytes) -> bytes:
+    """An ELF file for x86-64 that lies at one place of the machine's memory."""
+    head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, start, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    return head + struct.pack("<IIQQQQQQ", 1, 5, 120, start, start, len(code), 8192, 4096) + code
+
+
+def load(mount: Mount, node: str, data: bytes) -> None:
+    fd = os.open(mount.path(node), os.O_WRONLY)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+    xen_seen.note("w", node)
+
+
+def test_an_image_is_loaded_and_forgotten(mount: Mount) -> None:
+    """It is never booted here: it does nothing but stop."""
+    if not mount.has("host/kexec/load"):
+        pytest.skip("no kexec for this control domain")
+    assert mount.value("host/kexec/loaded") == "0"
+    assert failure(lambda: mount.write("host/kexec/exec", "default")) == errno.ENOENT
+    assert failure(lambda: load(mount, "host/kexec/load", b"\x7fELF")) == errno.EINVAL
+    load(mount, "host/kexec/load", image(0x200000, b"\xfa\xf4\xeb\xfd"))
+    assert mount.value("host/kexec/loaded") == "1"
+    mount.write("host/kexec/loaded", "0")
+    assert mount.value("host/kexec/loaded") == "0"
+    outcome = failure(lambda: load(mount, "host/kexec/crash_load", image(0x200000, b"\xf4")))
+    assert outcome == errno.EADDRNOTAVAIL, "this is not kept for a crash"
+
+
+def test_the_watchdog_is_set_and_ended(mount: Mount) -> None:
+    node = "domains/self/watchdog"
+    number = mount.ask(node, "0 86400")
+    try:
+        assert number in ("1", "2")
+        assert mount.ask(node, f"{number} 90000") == number
+    finally:
+        assert mount.ask(node, f"{number} 0") == number
+    assert failure(lambda: mount.ask(node, f"{number} 0")) == errno.EINVAL
+
+
+def test_a_trace_reader_accepts_the_records(mount: Mount) -> None:
+    """What Xen noted meanwhile, by our reader of the format, and by xenalyze where Debian has it."""
+    if not mount.has("host/trace"):
+        pytest.skip("this Xen has no trace buffers")
+    mask = mount.value("host/trace/event_mask")
+    mount.write("host/trace/event_mask", f"{GUEST | SCHED:#x}")
+    mount.write("host/trace/cpu_mask", "all")
+    if mount.flat("host/trace/info")["buffer_mfn"] == "0":
+        mount.write("host/trace/size_pages", "2")
+    mount.write("host/trace/enabled", "1")
+    fd = os.open(mount.path("host/trace/records"), os.O_RDWR)
+    try:
+        os.write(fd, b"1")
+        found = b""
+        for turn in range(20):
+            if mount.has("host/trace/marker"):
+                mount.write("host/trace/marker", f"0x123 {turn} 7")
+            while part := os.read(fd, 1 << 20):
+                found += part
+                if len(found) > 1 << 20:
+                    break
+    finally:
+        os.close(fd)
+        mount.write("host/trace/enabled", "0")
+        mount.write("host/trace/event_mask", mask)
+    xen_seen.note("r", "host/trace/records")
+    noted = list(records(found))
+    assert noted
+    assert all(each.event >> 16 & (GUEST | SCHED) >> 16 or each.event == LOST for each in noted)
+    if mount.has("host/trace/marker"):
+        assert [each.words for each in noted if each.event == GUEST | 0x123] == [(turn, 7) for turn in range(20)]
+    tools = [shutil.which("xenalyze"), *glob.glob("/usr/lib/xen-*/bin/xenalyze")]
+    for tool in filter(None, tools):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(found)
+            file.flush()
+            done = subprocess.run([tool, "--dump-all", file.name], capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.splitlines()) > len(noted) // 2
