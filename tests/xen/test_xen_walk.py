@@ -17,7 +17,7 @@ from xen_mount import Mount, called
 GREP_S = 480
 CHANGING = re.compile(r":(set\w+|(un)?pausedomain|destroydomain|max_mem|cpu_hotplug|debug_keys|write\w*)")
 AS_IT_COMES = re.compile(
-    r"console/log|calls/log|.*/(context|context\.d/.+|xsave|logdirty/peek)"
+    r"console/log|calls/log|trace/records|.*/(context|context\.d/.+|xsave|logdirty/peek)"
 )  # streams, and what is binary
 STAYS = re.compile(r"version/|host/cpuid/")  # and says its true size, once it was read
 ASKED = {"version/capabilities"}  # of these, as it may change

@@ -10,7 +10,7 @@ from typing import Any
 import pyfuse3
 import pytest
 import trio
-from trace_stream import GUEST, records
+from trace_stream import GUEST, LOST, WRAP, records
 from worlds import Host
 
 from xenfs.calls import trace, trace_records
@@ -21,8 +21,7 @@ PATH = "host/trace/records"
 
 
 def begin(host: Host, pages: int = 1) -> None:
-    host.write("host/trace/size_pages", str(pages))
-    host.write("host/trace/enabled", "1")
+    host.write("host/trace/size_pages", str(pages))  # and Xen notes from now on
 
 
 def mark(host: Host, *numbers: int) -> None:
@@ -63,12 +62,27 @@ def test_a_full_ring_loses_records_until_somebody_takes_them(host: Host) -> None
     mark(host, *range(300))
     full = marks(trace_records.read(host.xen, None)[0])
     assert full == list(range(204)), "204 records of 20 bytes are all that fits"
-    assert host.world.host.tracing.lost == 96
-    position = None
-    for turn in range(5):  # the ring begins anew, and so does its count
+    position, wrapped = None, 0
+    for turn in range(5):
         data, position = trace_records.take(host.xen, position)
-        assert marks(data) == (full if not turn else list(range(1000 * turn, 1000 * turn + 150)))
+        noted = list(records(data))
+        lost = [each.words[0] for each in noted if each.event == LOST]
+        assert lost == ([] if not turn else [96] if turn == 1 else [])
+        wrapped += sum(each.event == WRAP for each in noted)
+        found = [each.words[0] for each in noted if each.event == GUEST | 0x123]
+        assert found == (full if not turn else list(range(1000 * turn, 1000 * turn + 150)))
         mark(host, *range(1000 * (turn + 1), 1000 * (turn + 1) + 150))
+    assert wrapped == 2, "no record lies across the end of the ring"
+
+
+def test_what_was_lost_is_told_no_more_once_nothing_is_noted(host: Host) -> None:
+    begin(host)
+    mark(host, *range(300))
+    trace_records.take(host.xen, None)
+    host.write("host/trace/enabled", "0")
+    host.write("host/trace/enabled", "1")
+    mark(host, 1)
+    assert [each.event for each in records(trace_records.read(host.xen, None)[0])] == [WRAP, GUEST | 0x123]
 
 
 def test_who_reads_beside_one_who_takes(host: Host) -> None:

@@ -98,7 +98,7 @@ TRACE = Dir(
             call=f"{trace.SET_CPU_MASK.name}, {sysctl.CPUTOPOINFO.name}",
         ),
         File(
-            "size_pages", "Write how many pages each CPU's buffer has: once, the memory is gone until the next boot",
+            "size_pages", "Write how many pages each CPU's buffer has, once until the next boot: noting begins",
             tier="C", option="debug", write=_set_size, parse=parse.integer(1, _MOST_PAGES, "number of pages"),
             write_grows=Cost.WAITS, errnos="EBUSY", call=trace.SET_SIZE.name,
         ),

@@ -29,6 +29,7 @@ def tbuf_op(xen: Machine, op: memoryview) -> int:
         if name == "enable" and not found.pages:
             return -EINVAL
         found.enabled = name == "enable"
+        found.lost = found.lost if found.enabled else 0
     else:
         return -EINVAL
     return 0

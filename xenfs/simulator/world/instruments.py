@@ -7,6 +7,9 @@ import struct
 PAGE = 4096
 INFO_HEAD_WORDS = 129  # of 32 bits: the size of a buffer and an offset for each of 256 CPUs
 _HEAD = struct.Struct("<II")  # of a ring: read up to here, filled up to here
+_LOST, _WRAP = 0x1F001, 0x1F002  # events of the buffers' own: records are missing; nothing more before the ring's end
+_LOST_DATA = struct.Struct("<IHHQ")  # how many, who runs now as domain and vCPU, cycles at the first
+_MOST_WORDS = 7
 
 
 class Tracing:
@@ -19,10 +22,13 @@ class Tracing:
         self.enabled = False
         self.memory: dict[int, bytearray] = {}  # pages that Xen shares, by frame
         self._rings: dict[int, int] = {}  # the first frame of each CPU's
-        self.lost = 0
+        self.lost = self._first_lost = 0
 
     def make(self, pages: int, cpus: list[int], nr_cpus: int, first_mfn: int) -> None:
-        """A ring of so many pages for each of these CPUs, behind the pages that tell where they are."""
+        """A ring of so many pages for each of these CPUs, behind the pages that tell where they are.
+
+        From then on events are noted."""
+        self.enabled = True
         words = INFO_HEAD_WORDS + pages * nr_cpus
         self.pages, self.mfn, self.info_bytes = pages, first_mfn, -(-4 * words // PAGE) * PAGE
         info, frame = bytearray(self.info_bytes), first_mfn + self.info_bytes // PAGE
@@ -38,24 +44,46 @@ class Tracing:
             self.memory[first_mfn + page] = bytearray(info[page * PAGE : (page + 1) * PAGE])
 
     def note(self, cpu: int, event: int, cycles: int, extra: bytes) -> None:
-        """Put a record into a CPU's ring, if this event is to be noted there; it is lost where there is no room."""
+        """Put a record into a CPU's ring, if this event is to be noted there; it is lost where there is no room.
+
+        No record lies across the ring's end: one without meaning fills what is left before it. After a loss the
+        number of the lost goes first."""
         if not (self.enabled and self.cpus >> cpu & 1 and cpu in self._rings and self._wanted(event)):
             return
-        head = self.memory[self._rings[cpu]]
+        cons, prod = _HEAD.unpack_from(self.memory[self._rings[cpu]])
         span = self.pages * PAGE - _HEAD.size
-        cons, prod = _HEAD.unpack_from(head)
-        record = struct.pack("<IQ", event | len(extra) // 4 << 28 | 1 << 31, cycles) + extra
-        if (prod - cons) % (2 * span) + len(record) > span:
+        records, at = b"", prod % span
+        if self.lost:
+            missing = _record(_LOST, cycles, _LOST_DATA.pack(self.lost, 0, 0, self._first_lost))
+            records += _filling(span - at, len(missing)) + missing
+        record = _record(event, cycles, extra)
+        records += _filling(span - (at + len(records)) % span, len(record)) + record
+        if (prod - cons) % (2 * span) + len(records) > span:
+            self._first_lost = self._first_lost if self.lost else cycles
             self.lost += 1
             return
-        for offset, byte in enumerate(record):
-            page, at = divmod(_HEAD.size + (prod + offset) % span, PAGE)
-            self.memory[self._rings[cpu] + page][at] = byte
-        _HEAD.pack_into(head, 0, cons, (prod + len(record)) % (2 * span))
+        self.lost = 0
+        for offset, byte in enumerate(records):
+            page, place = divmod(_HEAD.size + (at + offset) % span, PAGE)
+            self.memory[self._rings[cpu] + page][place] = byte
+        _HEAD.pack_into(self.memory[self._rings[cpu]], 0, cons, (prod + len(records)) % (2 * span))
 
     def _wanted(self, event: int) -> bool:
         """Its class and its subclass are in the mask."""
         return bool(self.mask >> 16 & event >> 16 & 0xFFF and self.mask >> 12 & event >> 12 & 0xF)
+
+
+def _record(event: int, cycles: int, extra: bytes) -> bytes:
+    return struct.pack("<IQ", event | len(extra) // 4 << 28 | 1 << 31, cycles) + extra
+
+
+def _filling(left: int, wanted: int) -> bytes:
+    """What fills so many bytes before the ring's end, where they are too few for a record of `wanted` bytes."""
+    if wanted <= left:
+        return b""
+    words = left // 4 - 1
+    timed = words > _MOST_WORDS
+    return struct.pack("<I", _WRAP | (words - 2 * timed) << 28 | timed << 31) + bytes(4 * words)
 
 
 class Measured:
