@@ -85,6 +85,7 @@ def valid(host: Host, place: Place, node: File) -> bytes:
     candidates += [b"1 1", b"+1", b"+0000:00:00.0", b"native 0 0 0", b"-pirq 1", b"+/soc/ethernet@1"]
     candidates.append(b"system_u:system_r:domU_t system_u:system_r:domU_t domain")
     candidates += [b"1 1", b"14 hw_exc 0 0 0"]
+    candidates.append(b"10\n01234567-89ab-cdef-0123-456789abcdef 0 1")
     candidates += form(node.parse).words.encode().split(b" or ")
     return next(data for data in candidates if data and accepted(node, data))
 
@@ -102,7 +103,7 @@ def values(each: Host) -> list[Place]:
 # What Python's split, strip and regular expressions take for blank, or for the end of a line, and people do not see.
 INVISIBLE = "\n\v\f\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2003\u2028\u3000"
 BY_LINES = re.compile(
-    r"domains/\d+/(psr/schemata|cpuid/policy|vcpus/\d+/(regs|msrs)|memory/access|hvm/altp2m/views/\d+/access)"
+    r"domains/\d+/(psr/schemata|cpuid/policy|vcpus/\d+/(regs|msrs)|memory/access|hvm/altp2m/views/\d+/access)|.*/arinc653_schedule"
 )  # a newline is one of their separators
 MORE_LISTS = [b"0,1", b"+0,1", b"0-1", b"all", b"nmi 0", b"0 0 0", b"1 1", b"0x1-0x2", b"00:1f.2"]
 

@@ -60,6 +60,7 @@ NONSENSE = [
 ]
 
 # Path, and what else is wrong there. Every writable path is in exactly one line.
+SLOT = b"01234567-89ab-cdef-0123-456789abcdef 0 501"
 TABLE: list[tuple[str, list[bytes]]] = [
     (r"host/cpus/\d+/online|domains/\d+/freeze", [b"2", b"01", b"off", *POWERS]),
     (r"host/cpus/\d+/cpufreq/turbo", [b"2", b"01", b"off", *POWERS]),
@@ -91,8 +92,12 @@ TABLE: list[tuple[str, list[bytes]]] = [
     (r"host/livepatch/[^/]+/payload", [b"\x7fELE", b"ELF" * 100]),
     (r"flask/load", [b"policy", b"\x7fELF" * 8, b"\x8c\xff\x7c\xf9\x08\0\0\0", bytes(2048)]),
     (r"host/microcode/payload", [b"\x01\0\0\0", b"DMA\0", bytes(2048)]),
+    (
+        r"cpupools/\d+/sched/arinc653_schedule",
+        [b"0\n" + SLOT, b"1000\n" + SLOT + b"\n" + SLOT, b"1001\n" + SLOT + b" 1", b"-1\n" + SLOT, *POWERS],
+    ),
     (r"host/kexec/(crash_)?load", [b"\x7fELF\x02\x01\x01", b"\x7fELF" * 100]),
-    (r"host/kexec/(crash_)?loaded", [b"2", b"1", b"no", *POWERS]),
+    (r"host/kexec/(crash_)?loaded", [b"2", b"no", *POWERS]),
     (r"host/kexec/exec", [b"Default", b"1", b"crash default", *POWERS]),
     (
         r"host/mce/inject",

@@ -36,6 +36,7 @@ PROFILES: dict[str, dict[str, object]] = {
         "cpufreq": "hwp",
         "instruments": True,
         "vmtrace": True,
+        "arinc653": True,
     },
 }
 
@@ -77,6 +78,7 @@ class Settings:
     instruments: bool = False
     vmtrace: bool = False
     shadow: bool = True
+    arinc653: bool = False
     domctl: int = 0
     sysctl: int = 0
 
@@ -139,6 +141,7 @@ pm=on           off: a Xen built without power management for the control domain
 instruments=off on: a Xen built with performance counters, watched locks and coverage
 vmtrace=off     on: the CPUs can trace guests (from 4.15 on)
 shadow=on       off: built without shadow paging, so nothing is noted of PV guests' page tables
+arinc653=off    on: a Xen built with this scheduler, and a pool that has it
 domctl=, sysctl=   interface version to insist on instead of the release's own"""
 
 
@@ -255,6 +258,7 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "instruments": _switch,
     "vmtrace": _switch,
     "shadow": _switch,
+    "arinc653": _switch,
     "domctl": _integer(1, 0xFFFFFFFF),
     "sysctl": _integer(1, 0xFFFFFFFF),
 }

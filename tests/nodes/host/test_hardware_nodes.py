@@ -116,6 +116,9 @@ def test_what_is_no_image(host: Host, data: bytes) -> None:
 
 def test_images_come_and_go(host: Host) -> None:
     assert [host.value(f"host/kexec/{name}") for name in ("loaded", "crash_loaded")] == ["0", "1"]
+    assert host.refused("host/kexec/loaded", "1") == errno.EINVAL
+    assert "write the image to load" in host.read("xenfs/error_log")
+    host.write("host/kexec/crash_loaded", "1")
     host.write("host/kexec/crash_loaded", "0")
     host.write("host/kexec/load", elf((0x100000, b"kernel", 9000)))
     assert [host.value(f"host/kexec/{name}") for name in ("loaded", "crash_loaded")] == ["1", "0"]

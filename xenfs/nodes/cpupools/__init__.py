@@ -12,6 +12,7 @@ from xenfs.calls import domains, sysctl
 from xenfs.calls.sysctl import cpupool
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.cpupools import names
+from xenfs.nodes.cpupools.arinc653 import schedule
 from xenfs.nodes.cpupools.cpus import CPUS
 from xenfs.nodes.cpupools.settings import SCHED_GRAN, SCHEDULER, make_pool, parameter, remove_pool
 from xenfs.nodes.tables import show
@@ -42,6 +43,7 @@ def _scheduled_by(*kinds: SchedId) -> Callable[..., bool]:
 
 _credit = _scheduled_by(SchedId.CREDIT)
 _either = _scheduled_by(SchedId.CREDIT, SchedId.CREDIT2)
+_arinc653 = _scheduled_by(SchedId.ARINC653)
 
 POOL = Dir(
     "<p>",
@@ -63,10 +65,11 @@ POOL = Dir(
             "Parameters of the pool's scheduler",
             (
                 parameter("tslice_ms", "Time slice, ms", 1, 1000, only=_credit),
-                parameter("ratelimit_us", "Shortest time between two switches, us; 0 for no limit", 0, 500_000),
+                parameter("ratelimit_us", "Shortest time between two switches, us; 0 for none", 0, 500_000, _either),
                 parameter("vcpu_migr_delay_us", "How long a vCPU counts as cache hot, us", 0, 100_000, only=_credit),
+                schedule(_arinc653),
             ),
-            only=_either,
+            only=_scheduled_by(SchedId.CREDIT, SchedId.CREDIT2, SchedId.ARINC653),
         ),
     ),
     remove=remove_pool,

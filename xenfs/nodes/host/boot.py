@@ -16,7 +16,6 @@ from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.conditions import answers, every, x86
 from xenfs.nodes.tables.cost import Cost
-from xenfs.nodes.tables.forms import formed
 from xenfs.nodes.tables.members import members
 from xenfs.nodes.tables.payload import Payload
 
@@ -40,13 +39,8 @@ def _each_range(xen: Hypervisor) -> Iterator[tuple[str, kexec.Range | None]]:
 
 
 _BY_NAME = {"default": KexecType.DEFAULT, "crash": KexecType.CRASH}
+_FILES = {KexecType.DEFAULT: "load", KexecType.CRASH: "crash_load"}
 _MOST_BYTES = 32 << 20
-
-
-@formed("0", ranged=True)
-def nothing(text: str) -> None:
-    """0 and nothing else: the image is forgotten. EINVAL, ERANGE."""
-    parse.integer(0, 0, "0")(text)
 
 
 def _load(which: KexecType) -> Callable[[Hypervisor, bytes], None]:
@@ -54,6 +48,18 @@ def _load(which: KexecType) -> Callable[[Hypervisor, bytes], None]:
         kexec.load(xen, which, *image(data))
 
     return load
+
+
+def _keep(which: KexecType) -> Callable[[Hypervisor, bool], None]:
+    """0 forgets an image; 1 is what the file says of one that is there, and makes none."""
+
+    def keep(xen: Hypervisor, wanted: bool) -> None:
+        if not wanted:
+            kexec.unload(xen, which)
+        elif not kexec.loaded(xen, which):
+            raise BadInput(f"write the image to {_FILES[which]}: that loads it", word="1", at=0)
+
+    return keep
 
 
 def _execute(xen: Hypervisor, name: str) -> None:
@@ -67,7 +73,8 @@ _LOADS: dict[str, Any] = {
     "call": kexec.LOAD.name, "errnos": "EFBIG EINVAL EINTR",
 }  # fmt: skip
 _UNLOADS: dict[str, Any] = {
-    "show": show.flag, "parse": nothing, "write_option": "debug", "call": f"{kexec.STATUS.name}, {kexec.UNLOAD.name}",
+    "show": show.flag, "parse": parse.switch, "write_option": "debug",
+    "call": f"{kexec.STATUS.name}, {kexec.UNLOAD.name}",
 }  # fmt: skip
 
 KEXEC = Dir(
@@ -77,12 +84,12 @@ KEXEC = Dir(
         File(
             "loaded", "Whether an image for an ordinary reboot is loaded; write 0 to forget it",
             read=lambda xen: kexec.loaded(xen, KexecType.DEFAULT),
-            write=lambda xen, _: kexec.unload(xen, KexecType.DEFAULT), **_UNLOADS,
+            write=_keep(KexecType.DEFAULT), **_UNLOADS,
         ),
         File(
             "crash_loaded", "Whether an image for a crash is loaded; write 0 to forget it",
             read=lambda xen: kexec.loaded(xen, KexecType.CRASH),
-            write=lambda xen, _: kexec.unload(xen, KexecType.CRASH), **_UNLOADS,
+            write=_keep(KexecType.CRASH), **_UNLOADS,
         ),
         Payload(
             "load", "Write an ELF file for x86: it is kept to be booted at an ordinary reboot",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EINVAL, ESRCH
 
 from xenfs.simulator.machine import Answers, Machine
-from xenfs.simulator.world.cpupools import CREDIT, CREDIT2, Cpupool
+from xenfs.simulator.world.cpupools import ARINC653, CREDIT, CREDIT2, Cpupool
 from xenfs.simulator.world.refused import Refused
 
 STRUCT = "xen_sysctl_scheduler_op"
@@ -47,6 +47,28 @@ def _credit2(xen: Machine, body: memoryview, pool: Cpupool, put: bool) -> None:
     xen.put(body, struct, ratelimit_us=pool.ratelimit_us)
 
 
+def _arinc653(xen: Machine, body: memoryview, pool: Cpupool, put: bool) -> None:
+    struct, members = (
+        "xen_sysctl_arinc653_schedule",
+        [f"sched_entries.{name}" for name in ("dom_handle", "vcpu_id", "runtime")],
+    )
+    memory = xen.struct(*xen.get(body, "xen_sysctl_sched_arinc653", "schedule"), struct)
+    most = xen.constant("ARINC653_MAX_DOMAINS_PER_SCHEDULE")
+    stride = xen.layouts.field(struct, "sched_entries")[1] // most
+    if put:
+        frame, count = xen.get(memory, struct, "major_frame", "num_sched_entries")
+        slots = [xen.get(memory[index * stride :], struct, *members) for index in range(min(count, most))]
+        times = [runtime for *_, runtime in slots]
+        if not 1 <= count <= most or not all(0 < time < 1 << 63 for time in (frame, *times)) or sum(times) > frame:
+            raise Refused(EINVAL)
+        pool.frame_ns, pool.slots = frame, slots
+    else:
+        memory[:] = b"\xff" * len(memory)
+        for index, slot in enumerate(pool.slots):
+            xen.put(memory[index * stride :], struct, **dict(zip(members, slot, strict=True)))
+        xen.put(memory, struct, major_frame=pool.frame_ns, num_sched_entries=len(pool.slots))
+
+
 def _set_ratelimit(xen: Machine, pool: Cpupool, ratelimit: int) -> None:
     low, high = xen.layouts.constants("XEN_SYSCTL_SCHED_RATELIMIT_MIN", "XEN_SYSCTL_SCHED_RATELIMIT_MAX")
     if ratelimit and not low <= ratelimit <= high:
@@ -56,5 +78,5 @@ def _set_ratelimit(xen: Machine, pool: Cpupool, ratelimit: int) -> None:
     pool.ratelimit_us = ratelimit
 
 
-_SCHEDULERS = {CREDIT: _credit, CREDIT2: _credit2}
+_SCHEDULERS = {CREDIT: _credit, CREDIT2: _credit2, ARINC653: _arinc653}
 OPERATIONS: Answers = {"XEN_SYSCTL_scheduler_op": scheduler_op}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from errno import EADDRNOTAVAIL, EAGAIN, EBUSY, EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ESRCH
+from typing import Any
 
 from xenfs.simulator.layouts import version
 from xenfs.simulator.world.clock import Clock
@@ -12,8 +13,8 @@ from xenfs.simulator.world.placement import Placement
 from xenfs.simulator.world.refused import Panic, Refused
 
 CREDIT, CREDIT2, ARINC653, RTDS, NULL = 5, 6, 7, 8, 9
-SCHEDULERS = {CREDIT: "credit", CREDIT2: "credit2", RTDS: "rtds", NULL: "null"}
-"""What this Xen was built with; arinc653 is not among them, as in most builds."""
+SCHEDULERS = {CREDIT: "credit", CREDIT2: "credit2", ARINC653: "arinc653", RTDS: "rtds", NULL: "null"}
+_FRAME_NS = 10_000_000  # of a schedule that nobody has set
 
 
 class Cpupool:
@@ -25,6 +26,8 @@ class Cpupool:
         self.domains: set[Domain] = set()
         self.granularity = "cpu"
         self.tslice_ms, self.ratelimit_us, self.migration_delay_us = 30, 1000, 0
+        self.frame_ns = _FRAME_NS
+        self.slots: list[tuple[Any, ...]] = []  # of arinc653: a domain's UUID, a vCPU, ns
 
 
 class Cpupools:
@@ -59,7 +62,7 @@ class Cpupools:
             number = max(self.by_id, default=-1) + 1
         if number in self.by_id:
             raise Refused(EEXIST)
-        if scheduler not in SCHEDULERS:
+        if scheduler not in SCHEDULERS or (scheduler == ARINC653 and not self._host.settings.arinc653):
             raise Refused(ENOENT)
         pool = self.by_id[number] = Cpupool(number, scheduler)
         return pool

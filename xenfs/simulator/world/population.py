@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xenfs.simulator.world.cpupools import CREDIT, CREDIT2
+from xenfs.simulator.world.cpupools import ARINC653, CREDIT, CREDIT2
 from xenfs.simulator.world.domains import Domain
 from xenfs.simulator.world.vnuma import Vnuma
 from xenfs.simulator.world.world import World
@@ -91,6 +91,8 @@ def _make_pools(world: World) -> None:
     spare, second = (max(1, cpus // 8), max(1, cpus // 4)) if cpus >= 4 else (0, 0)
     if second:
         world.pools.create(CREDIT, 1)
+    if world.settings.arinc653:
+        world.pools.create(ARINC653, 2)
     for number in host_cpus[: cpus - spare]:
         pool = int(number >= cpus - spare - second)
         world.pools.by_id[pool].cpus |= 1 << number
