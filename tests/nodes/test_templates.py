@@ -84,6 +84,41 @@ def test_every_setting_reaches_the_domain(made: Host) -> None:
     assert str(UUID(bytes=domain.handle)) == HANDLE
 
 
+def test_a_map_of_memory_reaches_the_domain(made: Host) -> None:
+    """The host's own is one that a template takes, and what it takes it shows again."""
+    text = made.value("host/memory/e820")
+    assert made.value("templates/t/e820") == ""
+    made.write("templates/t/e820", text)
+    assert made.value("templates/t/e820") == text
+    entries = made.world.domains[commit(made, "t")].kept["e820"]
+    assert [int.from_bytes(each[:8], "little") for each in entries] == [
+        int(line.split("-")[0], 16) for line in text.splitlines()
+    ]
+    made.write("templates/t/e820", "0x100000-0x200000 12\n")
+    assert made.value("templates/t/e820") == "0x100000-0x200000 12"
+    made.write("templates/t/e820", "\n")
+    assert "e820" not in made.world.domains[commit(made, "t")].kept
+    for odd, code, why in (
+        ("0x2000-0x1000 ram", errno.EINVAL, "the end is exclusive"),
+        ("0x1000-0x2000", errno.EINVAL, "not a line such as"),
+        ("0x1000-0x2000 RAM", errno.EINVAL, "a number or one of: ram"),
+        ("0x1000-0x2000 0", errno.ERANGE, "type of memory"),
+        ("0-0x1000 ram\n0xfff-0x2000 reserved", errno.EINVAL, "it begins before the line above it ends, at 0x1000"),
+        ("\n".join(f"{2 * n}-{2 * n + 1} ram" for n in range(129)), errno.EINVAL, "not 129"),
+    ):
+        assert made.refused("templates/t/e820", odd) == code, odd
+        assert why in made.read("xenfs/error_log")
+        made.write("xenfs/error_log", "\n")
+
+
+def test_a_map_of_its_own_has_a_pvh_control_domain() -> None:
+    with Host("dom0=pvh") as host:
+        assert host.value("domains/0/memory/e820") == host.value("host/memory/e820")
+        assert not host.has("domains/1/memory/e820")
+    with Host() as host:
+        assert not host.has("domains/0/memory/e820")
+
+
 def test_a_pv_template(made: Host) -> None:
     made.write("templates/t/flags", "\n")
     assert (made.value("templates/t/flags"), made.value("templates/t/arch/emulation")) == ("none", "none")

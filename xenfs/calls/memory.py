@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import Memory, RdmFlag
-from xenfs.abi.operations import operation
+from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import fill
 from xenfs.calls.multicall import wide
 from xenfs.errors import HypercallError
@@ -15,12 +16,14 @@ from xenfs.hypervisor.base import Hypervisor
 
 MAXIMUM_RAM_PAGE = operation(Memory.maximum_ram_page)
 MACHINE_MEMORY_MAP = operation(Memory.machine_memory_map)
+MEMORY_MAP = operation(Memory.memory_map)
+SET_MEMORY_MAP = operation(Memory.set_memory_map)
 RESERVED_DEVICE_MEMORY_MAP = operation(Memory.reserved_device_memory_map)
 SHARING_FREED = operation(Memory.get_sharing_freed_pages)
 SHARING_SHARED = operation(Memory.get_sharing_shared_pages)
 SHARING_OP = operation(Memory.sharing_op, "audit").as_whole()
 
-_E820_ENTRY = 20  # packed: u64 start, u64 size, u32 type
+_E820 = struct.Struct("<QQI")  # packed: start, size, type
 _MOST_E820 = 1024
 _SELF = 0x7FF0
 _AUDIT = 7  # XENMEM_sharing_op_audit
@@ -44,17 +47,30 @@ class Range(NamedTuple):
 
 def machine_memory_map(xen: Hypervisor) -> list[Range]:
     """The firmware's memory map as Xen keeps it; memory_op machine_memory_map (x86)."""
-    with xen.pool.take(_E820_ENTRY * _MOST_E820) as entries:
+    return _map(xen, MACHINE_MEMORY_MAP)
+
+
+def own_memory_map(xen: Hypervisor) -> list[Range]:
+    """The map of the domain that xenfs runs in; ENOSYS where it was given none, as a PV dom0. memory_op memory_map."""
+    return _map(xen, MEMORY_MAP)
+
+
+def _map(xen: Hypervisor, op: Operation) -> list[Range]:
+    with xen.pool.take(_E820.size * _MOST_E820) as entries:
         count = _memory_op(
-            xen, MACHINE_MEMORY_MAP, "struct xen_memory_map",
-            lambda arg: arg.nr_entries, nr_entries=_MOST_E820, buffer=entries,
-        )  # fmt: skip
-        data = bytes(entries.memory[: _E820_ENTRY * count])
-    found = []
-    for at in range(0, len(data), _E820_ENTRY):
-        start, size = (int.from_bytes(data[at + k : at + k + 8], "little") for k in (0, 8))
-        found.append(Range(start, start + size, int.from_bytes(data[at + 16 : at + 20], "little")))
-    return found
+            xen, op, "struct xen_memory_map", lambda arg: arg.nr_entries, nr_entries=_MOST_E820, buffer=entries
+        )
+        data = bytes(entries.memory[: _E820.size * count])
+    return [Range(start, start + size, kind) for start, size, kind in _E820.iter_unpack(data)]
+
+
+def set_memory_map(xen: Hypervisor, domid: int, ranges: Sequence[Range]) -> None:
+    """Give a domain a map to ask for; EINVAL for more than 1024 entries, ESRCH, ENOMEM. memory_op set_memory_map."""
+    data = b"".join(_E820.pack(each.start, each.end - each.start, each.type) for each in ranges)
+    with xen.pool.take(len(data)) as entries:
+        entries.fill(data)
+        given = {"nr_entries": len(ranges), "buffer": entries}
+        _memory_op(xen, SET_MEMORY_MAP, "struct xen_foreign_memory_map", lambda _: 0, domid=domid, map=given)
 
 
 def reserved_device_memory(xen: Hypervisor, device: tuple[int, int, int] | None = None) -> list[tuple[int, int]]:
@@ -100,9 +116,9 @@ def sharing_audit(xen: Hypervisor) -> int:
         return xen.hypercall(SHARING_OP, Memory.sharing_op, buf)
 
 
-def _memory_op(xen: Hypervisor, op: Any, struct: str, answer: Callable[[Any], int], **given: Any) -> int:
-    with xen.pool.take(xen.abi.sizeof(struct)) as buf:
-        view = xen.abi.view(struct, buf)
+def _memory_op(xen: Hypervisor, op: Any, name: str, answer: Callable[[Any], int], **given: Any) -> int:
+    with xen.pool.take(xen.abi.sizeof(name)) as buf:
+        view = xen.abi.view(name, buf)
         fill(xen.abi, buf, view, given)
         xen.hypercall(op, op.cmd, buf)
         return answer(view)

@@ -22,8 +22,17 @@ CPU_CHANGE_HEADER = 0x2001F003  # TRC_TRACE_CPU_CHANGE, and two words that follo
 _HEAD = struct.Struct("<II")  # of a ring: read up to here, filled up to here
 _MOST_BYTES = 1 << 20  # given at once, beside what one CPU has
 
-Position = Mapping[int, int]
-"""By CPU, how far its ring has been read, as Xen counts: to twice its length."""
+
+class Position(NamedTuple):
+    """By CPU, how far its ring has been read, as Xen counts: to twice its length; and how far it was filled as this
+    round began.
+
+    What a reader does is noted too: who reads on until nothing is left would never end. So each round ends, with an
+    answer of no bytes, where the rings were filled to as it began. Without `goal` the next answer begins another.
+    """
+
+    known: Mapping[int, int] = {}
+    goal: Mapping[int, int] | None = None
 
 
 class _Rings(NamedTuple):
@@ -35,12 +44,12 @@ class _Rings(NamedTuple):
 
 def read(xen: Hypervisor, position: Position | None) -> tuple[bytes, Position]:
     """What came since then, or all that is there. Nothing changes, and Xen loses records once a ring is full."""
-    return _read(xen, position or {}, take=False)
+    return _read(xen, position or Position(), take=False)
 
 
 def take(xen: Hypervisor, position: Position | None) -> tuple[bytes, Position]:
     """The same, and Xen may use the room again: as xentrace does, beside which nobody may do this."""
-    return _read(xen, position or {}, take=True)
+    return _read(xen, position or Position(), take=True)
 
 
 def ahead(xen: Hypervisor, position: Position | None) -> bool:
@@ -48,7 +57,7 @@ def ahead(xen: Hypervisor, position: Position | None) -> bool:
     rings = _rings(xen)
     if rings is None:
         return False
-    known = position or {}
+    known = position.known if position is not None else {}
     return any(_begin(known.get(cpu), *head, rings.span) != head[1] for cpu, head in _heads(xen, rings))
 
 
@@ -56,17 +65,23 @@ def _read(xen: Hypervisor, position: Position, *, take: bool) -> tuple[bytes, Po
     rings = _rings(xen)
     if rings is None:
         return b"", position
-    now, parts, nbytes = dict(position), [], 0
-    for cpu, (cons, prod) in list(_heads(xen, rings)):
-        begin = _begin(position.get(cpu), cons, prod, rings.span)
-        if begin == prod or nbytes > _MOST_BYTES:
+    heads = dict(_heads(xen, rings))
+    goal = position.goal
+    if goal is None:
+        goal = {cpu: prod for cpu, (_, prod) in heads.items()}
+    elif goal.items() <= position.known.items():
+        return b"", Position(position.known)
+    known, parts, nbytes = dict(position.known), [], 0
+    for cpu, end in goal.items():
+        if cpu not in heads or nbytes > _MOST_BYTES:
             continue
-        data = _part(xen, rings, cpu, begin, prod, take=take)
-        now[cpu] = prod
+        begin = _begin(known.get(cpu), *heads[cpu], rings.span)
+        known[cpu] = end
+        data = _part(xen, rings, cpu, begin, end, take=take) if _between(begin, end, heads[cpu][1], rings.span) else b""
         if data:
             parts += [CPU_CHANGE.pack(CPU_CHANGE_HEADER, cpu, len(data)), data]
             nbytes += len(data)
-    return b"".join(parts), now
+    return b"".join(parts), Position(known, goal if parts else None)
 
 
 def _rings(xen: Hypervisor) -> _Rings | None:
@@ -114,6 +129,11 @@ def _begin(known: int | None, cons: int, prod: int, span: int) -> int:
     if known is None or (prod - known) % (2 * span) > (prod - cons) % (2 * span):
         return cons
     return known
+
+
+def _between(begin: int, end: int, prod: int, span: int) -> bool:
+    """Whether there is anything from here to there; nothing where somebody else has taken more meanwhile."""
+    return begin != end and (prod - end) % (2 * span) < (prod - begin) % (2 * span)
 
 
 def _part(xen: Hypervisor, rings: _Rings, cpu: int, begin: int, end: int, *, take: bool) -> bytes:

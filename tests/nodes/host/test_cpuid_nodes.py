@@ -188,7 +188,7 @@ def test_mca_gives_room_for_every_cpu_there_is(host: Host, monkeypatch: pytest.M
         asked.append(xen.get(op, "xen_mc_physcpuinfo", "ncpus")[0])
         return real(xen, op)
 
-    monkeypatch.setattr(mca_op, "physcpuinfo", watched)
+    monkeypatch.setitem(mca_op.ANSWERS, "physcpuinfo", watched)
     host.world.pools.remove_cpu(0, 3)
     hotplug.set_online(host.world, 3, False)
     assert set(mca.logical_cpus(host.xen)) == set(range(8)) - {3}

@@ -29,6 +29,16 @@ def mark(host: Host, *numbers: int) -> None:
         trace.mark(host.xen, 0x123, [number, 7])
 
 
+def taken(host: Host, position: trace_records.Position | None) -> tuple[bytes, trace_records.Position]:
+    """What a round takes."""
+    found = b""
+    while True:
+        data, position = trace_records.take(host.xen, position)
+        found += data
+        if not data:
+            return found, position
+
+
 def marks(data: bytes) -> list[int]:
     assert all(each.cpu == 0 and each.event == GUEST | 0x123 for each in records(data))
     return [each.words[0] for each in records(data)]
@@ -51,7 +61,8 @@ def test_a_reader_goes_on_where_it_was(host: Host) -> None:
     data, position = trace_records.read(host.xen, None)
     assert marks(data) == [1]
     assert not trace_records.ahead(host.xen, position)
-    assert trace_records.read(host.xen, position)[0] == b""
+    data, position = trace_records.read(host.xen, position)
+    assert data == b""
     mark(host, 2)
     assert trace_records.ahead(host.xen, position)
     assert marks(trace_records.read(host.xen, position)[0]) == [2]
@@ -64,7 +75,7 @@ def test_a_full_ring_loses_records_until_somebody_takes_them(host: Host) -> None
     assert full == list(range(204)), "204 records of 20 bytes are all that fits"
     position, wrapped = None, 0
     for turn in range(5):
-        data, position = trace_records.take(host.xen, position)
+        data, position = taken(host, position)
         noted = list(records(data))
         lost = [each.words[0] for each in noted if each.event == LOST]
         assert lost == ([] if not turn else [96] if turn == 1 else [])
@@ -89,10 +100,29 @@ def test_who_reads_beside_one_who_takes(host: Host) -> None:
     begin(host)
     mark(host, 1, 2)
     _, reader = trace_records.read(host.xen, None)
+    data, reader = trace_records.read(host.xen, reader)
+    assert data == b""
     mark(host, 3)
     trace_records.take(host.xen, None)
     mark(host, 4)
     assert marks(trace_records.read(host.xen, reader)[0]) == [4], "3 may have been written over"
+
+
+def test_who_is_noted_while_reading_comes_to_an_end(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a real Xen each read makes its own caller run, which is noted."""
+    begin(host)
+    mark(host, 1)
+    real = trace_records._heads
+
+    def noted(*given: Any) -> Any:
+        mark(host, 2)
+        return real(*given)
+
+    monkeypatch.setattr(trace_records, "_heads", noted)
+    for attempt in range(2):
+        data, position = taken(host, None)
+        assert marks(data) == ([1, 2] if not attempt else [2, 2, 2])
+        assert trace_records.ahead(host.xen, position)
 
 
 def test_masks_hold(host: Host) -> None:
@@ -124,6 +154,7 @@ def test_the_file_follows_and_takes_once_it_is_told(host: Host) -> None:
         assert marks(more) == [3]
         assert marks(trace_records.read(host.xen, None)[0]) == [1, 2, 3], "nothing was taken"
         at = len(first) + len(more)
+        assert await ops.read(fh, at, 1 << 16) == b""
         await ops.write(fh, at, b"1\n")
         mark(host, 4)
         assert marks(await ops.read(fh, at + 2, 1 << 16)) == [4]

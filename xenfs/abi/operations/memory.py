@@ -12,7 +12,8 @@ _TABLE = Family(
     " add_to_physmap remove_from_physmap"
     " machine_memory_map maximum_gpfn set_pod_target get_pod_target get_sharing_freed_pages get_sharing_shared_pages"
     " sharing_op:audit claim_pages get_vnumainfo reserved_device_memory_map"
-    " access_op sharing_op:fork sharing_op:fork_reset acquire_resource:grant_table acquire_resource:vmtrace_buf",
+    " access_op sharing_op:fork sharing_op:fork_reset acquire_resource:grant_table acquire_resource:vmtrace_buf"
+    " memory_map set_memory_map",
 )  # fmt: skip
 
 _OF_DOMAIN: Facts = {"struct": "domid_t", "scalar": "domid", "domain": "domid", "wide": True}

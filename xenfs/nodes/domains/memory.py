@@ -8,17 +8,19 @@ from xenfs.calls import domain_memory as memory
 from xenfs.calls import domains
 from xenfs.calls.domain_memory import MIB
 from xenfs.calls.domains import DomainInfo
+from xenfs.calls.memory import MEMORY_MAP, own_memory_map
 from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.hypervisor.sources import asks
-from xenfs.nodes.domains.own import has_vcpus, is_hvm, is_other_hvm
+from xenfs.nodes.domains.own import has_vcpus, is_hvm, is_other_hvm, is_own
 from xenfs.nodes.domains.physical import PHYSICAL, POPULATE, UNPOPULATE, VIRTUAL
 from xenfs.nodes.domains.vnuma import VNUMA
+from xenfs.nodes.host import e820
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File, field
-from xenfs.nodes.tables.conditions import answers, since, x86
+from xenfs.nodes.tables.conditions import answers, every, since, x86
 from xenfs.nodes.tables.cost import Cost
 
 MOST_KIB = 2**44  # 16 PiB: what 52 bits of physical address can name
@@ -128,4 +130,10 @@ POD = Dir(
     only=is_hvm,
 )  # fmt: skip
 
-MORE_MEMORY = (CLAIM, PAGING_POOL, MAX_GPFN, POD, VNUMA, POPULATE, UNPOPULATE, PHYSICAL, VIRTUAL)
+E820 = File(
+    "e820", "The map of memory that its kernel was given, of xenfs' own domain; ends are exclusive",
+    read=lambda xen, _: own_memory_map(xen), show=e820.shown, only=is_own, when=every(x86, answers(own_memory_map)),
+    call=MEMORY_MAP.name, tier="C",
+)  # fmt: skip
+
+MORE_MEMORY = (CLAIM, E820, PAGING_POOL, MAX_GPFN, POD, VNUMA, POPULATE, UNPOPULATE, PHYSICAL, VIRTUAL)

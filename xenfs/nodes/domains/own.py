@@ -31,6 +31,11 @@ def is_other(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     return domain.domid != own_domid(xen)
 
 
+def is_own(xen: Hypervisor, domain: Domain, *_: object) -> bool:
+    """Whether this is xenfs's own domain."""
+    return domain.domid == own_domid(xen)
+
+
 def is_hvm(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     """Whether this is an HVM or PVH domain. That never changes in a life: what was seen before will do."""
     sight = xen.lives.known(domain) or info_recent(xen, domain)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 
 from xenfs.calls import watchdog
-from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
+from xenfs.nodes.domains.own import is_own
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Exchange
 from xenfs.nodes.tables.forms import formed
@@ -49,7 +49,7 @@ WATCHDOG = Exchange(
     parse=timer,
     show=show.dec,
     format="the timer's number",
-    only=lambda xen, domain: domain.domid == own_domid(xen),
+    only=is_own,
     restricted=True,
     option="debug",
     tier="C",

@@ -7,13 +7,13 @@ from xenfs.calls import memory, sysctl
 from xenfs.calls.sysctl import physinfo
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.nodes.host import e820
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Exchange, File, Writer, field
 from xenfs.nodes.tables.conditions import answers, every, x86
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 
-_E820 = {1: "ram", 2: "reserved", 3: "acpi_data", 4: "acpi_nvs", 5: "unusable", 6: "disabled", 7: "pmem"}
 _MOST_PAGES = 1024  # in one question: Xen keeps a word for each, and its sysctl lock, meanwhile
 _STATES = '"mfn state" lines'
 _OWNER_SHIFT = 16  # PG_OFFLINE_OWNER_SHIFT
@@ -27,10 +27,6 @@ _availheap = parse.fields(
 def _free(xen: Hypervisor, question: tuple[int, int, int]) -> int:
     node, low, high = question
     return sysctl.free_heap(xen, node, low, high)
-
-
-def _e820(xen: Hypervisor) -> str:
-    return show.lines(f"{r.start:#x}-{r.end:#x} {_E820.get(r.type, r.type)}" for r in memory.machine_memory_map(xen))
 
 
 def _rmrr(xen: Hypervisor) -> str:
@@ -88,7 +84,7 @@ MEMORY = Dir(
             write=_free, parse=_availheap, show=show.dec, call="sysctl availheap", tier="B",
         ),
         File(
-            "e820", "The firmware's memory map; ends are exclusive", read=_e820, format='"start-end type" lines',
+            "e820", "The firmware's memory map; ends are exclusive", read=memory.machine_memory_map, show=e820.shown,
             call="memory_op machine_memory_map", tier="B", when=every(x86, answers(memory.machine_memory_map)),
         ),
         File(

@@ -9,6 +9,7 @@ from typing import Any
 
 from xenfs.calls import create, domains, domctl, lifecycle
 from xenfs.calls.domain_memory import SET_POOL
+from xenfs.calls.memory import SET_MEMORY_MAP
 from xenfs.errors import Stale
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.templates import Template
@@ -37,6 +38,7 @@ _CALLS = ", ".join(
     each.name
     for each in (
         create.CREATE, create.MAX_VCPUS, create.SET_ADDRESS_SIZE, domctl.MAX_MEM, SET_POOL, *introduction.CALLS,
+        SET_MEMORY_MAP,
         lifecycle.SETDOMAINHANDLE,
     )
 )  # fmt: skip

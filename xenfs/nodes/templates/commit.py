@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from xenfs.abi.numbers import Altp2mMode, CreateFlag, GicVersion, HvmParam, IommuOpt, X86Emulation
-from xenfs.calls import create, domain_memory, domains, domctl, hvm, lifecycle, pools
+from xenfs.calls import create, domain_memory, domains, domctl, hvm, lifecycle, memory, pools
 from xenfs.calls.again import again
 from xenfs.errors import BadInput, HypercallError, XenfsError, errno_name
 from xenfs.hypervisor.base import Hypervisor
@@ -112,6 +112,8 @@ def _steps(
     if get("address_size") == "32" or not x86(xen):  # Arm's are of 32 until somebody says otherwise
         yield "address_size", lambda: create.set_address_size(xen, domid, int(get("address_size")))
     yield "max_mem_kb", lambda: domctl.set_max_mem(xen, domid, get("max_mem_kb"))
+    if get("e820"):
+        yield "e820", lambda: memory.set_memory_map(xen, domid, get("e820"))
     if mode and not since(4, 19)(xen):
         yield "altp2m", lambda: hvm.set_param(xen, domid, HvmParam.ALTP2M, mode)
     if hvm_guest:

@@ -12,8 +12,9 @@ from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.templates import Template
 from xenfs.nodes.domains.asking import has_store
+from xenfs.nodes.host import e820
 from xenfs.nodes.tables import parse, show
-from xenfs.nodes.tables.base import File
+from xenfs.nodes.tables.base import LONGEST_COMMAND, File
 from xenfs.nodes.tables.conditions import Condition, since, x86
 from xenfs.nodes.tables.forms import form, formed
 
@@ -189,11 +190,12 @@ _DEFAULTS: dict[str, Default] = {}
 def _setting(
     name: str, help: str, default: Any, parser: Callable[[str], Any], shown: Callable[[Any], str], *,
     write: Callable[[Hypervisor, Template, Any], None] | None = None, when: Condition | None = None,
+    longest: int = LONGEST_COMMAND,
 ) -> File:  # fmt: skip
     _DEFAULTS[name] = default if callable(default) else lambda xen, template: default
     return File(
         name.rpartition("/")[2], help, read=lambda xen, template: value(xen, template, name),
-        write=write or _plain(name), parse=parser, show=shown, when=when, tier="C",
+        write=write or _plain(name), parse=parser, show=shown, when=when, longest=longest, tier="C",
     )  # fmt: skip
 
 
@@ -261,6 +263,8 @@ SETTINGS = (
              write=_set_vmtrace, when=lambda xen: x86(xen) and since(4, 15)(xen)),
     _setting("address_size", "Width of its addresses, 32 or 64, of a PV or an arm64 domain", "64",
              *_one_of(("32", "64")), write=_set_address_size),
+    _setting("e820", "Map of memory that its kernel can ask Xen for, lines as in host/memory/e820; empty: none", (),
+             e820.parse_map, e820.shown, when=x86, longest=e820.LONGEST),
 )  # fmt: skip
 
 ARCH = (

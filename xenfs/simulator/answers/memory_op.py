@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from errno import EINVAL, ENOBUFS, ESRCH
+from errno import EINVAL, ENOBUFS, ENOSYS, ESRCH
 
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain
 from xenfs.simulator.world.refused import Refused
 
 DOMID_SELF = 0x7FF0
+E820_MOST = 1024
 E820_BYTES = 20  # a packed struct: start, bytes, type
 
 
@@ -84,6 +85,35 @@ def machine_memory_map(xen: Machine, address: int) -> int:
     return 0
 
 
+def memory_map(xen: Machine, address: int) -> int:
+    """The caller's own map, as much as there is room for; ENOSYS where it was given none."""
+    op = xen.struct(address, "xen_memory_map")
+    room, buffer = xen.get(op, "xen_memory_map", "nr_entries", "buffer")
+    entries = xen.world.domains[0].kept.get("e820", [])
+    if not entries and xen.settings.dom0 == "pvh":
+        entries = [_e820(*entry) for entry in xen.world.host.memory_map()]
+    if not entries:
+        return -ENOSYS
+    xen.copy_out(buffer, b"".join(entries[:room]))
+    xen.put(op, "xen_memory_map", nr_entries=min(room, len(entries)))
+    return 0
+
+
+def set_memory_map(xen: Machine, address: int) -> int:
+    """A domain's map, whatever it says."""
+    op, struct = xen.struct(address, "xen_foreign_memory_map"), "xen_foreign_memory_map"
+    (domid,) = xen.get(op, struct, "domid")
+    count, buffer = xen.get(op[xen.layouts.offset(struct, "map") :], "xen_memory_map", "nr_entries", "buffer")
+    if count > E820_MOST:
+        return -EINVAL
+    domain = xen.world.domain(domid)
+    if domain is None:
+        return -ESRCH
+    given = bytes(xen.at(buffer, count * E820_BYTES))
+    domain.kept["e820"] = [given[at : at + E820_BYTES] for at in range(0, len(given), E820_BYTES)]
+    return 0
+
+
 def _e820(start: int, nbytes: int, kind: int) -> bytes:
     return start.to_bytes(8, "little") + nbytes.to_bytes(8, "little") + kind.to_bytes(4, "little")
 
@@ -131,5 +161,7 @@ OPERATIONS: Answers = {
 }
 OPERATIONS_X86: Answers = {
     "XENMEM_machine_memory_map": machine_memory_map,
+    "XENMEM_memory_map": memory_map,
+    "XENMEM_set_memory_map": set_memory_map,
     "XENMEM_reserved_device_memory_map": reserved_device_memory_map,
 }

@@ -52,7 +52,8 @@ def _arinc653(xen: Machine, body: memoryview, pool: Cpupool, put: bool) -> None:
         "xen_sysctl_arinc653_schedule",
         [f"sched_entries.{name}" for name in ("dom_handle", "vcpu_id", "runtime")],
     )
-    memory = xen.struct(*xen.get(body, "xen_sysctl_sched_arinc653", "schedule"), struct)
+    (address,) = xen.get(body, "xen_sysctl_sched_arinc653", "schedule")
+    memory = xen.struct(address, struct)
     most = xen.constant("ARINC653_MAX_DOMAINS_PER_SCHEDULE")
     stride = xen.layouts.field(struct, "sched_entries")[1] // most
     if put:
