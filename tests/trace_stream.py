@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 CPU_CHANGE = 0x0001F003
 LOST, WRAP = 0x0001F001, 0x0001F002  # records are missing here; the ring begins anew
-GUEST, SCHED = 0x0804F000, 0x0002F000
+GUEST, SCHED = 0x0800F000, 0x0002F000
 
 
 class Noted(NamedTuple):

@@ -17,6 +17,7 @@ from xenfs.simulator.answers import (
     domctl_vcpu,
     domctl_x86,
     domlist,
+    dt_overlay,
     firmware,
     flask_op,
     flask_rules,
@@ -96,7 +97,7 @@ def _sysctl(machine: Machine, counts: Counter[str]) -> Call:
     x86 = [sysctl.OPERATIONS_X86, pci_op.SYSCTL_X86, policy_op.SYSCTL, psr_op.SYSCTL]
     if machine.settings.pm or machine.release < (4, 21):  # older ones cannot be built without
         x86 += [pm_op.OPERATIONS_X86, pmstat.OPERATIONS_X86]
-    operations = Table(machine, "XEN_SYSCTL_", *groups, *(x86 if machine.x86 else []))
+    operations = Table(machine, "XEN_SYSCTL_", *groups, *(x86 if machine.x86 else [dt_overlay.SYSCTL]))
     return _commanded(machine, counts, operations, "sysctl", "xen_sysctl", machine.sysctl)
 
 
@@ -150,11 +151,12 @@ def _domctl(machine: Machine, counts: Counter[str]) -> Call:
     x86 = [domctl.OPERATIONS_X86, domctl_x86.OPERATIONS, saved.OPERATIONS, policy_op.DOMCTL, psr_op.DOMCTL]
     x86 += [introspection.OPERATIONS_X86, foreign.OPERATIONS_X86]
     x86 += [dirty.OPERATIONS, pages.DOMCTL_X86, vcpu_state.OPERATIONS_X86]
+    arm = [domctl.OPERATIONS_ARM, pci_op.DOMCTL_ARM, foreign.OPERATIONS_ARM, dt_overlay.DOMCTL]
     on_domain = Table(
         machine,
         "XEN_DOMCTL_",
         *groups,
-        *(x86 if machine.x86 else [domctl.OPERATIONS_ARM, pci_op.DOMCTL_ARM, foreign.OPERATIONS_ARM]),
+        *(x86 if machine.x86 else arm),
     )
     without = [domctl.OPERATIONS_WITHOUT, domlist.DOMCTL, pci_op.WITHOUT, own_ops.WITHOUT]
     others = Table(machine, "XEN_DOMCTL_", *without)

@@ -37,6 +37,7 @@ PROFILES: dict[str, dict[str, object]] = {
         "instruments": True,
         "vmtrace": True,
         "arinc653": True,
+        "overlays": True,
     },
 }
 
@@ -79,6 +80,7 @@ class Settings:
     vmtrace: bool = False
     shadow: bool = True
     arinc653: bool = False
+    overlays: bool = False
     domctl: int = 0
     sysctl: int = 0
 
@@ -142,6 +144,7 @@ instruments=off on: a Xen built with performance counters, watched locks and cov
 vmtrace=off     on: the CPUs can trace guests (from 4.15 on)
 shadow=on       off: built without shadow paging, so nothing is noted of PV guests' page tables
 arinc653=off    on: a Xen built with this scheduler, and a pool that has it
+overlays=off    on (arm64): a Xen built with overlays of the device tree, from 4.18 on
 domctl=, sysctl=   interface version to insist on instead of the release's own"""
 
 
@@ -259,6 +262,7 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "vmtrace": _switch,
     "shadow": _switch,
     "arinc653": _switch,
+    "overlays": _switch,
     "domctl": _integer(1, 0xFFFFFFFF),
     "sysctl": _integer(1, 0xFFFFFFFF),
 }

@@ -47,6 +47,7 @@ from xenfs.nodes.domains.vcpu_affinity import DOMAIN_AFFINITY
 from xenfs.nodes.domains.vcpus import VCPUS, vcpu_stat
 from xenfs.nodes.domains.watchdog import WATCHDOG
 from xenfs.nodes.flask import CONTEXT
+from xenfs.nodes.host.device_tree import ATTACH as DT_OVERLAY
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File, Link, Reader, field
 from xenfs.nodes.tables.conditions import answers
@@ -221,6 +222,7 @@ DOMAIN = Dir(
         MONITOR,
         DEBUG,
         WATCHDOG,
+        DT_OVERLAY,
         VCPUS,
     ),
     remove=_clear_away,

@@ -18,6 +18,7 @@ from xenfs.nodes.host.boot import EFI, FIRMWARE, KEXEC, MTRR
 from xenfs.nodes.host.counters import COVERAGE, LOCKPROF, PERFC
 from xenfs.nodes.host.cpuid import CPUID
 from xenfs.nodes.host.cpus import CPUS
+from xenfs.nodes.host.device_tree import DT_OVERLAY
 from xenfs.nodes.host.instruments import PMU, TIME, VM_EVENT_VERSION, XENSYMS
 from xenfs.nodes.host.ioapic import IOAPIC
 from xenfs.nodes.host.livepatch import LIVEPATCH
@@ -183,6 +184,7 @@ HOST = Dir(
         EFI,
         MTRR,
         KEXEC,
+        DT_OVERLAY,
         MCE,
         IOAPIC,
         TRACE,

@@ -8,7 +8,7 @@ from xenfs.simulator.machine import Answers, Machine
 
 TBUF, PERFC, LOCKPROF, COVERAGE = (f"xen_sysctl_{name}_op" for name in ("tbuf", "perfc", "lockprof", "coverage"))
 INFO_MFN = 0x43210
-TRC_GUEST = 0x0804F000
+TRC_GUEST = 0x0800F000
 
 
 def tbuf_op(xen: Machine, op: memoryview) -> int:
@@ -64,7 +64,7 @@ def xentrace(xen: Machine, address: int) -> int:
     if nbytes % 4 or nbytes > len(extra) or event >> 12:
         return -EINVAL
     cycles = xen.world.clock.now() * xen.world.host.cpu_khz // 10**6
-    xen.world.host.tracing.note(0, event | TRC_GUEST, cycles, bytes(extra[:nbytes]))
+    xen.world.host.tracing.note(0, event | TRC_GUEST, cycles, bytes(extra[:nbytes]))  # without them in its record
     return 0
 
 

@@ -54,9 +54,9 @@ class Tracing:
         span = self.pages * PAGE - _HEAD.size
         records, at = b"", prod % span
         if self.lost:
-            missing = _record(_LOST, cycles, _LOST_DATA.pack(self.lost, 0, 0, self._first_lost))
+            missing = _record(_LOST, _LOST_DATA.pack(self.lost, 0, 0, self._first_lost), cycles)
             records += _filling(span - at, len(missing)) + missing
-        record = _record(event, cycles, extra)
+        record = _record(event, extra)
         records += _filling(span - (at + len(records)) % span, len(record)) + record
         if (prod - cons) % (2 * span) + len(records) > span:
             self._first_lost = self._first_lost if self.lost else cycles
@@ -73,8 +73,10 @@ class Tracing:
         return bool(self.mask >> 16 & event >> 16 & 0xFFF and self.mask >> 12 & event >> 12 & 0xF)
 
 
-def _record(event: int, cycles: int, extra: bytes) -> bytes:
-    return struct.pack("<IQ", event | len(extra) // 4 << 28 | 1 << 31, cycles) + extra
+def _record(event: int, extra: bytes, cycles: int | None = None) -> bytes:
+    """With cycles or, such as one of a guest's own, without."""
+    timed = b"" if cycles is None else struct.pack("<Q", cycles)
+    return struct.pack("<I", event | len(extra) // 4 << 28 | bool(timed) << 31) + timed + extra
 
 
 def _filling(left: int, wanted: int) -> bytes:

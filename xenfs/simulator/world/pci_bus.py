@@ -44,6 +44,7 @@ class Bus:
         self.devices = {device.sbdf: device for device in (first + functions)[:count]}
         # Devices of a device tree, and who has them: /chosen is none that an IOMMU would know.
         self.nodes: dict[str, int | None] = {"/chosen": None, "/soc/ethernet@1": FREE, "/soc/mmc@2": FREE}
+        self.overlays: dict[bytes, list[str]] = {}  # of the device tree: a blob, and the nodes that it has added
         # A device behind a bridge that only dom0 looks through: its domain is beyond what Xen can name.
         self.unknown_to_xen = ["10000:e1:00.0"] if count else []
 
@@ -52,6 +53,10 @@ class Bus:
         for sbdf in devices:
             if sbdf in self.devices:
                 self.devices[sbdf].owner = domid
+
+    def has_node(self, path: str) -> bool:
+        """Whether the device tree has it: the root, a device, or what one lies below."""
+        return any(f"{node}/".startswith(f"{path.rstrip('/')}/") for node in self.nodes)
 
     def names(self) -> list[str]:
         """What dom0 lists, in no order."""
