@@ -94,7 +94,7 @@ TABLE: list[tuple[str, list[bytes]]] = [
     (r"host/microcode/payload", [b"\x01\0\0\0", b"DMA\0", bytes(2048)]),
     (
         r"cpupools/\d+/sched/arinc653_schedule",
-        [b"0\n" + SLOT, b"1000\n" + SLOT + b"\n" + SLOT, b"1001\n" + SLOT + b" 1", b"-1\n" + SLOT, *POWERS],
+        [b"1000", b"0\n" + SLOT, b"1000\n" + SLOT + b"\n" + SLOT, b"1001\n" + SLOT + b" 1", b"-1\n" + SLOT, *POWERS],
     ),
     (r"host/dt_overlay/(add|remove)|domains/\d+/dt_overlay", [b"\xd0\r\xfe\xed", b"\xd0\r\xfe\xed" * 20, bytes(2048)]),
     (r"templates/[^/]+/e820", [b"0-1", b"1-0 ram", b"0-1 RAM", b"0-1 ram\n0-2 ram", b"0-1 0", b"-1-1 ram", *POWERS]),

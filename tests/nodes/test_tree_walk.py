@@ -215,6 +215,8 @@ def test_nothing_is_read_that_xen_lacks(each: Host, contents: object) -> None:
     asked_to_know = {
         "memory_op sharing_op",
         "memory_op machine_memory_map",
+        "memory_op memory_map",
+        "sysctl dt_overlay ADD",
         "memory_op reserved_device_memory_map",
         "memory_op get_sharing_freed_pages",
         "platform_op get_cpuinfo",
@@ -265,7 +267,11 @@ def test_reference_has_every_path_once() -> None:
     hosts = [f"xen={release},arch={arch},profile=full" for release, arch in COMBINATIONS]
     # One thing drives the frequency of all CPUs; the full profile has HWP.
     hosts += ["processor=intel", "xen=4.22,cpufreq=amd-cppc-epp"]
-    for settings in (*(f"{each},domains=4,cpus=4" for each in hosts), "profile=full", "arch=arm64,profile=full"):
+    for settings in (
+        *(f"{each},domains=4,cpus=4" for each in hosts),
+        "profile=full,dom0=pvh",
+        "arch=arm64,profile=full",
+    ):
         with Host(settings) as host:
             if host.has("host/cpus/1/cpufreq/scaling_governor"):
                 host.write("host/cpus/1/cpufreq/scaling_governor", "userspace")

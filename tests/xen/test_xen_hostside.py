@@ -83,6 +83,51 @@ def test_the_watchdog_is_set_and_ended(mount: Mount) -> None:
     assert failure(lambda: mount.ask(node, f"{number} 0")) == errno.EINVAL
 
 
+def test_a_map_of_memory_for_a_domain_that_is_made(mount: Mount) -> None:
+    """Xen tells nobody but the guest of it: it takes the one that the machine has."""
+    if not mount.has("host/memory/e820"):
+        pytest.skip("no such map on this architecture")
+    text = mount.value("host/memory/e820")
+    os.mkdir(mount.path("templates/mapped"))
+    try:
+        mount.write("templates/mapped/e820", text)
+        assert mount.value("templates/mapped/e820") == text
+        domid = mount.ask("templates/mapped/commit", "any")
+        mount.write(f"domains/{domid}/kill", "1")
+        assert failure(lambda: mount.write("templates/mapped/e820", "0x2000-0x1000 ram")) == errno.EINVAL
+    finally:
+        os.rmdir(mount.path("templates/mapped"))
+    own = mount.has("domains/self/memory/e820")
+    assert own == (mount.value("domains/self/type") != "pv"), "a PV dom0 has no map of its own"
+
+
+def test_overlays_of_the_device_tree(mount: Mount) -> None:
+    """Debian's builds have none, which the file of what is missing says; a build that has them refuses nonsense."""
+    if mount.flat("xenfs/interface")["arch"] == "x86_64" or int(mount.value("version/minor")) < 18:
+        assert not mount.has("host/dt_overlay")
+    elif not mount.has("host/dt_overlay"):
+        assert "sysctl dt_overlay ADD EOPNOTSUPP" in mount.value("xenfs/missing")
+    else:
+        assert failure(lambda: load(mount, "host/dt_overlay/add", bytes(64))) == errno.EINVAL
+
+
+def test_schedulers_that_this_xen_has_not(mount: Mount) -> None:
+    """arinc653 is in few builds: then no pool takes it, and none shows its schedule."""
+    os.mkdir(mount.path("cpupools/9"))
+    try:
+        outcome = failure(lambda: mount.write("cpupools/9/scheduler", "arinc653"))
+        if not outcome:
+            assert mount.value("cpupools/9/sched/arinc653_schedule") == "10000000"
+            slot = "01234567-89ab-cdef-0123-456789abcdef 0 4000000"
+            mount.write("cpupools/9/sched/arinc653_schedule", f"9000000\n{slot}")
+            assert mount.value("cpupools/9/sched/arinc653_schedule") == f"9000000\n{slot}"
+        else:
+            assert outcome == errno.ENOENT
+            assert not mount.has("cpupools/9/sched/arinc653_schedule")
+    finally:
+        os.rmdir(mount.path("cpupools/9"))
+
+
 @pytest.fixture
 def traced(mount: Mount) -> Iterator[Mount]:
     """Buffers, with events of the scheduler and of guests noted; nothing is afterwards."""

@@ -47,8 +47,8 @@ def parse_schedule(text: str) -> Schedule:
         if left < 0:
             raise BadInput(f"up to here that is {found - left} ns, and the major frame has {found} ns", word=line)
         slots.append(slot)
-    if len(slots) > _MOST_SLOTS:
-        raise BadInput(f"a schedule has no more than {_MOST_SLOTS} lines below its first, not {len(slots)}", at=0)
+    if not 1 <= len(slots) <= _MOST_SLOTS:
+        raise BadInput(f"a schedule has 1 to {_MOST_SLOTS} lines below its first, not {len(slots)}", at=0)
     return Schedule(found, tuple(slots))
 
 
@@ -60,10 +60,6 @@ def _read(line: str) -> Slot:
 
 
 def _set(xen: Hypervisor, pool: int, wanted: Schedule) -> None:
-    if not wanted.slots:
-        if wanted == arinc653.schedule(xen, pool):
-            return  # one that nobody has set yet
-        raise BadInput("below the first line there has to be one for each vCPU that is to run", at=0)
     _require_own(xen, pool, wanted)
     arinc653.set_schedule(xen, pool, wanted)
 

@@ -92,7 +92,7 @@ def _make_pools(world: World) -> None:
     if second:
         world.pools.create(CREDIT, 1)
     if world.settings.arinc653:
-        world.pools.create(ARINC653, 2)
+        world.pools.create(ARINC653, 2).slots = [(bytes(range(16)), vcpu, 4_000_000) for vcpu in range(2)]
     for number in host_cpus[: cpus - spare]:
         pool = int(number >= cpus - spare - second)
         world.pools.by_id[pool].cpus |= 1 << number
