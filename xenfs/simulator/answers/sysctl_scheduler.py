@@ -48,10 +48,8 @@ def _credit2(xen: Machine, body: memoryview, pool: Cpupool, put: bool) -> None:
 
 
 def _arinc653(xen: Machine, body: memoryview, pool: Cpupool, put: bool) -> None:
-    struct, members = (
-        "xen_sysctl_arinc653_schedule",
-        [f"sched_entries.{name}" for name in ("dom_handle", "vcpu_id", "runtime")],
-    )
+    struct = "xen_sysctl_arinc653_schedule"
+    members = [f"sched_entries.{name}" for name in ("dom_handle", "vcpu_id", "runtime")]
     (address,) = xen.get(body, "xen_sysctl_sched_arinc653", "schedule")
     memory = xen.struct(address, struct)
     most = xen.constant("ARINC653_MAX_DOMAINS_PER_SCHEDULE")
