@@ -483,7 +483,9 @@ def table_row(path: str) -> list[bytes] | None:
     fine = (*fine, b"on") if re.search("monitor/(guest_request|debug_exception|vmexit)", path) else fine
     fine = (*fine, b"1 1") if re.search("trace/marker|memory/(un)?populate", path) else fine
     fine = (*fine, b"1 1") if path == "flask/booleans/guest_writeconsole" else fine
-    fine = (*fine, b"1 1") if path.endswith(("/access", "/msrs", "/inject_msi", "vmtrace/options", "/watchdog")) else fine
+    fine = (
+        (*fine, b"1 1") if path.endswith(("/access", "/msrs", "/inject_msi", "vmtrace/options", "/watchdog")) else fine
+    )
     if re.fullmatch(r"cpupools/\d+/cpus", path):
         fine = (*fine, *(data for data in NONSENSE if not data.split(b"\0")[0].strip(b" \t\n")))
     return [data for data in NONSENSE if data not in fine] + rows[0] if rows else None
