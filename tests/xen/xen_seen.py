@@ -62,7 +62,7 @@ def note_made(stat: str) -> None:
 def pattern(node: str) -> str:
     """A path with numbers and names of this machine taken out."""
     node = re.sub(r"^domains/(by-name|by-uuid)/[^/]*", r"domains/\1/*", node)
-    return re.sub(r"(?<=/)\d+(?=/|$)", "*", node.strip("/"))
+    return re.sub(r"(?<=/)(\d+|0x[0-9a-f]+)(?=/|$)", "*", node.strip("/"))
 
 
 def _add(line: str) -> None:
