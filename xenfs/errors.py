@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from errno import EFAULT, EINVAL, EIO, ENODEV, ENOENT, EOPNOTSUPP, ESTALE, errorcode
 
@@ -51,6 +51,17 @@ class BadInput(XenfsError):
     def __init__(self, why: str, code: int = EINVAL, *, word: str | None = None, at: int | None = None) -> None:
         super().__init__(why, code)
         self.why, self.word, self.at = why, word, at
+
+
+@contextmanager
+def meaning(words: Mapping[int, str], form: str = "{}", at: int | None = None) -> Iterator[None]:
+    """Say what these errnos of Xen's mean of what was written: BadInput with the same errno, for {} in `form`."""
+    try:
+        yield
+    except HypercallError as problem:
+        if problem.errno not in words:
+            raise
+        raise BadInput(form.format(words[problem.errno]), problem.errno, at=at) from problem
 
 
 class Stale(XenfsError):

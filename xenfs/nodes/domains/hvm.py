@@ -10,7 +10,7 @@ from xenfs.calls import domains, hvm
 from xenfs.calls.domains import DomainInfo
 from xenfs.calls.hvm import Record
 from xenfs.calls.neighbours import together
-from xenfs.errors import BadInput, HypercallError, NotThere
+from xenfs.errors import BadInput, NotThere, meaning
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.domains.altp2m import ALTP2M
@@ -98,6 +98,10 @@ def _stated(xen: Hypervisor, domain: Domain) -> int:
 
 _MOST_STATE = 1 << 20
 _HEADER = 8  # of a record: its type, its instance, the length of what follows
+_ODD_STATE = dict.fromkeys(
+    (errno.EINVAL, errno.ENODATA, errno.ENOENT),
+    "Xen takes no such state for this domain: a record that it does not know, or that says what cannot be",
+)
 
 
 def _require_whole(state: bytes) -> None:
@@ -113,13 +117,8 @@ def _require_whole(state: bytes) -> None:
 def _set_context(xen: Hypervisor, domain: Domain, state: bytes, known: DomainInfo) -> None:
     _require_whole(state)
     require_paused(known)
-    try:
+    with meaning(_ODD_STATE):
         hvm.set_context(xen, _stated(xen, domain), state)
-    except HypercallError as problem:
-        if problem.errno not in (errno.EINVAL, errno.ENODATA, errno.ENOENT):
-            raise
-        why = "Xen takes no such state for this domain: a record that it does not know, or that says what cannot be"
-        raise BadInput(why, problem.errno) from problem
 
 
 @together

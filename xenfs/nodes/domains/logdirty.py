@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from xenfs.calls import logdirty
-from xenfs.errors import BadInput, HypercallError
+from xenfs.errors import meaning
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.domains.own import has_tables_noted
@@ -17,6 +17,7 @@ from xenfs.nodes.tables.conditions import x86
 from xenfs.nodes.tables.cost import Cost
 
 _OFF, _ON = "off", "logdirty"
+_NOT_NOW = {errno.EINVAL: "it is on already, perhaps for a migration, or the domain has a device of the machine"}
 _C: dict[str, Any] = {"tier": "C", "option": "debug"}
 
 
@@ -24,14 +25,8 @@ def _set_mode(xen: Hypervisor, domain: Domain, mode: str) -> None:
     if mode == _OFF:
         logdirty.disable(xen, domain.domid)
         return
-    try:
+    with meaning(_NOT_NOW, at=0):
         logdirty.enable(xen, domain.domid)
-    except HypercallError as problem:
-        if problem.errno != errno.EINVAL:
-            raise
-        raise BadInput(
-            "it is on already, perhaps for a migration, or the domain has a device of the machine", at=0
-        ) from (problem)
 
 
 def _stat(xen: Hypervisor, domain: Domain) -> str:

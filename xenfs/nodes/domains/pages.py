@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import ForkFlag, HvmMemType, MemAccess, PfnType, access_default
 from xenfs.calls import domain_memory, domains, guest_memory, guest_pages, memory, sharing
 from xenfs.calls.again import again
 from xenfs.connect.own import own_domid
-from xenfs.errors import BadInput, HypercallError
+from xenfs.errors import BadInput, HypercallError, meaning
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.domains.own import has_tables_noted, is_other, is_other_hvm
@@ -164,23 +164,14 @@ def name_of(xen: Hypervisor, number: int) -> str:
     return _DEFAULT if number == access_default(xen.abi.release) else MemAccess(number).name
 
 
-@contextmanager
-def explained() -> Iterator[None]:
-    """What Xen means where it will not have accesses."""
-    try:
-        yield
-    except HypercallError as problem:
-        why = {
-            errno.ENODEV: "nobody listens to this domain's events: a listener such as xen-access has to be there first",
-            errno.EINVAL: "Xen restricts access on Intel's CPUs and Arm's alone, and of frames that there are",
-        }.get(problem.errno)
-        if why is None:
-            raise
-        raise BadInput(why, problem.errno, at=0) from problem
+REFUSED_ACCESS = {
+    errno.ENODEV: "nobody listens to this domain's events: a listener such as xen-access has to be there first",
+    errno.EINVAL: "Xen restricts access on Intel's CPUs and Arm's alone, and of frames that there are",
+}
 
 
 def _access(xen: Hypervisor, domain: Domain, asked: list[Access]) -> str:
-    with explained():
+    with meaning(REFUSED_ACCESS, at=0):
         if asked[0].access is None:
             frames = [frame for each in asked for frame in range(each.first, each.first + each.nr)]
             found = guest_pages.accesses(xen, domain.domid, frames)
@@ -215,7 +206,7 @@ _ASK = "?"
 
 
 def _access_default(xen: Hypervisor, domain: Domain, asked: str) -> str:
-    with explained():
+    with meaning(REFUSED_ACCESS, at=0):
         if asked == _ASK:
             return name_of(xen, guest_pages.accesses(xen, domain.domid, [guest_pages.EVERYWHERE])[0])
         guest_pages.set_access(xen, domain.domid, guest_pages.EVERYWHERE, 0, number_of(xen, asked))
@@ -250,23 +241,19 @@ ACCESS_OPS = (
 )  # fmt: skip
 
 
-@contextmanager
-def _sharing_explained() -> Iterator[None]:
-    try:
-        yield
-    except HypercallError as problem:
-        why = {
-            errno.EOPNOTSUPP: "only on Intel's CPUs",
-            errno.ENODEV: "the domain has no nested page tables (hap)",
-            errno.EXDEV: "the domain has an IOMMU",
-        }.get(problem.errno)
-        if why is None:
-            raise
-        raise BadInput(f"Xen cannot share its memory: {why}", problem.errno, at=0) from problem
+_NO_SHARING = {
+    errno.EOPNOTSUPP: "only on Intel's CPUs",
+    errno.ENODEV: "the domain has no nested page tables (hap)",
+    errno.EXDEV: "the domain has an IOMMU",
+}
+
+
+def _shared() -> AbstractContextManager[None]:
+    return meaning(_NO_SHARING, "Xen cannot share its memory: {}", at=0)
 
 
 def _enable_sharing(xen: Hypervisor, domain: Domain, wanted: bool) -> None:
-    with _sharing_explained():
+    with _shared():
         sharing.enable(xen, domain.domid, wanted)
 
 
@@ -311,7 +298,7 @@ def _fork(xen: Hypervisor, domain: Domain, wanted: tuple[int, int]) -> None:
     number, flags = wanted
     if number == domain.domid:
         raise BadInput("a domain is not its own parent", word=str(number))
-    with _sharing_explained():
+    with _shared():
         sharing.fork(xen, domain.domid, number, flags)
 
 

@@ -11,7 +11,7 @@ from xenfs.abi.numbers import DomInf
 from xenfs.calls import guest_type, registers
 from xenfs.calls.domains import DomainInfo
 from xenfs.calls.neighbours import info_recent, together
-from xenfs.errors import BadInput, HypercallError
+from xenfs.errors import BadInput, meaning
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.domains.own import is_hvm, is_other, require_paused
@@ -143,12 +143,8 @@ _WHY = {
 
 
 def _give(xen: Hypervisor, domain: Domain, vcpu: int, data: bytes) -> None:
-    try:
+    with meaning(_WHY):
         registers.set_context(xen, domain.domid, vcpu, data)
-    except HypercallError as problem:
-        if problem.errno not in _WHY:
-            raise
-        raise BadInput(_WHY[problem.errno], problem.errno) from problem
 
 
 @together

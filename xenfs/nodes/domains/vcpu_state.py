@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from xenfs.abi.numbers import DmEvent, PhysCap, Resource, VmtraceOp
@@ -13,7 +11,7 @@ from xenfs.calls import dm, vcpu_state, vmtrace
 from xenfs.calls.resources import OPERATIONS
 from xenfs.calls.sysctl import capabilities
 from xenfs.calls.vcpu_state import Msr, MsrRefused
-from xenfs.errors import BadInput, HypercallError, answered_by
+from xenfs.errors import BadInput, answered_by, meaning
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.domains.own import has_paging, is_other_hvm, is_pv
@@ -145,24 +143,19 @@ VCPU_STATE = (
 _ACTS = {"0": VmtraceOp.disable, "1": VmtraceOp.enable, "reset": VmtraceOp.reset_and_enable}
 
 
-@contextmanager
-def _traced() -> Iterator[None]:
-    try:
-        yield
-    except HypercallError as problem:
-        if problem.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
-            raise
-        why = "the domain was made without room for traces (vmtrace_buf_kb), or the host's CPUs cannot trace"
-        raise BadInput(why, problem.errno, at=0) from problem
+_NO_TRACE = dict.fromkeys(
+    (errno.EINVAL, errno.EOPNOTSUPP),
+    "the domain was made without room for traces (vmtrace_buf_kb), or the host's CPUs cannot trace",
+)
 
 
 def _trace(xen: Hypervisor, domain: Domain, vcpu: int, wanted: str) -> None:
-    with _traced():
+    with meaning(_NO_TRACE, at=0):
         vmtrace.control(xen, domain.domid, vcpu, _ACTS[wanted])
 
 
 def _position(xen: Hypervisor, domain: Domain, vcpu: int) -> int:
-    with _traced():
+    with meaning(_NO_TRACE, at=0):
         return vmtrace.position(xen, domain.domid, vcpu)
 
 
@@ -178,7 +171,7 @@ def trace_option(text: str) -> tuple[int, int | None]:
 
 def _option(xen: Hypervisor, domain: Domain, vcpu: int, asked: tuple[int, int | None]) -> int:
     key, value = asked
-    with _traced():
+    with meaning(_NO_TRACE, at=0):
         if value is not None:
             vmtrace.set_option(xen, domain.domid, vcpu, key, value)
         return vmtrace.option(xen, domain.domid, vcpu, key)
@@ -195,7 +188,7 @@ def _buffer_length(xen: Hypervisor, domain: Domain, vcpu: int) -> int:
 
 
 def _buffer(xen: Hypervisor, domain: Domain, vcpu: int, offset: int, size: int) -> bytes:
-    with _traced():
+    with meaning(_NO_TRACE, at=0):
         size = min(size, vmtrace.nbytes(xen, domain.domid, vcpu) - offset)
         return vmtrace.part(xen, domain.domid, vcpu, offset, size) if size > 0 else b""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from xenfs.calls import watchdog
-from xenfs.errors import BadInput, HypercallError
+from xenfs.errors import BadInput, meaning
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.domains.own import is_own
@@ -17,7 +17,7 @@ _TIMERS = 2
 _LONGEST_S = 2**31 - 1
 _number = parse.integer(0, _TIMERS, "timer")
 _seconds = parse.integer(0, _LONGEST_S, "time in s")
-_FULL = frozenset({errno.ENOSPC, errno.EINVAL})
+_FULL = (errno.ENOSPC, errno.EINVAL)
 
 
 @formed(f'"TIMER SECONDS": timer 0 is a new one, 1 to {_TIMERS} that one; 0 seconds end it', ranged=True)
@@ -33,13 +33,10 @@ def timer(text: str) -> tuple[int, int]:
 
 
 def _set(xen: Hypervisor, _domain: Domain, wanted: tuple[int, int]) -> int:
-    try:
-        return watchdog.watchdog(xen, *wanted)
-    except HypercallError as problem:
-        if problem.errno not in _FULL:
-            raise
-        why = f"timer {wanted[0]} is not set" if wanted[0] else f"all {_TIMERS} timers of this domain are set"
-        raise BadInput(why, problem.errno, at=0) from problem
+    why = f"timer {wanted[0]} is not set" if wanted[0] else f"all {_TIMERS} timers of this domain are set"
+    with meaning(dict.fromkeys(_FULL, why), at=0):
+        number = watchdog.watchdog(xen, *wanted)
+    return number
 
 
 WATCHDOG = Exchange(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import Limit, LivepatchState
 from xenfs.calls import livepatch
-from xenfs.errors import BadInput, HypercallError, NotThere, XenfsError, answered_by, errno_name
+from xenfs.errors import BadInput, NotThere, XenfsError, answered_by, errno_name, meaning
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.asking import asking
@@ -27,6 +26,11 @@ _MOST_BYTES = 2 << 20  # Xen takes no more
 _TIMEOUT_MS, _LONGEST_MS = 30, 4000  # what xen-livepatch gives; Xen counts ns in 32 bits
 _SLACK_S = 5.0  # beyond the time-out: Xen begins when the CPU that was asked is idle
 _LOOK_S = 0.01
+_MORE = "{} (host/console/log may say more)"
+_NO_PATCH = {errno.EINVAL: "Xen takes it for no live patch, or for one that was built for another Xen"}
+_NOT_NEXT = {errno.EINVAL: "it was built to follow another live patch than the last one that is applied"}
+_NOT_LAST = {errno.EBUSY: "another live patch was applied after it: that one has to be reverted first"}
+_NO_REPLACEMENT = {errno.EINVAL: "it was built to follow another live patch, and not to replace them all"}
 
 
 def _listed(xen: Hypervisor) -> list[tuple[str, bytes]]:
@@ -91,7 +95,7 @@ def _upload(xen: Hypervisor, name: bytes, payload: bytes) -> None:
         raise BadInput("this is no ELF file", at=0)
     if _status(xen, name) is not None:
         raise BadInput("this live patch has its payload: rmdir it first", errno.EEXIST)
-    with _why({errno.EINVAL: "Xen takes it for no live patch, or for one that was built for another Xen"}):
+    with meaning(_NO_PATCH, _MORE):
         livepatch.upload(xen, name, payload)
     xen.announced.discard(name)
 
@@ -148,17 +152,17 @@ def _enable(xen: Hypervisor, name: bytes, wanted: Switch) -> None:
     if _ready(xen, name) is (LivepatchState.APPLIED if wanted.on else LivepatchState.CHECKED):
         return
     if wanted.on:
-        with _why({errno.EINVAL: "it was built to follow another live patch than the last one that is applied"}):
+        with meaning(_NOT_NEXT, _MORE):
             _act(xen, name, livepatch.apply, wanted, LivepatchState.APPLIED)
     else:
-        with _why({errno.EBUSY: "another live patch was applied after it: that one has to be reverted first"}):
+        with meaning(_NOT_LAST, _MORE):
             _act(xen, name, livepatch.revert, wanted, LivepatchState.CHECKED)
 
 
 def _replace(xen: Hypervisor, name: bytes, wanted: Switch) -> None:
     if _ready(xen, name) is LivepatchState.APPLIED:
         raise BadInput("this live patch is applied already", errno.EBUSY, at=0)
-    with _why({errno.EINVAL: "it was built to follow another live patch, and not to replace them all"}):
+    with meaning(_NO_REPLACEMENT, _MORE):
         _act(xen, name, livepatch.replace, wanted, LivepatchState.APPLIED)
 
 
@@ -191,17 +195,6 @@ def _act(
         time.sleep(_LOOK_S)
     if rc or state != expected:
         raise XenfsError(f"this ended with {errno_name(rc or errno.EINVAL)}", rc or errno.EINVAL)
-
-
-@contextmanager
-def _why(words: dict[int, str]) -> Iterator[None]:
-    """What an errno of Xen's means here, said in words."""
-    try:
-        yield
-    except HypercallError as problem:
-        if problem.errno not in words:
-            raise
-        raise BadInput(f"{words[problem.errno]} (host/console/log may say more)", problem.errno) from problem
 
 
 _ONE: dict[str, Any] = {"call": livepatch.LIVEPATCH_OP.name, "tier": "B", "wakes": True}

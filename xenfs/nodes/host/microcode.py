@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from xenfs.calls import microcode
-from xenfs.errors import BadInput, HypercallError
+from xenfs.errors import BadInput, meaning
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File
@@ -27,12 +27,8 @@ def _load(xen: Hypervisor, blob: bytes) -> None:
     if len(blob) < _HEADER_BYTES or not blob.startswith((_OF_INTEL, _OF_AMD)):
         raise BadInput("this is no file of Intel's or AMD's with microcode", at=0)
     forced, xen.microcode_forced = xen.microcode_forced, False
-    try:
+    with meaning(_WHY, "{} (host/console/log may say more)"):
         (microcode.load_forced if forced else microcode.load)(xen, blob)
-    except HypercallError as problem:
-        if problem.errno not in _WHY:
-            raise
-        raise BadInput(f"{_WHY[problem.errno]} (host/console/log may say more)", problem.errno) from problem
 
 
 def _force(xen: Hypervisor, wanted: bool) -> None:
