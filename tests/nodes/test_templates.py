@@ -401,3 +401,72 @@ def test_without_a_xenstore_there_is_no_name() -> None:
         mkdir(host, "t")
         assert not host.has("templates/t/name")
         assert commit(host, "t")
+
+
+# Lists
+
+VNUMA = """\
+vnode0 distance=10,21 vcpus=0-1 pnode=0
+vnode1 distance=21,10 vcpus=2 pnode=1
+range0 vnode=0 start=0x0 end=0x4000000
+range1 vnode=1 start=0x4000000 end=0x8000000
+"""
+
+
+@pytest.mark.parametrize("settings", ["xen=4.14", "xen=4.20,arch=arm64"])
+def test_virtual_nodes(settings: str) -> None:
+    """The domain believes what was written; what its own file shows can be written for another."""
+    with Host(settings) as host:
+        mkdir(host, "t")
+        assert host.value("templates/t/vnuma") == "none"
+        host.write("templates/t/max_vcpus", "3")
+        host.write("templates/t/vnuma", VNUMA)
+        assert host.read("templates/t/vnuma") == VNUMA
+        shown = host.read(f"domains/{commit(host, 't')}/memory/vnuma")
+        assert shown == VNUMA.replace(" pnode=0", "").replace(" pnode=1", "").replace("000\n", "000 flags=0x0\n")
+        host.write("templates/t/vnuma", shown)
+        assert host.read("templates/t/vnuma") == VNUMA.replace("pnode=1", "pnode=0")
+        host.write("templates/t/max_vcpus", "2")
+        with pytest.raises(XenfsError, match="vnuma is of 3 vCPUs"):
+            commit(host, "t")
+        host.write("templates/t/vnuma", "none")
+        assert not host.has(f"domains/{commit(host, 't')}/memory/vnuma")
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "code", "why"),
+    [
+        ("vnode1", "vnode2", errno.EINVAL, "the next is vnode1"), ("range1", "x", errno.EINVAL, "not a line"),
+        ("=10,21", "=10", errno.EINVAL, "2 distances"), ("=10,21", "=10,0", errno.ERANGE, "distance"),
+        ("vcpus=2", "vcpus=1-2", errno.EINVAL, "vCPU 1 is in two"), ("vcpus=2", "vcpus=3", errno.EINVAL, "vCPU 2 is"),
+        ("vcpus=2", "vcpus=x", errno.EINVAL, "not a list"), ("pnode=1", "pnode=64", errno.ERANGE, "node of the host"),
+        (" vcpus=2", "", errno.EINVAL, "takes distance vcpus"), ("pnode=1", "odd=1", errno.EINVAL, "takes distance"),
+        ("start=0x0", "start=0x1", errno.EINVAL, "whole pages"), ("start=0x0", "start=0x4000000", errno.EINVAL, "ends"),
+        ("vnode=1", "vnode=2", errno.ERANGE, "vnode must be"), ("end=0x8000000", "end=0x8000000 flags=1", errno.EINVAL,
+         "no flags"), ("range0 vnode=0", "range0", errno.EINVAL, "takes end start vnode"),
+    ],
+)  # fmt: skip
+def test_virtual_nodes_that_cannot_be(made: Host, line: str, instead: str, code: int, why: str) -> None:
+    assert made.refused("templates/t/vnuma", VNUMA.replace(line, instead, 1)) == code
+    assert why in made.read("xenfs/error_log")
+    assert made.refused("templates/t/vnuma", "\n".join(VNUMA.splitlines()[:2])) == errno.EINVAL
+
+
+@pytest.mark.parametrize(("there", "code"), [(16, 0), (0, errno.EOPNOTSUPP), (4, errno.EINVAL)])
+def test_colours_of_the_cache(there: int, code: int) -> None:
+    """Only Arm has them, from 4.20 on; whether Xen was booted with any shows when one is made."""
+    with Host(f"xen=4.20,arch=arm64,llc_colors={there}") as host:
+        mkdir(host, "t")
+        host.write("templates/t/llc_colors", "8-9,2")
+        assert host.value("templates/t/llc_colors") == "2,8-9"
+        if code:
+            assert host.refused("templates/t/commit", "any") == code
+            assert "llc_colors failed" in host.read("xenfs/error_log")
+        else:
+            assert host.world.domains[commit(host, "t")].kept["llc_colors"] == [2, 8, 9]
+        host.write("templates/t/llc_colors", "none")
+        assert commit(host, "t")
+    for settings in ("xen=4.19,arch=arm64", "xen=4.20"):
+        with Host(settings) as host:
+            mkdir(host, "t")
+            assert not host.has("templates/t/llc_colors")

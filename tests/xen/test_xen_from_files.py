@@ -124,6 +124,25 @@ def test_who_waits_hears_what_a_guest_says(mount: Mount, template: str, real: bo
         mount.write(f"{domain}/kill", "1")
 
 
+def test_what_a_domain_is_to_believe(mount: Mount, template: str) -> None:
+    """Xen takes virtual nodes and gives them back, and refuses colours that it was not booted
+    with: nothing is left of that."""
+    nodes = "vnode0 distance=10,20 vcpus=0\nvnode1 distance=20,10 vcpus=1\n"
+    nodes += "range0 vnode=0 start=0x0 end=0x2000000 flags=0x0\nrange1 vnode=1 start=0x2000000 end=0x4000000 flags=0x0"
+    mount.write(f"{template}/max_vcpus", "2")
+    mount.write(f"{template}/vnuma", nodes)
+    domain = f"domains/{mount.ask(f'{template}/commit', 'any')}"
+    assert mount.value(f"{domain}/memory/vnuma") == nodes
+    mount.write(f"{domain}/kill", "1")
+    if mount.has(f"{template}/llc_colors"):
+        before = set(mount.names("domains"))
+        mount.write(f"{template}/llc_colors", "0-3")
+        with pytest.raises(OSError, match="not supported"):
+            mount.ask(f"{template}/commit", "any")
+        eventually(lambda: set(mount.names("domains")) <= before, SOON_S, "what was begun is gone")
+    mount.write(f"{template}/llc_colors" if mount.has(f"{template}/llc_colors") else f"{template}/vnuma", "none")
+
+
 def test_a_name_that_cannot_be_had_leaves_nothing(mount: Mount, template: str, peers: None) -> None:
     """There is no memory for its rings; and the id of a domain that is there is not touched."""
     before = set(mount.names("domains"))

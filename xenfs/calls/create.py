@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xenfs.abi.numbers import Domctl, Domid
@@ -14,6 +14,7 @@ from xenfs.hypervisor.base import Hypervisor
 CREATE = operation(Domctl.createdomain)
 MAX_VCPUS = operation(Domctl.max_vcpus)
 SET_ADDRESS_SIZE = operation(Domctl.set_address_size)
+SET_LLC_COLORS = operation(Domctl.set_llc_colors)
 
 _MARK = bytes.fromhex("78656e6673008000")  # "xenfs", a NUL, and the version of a UUID that anybody may make up
 
@@ -55,3 +56,13 @@ def set_address_size(xen: Hypervisor, domid: int, bits: int) -> None:
     An arm64 domain has 32 until it is told. domctl set_address_size.
     """
     domctl(xen, SET_ADDRESS_SIZE, domid, "address_size", size=bits)
+
+
+def set_llc_colors(xen: Hypervisor, domid: int, colors: Sequence[int]) -> None:
+    """The colours of the last-level cache that its memory will have (Xen 4.20, Arm); once, before it has any.
+
+    EOPNOTSUPP where Xen was booted without them, EINVAL for one that there is not. domctl set_llc_colors.
+    """
+    with xen.pool.take(4 * len(colors)) as buf:
+        buf.fill(b"".join(color.to_bytes(4, "little") for color in colors))
+        domctl(xen, SET_LLC_COLORS, domid, num_llc_colors=len(colors), llc_colors=buf)

@@ -1,4 +1,4 @@
-"""The NUMA nodes that a domain believes to have; memory_op get_vnumainfo."""
+"""The NUMA nodes that a domain believes to have; memory_op get_vnumainfo, domctl setvnumainfo."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import Memory
+from xenfs.abi.numbers import Domctl, Memory
 from xenfs.abi.operations import operation
-from xenfs.calls.control import fill
+from xenfs.calls.control import domctl, fill
 from xenfs.calls.multicall import in_a_row
 from xenfs.errors import HypercallError, answered_by
 from xenfs.hypervisor.base import Hypervisor
 
 GET_VNUMAINFO = operation(Memory.get_vnumainfo)
+SETVNUMAINFO = operation(Domctl.setvnumainfo)
 
 _STRUCT = "struct xen_vnuma_topology_info"
 _TRIES = 4
@@ -89,3 +90,25 @@ def _filled(xen: Hypervisor, domid: int, nodes: int, vcpus: int, ranges: int) ->
             bufs["vcpu_to_vnode"].memory[: 4 * vcpus].cast("I").tolist(),
             [Range(int(r.start), int(r.end), int(r.flags), int(r.nid)) for r in memory],
         )
+
+
+def give(xen: Hypervisor, domid: int, wanted: Topology, real_nodes: Sequence[int]) -> None:
+    """Let a domain believe that; `real_nodes` are the host's, one for each virtual one. EINVAL where not every vCPU has
+    a node, E2BIG for a node that there cannot be. domctl setvnumainfo."""
+    words = {
+        "vdistance": [step for row in wanted.distances for step in row],
+        "vcpu_to_vnode": wanted.vcpu_nodes,
+        "vnode_to_pnode": real_nodes,
+    }
+    with ExitStack() as loans:
+        handles: dict[str, Any] = {}
+        for name, numbers in words.items():
+            handles[name] = loans.enter_context(xen.pool.take(4 * len(numbers)))
+            handles[name].fill(b"".join(number.to_bytes(4, "little") for number in numbers))
+        stride = xen.abi.sizeof("struct xen_vmemrange")
+        handles["vmemrange"] = loans.enter_context(xen.pool.take(stride * len(wanted.ranges)))
+        rows = xen.abi.array("struct xen_vmemrange", len(wanted.ranges), handles["vmemrange"])
+        for row, each in zip(rows, wanted.ranges, strict=True):
+            row.start, row.end, row.flags, row.nid = each
+        counts = {"nr_vnodes": len(wanted.distances), "nr_vmemranges": len(wanted.ranges)}
+        domctl(xen, SETVNUMAINFO, domid, "vnuma", **counts, nr_vcpus=len(wanted.vcpu_nodes), **handles)

@@ -147,6 +147,7 @@ def _commanded(
 def _domctl(machine: Machine, counts: Counter[str]) -> Call:
     """Domctl: as above, but most operations are on a domain, and the stable one has version 0 of its own."""
     groups = [domctl.OPERATIONS, domctl_vcpu.OPERATIONS, domctl_scheduler.OPERATIONS, registers.OPERATIONS]
+    groups += [vnuma_op.DOMCTL]
     groups += [pci_op.DOMCTL, introspection.OPERATIONS]
     x86 = [domctl.OPERATIONS_X86, domctl_x86.OPERATIONS, saved.OPERATIONS, policy_op.DOMCTL, psr_op.DOMCTL]
     x86 += [introspection.OPERATIONS_X86, foreign.OPERATIONS_X86]

@@ -69,6 +69,7 @@ class Settings:
     pci: int = 9
     iommu: bool = True
     smmu: bool = False
+    llc_colors: int = 0
     kexec: bool = True
     efi: bool = True
     vpmu: bool = False
@@ -132,6 +133,7 @@ livepatches=2   live patches that are loaded (0 to 4096)
 pci=9           PCI devices (0 to 4096)
 iommu=on        off: no device can be given to a guest
 smmu=off        on (arm64): devices of the device tree can be
+llc_colors=0    colours of the last-level cache, that guests can be given (arm64, from 4.20 on)
 kexec=on        off: a Xen built without kexec
 efi=on          off: not booted by EFI
 vpmu=off        on: guests may use the performance counters
@@ -251,6 +253,7 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "pci": _integer(0, 4096),
     "iommu": _switch,
     "smmu": _switch,
+    "llc_colors": _integer(0, 1024),
     "kexec": _switch,
     "efi": _switch,
     "vpmu": _switch,

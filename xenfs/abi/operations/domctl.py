@@ -39,7 +39,7 @@ _TABLE = Family(
     " setvcpucontext"
     " gdbsx_guestmemio:read gdbsx_guestmemio:write sethvmcontext set_address_size cacheflush"
     " shadow_op:ENABLE_LOGDIRTY shadow_op:CLEAN shadow_op:PEEK getpageframeinfo3 audit_p2m mem_sharing_op:CONTROL"
-    " getvcpuextstate get_vcpu_msrs set_vcpu_msrs get_ext_vcpucontext vmtrace_op",
+    " getvcpuextstate get_vcpu_msrs set_vcpu_msrs get_ext_vcpucontext vmtrace_op setvnumainfo set_llc_colors",
 )  # fmt: skip
 
 _SCHEDULERS = (SchedId.CREDIT, SchedId.CREDIT2, SchedId.RTDS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xenfs.calls import create, domains, domctl, lifecycle
+from xenfs.calls import create, domains, domctl, lifecycle, vnuma
 from xenfs.calls.domain_memory import SET_POOL
 from xenfs.calls.memory import SET_MEMORY_MAP
 from xenfs.errors import Stale
@@ -37,9 +37,8 @@ def _fill(_xen: Hypervisor, template: Template) -> None:
 _CALLS = ", ".join(
     each.name
     for each in (
-        create.CREATE, create.MAX_VCPUS, create.SET_ADDRESS_SIZE, domctl.MAX_MEM, SET_POOL, *introduction.CALLS,
-        SET_MEMORY_MAP,
-        lifecycle.SETDOMAINHANDLE,
+        create.CREATE, create.SET_LLC_COLORS, create.MAX_VCPUS, create.SET_ADDRESS_SIZE, domctl.MAX_MEM,
+        vnuma.SETVNUMAINFO, SET_MEMORY_MAP, SET_POOL, *introduction.CALLS, lifecycle.SETDOMAINHANDLE,
     )
 )  # fmt: skip
 

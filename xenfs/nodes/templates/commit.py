@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from xenfs.abi.numbers import Altp2mMode, CreateFlag, GicVersion, HvmParam, IommuOpt, X86Emulation
-from xenfs.calls import create, domain_memory, domains, domctl, hvm, lifecycle, memory, pools
+from xenfs.calls import create, domain_memory, domains, domctl, hvm, lifecycle, memory, pools, vnuma
 from xenfs.calls.again import again
 from xenfs.errors import BadInput, HypercallError, XenfsError, errno_name
 from xenfs.hypervisor.base import Hypervisor
@@ -93,6 +93,9 @@ def _require_consistent(xen: Hypervisor, template: Template) -> None:
         raise BadInput("altp2m needs hap, and no nested_virt", at=0)
     if value(xen, template, "max_vcpus") > most_vcpus(xen, template):
         raise BadInput(f"such a domain has at most {most_vcpus(xen, template)} vCPUs", errno.ERANGE, at=0)
+    nodes = value(xen, template, "vnuma")
+    if nodes and len(nodes.topology.vcpu_nodes) != value(xen, template, "max_vcpus"):
+        raise BadInput(f"vnuma is of {len(nodes.topology.vcpu_nodes)} vCPUs, and max_vcpus says otherwise", at=0)
     if value(xen, template, "vmtrace_size") and not hvm_guest:
         raise BadInput("vmtrace_size is of HVM domains", at=0)
 
@@ -106,12 +109,16 @@ def _steps(
         return value(xen, template, name)
 
     hvm_guest, pool, mode = is_hvm(xen, template), get("cpupool"), _mode(get("altp2m"))
+    if colors := get("llc_colors"):  # before it has any memory
+        yield "llc_colors", lambda: create.set_llc_colors(xen, domid, colors)
     if pool and not since(4, 17)(xen):
         yield "cpupool", lambda: pools.move_domain(xen, domid, pool)
     yield "max_vcpus", lambda: create.max_vcpus(xen, domid, get("max_vcpus"))
     if get("address_size") == "32" or not x86(xen):  # Arm's are of 32 until somebody says otherwise
         yield "address_size", lambda: create.set_address_size(xen, domid, int(get("address_size")))
     yield "max_mem_kb", lambda: domctl.set_max_mem(xen, domid, get("max_mem_kb"))
+    if nodes := get("vnuma"):
+        yield "vnuma", lambda: vnuma.give(xen, domid, *nodes)
     if get("e820"):
         yield "e820", lambda: memory.set_memory_map(xen, domid, get("e820"))
     if mode and not since(4, 19)(xen):

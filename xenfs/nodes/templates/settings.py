@@ -17,6 +17,7 @@ from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import LONGEST_COMMAND, File
 from xenfs.nodes.tables.conditions import Condition, since, x86
 from xenfs.nodes.tables.forms import form, formed
+from xenfs.nodes.templates import lists
 
 DEFAULT = None  # of a number: the host's, or what follows from the other settings
 Default = Callable[[Hypervisor, Template], Any]
@@ -28,7 +29,6 @@ _SINCE = {
 }  # fmt: skip
 _MOST_KIB = 2**44
 _PAGE = 4096
-_NONE = "none"
 _LONGEST_NAME = 200
 _VIEWS = 10  # of altp2m, as all had before there was a number
 
@@ -78,12 +78,12 @@ def _set_flags(xen: Hypervisor, template: Template, words: tuple[str, ...]) -> N
 def _words(text: str) -> tuple[str, ...]:
     """An empty line is none as well; what is shown is not, for who copies a file that is empty writes nothing."""
     words = tuple(text.split())
-    return () if words == (_NONE,) else words
+    return () if words == (lists.NONE,) else words
 
 
 @formed("words with a blank between, or none")
 def _show_words(words: tuple[str, ...]) -> str:
-    return show.words(words) or _NONE
+    return show.words(words) or lists.NONE
 
 
 def most_vcpus(xen: Hypervisor, template: Template) -> int:
@@ -261,6 +261,9 @@ SETTINGS = (
              show.dec, when=lambda xen: x86(xen) and since(4, 21)(xen)),
     _setting("vmtrace_size", "Bytes of trace of each vCPU, a power of two", 0, _vmtrace_size, show.dec,
              write=_set_vmtrace, when=lambda xen: x86(xen) and since(4, 15)(xen)),
+    _setting("vnuma", "NUMA nodes that it is to believe to have", None, lists.nodes, lists.show_nodes),
+    _setting("llc_colors", "Colours of the last-level cache that its memory has, where Xen was booted with them",
+             None, lists.colors, lists.show_colors, when=lambda xen: not x86(xen) and since(4, 20)(xen)),
     _setting("address_size", "Width of its addresses, 32 or 64, of a PV or an arm64 domain", "64",
              *_one_of(("32", "64")), write=_set_address_size),
     _setting("e820", "Map of memory that its kernel can ask Xen for, lines as in host/memory/e820; empty: none", (),

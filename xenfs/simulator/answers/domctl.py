@@ -164,6 +164,21 @@ def set_address_size(xen: Machine, domain: Domain, op: memoryview) -> int:
     return 0
 
 
+def set_llc_colors(xen: Machine, domain: Domain, op: memoryview) -> int:
+    """Once, of those that there are; EOPNOTSUPP of a Xen that was booted without."""
+    count, pad, address = xen.get(op, "xen_domctl_set_llc_colors", "num_llc_colors", "pad", "llc_colors")
+    there = 0 if xen.x86 else xen.settings.llc_colors
+    if pad or not there:
+        return -EINVAL if pad else -EOPNOTSUPP
+    if "llc_colors" in domain.kept:
+        return -EEXIST
+    colors = xen.at(address, 4 * count).cast("I").tolist()
+    if count > there or any(color >= there for color in colors):
+        return -EINVAL
+    domain.kept["llc_colors"] = colors
+    return 0
+
+
 def sendtrigger(xen: Machine, domain: Domain, op: memoryview) -> int:
     """An NMI to a vCPU, or a press on the power or sleep button of an HVM domain."""
     trigger, number = xen.get(op, "xen_domctl_sendtrigger", "trigger", "vcpu")
@@ -195,6 +210,7 @@ OPERATIONS: Answers = {
     "XEN_DOMCTL_getnodeaffinity": getnodeaffinity,
     "XEN_DOMCTL_get_paging_mempool_size": get_paging_mempool_size,
     "XEN_DOMCTL_set_paging_mempool_size": set_paging_mempool_size,
+    "XEN_DOMCTL_set_llc_colors": set_llc_colors,
 }
 OPERATIONS_X86: Answers = {
     "XEN_DOMCTL_get_address_size": get_address_size,
