@@ -319,6 +319,23 @@ def test_a_domain_of_somebody_elses_keeps_its_nodes(host: Host) -> None:
     assert store(host).read("/local/domain/2/name") is not None, "its toolstack takes them away"
 
 
+@pytest.mark.logs("domain 77 is over, and xenstore may have nodes of it still")
+def test_a_silent_xenstored_does_not_save_a_domain(made: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended all the same. That its nodes stay is said of one of xenfs's own, and of nobody else's."""
+    made.write("templates/t/name", "alpha")
+    commit(made, "t", "77")
+
+    def silent(*_: object) -> None:
+        raise XenfsError("xenstore did not answer within 5 s", errno.ETIMEDOUT)
+
+    monkeypatch.setattr(store(made), "read", silent)
+    for domid in (2, 77):
+        made.write(f"domains/{domid}/kill", "1")
+        assert made.world.domains[domid].dying
+    monkeypatch.undo()
+    assert store(made).read("/local/domain/77/name") == b"alpha"
+
+
 def test_rmdir_takes_its_nodes_away(made: Host) -> None:
     made.write("templates/t/name", "alpha")
     made.write("templates/t/uuid", HANDLE)

@@ -109,6 +109,7 @@ class Hypervisor:
         self.names = StoreNames()
         self.lives = Lives(self._over)
         self.requests: dict[Domain, str] = {}  # what guests were asked for here, by the life that was asked
+        self.introduced: set[int] = set()  # domains of which xenfs has told xenstore, since it began
         self.starts = Starts()
         self.entries: Callable[[], int] = lambda: 0  # how many files and directories whoever serves the tree knows
         self.departed: Callable[[Domain], object] = lambda domain: None  # told of each life that is known to be over

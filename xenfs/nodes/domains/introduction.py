@@ -87,6 +87,7 @@ class Introduction:
     def undo(self) -> None:
         """Take back what xenstore was told; what Xen was told ends with the domain."""
         if self._told:
+            self.xen.introduced.discard(self.domid)
             with suppress(XenfsError):
                 self._remove()
 
@@ -121,6 +122,7 @@ class Introduction:
 
     def _tell(self) -> None:
         self._told = True
+        self.xen.introduced.add(self.domid)
         self._remove()  # what another domain of this id has left
         store(self.xen).make(self._entries())
 
@@ -177,10 +179,13 @@ def forget(xen: Hypervisor, domid: int) -> None:
     """The domain is over: what xenfs has told xenstore of it goes too, and nothing that anybody else has."""
     if xen.store is None:
         return
+    ours = domid in xen.introduced
+    xen.introduced.discard(domid)
     try:
         vm = (xen.store.read(f"/local/domain/{domid}/vm") or b"").decode("ascii", "replace")
         if vm.startswith("/vm/") and xen.store.read(f"{vm}/{_MARK}") is not None:
             for path in _roots(domid, vm):
                 xen.store.remove(path)
     except XenfsError as problem:
-        log.warning("domain %d is over; whether xenstore still has nodes of it is not known: %s", domid, problem)
+        level = logging.WARNING if ours else logging.DEBUG  # of others it is their toolstack's business
+        log.log(level, "domain %d is over, and xenstore may have nodes of it still: %s", domid, problem)
