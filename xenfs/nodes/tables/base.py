@@ -254,8 +254,7 @@ class Stream(File):
 
     `follow(xen, *ids, position)` returns (new bytes, new position); a position of None is the beginning.
     `start(xen, *ids)` is the position of a new open, the beginning without it. `ahead(xen, *ids, position)` says in no
-    time whether there is anything new, and `topic` whose news somebody waits for who polls. Once something was written
-    `take` follows, which takes away.
+    time if there is more, and `topic` what who polls waits for. After a write `take` follows, which takes away.
     """
 
     follow: Callable[..., tuple[bytes, Any]]
@@ -275,8 +274,7 @@ class Stream(File):
 
     def go_on(self, xen: Hypervisor, ids: Ids, position: Any, *, taking: bool = False) -> tuple[bytes, Any]:
         """What `follow` finds, or `take`, of what is there still."""
-        question = self.take if taking and self.take else self.follow
-        found: tuple[bytes, Any] = self.guarded(question, xen, (*ids, position))
+        found: tuple[bytes, Any] = self.guarded((taking and self.take) or self.follow, xen, (*ids, position))
         self.require_alive(xen, ids)
         return found
 
@@ -325,8 +323,7 @@ class Dir(Node):
 
     `make(xen, *ids, name)` and `remove(xen, *ids)` are mkdir in it and rmdir of it, for mounts that have the option
     `make_option`; `call` names what they are to Xen. What takes long `remove` returns as a function: the caller has his
-    answer once that has begun, and every refusal before. `fill(xen, *ids)` is told that a program copies into this
-    directory, which it has made: in an order of its own.
+    answer once that has begun, and every refusal before. `fill(xen, *ids)` hears that its maker copies into it.
 
     `volatile` says that names come and go, so that the kernel must not remember them for long. `grows` says what the
     work of listing it grows with, `find_grows` that of finding one name.
