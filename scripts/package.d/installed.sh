@@ -32,6 +32,9 @@ apt_in install "/build/xenfs_${version}_all.deb" "/build/xenfs-monitoring_${vers
 grep -q changed "$root/etc/default/xenfs" || die "the upgrade lost a setting"
 inside "$root" getent passwd xenfs >/dev/null || die "there is no user xenfs after the installation"
 
+for example in fleet.yml ansible/site.yml ansible/roles/xenfs/templates/fleet.toml.j2; do # docs/fleet.md names them
+    [ -e "$root/usr/share/doc/xenfs-monitoring/examples/$example" ] || die "there is no example $example"
+done
 [ -e "$root/etc/apparmor.d/xenfs" ] || die "there is no AppArmor profile"
 grep -qx 'AppArmorProfile=-xenfs' "$root/usr/lib/systemd/system/xenfs.service" || die "the unit names no AppArmor profile"
 

@@ -12,20 +12,26 @@ _INTRO = """\
 
 What you type today, and what does the same in a mount. `scripts/reference` makes this page from
 `scripts/reference.d/from_xl.tsv`. `tests/mounted/test_examples.py` runs every command of the second column on the
-simulator. Paths are relative to the mount: `cd /run/xenfs` first.
+simulator, but for the two that need a file of yours. Paths are relative to the mount: `cd /run/xenfs` first. Domains are
+those of the simulated host: put your own in their place.
 
-An empty second column means that xenfs has no such file. `xl`, the toolstack, goes on doing these.
+An empty second column means that xenfs has no such file: go on using that command. xl is the toolstack: the program that
+makes guests, and keeps their configuration.
 
 """
 
 
 class Twin(NamedTuple):
-    """A command of another tool, what does the same here (empty where nothing does), and what to know about it."""
+    """A command of another tool, what does the same here (empty where nothing does), and what to know about it.
+
+    `host` has the settings of the simulator that it is run with, where the usual ones do not have it, or "not run".
+    """
 
     tool: str
     command: str
     here: str
     note: str
+    host: str
 
 
 def twins() -> list[Twin]:

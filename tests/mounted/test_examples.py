@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import subprocess
 import sys
@@ -9,11 +11,14 @@ from pathlib import Path
 
 import pytest
 from examples import CHECKOUT, blocks, commands, pages, same, typed
-from mounting import Mount
+from mounting import Mount, Mounter
 
 sys.path.insert(0, str(CHECKOUT / "scripts" / "reference.d"))
 from from_xl import twins
 from manual import EXAMPLES_5, EXAMPLES_8
+
+from xenfs.nodes import tree
+from xenfs.nodes.tables import reference
 
 RUN = {
     page: [block for block in blocks(page.read_text("utf-8")) if block.lines[0].startswith("$ ")] for page in pages()
@@ -46,13 +51,19 @@ def test_a_page_prints_what_it_says(mounted: Mount, page: Path, tmp_path: Path) 
         assert same(found, page_says), (page.name, command, found)
 
 
-def test_what_takes_the_place_of_xl_works(mounted: Mount, tmp_path: Path) -> None:
-    here = [twin.here for twin in twins() if twin.here]
-    assert len(here) > 35
-    for command, found in zip(
-        here, typed(mounted.where, [f"{each}; echo status $?" for each in here], tmp_path), strict=True
-    ):
-        assert found[-1] == "status 0", (command, found)
+def test_what_takes_the_place_of_xl_works(mounted: Mount, mounter: Mounter, tmp_path: Path) -> None:
+    """On the usual simulated host, or on one that has what a command is about."""
+    of_host: dict[str, list[str]] = {}
+    for twin in twins():
+        if twin.here:
+            of_host.setdefault(twin.host, []).append(twin.here)
+    assert len(of_host[""]) > 55
+    assert len(of_host.pop("not run")) == 2
+    for host, here in of_host.items():
+        mount = mounter(host, options="lifecycle,debug") if host else mounted
+        printed = typed(mount.where, [f"{each}; echo status $?" for each in here], tmp_path)
+        for command, found in zip(here, printed, strict=True):
+            assert found[-1] == "status 0", (command, found)
     assert [twin.command for twin in twins() if not (twin.here or twin.note.startswith("not here"))] == []
 
 
@@ -102,3 +113,14 @@ def test_messages_of_the_troubleshooting_page_are_ours() -> None:
     for message in messages:
         for part in message.replace("`", "").split("..."):
             assert part.strip() in said, message
+
+
+def test_errors_of_the_troubleshooting_page_are_those_of_the_tables() -> None:
+    """Every errno that a file may give, and what a shell says of it."""
+    page = (CHECKOUT / "docs/troubleshooting.md").read_text("utf-8")
+    words = dict(re.findall(r"^\| (E[A-Z0-9, ]+) \| ([^|]+) \|", page, re.MULTILINE))
+    said = {name: texts for names, texts in words.items() for name in names.split(", ")}
+    for name, texts in said.items():
+        assert os.strerror(getattr(errno, name)) in texts, name
+    rows = [row for row in tree.reference() if not row.path.startswith("raw/")]
+    assert {name for row in rows for name in reference.errnos_of(row.node)} <= set(said)

@@ -34,7 +34,8 @@ from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.templates import name_orphans
 from xenfs.xenstore import XenstoreClient, transport
 
-_OPTIONS = """mount options, with commas between: ro (nothing can be written), lifecycle (domains can be ended),
+_OPTIONS = """mount options, with commas between: ro (nothing can be written), lifecycle (domains can be made, asked
+to shut down, and ended),
 debug (dangerous and debugging nodes), raw (any hypercall), allow_other, uid=USER, gid=GROUP, umask=MODE,
 unverified (write to a Xen that xenfs does not know), pool_check (guard bytes around every hypercall buffer),
 pool_max=BYTES (memory for hypercall arguments, 1048576 or more),
@@ -57,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--faults", default="", metavar="RULES",
-        help="let hypercalls fail on purpose, to see what scripts make of it, such as 'domctl:pausedomain EBUSY 10%%'; "
-        "xenfs(8) says more",
+        help="let hypercalls fail on purpose, to see what scripts make of it, such as 'domctl:pausedomain EBUSY 10%%': "
+        "FAULTS ON PURPOSE in xenfs(8)",
     )  # fmt: skip
     parser.add_argument("--no-hypercall-device", action="store_true", help="do without /dev/xen/hypercall")
     parser.add_argument("--ready-fd", type=int, metavar="N", help='write "READY" to this descriptor once mounted')

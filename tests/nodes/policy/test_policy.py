@@ -20,6 +20,7 @@ from xenfs.nodes.policy import Policy, Rule, Who, load, shown
 from xenfs.nodes.policy.globs import ANY, Glob, parts
 from xenfs.nodes.policy.tellers import TELLERS
 from xenfs.nodes.tables.base import Dir, Each, Exchange, File, Link
+from xenfs.nodes.tables.cost import NOTHING, Cost
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "contrib" / "policy.example.toml"
 RAW_PAGE = Path(__file__).resolve().parents[3] / "docs" / "raw.md"
@@ -351,6 +352,17 @@ def test_what_tells_of_every_domain_is_in_the_table() -> None:
                 content = place.node.produce(host.xen, place.ids).decode("utf-8", "replace")
                 telling = any(one in content for one in (*uuids, *names))
                 assert not telling or place.path in TELLERS, place.path
+
+
+def test_what_grows_with_the_domains_is_in_the_table() -> None:
+    """What lists domains by their ids alone shows no UUID and no name: its cost says that it tells of all."""
+    growing = [
+        row.path.rstrip("/")
+        for row in tree.reference()
+        if Cost.DOMAINS & getattr(row.node, "grows", NOTHING) and not row.path.startswith("domains/<d>/")
+    ]
+    assert "domains/device_stat" in growing
+    assert set(growing) <= set(TELLERS)
 
 
 def test_describe_says_what_a_file_tells(capsys: pytest.CaptureFixture[str]) -> None:
