@@ -12,11 +12,11 @@ _INTRO = """\
 
 What you type today, and what does the same in a mount. `scripts/reference` makes this page from
 `scripts/reference.d/from_xl.tsv`. `tests/mounted/test_examples.py` runs every command of the second column on the
-simulator, but for the two that need a file of yours. Paths are relative to the mount: `cd /run/xenfs` first. Domains are
-those of the simulated host: put your own in their place.
+simulator, but for the two that need a file of yours. Paths are relative to the mount: `cd /run/xenfs` first. Domains
+are those of the simulated host: put your own in their place.
 
-An empty second column means that xenfs has no such file: go on using that command. xl is the toolstack: the program that
-makes guests, and keeps their configuration.
+An empty second column means that xenfs has no such file: go on using that command. xl is the toolstack: the program
+that makes guests, and keeps their configuration.
 
 """
 

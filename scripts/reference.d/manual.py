@@ -16,21 +16,22 @@ from xenfs.nodes.tree import Row
 from xenfs.simulator.settings import HELP as SETTINGS
 
 _ABOUT_5 = (
-    "The tree that xenfs mounts. Most files are an operation of Xen's, or several that belong together. Some are what "
-    "xenstore has of a domain, what dom0's kernel counts of its networks and disks, or xenfs's own. This page "
-    "is made from the same tables as the tree. A mount lists no file that its Xen, its build, its architecture or the "
-    "kind of domain lacks; xenfs/missing has what Xen said about it.",
-    "A file holds one value as text, with one newline at its end, and its name has the unit. The read at offset 0 fixes "
-    "the content. One write is one operation, whole or not at all; one newline at its end is forgiven. xenfs refuses "
-    "what does not parse before it makes any hypercall: xenfs/error_log says why. Where a file "
-    "takes a question, the answer is read on the same open file. A file of one value has a size of 4096. What may be "
-    "longer has a size of 0, and this page says so.",
-    "Of each path: its mode, the mount options that it needs, its tier, its format, the operation behind it, the first "
-    "release of Xen that has it, and errno values. Tiers are A daily, B regular, C rare, dangerous or for debugging, "
-    "D any hypercall (raw/). (xenstore) and (sysfs) stand for what is no hypercall.",
-    "Every file may give these errno values as well: EINVAL and ERANGE for what cannot be written, E2BIG beyond 4096 "
-    "bytes. ESTALE and ENOENT: the domain is gone. EPERM and EACCES: Xen, its policy or the mount's policy refuses. "
-    "EBUSY: a second question before the answer was read. EAGAIN: too many requests wait. EROFS: the mount is read-only.",
+    "The tree that xenfs mounts. Most files are an operation of Xen's, or several that belong together. Some are "
+    "what xenstore has of a domain, what dom0's kernel counts of its networks and disks, or xenfs's own. This "
+    "page is made from the same tables as the tree. A mount lists no file that its Xen, its build, its "
+    "architecture or the kind of domain lacks; xenfs/missing has what Xen said about it.",
+    "A file holds one value as text, with one newline at its end, and its name has the unit. The read at offset 0 "
+    "fixes the content. One write is one operation, whole or not at all; one newline at its end is forgiven. "
+    "xenfs refuses what does not parse before it makes any hypercall: xenfs/error_log says why. Where a file "
+    "takes a question, the answer is read on the same open file. A file of one value has a size of 4096. What may "
+    "be longer has a size of 0, and this page says so.",
+    "Of each path: its mode, the mount options that it needs, its tier, its format, the operation behind it, the "
+    "first release of Xen that has it, and errno values. Tiers are A daily, B regular, C rare, dangerous or for "
+    "debugging, D any hypercall (raw/). (xenstore) and (sysfs) stand for what is no hypercall.",
+    "Every file may give these errno values as well: EINVAL and ERANGE for what cannot be written, E2BIG beyond "
+    "4096 bytes. ESTALE and ENOENT: the domain is gone. EPERM and EACCES: Xen, its policy or the mount's policy "
+    "refuses. EBUSY: a second question before the answer was read. EAGAIN: too many requests wait. EROFS: the "
+    "mount is read-only.",
 )
 
 
