@@ -42,8 +42,9 @@ def test_every_block_is_run_or_says_why_not(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in pages() if RUN[page]], ids=named)
-def test_a_page_prints_what_it_says(mounted: Mount, page: Path, tmp_path: Path) -> None:
-    mounted.out(": > xenfs/error_log")
+def test_a_page_prints_what_it_says(mounter: Mounter, page: Path, tmp_path: Path) -> None:
+    """On a host of its own: what one page makes and ends shows in the figures of another."""
+    mounted = mounter(options="lifecycle,debug,raw")
     examples = [each for block in RUN[page] for each in commands(block)]
     printed = typed(mounted.where, [command for command, _ in examples], tmp_path)
     assert len(printed) == len(examples)
