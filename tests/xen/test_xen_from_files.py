@@ -199,26 +199,20 @@ def test_debians_kernel_boots_by_files_alone(
         pytest.skip("it takes a minute, and each Xen sees the tiny kernel")
     all_of_guests_is_logged(mount)
     script = b"#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs dev /dev\necho GUEST-UP >/dev/kmsg\n"
-    script += b"echo RING-UP >/dev/hvc0\nwhile :; do /bin/busybox sleep 5; done\n"
+    script += b"while :; do /bin/busybox sleep 5; done\n"
     initrd = tmp_path / "initrd"
     busybox = Path("/bin/busybox").read_bytes()
     initrd.write_bytes(archive({"bin": b"", "dev": b"", "bin/busybox": busybox, "init": script}))
-    name = [] if no_peers else ["-n", "from-files"]
-    words = ["-m", "192", "-c", "earlyprintk=xen,keep console=hvc0 nolapic", "-i", initrd, *name]
-    domain = boot(*words, debians(tmp_path / "vmlinux"))
+    domain = boot("-m", "192", "-c", "earlyprintk=xen,keep nolapic", "-i", initrd, debians(tmp_path / "vmlinux"))
     listed(domain, not no_peers)
     try:
         eventually(lambda: "GUEST-UP" in mount.value(f"{domain}/console"), BOOT_S, "it is up")
-        if name:
-            eventually(lambda: "RING-UP" in mount.value(f"{domain}/console"), SOON_S, "its console has a driver")
     finally:
         print(mount.value(f"{domain}/console")[-6000:])
     mount.write(f"{domain}/freeze", "1")
     assert found_at(mount, f"{domain}/memory/physical", b"GUEST-UP") > 0
     mount.write(f"{domain}/freeze", "0")
     listed(domain, not no_peers)
-    if name:
-        assert xl_says("domid", "from-files") == domain.split("/")[1]
 
 
 def test_a_dry_run_does_nothing(mount: Mount, tmp_path: Path) -> None:
