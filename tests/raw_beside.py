@@ -68,6 +68,12 @@ BESIDE: tuple[Beside, ...] = (
     Beside("sysctl/perfc_op:query", "", "host/perfc/counters", as_many(lambda a: a.number("nr_counters"))),
     Beside("sysctl/lockprof_op:query", "", "host/lockprof/stat", as_many(lambda a: a.number("nr_elem"))),
     Beside("sysctl/sched_id", "", "host/scheduler", named("sched_id", _SCHEDULERS)),
+    *members("domctl/audit_p2m", "domain={d}", "domains/{d}/memory/p2m_audit", "orphans m2p_bad p2m_bad"),
+    Beside("domctl/shadow_op:GET_ALLOCATION", "domain={d}", "domains/{d}/memory/shadow_mb", same("mb")),
+    Beside(
+        "domctl/get_ext_vcpucontext", "domain={d} vcpu=0", "domains/{d}/vcpus/0/ext_context#vmce.caps",
+        hexa("vmce.caps"),
+    ),
     Beside("sysctl/tbuf_op:get_info", "", "host/trace/info#size_pages", lambda a, _: str(a.number("size") // 4096)),
     Beside("sysctl/tbuf_op:get_info", "", "host/trace/info#evt_mask", hexa("evt_mask")),
     Beside(
@@ -349,6 +355,14 @@ APART = {
     "platform_op/resource_op:MSR_READ": "the nodes are worked out of several registers",
     "memory_op/get_vnumainfo": "no guest of these tests has virtual NUMA",
     "hvm_op/get_time": "it goes on between two questions by more than the nodes show",
+    "dm_op/get_ioreq_server_info:no_gfns": "only of what a device model has made, and no guest of these tests has one",
+    "domctl/get_vcpu_msrs": "how many there are is asked for first, and the node does both",
+    "domctl/getvcpuextstate": "its size is asked for first, and the node does both",
+    "domctl/shadow_op:PEEK": "only while somebody has a domain's dirty pages tracked, which these tests do not",
+    "hvm_op/altp2m:get_domain_state": "only of a domain with alternate views, which takes CPUs of Intel's",
+    "hvm_op/altp2m:get_p2m_idx": "only of a domain with alternate views, which takes CPUs of Intel's",
+    "memory_op/memory_map": "the node is about a PVH control domain itself",
+    "sysctl/scheduler_op:getinfo:arinc653": "no Xen of these tests has that scheduler",
 }  # fmt: skip
 
 

@@ -41,6 +41,7 @@ def _paths(release: str, arch: str) -> set[str]:
     if arch == ARCHES[0]:  # one thing drives the frequency of all CPUs: the full profile has HWP
         for driver in ("acpi", "amd-cppc-epp"):
             paths |= _of(f"xen={release},arch={arch},cpus=2,domains=1,cpufreq={driver}")
+        paths |= _of(f"xen={release},arch={arch},cpus=2,domains=1,dom0=pvh")
     return paths
 
 

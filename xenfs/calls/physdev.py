@@ -6,20 +6,22 @@ import errno
 
 from xenfs.abi.numbers import PhysdevOp
 from xenfs.abi.operations import operation
-from xenfs.errors import answered_by
+from xenfs.calls.multicall import in_a_row
+from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 
 APIC_READ = operation(PhysdevOp.apic_read)
 
 _PLACES = range(0xFEC00000, 0xFED00000, 0x1000)  # chip sets put them there, one a page
 _VERSION = 1
+_STRUCT = "struct physdev_apic"
 _FIRST_ENTRY = 0x10
 
 
 def apic_read(xen: Hypervisor, address: int, register: int) -> int:
     """A register, 32 bits; EINVAL where no I/O APIC is at this physical address. physdev_op apic_read."""
-    with xen.pool.take(xen.abi.sizeof("struct physdev_apic")) as buf:
-        view = xen.abi.view("struct physdev_apic", buf)
+    with xen.pool.take(xen.abi.sizeof(_STRUCT)) as buf:
+        view = xen.abi.view(_STRUCT, buf)
         view.apic_physbase, view.reg = address, register
         xen.hypercall(APIC_READ, APIC_READ.cmd, buf)
         return int(view.value)
@@ -27,14 +29,15 @@ def apic_read(xen: Hypervisor, address: int, register: int) -> int:
 
 def apics(xen: Hypervisor) -> list[int]:
     """The physical addresses of those that Xen uses, of 0xfec00000 to 0xfecff000. Xen has no list: each is tried."""
-    return [address for address in _PLACES if _there(xen, address)]
-
-
-def _there(xen: Hypervisor, address: int) -> bool:
-    with answered_by(errno.EINVAL):
-        apic_read(xen, address, _VERSION)
-        return True
-    return False
+    stride, count = xen.abi.sizeof(_STRUCT), len(_PLACES)
+    with xen.pool.take(stride * count) as structs:
+        for view, address in zip(xen.abi.array(_STRUCT, count, structs), _PLACES, strict=True):
+            view.apic_physbase, view.reg = address, _VERSION
+        results = in_a_row(xen, APIC_READ, structs, stride, count, APIC_READ.cmd)
+    strange = next((result for result in results if result not in (0, -errno.EINVAL)), 0)
+    if strange:
+        raise HypercallError(APIC_READ.name, -strange)
+    return [address for address, result in zip(_PLACES, results, strict=True) if not result]
 
 
 def registers(xen: Hypervisor, address: int) -> list[int]:

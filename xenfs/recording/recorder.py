@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Backend
-from xenfs.hypervisor.foreign import Foreign, Wanted
 from xenfs.pool import Buffer, Pool
 from xenfs.xenstore import Xenstore
 
@@ -89,7 +88,7 @@ class Recording:
 
 
 class Recorder(Backend):
-    """Passes every hypercall on to another backend and keeps both sides of it."""
+    """Passes every hypercall on to another backend and keeps both sides of it. It maps no pages: a replay has none."""
 
     def __init__(self, inner: Backend) -> None:
         self.inner, self.name, self.arch, self.pages = inner, inner.name, inner.arch, inner.pages
@@ -117,14 +116,6 @@ class Recorder(Backend):
         changed = tuple(None if now == was.data else now for now, was in zip(after, asked.memory, strict=True))
         self._here.exchanges.append((asked, Answer(result, changed)))
         return result
-
-    def foreign(self, domid: int, frames: Sequence[int], *, write: bool) -> Foreign:
-        """The other backend's."""
-        return self.inner.foreign(domid, frames, write=write)
-
-    def resource(self, domid: int, wanted: Wanted) -> Foreign:
-        """The other backend's."""
-        return self.inner.resource(domid, wanted)
 
     def pci_devices(self) -> Sequence[str]:
         """The other backend's."""

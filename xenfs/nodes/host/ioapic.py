@@ -11,7 +11,7 @@ from xenfs.nodes.tables.base import Dir, Each, File
 from xenfs.nodes.tables.conditions import every, known, recent, x86
 from xenfs.nodes.tables.cost import Cost
 
-_apics = recent(physdev.apics)
+_apics, _numbers = recent(physdev.apics), recent(physdev.registers)
 
 
 def _list(xen: Hypervisor) -> Sequence[tuple[str, int]]:
@@ -19,7 +19,7 @@ def _list(xen: Hypervisor) -> Sequence[tuple[str, int]]:
 
 
 def _registers(xen: Hypervisor, address: int) -> Sequence[tuple[str, int]]:
-    return [(f"{number:#04x}", number) for number in physdev.registers(xen, address)]
+    return [(f"{number:#04x}", number) for number in _numbers(xen, address)]
 
 
 _APIC = Dir(

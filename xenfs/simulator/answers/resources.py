@@ -40,6 +40,8 @@ def acquire_resource(xen: Machine, address: int) -> int:
     )
     if pad or (not frames and count):
         return -EINVAL
+    if number == xen.constant("XENMEM_resource_ioreq_server"):
+        return -EOPNOTSUPP  # not simulated: no guest here has a device model
     if not frames:
         most = _AT_ONCE if xen.release < (4, 15) else _most(xen, xen.world.remote(domid), number, of)
         xen.put(op, STRUCT, nr_frames=most)
