@@ -140,6 +140,7 @@ def traced(mount: Mount) -> Iterator[Mount]:
     if mount.flat("host/trace/info")["buffer_mfn"] == "0":
         mount.write("host/trace/size_pages", "2")
     mount.write("host/trace/enabled", "1")
+    taken(mount, 1)  # what was noted by another mask, of whoever traced before
     try:
         yield mount
     finally:
