@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import platform
 import signal
 import subprocess
 import time
@@ -14,7 +13,7 @@ import pytest
 import xen_peers
 import xen_seen
 from xen_guests import Guest, eventually
-from xen_mount import Mount, called, failure
+from xen_mount import Mount, a_cpu_leaves, called, failure
 from xen_peers import said
 
 AGREE_S = 60.0  # names may be a second old, and the machine busy
@@ -170,7 +169,7 @@ def agrees_with_xl(mount: Mount, guest: Guest) -> str:
     return number
 
 
-@pytest.mark.skipif(platform.machine() == "aarch64", reason="an emulated arm64 stood still here, once in six runs")
+@a_cpu_leaves
 def test_pool_of_credit(mount: Mount, guest: Guest, peers: None) -> None:
     assert made_pool("credit")
     try:
@@ -197,6 +196,7 @@ def credit_agrees_with_xl(mount: Mount, guest: Guest, sched: str) -> None:
 
 
 @pytest.mark.last
+@a_cpu_leaves
 def test_pool_of_rtds(mount: Mount, guest: Guest, peers: None) -> None:
     """The pool stays: to take its CPU away, by xl or by anybody, ends these Xens."""
     if not made_pool("rtds"):

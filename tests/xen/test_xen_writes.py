@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 from xen_guests import Guest, eventually
-from xen_mount import Mount, failure
+from xen_mount import Mount, a_cpu_leaves, failure
 
 from xenfs.abi.numbers import Domctl
 from xenfs.abi.operations import operation
@@ -43,6 +43,7 @@ def pool(mount: Mount) -> Iterator[str]:
         eventually(lambda: not mount.has(made), 60.0, "the pool is gone")
 
 
+@a_cpu_leaves
 def test_a_pool_by_hand(mount: Mount, pool: str, guest: Guest) -> None:
     assert mount.value(f"cpupools/{pool}/cpus") == "1"
     assert mount.value("cpupools/0/cpus") == "0"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import select
 import signal
 import subprocess
@@ -12,11 +13,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import pytest
 import xen_seen
 from mount_table import mount_lines
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 XENFS = (sys.executable, "-X", "faulthandler", "-m", "xenfs")  # so that SIGABRT shows where it is
+a_cpu_leaves = pytest.mark.skipif(
+    platform.machine() == "aarch64",
+    reason="an emulated arm64 stands still now and then when a CPU leaves its pool: nobody knows why; x86_64 shows it",
+)
 START_S, END_S = 400.0, 240.0  # Python's, under emulation: beside much other work 180 s were not enough
 
 
