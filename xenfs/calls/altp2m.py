@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from xenfs.abi.numbers import Altp2mOp, HvmOp, Interface, access_default
-from xenfs.abi.operations import operation
+from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import fill
 from xenfs.calls.guest_pages import EVERYWHERE
-from xenfs.calls.multicall import in_a_row
+from xenfs.calls.many import asked, asked_all
+from xenfs.calls.plain import plain
 from xenfs.calls.rows import Rows
-from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import hint
 
 OPERATIONS = {
     each: operation(HvmOp.altp2m, each.name)
@@ -23,22 +22,18 @@ OPERATIONS = {
         Altp2mOp.get_p2m_idx, Altp2mOp.set_visibility,
     )
 }  # fmt: skip
-_STRUCT = "struct xen_hvm_altp2m_op"
+_STRUCT, _HEAD = "struct xen_hvm_altp2m_op", ("version", "cmd", "domain")
+_VERSION = Interface.HVMOP_ALTP2M_INTERFACE_VERSION
 
 
 def states(xen: Hypervisor, domids: Sequence[int]) -> list[int]:
     """Whether each domain has alternate views, 0 or 1; below 0 the errno: EOPNOTSUPP where none can have, or this kind
     of domain cannot, EINVAL where it was made without (altp2m= of xl.cfg). get_domain_state."""
+    pack = plain(xen.abi, _STRUCT, _HEAD).pack
+    questions = [pack(_VERSION, Altp2mOp.get_domain_state, domid) for domid in domids]
     answers = Rows(xen.abi, _STRUCT, ("u.domain_state.state",))
-    if not domids:
-        return []
-    with xen.pool.take(answers.stride * len(domids)) as structs:
-        for place, domid in zip(xen.abi.array(_STRUCT, len(domids), structs), domids, strict=True):
-            _begin(place, Altp2mOp.get_domain_state, domid)
-        op = OPERATIONS[Altp2mOp.get_domain_state]
-        results = in_a_row(xen, op, structs, answers.stride, len(domids), HvmOp.altp2m)
-        rows = answers(bytes(structs), len(domids))
-        return [result if result < 0 else int(state) for result, (state,) in zip(results, rows, strict=True)]
+    both = asked(xen, OPERATIONS[Altp2mOp.get_domain_state], questions, answers, HvmOp.altp2m)
+    return [result if result < 0 else int(state) for result, (state,) in both]
 
 
 def set_state(xen: Hypervisor, domid: int, wanted: bool) -> None:
@@ -77,30 +72,22 @@ def view_of(xen: Hypervisor, domid: int, vcpu: int) -> int:
 
 def views(xen: Hypervisor, domid: int, most: int) -> list[int]:
     """The numbers below `most` that are views; get_mem_access, of what holds where nothing was said."""
-    results = _accesses(xen, domid, [(number, EVERYWHERE) for number in range(most)])
-    return [number for number, (result, _) in enumerate(results) if result >= 0]
+    questions = _which(xen, domid, [(number, EVERYWHERE) for number in range(most)])
+    both = asked(xen, *questions, HvmOp.altp2m)
+    return [number for number, (result, _) in enumerate(both) if result >= 0]
 
 
 def accesses(xen: Hypervisor, domid: int, view: int, frames: Sequence[int]) -> list[int]:
     """MemAccess of each frame in a view; EINVAL without the view, ESRCH without the frame. get_mem_access."""
-    found = _accesses(xen, domid, [(view, frame) for frame in frames])
-    worst = min((result for result, _ in found), default=0)
-    if worst < 0:
-        op = OPERATIONS[Altp2mOp.get_mem_access]
-        raise HypercallError(op.name, -worst, hint(op, -worst, xen.abi))
-    return [access for _, access in found]
+    questions = _which(xen, domid, [(view, frame) for frame in frames])
+    return [access for (access,) in asked_all(xen, *questions, HvmOp.altp2m)]
 
 
-def _accesses(xen: Hypervisor, domid: int, asked: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    answers = Rows(xen.abi, _STRUCT, ("u.mem_access.access",))
-    with xen.pool.take(answers.stride * len(asked)) as structs:
-        for place, (view, frame) in zip(xen.abi.array(_STRUCT, len(asked), structs), asked, strict=True):
-            _begin(place, Altp2mOp.get_mem_access, domid)
-            place.u.mem_access.view, place.u.mem_access.gfn = view, frame
-        op = OPERATIONS[Altp2mOp.get_mem_access]
-        results = in_a_row(xen, op, structs, answers.stride, len(asked), HvmOp.altp2m)
-        rows = answers(bytes(structs), len(asked))
-        return [(result, int(access)) for result, (access,) in zip(results, rows, strict=True)]
+def _which(xen: Hypervisor, domid: int, places: Sequence[tuple[int, int]]) -> tuple[Operation, list[bytes], Rows]:
+    """A question for each (view, frame), and what takes the access out of its answer."""
+    pack = plain(xen.abi, _STRUCT, (*_HEAD, "u.mem_access.view", "u.mem_access.gfn")).pack
+    questions = [pack(_VERSION, Altp2mOp.get_mem_access, domid, view, frame) for view, frame in places]
+    return OPERATIONS[Altp2mOp.get_mem_access], questions, Rows(xen.abi, _STRUCT, ("u.mem_access.access",))
 
 
 def set_access(xen: Hypervisor, domid: int, view: int, frame: int, access: int) -> None:
@@ -117,14 +104,10 @@ def set_accesses(xen: Hypervisor, domid: int, view: int, frames: Sequence[int], 
         _altp2m(xen, domid, Altp2mOp.set_mem_access_multi, "set_mem_access_multi", **given)
 
 
-def _begin(place: Any, what: Altp2mOp, domid: int) -> None:
-    place.version, place.cmd, place.domain = Interface.HVMOP_ALTP2M_INTERFACE_VERSION, what, domid
-
-
 def _altp2m(xen: Hypervisor, domid: int, what: Altp2mOp, arm: str, **given: Any) -> Any:
     with xen.pool.take(xen.abi.sizeof(_STRUCT)) as buf:
         view = xen.abi.view(_STRUCT, buf)
-        _begin(view, what, domid)
+        view.version, view.cmd, view.domain = _VERSION, what, domid
         body = getattr(view.u, arm)
         fill(xen.abi, buf, body, given)
         xen.hypercall(OPERATIONS[what], HvmOp.altp2m, buf, domid=domid)

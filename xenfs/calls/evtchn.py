@@ -86,11 +86,7 @@ def is_open(xen: Hypervisor, domid: int, port: int) -> bool:
 
 def alloc_unbound(xen: Hypervisor, domid: int, remote: int) -> int:
     """A port of a domain's that another can bind from now on; ENOSPC where it may have no more. alloc_unbound."""
-    with xen.pool.take(xen.abi.sizeof("struct evtchn_alloc_unbound")) as buf:
-        view = xen.abi.view("struct evtchn_alloc_unbound", buf)
-        view.dom, view.remote_dom = domid, remote
-        xen.hypercall(ALLOC_UNBOUND, ALLOC_UNBOUND.cmd, buf, domid=domid)
-        return int(view.port)
+    return int(numbered(xen, ALLOC_UNBOUND, domid, dom=domid, remote_dom=remote).port)
 
 
 def reset(xen: Hypervisor, domid: int) -> None:

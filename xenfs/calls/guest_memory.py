@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from xenfs.abi.numbers import Domctl, DomInf, MapSpace, Memory
 from xenfs.abi.operations import Operation, operation
-from xenfs.calls.control import domctl
+from xenfs.calls.control import domctl, numbered
 from xenfs.calls.domains import DomainInfo
 from xenfs.calls.p2m import Table
 from xenfs.errors import BadInput, answered_by
@@ -79,17 +79,11 @@ def _size(xen: Hypervisor) -> int:
 def grant_table_at(xen: Hypervisor, domid: int, frame: int) -> Iterator[None]:
     """The first page of a domain's grant table is part of its memory meanwhile, not of a PV one's; EINVAL where Xen
     has none. memory_op add_to_physmap, remove_from_physmap."""
-    with xen.pool.take(xen.abi.sizeof("struct xen_add_to_physmap")) as buf:
-        view = xen.abi.view("struct xen_add_to_physmap", buf)
-        view.domid, view.space, view.gpfn = domid, MapSpace.grant_table, frame
-        xen.hypercall(ADD_TO_PHYSMAP, ADD_TO_PHYSMAP.cmd, buf, domid=domid)
+    numbered(xen, ADD_TO_PHYSMAP, domid, domid=domid, space=MapSpace.grant_table, gpfn=frame)
     try:
         yield
     finally:
-        with xen.pool.take(xen.abi.sizeof("struct xen_remove_from_physmap")) as buf:
-            view = xen.abi.view("struct xen_remove_from_physmap", buf)
-            view.domid, view.gpfn = domid, frame
-            xen.hypercall(REMOVE_FROM_PHYSMAP, REMOVE_FROM_PHYSMAP.cmd, buf, domid=domid)
+        numbered(xen, REMOVE_FROM_PHYSMAP, domid, domid=domid, gpfn=frame)
 
 
 def first_missing(xen: Hypervisor, domid: int, frames: Sequence[int], *, missing: bool = True) -> int | None:

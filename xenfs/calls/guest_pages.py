@@ -8,11 +8,10 @@ from typing import Any
 from xenfs.abi.numbers import AccessOp, Domctl, HvmOp, Memory
 from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import domctl, fill
-from xenfs.calls.multicall import in_a_row
+from xenfs.calls.many import asked_all
+from xenfs.calls.plain import plain
 from xenfs.calls.rows import Rows
-from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import hint
 
 GETPAGEFRAMEINFO3 = operation(Domctl.getpageframeinfo3)
 AUDIT_P2M = operation(Domctl.audit_p2m)
@@ -47,14 +46,9 @@ def audit(xen: Hypervisor, domid: int) -> Any:
 
 def memory_types(xen: Hypervisor, domid: int, frames: Sequence[int]) -> list[int]:
     """HvmMemType of each frame of an HVM or PVH domain; EINVAL for a PV domain. hvm_op get_mem_type (x86)."""
-    answers = Rows(xen.abi, _MEM_TYPE, ("mem_type",))
-    with xen.pool.take(answers.stride * len(frames)) as structs:
-        for place, frame in zip(xen.abi.array(_MEM_TYPE, len(frames), structs), frames, strict=True):
-            place.domid, place.pfn = domid, frame
-        _require_done(
-            xen, GET_MEM_TYPE, in_a_row(xen, GET_MEM_TYPE, structs, answers.stride, len(frames), HvmOp.get_mem_type)
-        )
-        return [kind for (kind,) in answers(bytes(structs), len(frames))]
+    pack = plain(xen.abi, _MEM_TYPE, ("domid", "pfn")).pack
+    questions, answers = [pack(domid, frame) for frame in frames], Rows(xen.abi, _MEM_TYPE, ("mem_type",))
+    return [kind for (kind,) in asked_all(xen, GET_MEM_TYPE, questions, answers, HvmOp.get_mem_type)]
 
 
 def accesses(xen: Hypervisor, domid: int, frames: Sequence[int]) -> list[int]:
@@ -63,14 +57,10 @@ def accesses(xen: Hypervisor, domid: int, frames: Sequence[int]) -> list[int]:
     ENODEV while nobody listens, EINVAL where processors or kind of domain do not allow it, or beyond all frames;
     ESRCH for a frame that is not there.
     """
+    pack = plain(xen.abi, _ACCESS, ("op", "domid", "pfn")).pack
+    questions = [pack(AccessOp.get_access, domid, frame) for frame in frames]
     answers = Rows(xen.abi, _ACCESS, ("access",))
-    with xen.pool.take(answers.stride * len(frames)) as structs:
-        for place, frame in zip(xen.abi.array(_ACCESS, len(frames), structs), frames, strict=True):
-            place.op, place.domid, place.pfn = AccessOp.get_access, domid, frame
-        _require_done(
-            xen, GET_ACCESS, in_a_row(xen, GET_ACCESS, structs, answers.stride, len(frames), Memory.access_op)
-        )
-        return [access for (access,) in answers(bytes(structs), len(frames))]
+    return [access for (access,) in asked_all(xen, GET_ACCESS, questions, answers, Memory.access_op)]
 
 
 def set_access(xen: Hypervisor, domid: int, first: int, count: int, access: int) -> None:
@@ -94,9 +84,3 @@ def _access_op(xen: Hypervisor, op: Operation, /, **given: Any) -> None:
     with xen.pool.take(xen.abi.sizeof(_ACCESS)) as buf:
         fill(xen.abi, buf, xen.abi.view(_ACCESS, buf), given)
         xen.hypercall(op, Memory.access_op, buf, domid=given["domid"])
-
-
-def _require_done(xen: Hypervisor, op: Operation, results: Sequence[int]) -> None:
-    worst = min(results, default=0)
-    if worst < 0:
-        raise HypercallError(op.name, -worst, hint(op, -worst, xen.abi))

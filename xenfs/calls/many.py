@@ -1,4 +1,4 @@
-"""One domctl asked of many domains or vCPUs: the structs in one buffer, a multicall for each batch of them."""
+"""One operation asked of many domains, vCPUs or frames: the structs in one buffer, a multicall for each batch."""
 
 from __future__ import annotations
 
@@ -94,11 +94,25 @@ def asked_about(
     return list(asked(xen, op, [question.about(domid) for domid in domids], answers_of(xen.abi, *members)))
 
 
-def asked(xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: Rows) -> Iterator[tuple[int, Row]]:
-    """The result of each question, negative for an errno, and the answer, which is the question where there is none."""
+def asked_all(xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: Rows, *before: int) -> list[Row]:
+    """The answer to each question; where some failed, the errno with the highest number is raised."""
+    both = list(asked(xen, op, questions, answers, *before))
+    worst = min((result for result, _ in both), default=0)
+    if worst < 0:
+        raise HypercallError(op.name, -worst, hint(op, -worst, xen.abi))
+    return [answer for _, answer in both]
+
+
+def asked(
+    xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: Rows, *before: int
+) -> Iterator[tuple[int, Row]]:
+    """The result of each question, negative for an errno, and the answer, which is the question where there is none.
+
+    `before` are arguments that the operation has before its struct.
+    """
     for first in range(0, len(questions), _BATCH):
         batch = questions[first : first + _BATCH]
         with xen.pool.take(answers.stride * len(batch)) as structs:
             structs.fill(b"".join(batch))
-            results = in_a_row(xen, op, structs, answers.stride, len(batch))
+            results = in_a_row(xen, op, structs, answers.stride, len(batch), *before)
             yield from zip(results, answers(bytes(structs), len(batch)), strict=True)

@@ -6,7 +6,10 @@ import errno
 
 from xenfs.abi.numbers import PhysdevOp
 from xenfs.abi.operations import operation
-from xenfs.calls.multicall import in_a_row
+from xenfs.calls.control import numbered
+from xenfs.calls.many import asked
+from xenfs.calls.plain import plain
+from xenfs.calls.rows import Rows
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
 
@@ -20,20 +23,14 @@ _FIRST_ENTRY = 0x10
 
 def apic_read(xen: Hypervisor, address: int, register: int) -> int:
     """A register, 32 bits; EINVAL where no I/O APIC is at this physical address. physdev_op apic_read."""
-    with xen.pool.take(xen.abi.sizeof(_STRUCT)) as buf:
-        view = xen.abi.view(_STRUCT, buf)
-        view.apic_physbase, view.reg = address, register
-        xen.hypercall(APIC_READ, APIC_READ.cmd, buf)
-        return int(view.value)
+    return int(numbered(xen, APIC_READ, apic_physbase=address, reg=register).value)
 
 
 def apics(xen: Hypervisor) -> list[int]:
     """The physical addresses of those that Xen uses, of 0xfec00000 to 0xfecff000. Xen has no list: each is tried."""
-    stride, count = xen.abi.sizeof(_STRUCT), len(_PLACES)
-    with xen.pool.take(stride * count) as structs:
-        for view, address in zip(xen.abi.array(_STRUCT, count, structs), _PLACES, strict=True):
-            view.apic_physbase, view.reg = address, _VERSION
-        results = in_a_row(xen, APIC_READ, structs, stride, count, APIC_READ.cmd)
+    pack = plain(xen.abi, _STRUCT, ("apic_physbase", "reg")).pack
+    questions, answers = [pack(address, _VERSION) for address in _PLACES], Rows(xen.abi, _STRUCT, ("value",))
+    results = [result for result, _ in asked(xen, APIC_READ, questions, answers, APIC_READ.cmd)]
     strange = next((result for result in results if result not in (0, -errno.EINVAL)), 0)
     if strange:
         raise HypercallError(APIC_READ.name, -strange)

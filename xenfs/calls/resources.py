@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from xenfs.abi.numbers import Memory, Resource
 from xenfs.abi.operations import Does, operation
+from xenfs.calls.control import numbered
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.foreign import MOST_OF_RESOURCE, PAGE, Wanted
 
@@ -14,16 +15,11 @@ OPERATIONS = {
     each: operation(Memory.acquire_resource, each.name) for each in (Resource.grant_table, Resource.vmtrace_buf)
 }
 _SIZES = {each: replace(op, does=Does.LOOKS) for each, op in OPERATIONS.items()}  # without a list of frames
-_STRUCT = "struct xen_mem_acquire_resource"
 
 
 def nr_frames(xen: Hypervisor, domid: int, kind: Resource, number: int) -> int:
     """How many frames there can be, since 4.15. EINVAL for none, EPERM of one's own domain."""
-    with xen.pool.take(xen.abi.sizeof(_STRUCT)) as buf:
-        view = xen.abi.view(_STRUCT, buf)
-        view.domid, view.type, view.id = domid, kind, number
-        xen.hypercall(_SIZES[kind], Memory.acquire_resource, buf, domid=domid)
-        return int(view.nr_frames)
+    return int(numbered(xen, _SIZES[kind], domid, domid=domid, type=kind, id=number).nr_frames)
 
 
 def pages(xen: Hypervisor, domid: int, kind: Resource, number: int, frames: range) -> Iterator[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xenfs.abi.numbers import Domctl, ForkFlag, Memory, MemSharing, SharingOp
 from xenfs.abi.operations import Operation, operation
-from xenfs.calls.control import domctl
+from xenfs.calls.control import domctl, numbered
 from xenfs.hypervisor.base import Hypervisor
 
 CONTROL = operation(Domctl.mem_sharing_op, "CONTROL")
@@ -37,8 +37,5 @@ def fork_reset(xen: Hypervisor, domid: int, flags: ForkFlag) -> None:
 
 
 def _fork_op(xen: Hypervisor, op: Operation, what: SharingOp, domid: int, parent: int, flags: int) -> None:
-    with xen.pool.take(xen.abi.sizeof("struct xen_mem_sharing_op")) as buf:
-        view = xen.abi.view("struct xen_mem_sharing_op", buf)
-        view.op, view.domain = what, domid
-        view.u.fork.parent_domain, view.u.fork.flags = parent, flags
-        xen.hypercall(op, Memory.sharing_op, buf, domid=domid)
+    given = {"op": what, "domain": domid, "u.fork.parent_domain": parent, "u.fork.flags": flags}
+    numbered(xen, op, domid, **given)
