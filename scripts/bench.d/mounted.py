@@ -88,6 +88,14 @@ def recorded(domains: int, package: Path | None = None) -> Iterator[Mounted]:
 
 
 @contextmanager
+def plugged(domains: int, counters: str, package: Path | None = None) -> Iterator[Mounted]:
+    """xenfs on the simulator, with so many domains, and the counters of their devices below this folder."""
+    words = ["--domains", str(domains), "--counters", counters]
+    with served([sys.executable, "-P", str(HERE / "plugged.py"), *words], package=package) as mounted:
+        yield mounted
+
+
+@contextmanager
 def bare(domains: int) -> Iterator[Mounted]:
     """The bare filesystem, with so many domains."""
     with served([sys.executable, str(HERE / "bare.py"), "--domains", str(domains)]) as mounted:

@@ -9,15 +9,17 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from statistics import median
-from time import perf_counter, sleep
+from time import perf_counter, process_time, sleep
 
-from mounted import Mounted, bare, in_c, recorded, xenfs
+from mounted import Mounted, bare, in_c, plugged, recorded, xenfs
+from plugged import a_number, tree
 from timing import Effort, Row, Work, cost, in_turn, open_read_close, whole
 
 HOST_FILE = "host/memory/free_kb"
 DOMAIN_FILE = "domains/1/memory/current_kb"
 STAYING_FILE = "version/extra"
 PAGE = 4096
+SYSFS = "/sys/class/net/lo/statistics/rx_bytes"
 _US, _MS = 1e6, 1e3
 _AT_FDCWD, _FORCE_SYNC, _BASIC = -100, 0x2000, 0x7FF
 _statx = ctypes.CDLL(None, use_errno=True).statx
@@ -115,10 +117,10 @@ def of_each(effort: Effort, sides: Sides, work: Callable[[Mounted], Work], scale
     return in_turn(effort, *works, scale=scale, clocks=[side.busy_s if side else perf_counter for side in sides])
 
 
-def _pread(stack: ExitStack, path: str) -> Work:
+def _pread(stack: ExitStack, path: str, nbytes: int = PAGE) -> Work:
     fd = os.open(path, os.O_RDONLY)
     stack.callback(os.close, fd)
-    return lambda: os.pread(fd, 4096, 0)
+    return lambda: os.pread(fd, nbytes, 0)
 
 
 def _stat(path: str) -> Work:
@@ -179,28 +181,45 @@ def listings(effort: Effort, sides: Sides, size: str, at_most: float = 1.5) -> I
 
 def metrics(effort: Effort, size: int, package: Path) -> Iterator[Row]:
     """A scrape of domains without devices, and of a thousand with two networks and two disks each."""
-    yield from _scrape(effort, size, package, 0, {1000: 35.0, 10000: 400.0}.get(size))
+    for devices, at_most in ((0, {1000: 35.0, 10000: 400.0}.get(size)), (4, 150.0)):
+        if size == 1000 or not devices:
+            settings = f"domains={size},vcpus=4,cpus=64,devices={devices}"
+            with xenfs(f"simulator:{settings}", package=package) as ours:
+                yield from _scrape(effort, ours, size, f" with {devices} devices each" * bool(devices), at_most)
     if size == 1000:
-        yield from _scrape(effort, size, package, 4, 150.0)
+        yield from from_files(effort, size, package)
 
 
-def _scrape(effort: Effort, size: int, package: Path, devices: int, at_most: float | None) -> Iterator[Row]:
+def from_files(effort: Effort, size: int, package: Path) -> Iterator[Row]:
+    """The same where the counters of devices are in files, and how much longer those of sysfs take."""
+    with tree(size) as root:
+        with plugged(size, root, package) as ours:
+            yield from _scrape(effort, ours, size, " with 4 devices each, their counters in files", 150.0)
+        with ExitStack() as stack:
+            paths = (SYSFS, a_number(root))
+            for what, works in (
+                ("opened, read and closed", [open_read_close(path, 64) for path in paths]),
+                ("kept open, `pread`", [_pread(stack, path, 64) for path in paths]),
+            ):
+                row = in_turn(effort, *works, scale=_US, clocks=[process_time] * 2)
+                yield Row(f"a number of sysfs, beside one of a file in memory: {what}", "µs", *row)
+
+
+def _scrape(effort: Effort, ours: Mounted, size: int, with_what: str, at_most: float | None) -> Iterator[Row]:
     """How long it takes, and the CPU time that the daemon needs for it, the simulator's share included."""
-    with xenfs(f"simulator:domains={size},vcpus=4,cpus=64,devices={devices}", package=package) as ours:
-        scrape = whole(ours.path("metrics/xen.prom"))
-        length, calls = scrape(), cost(ours.hypercalls, scrape, 3)
-        took = []
-        repeat, rounds = max(1, min(50, 1000 // size)), max(3, effort.rounds // 3)
-        for _ in range(rounds):
-            began = perf_counter()
-            for _ in range(repeat):
-                scrape()
-            took.append((perf_counter() - began) / repeat * _MS)
-        each = f" with {devices} devices each" if devices else ""
-        what = f"`metrics/xen.prom`, {size} domains{each}, {length / 1000:.0f} kB"
-        yield Row(f"{what}: time", "ms", took, (), calls)
-        cpu = cpu_ms(ours, scrape, repeat, rounds)
-        yield Row(f"{what}: CPU time", "ms", cpu, (), calls, at_most, True)
+    scrape = whole(ours.path("metrics/xen.prom"))
+    length, calls = scrape(), cost(ours.hypercalls, scrape, 3)
+    took = []
+    repeat, rounds = max(1, min(50, 1000 // size)), max(3, effort.rounds // 3)
+    for _ in range(rounds):
+        began = perf_counter()
+        for _ in range(repeat):
+            scrape()
+        took.append((perf_counter() - began) / repeat * _MS)
+    what = f"`metrics/xen.prom`, {size} domains{with_what}, {length / 1000:.0f} kB"
+    yield Row(f"{what}: time", "ms", took, (), calls)
+    cpu = cpu_ms(ours, scrape, repeat, rounds)
+    yield Row(f"{what}: CPU time", "ms", cpu, (), calls, at_most, True)
 
 
 def cpu_ms(side: Mounted, work: Work, repeat: int, rounds: int) -> list[float]:

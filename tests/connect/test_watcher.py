@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from patience import PATIENCE_S, until
@@ -290,6 +291,28 @@ def test_looking_a_name_up_lists_nothing_while_nothing_changes() -> None:
 def link(host: Host, path: str) -> str:
     place = host.at(f"domains/{path}")
     return str(place.node.target(host.xen, *place.ids))  # type: ignore[attr-defined]
+
+
+def test_a_second_scrape_asks_xenstore_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names are watched, starts are known, and what went through devices is not in xenstore."""
+    with watched("domains=12,devices=4") as it:
+        host, asked = it.host, list[str]()
+        for name in ("read", "read_many", "directory"):
+
+            def noting(*words: Any, ask: Callable[..., Any] = getattr(it.store, name)) -> Any:
+                asked.append(str(words))
+                return ask(*words)
+
+            monkeypatch.setattr(it.store, name, noting)
+        host.value("metrics/xen.prom")
+        assert asked
+        settled_names(host)
+        asked.clear()
+        found = host.value("metrics/xen.prom")
+        assert found.count("\nxen_domain_block_reads_total{") >= 15
+        assert asked == []
+        it.host.world.rename(1, "other")
+        until(lambda: 'name="other"' in host.value("metrics/xen.prom"))
 
 
 def test_names_of_who_is_gone_are_not_watched_any_more() -> None:

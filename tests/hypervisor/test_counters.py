@@ -84,6 +84,11 @@ def test_without_xens_backends_there_is_nothing(tmp_path: Path) -> None:
     assert SysfsCounters(str(tmp_path)).everything() == {}
 
 
+def test_a_renamed_interface_is_found_in_the_table(root: Path) -> None:
+    (root / "proc/1/net/dev").write_text(HEAD + line("vif5.0", 10) + line("web", 70))
+    assert SysfsCounters(str(root)).everything()[RENAMED]["tx_bytes"] == 70, "and not the 20 of its own file"
+
+
 def test_where_process_1_is_hidden_the_own_table_serves(root: Path) -> None:
     (root / "proc/1/net/dev").rename(root / "proc/net-dev")
     (root / "proc/net").mkdir()

@@ -1,15 +1,16 @@
 """Counters of networks and disks: what dom0's kernel says of the backends that it runs. No hypercall tells them.
 
-Read from sysfs, and where there are many networks from one file of /proc. Nothing is kept open: a thousand domains have
-more such files than a process may open.
+Read from sysfs, and where there are many networks from one file of /proc. Who reads them all keeps the files of disks
+open (kept.py): there is a file for each number.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 from abc import ABC, abstractmethod
 from typing import NamedTuple
+
+from xenfs.hypervisor.kept import GONE, KeptFiles, close_all, open_all, read_all
 
 NETWORK = ("rx_bytes", "rx_packets", "rx_errors", "rx_dropped", "tx_bytes", "tx_packets", "tx_errors", "tx_dropped")
 """Of a network, as its guest sees it: what the guest receives is what the backend's interface sends."""
@@ -21,9 +22,12 @@ OFTEN = ("rd_req", "wr_req", "oo_req", "rd_sect", "wr_sect")
 
 _BACKENDS = "sys/bus/xen-backend/devices"
 _TABLES = ("proc/1/net/dev", "proc/net/dev")  # xenfs may have a network of its own, process 1 has dom0's
-_COLUMNS = {"bytes": 0, "packets": 1, "errors": 2, "dropped": 3}
-_TRANSMITTED = 8  # columns of what is received come before
-_GONE = (errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.EINVAL)
+_TRANSMITTED = 8  # columns of what dom0 receives, which the guest has sent, come before
+_COLUMNS = tuple(
+    (f"{way}_{name}", first + column)
+    for way, first in (("rx", _TRANSMITTED), ("tx", 0))
+    for column, name in enumerate(("bytes", "packets", "errors", "dropped"))
+)
 
 
 class Device(NamedTuple):
@@ -51,56 +55,71 @@ class Counters(ABC):
 
 
 class SysfsCounters(Counters):
-    """Those of Linux. `root` is where /sys and /proc are."""
+    """Those of Linux. `root` is where /sys and /proc are. Thread-safe."""
 
     def __init__(self, root: str = "/") -> None:
         self._root = root
+        self._home = os.path.join(root, _BACKENDS)
+        self._disks = KeptFiles(self._home, "statistics", OFTEN)
+        self._devices: dict[str, Device | None] = {}  # by the names that were listed last
 
     def serves(self, device: Device) -> bool:
         """Whether there is a backend for it, with statistics."""
         below = "net" if device.kind == "vif" else "statistics"
-        return os.path.isdir(f"{self._home(device)}/{below}")
+        return os.path.isdir(f"{self._home}/{_name(device)}/{below}")
 
     def one(self, device: Device) -> dict[str, int] | None:
         """From a file for each counter."""
-        return self._counted(device, BLOCK)
+        return self._unless_gone(device, {})
 
     def everything(self) -> dict[Device, dict[str, int]]:
         """All networks from one table, disks from their files."""
-        try:
-            names = os.listdir(os.path.join(self._root, _BACKENDS))
-        except FileNotFoundError:
-            return {}
-        table, found = self._table(), dict[Device, dict[str, int]]()
-        for device in filter(None, map(_device, names)):
-            row = table.get(b"vif%d.%d" % device[1:]) if device.kind == "vif" else None
-            counted = _of_row(row) if row else self._counted(device, OFTEN)
-            if counted is not None:
-                found[device] = counted
+        listed = self._listed()
+        disks = self._disks.read([name for name, device in listed.items() if device.kind == "vbd"])
+        table = self._table()
+        found = {listed[name]: counted for name, counted in disks.items()}
+        for device in listed.values():
+            if device.kind == "vif":
+                row = table.get(b"vif%d.%d" % device[1:])
+                counted = _of_row(row) if row else self._unless_gone(device, table)
+                if counted is not None:
+                    found[device] = counted
         return found
 
-    def _counted(self, device: Device, names: tuple[str, ...]) -> dict[str, int] | None:
-        """From a file for each counter; of a disk these."""
+    def close(self) -> None:
+        """Close what is kept open."""
+        self._disks.close()
+
+    def _listed(self) -> dict[str, Device]:
+        """The backends that there are, by name. Those that were there before need no parsing."""
         try:
-            return self._interface(device) if device.kind == "vif" else self._disk(device, names)
+            names = os.listdir(self._home)
+        except FileNotFoundError:
+            names = []
+        known = self._devices
+        self._devices = now = {name: known[name] if name in known else _device(name) for name in names}
+        return {name: device for name, device in now.items() if device is not None}
+
+    def _unless_gone(self, device: Device, table: dict[bytes, list[bytes]]) -> dict[str, int] | None:
+        try:
+            if device.kind == "vif":
+                return self._interface(device, table)
+            return _files(f"{self._home}/{_name(device)}/statistics", BLOCK) or None
         except OSError as problem:
-            if problem.errno in _GONE:
+            if problem.errno in GONE:
                 return None
             raise
 
-    def _home(self, device: Device) -> str:
-        return os.path.join(self._root, _BACKENDS, f"{device.kind}-{device.domid}-{device.number}")
-
-    def _interface(self, device: Device) -> dict[str, int] | None:
-        """A toolstack may have given it any name, or have moved it to another namespace."""
-        nets = f"{self._home(device)}/net"
+    def _interface(self, device: Device, table: dict[bytes, list[bytes]]) -> dict[str, int] | None:
+        """From the table, else from files. A toolstack may have given it any name, or moved it to another namespace."""
+        nets = f"{self._home}/{_name(device)}/net"
         names = os.listdir(nets)
         if not names:
             return None
+        row = table.get(os.fsencode(names[0]))
+        if row:
+            return _of_row(row)
         return {_turned(name): number for name, number in _files(f"{nets}/{names[0]}/statistics", NETWORK).items()}
-
-    def _disk(self, device: Device, names: tuple[str, ...]) -> dict[str, int] | None:
-        return _files(f"{self._home(device)}/statistics", names) or None
 
     def _table(self) -> dict[bytes, list[bytes]]:
         for path in _TABLES:
@@ -120,9 +139,11 @@ def _turned(name: str) -> str:
 
 def _of_row(row: list[bytes]) -> dict[str, int]:
     """A line of /proc/net/dev, turned round."""
-    received = {f"tx_{name}": int(row[at]) for name, at in _COLUMNS.items()}
-    sent = {f"rx_{name}": int(row[at + _TRANSMITTED]) for name, at in _COLUMNS.items()}
-    return sent | received
+    return {name: int(row[at]) for name, at in _COLUMNS}
+
+
+def _name(device: Device) -> str:
+    return f"{device.kind}-{device.domid}-{device.number}"
 
 
 def _device(name: str) -> Device | None:
@@ -134,18 +155,9 @@ def _device(name: str) -> Device | None:
 
 
 def _files(directory: str, names: tuple[str, ...]) -> dict[str, int]:
-    """A number from each file of a directory that is there. Without Python's file objects: these are thousands."""
-    found, at = {}, os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """A number from each file of a directory that is there."""
+    files = open_all(directory, names)
     try:
-        for name in names:
-            try:
-                fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=at)
-            except FileNotFoundError:  # a kernel that does not count this
-                continue
-            try:
-                found[name] = int(os.read(fd, 64))
-            finally:
-                os.close(fd)
+        return read_all(files)
     finally:
-        os.close(at)
-    return found
+        close_all(files.values())

@@ -43,6 +43,7 @@ class Privcmd(Backend):
         self.arch = _ARCHES[machine]
         self._fd = _opened()
         self.pages = pool.best_pages(hypercall_device)
+        self._counters = SysfsCounters()
 
     def hypercall(self, number: int, args: tuple[int, ...]) -> int:
         """One ioctl in the calling thread, not interruptible; results beyond 31 bits need a multicall."""
@@ -73,7 +74,7 @@ class Privcmd(Backend):
 
     def counters(self) -> Counters:
         """Those of dom0's kernel."""
-        return SysfsCounters()
+        return self._counters
 
     def booted_s(self) -> float | None:
         """As /proc/stat has it, in whole seconds."""
@@ -85,6 +86,7 @@ class Privcmd(Backend):
 
     def close(self) -> None:
         """Close the device."""
+        self._counters.close()
         os.close(self._fd)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from worlds import Host
 
@@ -47,6 +49,11 @@ def test_what_another_serves_is_there_without_counters() -> None:
             names = host.names(home)
             assert not {name for both in COUNTERS.values() for name in both}.intersection(names)
         assert set(COUNTERS["vbd"]) <= set(host.names("domains/3/devices/vbd/51712"))
+        lines = host.value("domains/device_stat").splitlines()
+        assert not [line for line in lines if line.startswith(("4 vif/0 ", "3 vbd/51728 "))]
+        assert 'vbd="51728"' not in "".join(re.findall('.*domid="3".*', host.value("metrics/xen.prom")))
+        assert 'vbd="51712"' in "".join(re.findall('.*domid="3".*', host.value("metrics/xen.prom")))
+        assert "QEMU tells them to root alone" in host.at("domains/3/devices/vbd/51728").node.help
 
 
 def test_a_line_for_each_device_of_the_host(host: Host) -> None:

@@ -63,6 +63,12 @@ def _believed(domain: Domain, kind: str, number: int, path: bytes) -> Plugged | 
     return Plugged(kind, number, int(match[1]), match[2].decode())
 
 
+_THINGS = {
+    "vif": ("Networks", "; without counters where another domain serves it"),
+    "vbd": ("Disks", "; without counters where another domain or QEMU (qdisk) does: QEMU tells them to root alone"),
+}
+
+
 def _each(kind: str, files: Sequence[File]) -> Dir:
     def listed(xen: Hypervisor, domain: Domain) -> list[tuple[str, Plugged]]:
         return _plugged(xen, domain, kind)
@@ -70,10 +76,10 @@ def _each(kind: str, files: Sequence[File]) -> Dir:
     def find(xen: Hypervisor, domain: Domain, name: str) -> Plugged | None:
         return dict(_plugged(xen, domain, kind)).get(name)
 
-    help = {"vif": "Networks", "vbd": "Disks"}[kind]
-    node = Dir("<n>", f"One of its {help.lower()}, by its number", files)
+    things, uncounted = _THINGS[kind]
+    node = Dir("<n>", f"One of its {things.lower()}, by its number{uncounted}", files)
     return Dir(
-        kind, f"{help} of the domain", (Each(label="<n>", list=listed, find=find, node=node),), volatile=True,
+        kind, f"{things} of the domain", (Each(label="<n>", list=listed, find=find, node=node),), volatile=True,
         grows=Cost.WAITS, find_grows=Cost.WAITS,
     )  # fmt: skip
 
@@ -130,7 +136,7 @@ _HELP = {
 _BOTH = (
     File("backend", "The domain that serves it", read=lambda xen, domain, plugged: plugged.backend, show=show.dec,
          call="(xenstore)"),
-    File("backend_type", "By what it is served: vif, vbd, qdisk and others", call="(xenstore)", format="one word",
+    File("backend_type", "By what it is served: vif, vbd, qdisk (QEMU) and others", call="(xenstore)", format="one word",
          read=lambda xen, domain, plugged: plugged.by),
     File("state", f"Of the backend: {' '.join(_STATES)}", read=_state, format="one word, or empty", grows=Cost.WAITS,
          call="(xenstore)"),
