@@ -201,8 +201,8 @@ def from_files(effort: Effort, size: int, package: Path) -> Iterator[Row]:
                 ("opened, read and closed", [open_read_close(path, 64) for path in paths]),
                 ("kept open, `pread`", [_pread(stack, path, 64) for path in paths]),
             ):
-                row = in_turn(effort, *works, scale=_US, clocks=[process_time] * 2)
-                yield Row(f"a number of sysfs, beside one of a file in memory: {what}", "µs", *row)
+                sysfs, memory = in_turn(effort, *works, scale=_US, clocks=[process_time] * 2)
+                yield Row(f"a number of sysfs, beside one of a file in memory: {what}", "µs", sysfs, memory)
 
 
 def _scrape(effort: Effort, ours: Mounted, size: int, with_what: str, at_most: float | None) -> Iterator[Row]:

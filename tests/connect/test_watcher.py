@@ -297,13 +297,12 @@ def test_a_second_scrape_asks_xenstore_nothing(monkeypatch: pytest.MonkeyPatch) 
     """Names are watched, starts are known, and what went through devices is not in xenstore."""
     with watched("domains=12,devices=4") as it:
         host, asked = it.host, list[str]()
+
+        def noting(ask: Callable[..., Any]) -> Callable[..., Any]:
+            return lambda *words: asked.append(str(words)) or ask(*words)
+
         for name in ("read", "read_many", "directory"):
-
-            def noting(*words: Any, ask: Callable[..., Any] = getattr(it.store, name)) -> Any:
-                asked.append(str(words))
-                return ask(*words)
-
-            monkeypatch.setattr(it.store, name, noting)
+            monkeypatch.setattr(it.store, name, noting(getattr(it.store, name)))
         host.value("metrics/xen.prom")
         assert asked
         settled_names(host)

@@ -53,9 +53,7 @@ def open_below(home: Path) -> int:
     return sum(os.path.islink(link) and os.readlink(link).startswith(f"{home}/") for link in links)
 
 
-def test_a_second_look_opens_nothing_and_sees_what_is_there_now(
-    home: Path, kept: KeptFiles, opened: list[str]
-) -> None:
+def test_a_second_look_opens_nothing_and_sees_what_is_there_now(home: Path, kept: KeptFiles, opened: list[str]) -> None:
     assert kept.read(("a", "b")) == {"a": {"reads": 1, "writes": 2}, "b": {"reads": 11, "writes": 12}}
     assert opened
     opened.clear()

@@ -136,8 +136,8 @@ _HELP = {
 _BOTH = (
     File("backend", "The domain that serves it", read=lambda xen, domain, plugged: plugged.backend, show=show.dec,
          call="(xenstore)"),
-    File("backend_type", "By what it is served: vif, vbd, qdisk (QEMU) and others", call="(xenstore)", format="one word",
-         read=lambda xen, domain, plugged: plugged.by),
+    File("backend_type", "By what it is served: vif, vbd, qdisk (QEMU) and others", format="one word",
+         call="(xenstore)", read=lambda xen, domain, plugged: plugged.by),
     File("state", f"Of the backend: {' '.join(_STATES)}", read=_state, format="one word, or empty", grows=Cost.WAITS,
          call="(xenstore)"),
 )  # fmt: skip
