@@ -28,6 +28,10 @@ class Deaf(FakeXenstore):
             raise XenfsError("xenstore did not answer within 5 s", errno.ETIMEDOUT)
         return super().read(path)
 
+    def directory(self, path: Path) -> list[bytes] | None:
+        self.read(path)
+        return super().directory(path)
+
 
 @pytest.fixture
 def host() -> Host:
@@ -37,7 +41,7 @@ def host() -> Host:
     return made
 
 
-@pytest.mark.logs("xenstore does not answer: by-name/ is empty until it does")
+@pytest.mark.logs("xenstore does not answer: by-name/ and devices/ are empty until it does")
 def test_a_directory_of_names_is_empty_and_not_broken(host: Host, caplog: pytest.LogCaptureFixture) -> None:
     store = host.xen.store
     assert isinstance(store, Deaf)
@@ -80,6 +84,29 @@ def test_a_name_that_is_refused_hides_no_other(host: Host, caplog: pytest.LogCap
         host.names("domains/by-name")
         host.names("cpupools/by-name")
     assert not [record for record in caplog.records if record.name == "xenfs.xenstore.names"]
+    host.xen.close()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("deaf", marks=pytest.mark.logs("xenstore does not answer: by-name/ and devices/ are empty")),
+        "refused",
+    ],
+)
+def test_devices_nobody_tells_of_are_an_empty_directory(host: Host, fault: str) -> None:
+    """A walk over the tree goes on; who asks for one device hears why it cannot be had."""
+    store = host.xen.store
+    assert isinstance(store, Deaf)
+    numbers = host.names("domains/3/devices/vif")
+    assert numbers
+    store.deaf, store.private = fault == "deaf", "/" if fault == "refused" else ""
+    assert host.names("domains/3/devices/vif") == host.names("domains/3/devices/vbd") == []
+    with pytest.raises(XenfsError) as problem:
+        host.value(f"domains/3/devices/vif/{numbers[0]}/backend")
+    assert problem.value.errno == (errno.ETIMEDOUT if fault == "deaf" else errno.EACCES)
+    store.deaf, store.private = False, ""
+    assert host.names("domains/3/devices/vif") == numbers
     host.xen.close()
 
 

@@ -21,6 +21,7 @@ def frozen(mount: Mount, guest: Guest) -> Iterator[Guest]:
     mount.write(guest.node("freeze"), "0")
 
 
+@pytest.mark.usefixtures("at_home")  # a bare domain is paused, and has none
 def test_registers_must_not_run(mount: Mount, guest: Guest) -> None:
     name = next(iter(mount.flat(guest.node("vcpus/0/regs"))))
     assert failure(lambda: mount.write(guest.node("vcpus/0/regs"), f"{name} 0")) == errno.EBUSY

@@ -232,7 +232,7 @@ def xenstore_answers() -> Check:
     try:
         name = store.read("/local/domain/0/name")
     except XenfsError as problem:
-        return Check("warn", "xenstore", f"{problem}: domains have no names, and by-name/ is empty")
+        return Check("warn", "xenstore", f"{problem}: domains have no names, and by-name/ and devices/ are empty")
     finally:
         store.close()
     return Check("ok", "xenstore", f"answers; domain 0 is {(name or b'(nameless)').decode('utf-8', 'replace')}")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from xenfs.errors import XenfsError
 from xenfs.xenstore import Xenstore
 from xenfs.xenstore.wire import ErrorReply
 
 log = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 
 def name_path(domid: int) -> str:
@@ -66,22 +68,22 @@ class StoreNames:
             self._keep(found, fired)
         return [values[domid] for domid in domids]
 
-    def listed(self, ask: Callable[[], list[bytes | None]], count: int) -> list[bytes | None]:
-        """What `ask` finds for a listing of so many names; none of them where xenstore is dead, or alive but deaf.
+    def listed(self, ask: Callable[[], Sequence[Found]], nothing: Sequence[Found]) -> Sequence[Found]:
+        """What `ask` finds for a directory; `nothing` where xenstore is dead, or alive but deaf.
 
-        A directory of names is empty then, rather than one that cannot be read. The log says it once each time. Whoever
+        Such a directory is empty then, rather than one that cannot be read. The log says it once each time. Whoever
         refuses is not silent: it may answer others.
         """
         try:
             found = ask()
         except ErrorReply as problem:
-            log.debug("xenstore refuses names: %s", problem)
-            found = [None] * count
+            log.debug("xenstore refuses: %s", problem)
+            found = nothing
         except (XenfsError, OSError) as problem:
             if not self.silent:
-                log.warning("xenstore does not answer: by-name/ is empty until it does (%s)", problem)
+                log.warning("xenstore does not answer: by-name/ and devices/ are empty until it does (%s)", problem)
             self.silent = True
-            return [None] * count
+            return nothing
         if self.silent:
             log.info("xenstore answers again")
         self.silent = False

@@ -46,7 +46,7 @@ NAMED: dict[str, set[str]] = {
             "singlestep", "software_breakpoint", "write_ctrlreg",
         )),
     },
-    "xenstore=off": {"domains/device_stat"},
+    "xenstore=off": {"domains/device_stat", "domains/<d>/devices"},
     "xen=4.14": {
         "domains/<d>/monitor/io", "domains/<d>/monitor/vmexit", "host/cpus/<c>/cpufreq/cppc", "host/microcode/force",
     },

@@ -70,8 +70,8 @@ _THINGS = {
 
 
 def _each(kind: str, files: Sequence[File]) -> Dir:
-    def listed(xen: Hypervisor, domain: Domain) -> list[tuple[str, Plugged]]:
-        return _plugged(xen, domain, kind)
+    def listed(xen: Hypervisor, domain: Domain) -> Sequence[tuple[str, Plugged]]:
+        return xen.names.listed(lambda: _plugged(xen, domain, kind), [])
 
     def find(xen: Hypervisor, domain: Domain, name: str) -> Plugged | None:
         return dict(_plugged(xen, domain, kind)).get(name)

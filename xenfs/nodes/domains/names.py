@@ -64,7 +64,7 @@ def by_name(xen: Hypervisor) -> list[tuple[str, Domain]]:
     domids = [domain.domid for domain, _ in living]
     xen.names.only(domids)
     store = xen.store
-    values = xen.names.listed(lambda: xen.names.read(store, domids), len(domids))
+    values = xen.names.listed(lambda: xen.names.read(store, domids), [None] * len(domids))
     found = _meant((file_name(value or b""), *each) for each, value in zip(living, values, strict=True))
     if xen.names.keeps_all(domids):
         xen.names.keep_index("name", changes, found)
