@@ -30,7 +30,7 @@ def states(xen: Hypervisor, domids: Sequence[int]) -> list[int]:
     """Whether each domain has alternate views, 0 or 1; below 0 the errno: EOPNOTSUPP where none can have, or this kind
     of domain cannot, EINVAL where it was made without (altp2m= of xl.cfg). get_domain_state."""
     pack = plain(xen.abi, _STRUCT, _HEAD).pack
-    questions = [pack(_VERSION, Altp2mOp.get_domain_state, domid) for domid in domids]
+    questions = b"".join(pack(_VERSION, Altp2mOp.get_domain_state, domid) for domid in domids)
     answers = Rows(xen.abi, _STRUCT, ("u.domain_state.state",))
     both = asked(xen, OPERATIONS[Altp2mOp.get_domain_state], questions, answers, HvmOp.altp2m)
     return [result if result < 0 else int(state) for result, (state,) in both]
@@ -83,10 +83,10 @@ def accesses(xen: Hypervisor, domid: int, view: int, frames: Sequence[int]) -> l
     return [access for (access,) in asked_all(xen, *questions, HvmOp.altp2m)]
 
 
-def _which(xen: Hypervisor, domid: int, places: Sequence[tuple[int, int]]) -> tuple[Operation, list[bytes], Rows]:
+def _which(xen: Hypervisor, domid: int, places: Sequence[tuple[int, int]]) -> tuple[Operation, bytes, Rows]:
     """A question for each (view, frame), and what takes the access out of its answer."""
     pack = plain(xen.abi, _STRUCT, (*_HEAD, "u.mem_access.view", "u.mem_access.gfn")).pack
-    questions = [pack(_VERSION, Altp2mOp.get_mem_access, domid, view, frame) for view, frame in places]
+    questions = b"".join(pack(_VERSION, Altp2mOp.get_mem_access, domid, view, frame) for view, frame in places)
     return OPERATIONS[Altp2mOp.get_mem_access], questions, Rows(xen.abi, _STRUCT, ("u.mem_access.access",))
 
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import GrantOp, GrantStatus, Resource
 from xenfs.abi.operations import operation
-from xenfs.calls.multicall import in_a_row
+from xenfs.calls.many import asked
 from xenfs.calls.resources import pages
-from xenfs.calls.rows import Rows
+from xenfs.calls.rows import Rows, repeated
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.foreign import PAGE
@@ -28,7 +28,6 @@ _TYPES = 3  # GTF_type_mask
 
 # This hypercall has statuses of its own; what they are called everywhere else.
 _SIZE = "struct gnttab_query_size"
-_BATCH = 512
 _ERRNO = {GrantStatus.bad_domain: errno.ESRCH, GrantStatus.permission_denied: errno.EPERM}
 
 
@@ -48,23 +47,12 @@ def size(xen: Hypervisor, domid: int) -> Any:
 
 def sizes(xen: Hypervisor, domids: Sequence[int]) -> list[tuple[int, int] | None]:
     """(frames, most frames) of many domains, None for one that is gone or not to be asked; query_size, in batches."""
-    answers = Rows(xen.abi, _SIZE, ("status", "nr_frames", "max_nr_frames"))
-    found: list[tuple[int, int] | None] = []
-    for first in range(0, len(domids), _BATCH):
-        batch = domids[first : first + _BATCH]
-        with xen.pool.take(answers.stride * len(batch)) as structs:
-            structs.fill(b"".join(domid.to_bytes(2, "little").ljust(answers.stride, b"\0") for domid in batch))
-            results = in_a_row(xen, QUERY_SIZE, structs, answers.stride, len(batch), GrantOp.query_size, after=(1,))
-            _raised(xen, results)
-            for result, (status, frames, most) in zip(results, answers(bytes(structs), len(batch)), strict=True):
-                found.append(None if result < 0 or status < 0 else (frames, most))
-    return found
-
-
-def _raised(xen: Hypervisor, results: Sequence[int]) -> None:
-    """Say what went wrong where nothing at all was answered, such as that this Xen has no grant tables."""
-    if results and all(result < 0 for result in results):
-        raise HypercallError(QUERY_SIZE.name, -results[0], hint(QUERY_SIZE, -results[0], xen.abi))
+    answers = Rows(xen.abi, _SIZE, ("nr_frames", "max_nr_frames", "status"))
+    questions = repeated(xen.abi, _SIZE, bytes(answers.stride), {"dom": domids})
+    both = list(asked(xen, QUERY_SIZE, questions, answers, GrantOp.query_size, after=(1,)))
+    if both and all(result < 0 for result, _ in both):  # such as that this Xen has no grant tables
+        raise HypercallError(QUERY_SIZE.name, -both[0][0], hint(QUERY_SIZE, -both[0][0], xen.abi))
+    return [None if result < 0 or status < 0 else (frames, most) for result, (frames, most, status) in both]
 
 
 def version(xen: Hypervisor, domid: int) -> int:

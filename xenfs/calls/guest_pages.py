@@ -47,7 +47,7 @@ def audit(xen: Hypervisor, domid: int) -> Any:
 def memory_types(xen: Hypervisor, domid: int, frames: Sequence[int]) -> list[int]:
     """HvmMemType of each frame of an HVM or PVH domain; EINVAL for a PV domain. hvm_op get_mem_type (x86)."""
     pack = plain(xen.abi, _MEM_TYPE, ("domid", "pfn")).pack
-    questions, answers = [pack(domid, frame) for frame in frames], Rows(xen.abi, _MEM_TYPE, ("mem_type",))
+    questions, answers = b"".join(pack(domid, frame) for frame in frames), Rows(xen.abi, _MEM_TYPE, ("mem_type",))
     return [kind for (kind,) in asked_all(xen, GET_MEM_TYPE, questions, answers, HvmOp.get_mem_type)]
 
 
@@ -58,7 +58,7 @@ def accesses(xen: Hypervisor, domid: int, frames: Sequence[int]) -> list[int]:
     ESRCH for a frame that is not there.
     """
     pack = plain(xen.abi, _ACCESS, ("op", "domid", "pfn")).pack
-    questions = [pack(AccessOp.get_access, domid, frame) for frame in frames]
+    questions = b"".join(pack(AccessOp.get_access, domid, frame) for frame in frames)
     answers = Rows(xen.abi, _ACCESS, ("access",))
     return [access for (access,) in asked_all(xen, GET_ACCESS, questions, answers, Memory.access_op)]
 

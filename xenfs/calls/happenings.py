@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from xenfs.calls import domains
+from xenfs.calls.domains import DomainInfo
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.lives import Domain
+
+
+def looked(xen: Hypervisor) -> list[tuple[Domain, DomainInfo]]:
+    """Every domain with the life that it is in. It is one look more at what has happened to them, by the same list."""
+    found: list[tuple[Domain, DomainInfo]] = []
+
+    def listing() -> list[tuple[Domain, DomainInfo]]:
+        found[:] = domains.living(xen)
+        return found
+
+    xen.happenings.catch_up(listing, xen.names.known)
+    return found
 
 
 def catch_up(xen: Hypervisor, *, not_older_s: float = 0.0) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,7 +13,7 @@ from xenfs.abi.operations import Operation
 from xenfs.calls.domctl import GETVCPUINFO
 from xenfs.calls.multicall import in_a_row
 from xenfs.calls.plain import plain
-from xenfs.calls.rows import Rows
+from xenfs.calls.rows import Rows, repeated
 from xenfs.calls.scheduler import PARAMETERS, SCHEDULER_OP
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
@@ -24,13 +24,15 @@ _STRUCT = "struct xen_domctl"
 _GONE = frozenset({errno.ESRCH, errno.EINVAL, errno.ENOENT})  # the domain, the vCPU, or the domain from its pool
 
 Row = tuple[Any, ...]
+VcpuTime = tuple[int, int]  # whether it is online, CPU time in ns
 
 
-def vcpu_times(xen: Hypervisor, vcpus: Sequence[tuple[int, int]]) -> list[Row | None]:
-    """(online, CPU time in ns) of each (domain, vCPU); None for one that is not there. domctl getvcpuinfo."""
+def vcpu_times(xen: Hypervisor, vcpus: Sequence[tuple[int, int]]) -> list[VcpuTime | None]:
+    """Of each (domain, vCPU); None for one that is not there. domctl getvcpuinfo."""
     answers = answers_of(xen.abi, "u.getvcpuinfo.online", "u.getvcpuinfo.cpu_time")
-    about = {vcpu: _vcpu_question(xen.abi, vcpu).about for vcpu in {vcpu for _, vcpu in vcpus}}
-    return found(xen, GETVCPUINFO, [about[vcpu](domid) for domid, vcpu in vcpus], answers)
+    domids, numbers = [domid for domid, _ in vcpus], [number for _, number in vcpus]
+    questions = Question(xen.abi, GETVCPUINFO, "getvcpuinfo").about(domids, {"u.getvcpuinfo.vcpu": numbers})
+    return found(xen, GETVCPUINFO, questions, answers)
 
 
 def parameters(xen: Hypervisor, domids: Sequence[int], sched_id: int) -> list[Row | None]:
@@ -40,8 +42,8 @@ def parameters(xen: Hypervisor, domids: Sequence[int], sched_id: int) -> list[Ro
     """
     arm, names = PARAMETERS[sched_id]
     answers = answers_of(xen.abi, *(f"u.scheduler_op.u.{arm}.{name}" for name in names))
-    question = _sched_question(xen.abi, sched_id)
-    return found(xen, SCHEDULER_OP, [question.about(domid) for domid in domids], answers)
+    question = Question(xen.abi, SCHEDULER_OP, "scheduler_op", sched_id=sched_id, cmd=DomctlSched.getinfo)
+    return found(xen, SCHEDULER_OP, question.about(domids), answers)
 
 
 class Question:
@@ -49,23 +51,11 @@ class Question:
 
     def __init__(self, abi: Abi, op: Operation, arm: str, **given: int) -> None:
         form = plain(abi, _STRUCT, ("cmd", "interface_version"), f"u.{arm}", tuple(given))
-        raw = form.pack(op.cmd, abi.domctl, *given.values())
-        at, self._width = abi.offsetof(_STRUCT, "domain"), abi.sizeof("domid_t")
-        self._head, self._tail = raw[:at], raw[at + self._width :]
+        self._abi, self._base = abi, form.pack(op.cmd, abi.domctl, *given.values())
 
-    def about(self, domid: int) -> bytes:
-        """The whole struct, about this domain."""
-        return b"%b%b%b" % (self._head, domid.to_bytes(self._width, "little"), self._tail)
-
-
-@cache
-def _vcpu_question(abi: Abi, vcpu: int) -> Question:
-    return Question(abi, GETVCPUINFO, "getvcpuinfo", vcpu=vcpu)
-
-
-@cache
-def _sched_question(abi: Abi, sched_id: int) -> Question:
-    return Question(abi, SCHEDULER_OP, "scheduler_op", sched_id=sched_id, cmd=DomctlSched.getinfo)
+    def about(self, domids: Sequence[int], also: Mapping[str, Sequence[int]] | None = None) -> bytes:
+        """The whole struct about each domain, one behind the other; `also` are more members of each."""
+        return repeated(self._abi, _STRUCT, self._base, {"domain": domids, **(also or {})})
 
 
 @cache
@@ -74,16 +64,18 @@ def answers_of(abi: Abi, *members: str) -> Rows:
     return Rows(abi, _STRUCT, members)
 
 
-def found(xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: Rows) -> list[Row | None]:
+def found(xen: Hypervisor, op: Operation, questions: bytes, answers: Rows) -> list[Row | None]:
     """Each answer, None where there is nothing that could be asked; other errnos are raised."""
 
-    def rows() -> Iterator[Row | None]:
-        for result, answer in asked(xen, op, questions, answers):
-            if result < 0 and -result not in _GONE:
-                raise HypercallError(op.name, -result, hint(op, -result, xen.abi))
-            yield None if result < 0 else answer
+    def there(result: int, answer: Row) -> Row | None:
+        if result < 0 and -result not in _GONE:
+            raise HypercallError(op.name, -result, hint(op, -result, xen.abi))
+        return None if result < 0 else answer
 
-    return list(rows())
+    rows: list[Row | None] = []
+    for results, batch in _batches(xen, op, questions, answers):
+        rows += batch if min(results) >= 0 else map(there, results, batch)  # nearly always all are there
+    return rows
 
 
 def asked_about(
@@ -91,10 +83,10 @@ def asked_about(
 ) -> list[tuple[int, Row]]:
     """The result and these members of a domctl asked of each domain; `given` are members of its part of the union."""
     question = Question(xen.abi, op, arm, **given)
-    return list(asked(xen, op, [question.about(domid) for domid in domids], answers_of(xen.abi, *members)))
+    return list(asked(xen, op, question.about(domids), answers_of(xen.abi, *members)))
 
 
-def asked_all(xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: Rows, *before: int) -> list[Row]:
+def asked_all(xen: Hypervisor, op: Operation, questions: bytes, answers: Rows, *before: int) -> list[Row]:
     """The answer to each question; where some failed, the errno with the highest number is raised."""
     both = list(asked(xen, op, questions, answers, *before))
     worst = min((result for result, _ in both), default=0)
@@ -104,15 +96,25 @@ def asked_all(xen: Hypervisor, op: Operation, questions: Sequence[bytes], answer
 
 
 def asked(
-    xen: Hypervisor, op: Operation, questions: Sequence[bytes], answers: Rows, *before: int
+    xen: Hypervisor, op: Operation, questions: bytes, answers: Rows, *before: int, after: tuple[int, ...] = ()
 ) -> Iterator[tuple[int, Row]]:
     """The result of each question, negative for an errno, and the answer, which is the question where there is none.
 
-    `before` are arguments that the operation has before its struct.
+    The questions are structs, one behind the other; `before` and `after` are arguments that the operation has around
+    its struct.
     """
-    for first in range(0, len(questions), _BATCH):
-        batch = questions[first : first + _BATCH]
-        with xen.pool.take(answers.stride * len(batch)) as structs:
-            structs.fill(b"".join(batch))
-            results = in_a_row(xen, op, structs, answers.stride, len(batch), *before)
-            yield from zip(results, answers(bytes(structs), len(batch)), strict=True)
+    for results, rows in _batches(xen, op, questions, answers, *before, after=after):
+        yield from zip(results, rows, strict=True)
+
+
+def _batches(
+    xen: Hypervisor, op: Operation, questions: bytes, answers: Rows, *before: int, after: tuple[int, ...] = ()
+) -> Iterator[tuple[list[int], Iterator[Row]]]:
+    size = answers.stride
+    for first in range(0, len(questions), size * _BATCH):
+        batch = questions[first : first + size * _BATCH]
+        with xen.pool.take(len(batch)) as structs:
+            structs.fill(batch)
+            count = len(batch) // size
+            results = in_a_row(xen, op, structs, size, count, *before, after=after)
+            yield results, answers(bytes(structs), count)

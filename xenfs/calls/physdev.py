@@ -29,7 +29,8 @@ def apic_read(xen: Hypervisor, address: int, register: int) -> int:
 def apics(xen: Hypervisor) -> list[int]:
     """The physical addresses of those that Xen uses, of 0xfec00000 to 0xfecff000. Xen has no list: each is tried."""
     pack = plain(xen.abi, _STRUCT, ("apic_physbase", "reg")).pack
-    questions, answers = [pack(address, _VERSION) for address in _PLACES], Rows(xen.abi, _STRUCT, ("value",))
+    questions = b"".join(pack(address, _VERSION) for address in _PLACES)
+    answers = Rows(xen.abi, _STRUCT, ("value",))
     results = [result for result, _ in asked(xen, APIC_READ, questions, answers, APIC_READ.cmd)]
     strange = next((result for result in results if result not in (0, -errno.EINVAL)), 0)
     if strange:

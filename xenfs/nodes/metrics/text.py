@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Value = int | str | None
@@ -12,23 +12,21 @@ Value = int | str | None
 _ESCAPES = {ord("\\"): "\\\\", ord('"'): '\\"', ord("\n"): "\\n", 0: "\N{REPLACEMENT CHARACTER}"}
 
 
-class Item(NamedTuple):
-    """What a row of samples is about: its labels, ready to be written, and whatever the metrics look at."""
-
-    labels: str
-    of: Any
+Item = tuple[str, Any]
+"""What a row of samples is about: its labels, ready to be written, and whatever the metrics look at."""
 
 
 class Metric(NamedTuple):
     """One line of a table: a family's name, kind and help, and its value for one thing.
 
-    `value` gives the value, or, of a metric that has labels of its own, several (labels, value).
+    `value` gives the value, or, where `labelled` says that it has labels of its own, several (labels, value).
     """
 
     name: str
     kind: str
     help: str
-    value: Callable[[Any], Value | Sequence[tuple[str, Value]]]
+    value: Callable[[Any], Any]
+    labelled: bool = False
 
 
 def counter(name: str, help: str, value: Callable[[Any], Any]) -> Metric:
@@ -36,14 +34,14 @@ def counter(name: str, help: str, value: Callable[[Any], Any]) -> Metric:
     return Metric(f"{name}_total", "counter", help, value)
 
 
-def gauge(name: str, help: str, value: Callable[[Any], Any]) -> Metric:
+def gauge(name: str, help: str, value: Callable[[Any], Any], *, labelled: bool = False) -> Metric:
     """What goes up and down."""
-    return Metric(name, "gauge", help, value)
+    return Metric(name, "gauge", help, value, labelled)
 
 
 def info_metric(name: str, help: str, facts: Callable[[Any], Mapping[str, object]]) -> Metric:
     """Words about a thing, as labels of a metric that is always 1."""
-    return Metric(f"{name}_info", "gauge", help, lambda of: [(labels(facts(of)), 1)])
+    return Metric(f"{name}_info", "gauge", help, lambda of: [(labels(facts(of)), 1)], labelled=True)
 
 
 def labels(pairs: Mapping[str, object]) -> str:
@@ -56,30 +54,35 @@ def escaped(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
-def family(metric: Metric, items: Iterable[Item]) -> str:
-    """A family with all its samples in the order of the items; nothing where there is none."""
-    name, value = metric.name, metric.value
-    lines: list[str] = []
-    for about, of in items:
-        found = value(of)
-        if isinstance(found, (int, str)):
-            lines.append(f"{name}{{{about}}} {found}" if about else f"{name} {found}")
-        elif found is not None:
-            lines += [_labelled(name, about, more, each) for more, each in found if each is not None]
-    if not lines:
-        return ""
-    return f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n" + "\n".join(lines) + "\n"
+def families(metrics: Sequence[Metric], items: Sequence[Item]) -> Iterator[str]:
+    """Each family with all its samples in the order of the items; nothing where there is none.
+
+    It goes through the items once for their labels, and once for each family's values: a scrape has a sample for each
+    file of each domain, and a function call for each would take half of its time.
+    """
+    places, things = [_place(about) for about, _ in items], [of for _, of in items]
+    for metric in metrics:
+        values = map(metric.value, things)
+        samples = _labelled(items, values) if metric.labelled else zip(places, values, strict=True)
+        if lines := [f"{place}{value}" for place, value in samples if value is not None]:
+            name = metric.name
+            yield f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n{name}" + f"\n{name}".join(lines) + "\n"
 
 
-def _labelled(name: str, about: str, more: str, value: Value) -> str:
-    both = f"{about},{more}" if about and more else about or more
-    return f"{name}{{{both}}} {value}" if both else f"{name} {value}"
+def _labelled(items: Sequence[Item], values: Iterable[Sequence[tuple[str, Value]]]) -> Iterator[tuple[str, Value]]:
+    for (about, _), several in zip(items, values, strict=True):
+        for more, value in several:
+            yield _place(f"{about},{more}".strip(",")), value
+
+
+def _place(about: str) -> str:
+    """What stands between a family's name and a value."""
+    return f"{{{about}}} " if about else " "
 
 
 def seconds(ns: int) -> str:
     """Nanoseconds as seconds, with nothing rounded away."""
-    digits = f"{ns:010d}"  # two divisions would take twice as long
-    return f"{digits[:-9]}.{digits[-9:]}"
+    return "%d.%09d" % divmod(ns, 1_000_000_000)  # noqa: UP031 - half the time of an f-string
 
 
 def micro(us: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from errno import EINVAL
 from functools import cache
 
@@ -19,22 +20,20 @@ SHORTEST_US = 10
 def scheduler_op(xen: Machine, domain: Domain, op: memoryview) -> int:
     """Read or set them; EINVAL when the domain's pool has another scheduler."""
     scheduler, cmd = xen.get(op, STRUCT, "sched_id", "cmd")
-    if scheduler != domain.pool.scheduler:
-        return -EINVAL
-    names = _commands(xen.layouts)
-    if cmd not in names or scheduler not in _SCHEDULERS:
-        return -EINVAL
-    function = _SCHEDULERS[scheduler].get(names[cmd])
-    if function is None:
+    function = _functions(xen.layouts).get((scheduler, cmd))
+    if scheduler != domain.pool.scheduler or function is None:
         return -EINVAL
     function(xen, domain, op)
     return 0
 
 
 @cache
-def _commands(layouts: Layouts) -> dict[int, str]:
-    names = ("putinfo", "getinfo", "putvcpuinfo", "getvcpuinfo")
-    return {layouts.constant(f"XEN_DOMCTL_SCHEDOP_{name}"): name for name in names}
+def _functions(layouts: Layouts) -> dict[tuple[int, int], Callable[[Machine, Domain, memoryview], None]]:
+    return {
+        (scheduler, layouts.constant(f"XEN_DOMCTL_SCHEDOP_{name}")): function
+        for scheduler, functions in _SCHEDULERS.items()
+        for name, function in functions.items()
+    }
 
 
 def _body(xen: Machine, op: memoryview) -> memoryview:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from errno import EINVAL, ENOENT, ESRCH
+from functools import cache
+from struct import Struct
 
+from xenfs.simulator.layouts import Layouts
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain, Vcpu
 
@@ -12,7 +15,8 @@ AFFINITY = "xen_domctl_vcpuaffinity"
 
 def getvcpuinfo(xen: Machine, domain: Domain, op: memoryview) -> int:
     """One vCPU. A missing one is EINVAL beyond the last and ESRCH in a gap, and ENOENT since 4.22."""
-    (number,) = xen.get(op, "xen_domctl_getvcpuinfo", "vcpu")
+    form = _vcpuinfo(xen.layouts)
+    number = form.unpack_from(op)[0]
     vcpu = domain.vcpu(number)
     if vcpu is None:
         if xen.release >= (4, 22):
@@ -21,8 +25,7 @@ def getvcpuinfo(xen: Machine, domain: Domain, op: memoryview) -> int:
     world = xen.world
     ticks = world.clock.ticks()
     running = number in world.placement.running(ticks).get(domain.domid, ())
-    answer = xen.layouts.array("xen_domctl_getvcpuinfo", "vcpu", "online", "blocked", "running", "cpu_time", "cpu")
-    answer.pack_into(
+    form.pack_into(
         op,
         0,
         number,
@@ -33,6 +36,11 @@ def getvcpuinfo(xen: Machine, domain: Domain, op: memoryview) -> int:
         vcpu.cpu.id if vcpu.cpu else 0,
     )
     return 0
+
+
+@cache
+def _vcpuinfo(layouts: Layouts) -> Struct:
+    return layouts.array("xen_domctl_getvcpuinfo", "vcpu", "online", "blocked", "running", "cpu_time", "cpu")
 
 
 def getvcpuaffinity(xen: Machine, domain: Domain, op: memoryview) -> int:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from errno import EBUSY, EFAULT, EINVAL, ENOENT, ENOSPC, EOPNOTSUPP, EPERM, ESRCH
+from functools import cache
+from struct import Struct
 
+from xenfs.simulator.layouts import Layouts
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world import evtchn
 from xenfs.simulator.world.domains import Domain
@@ -11,7 +14,7 @@ from xenfs.simulator.world.domains import Domain
 DOMID_SELF = 0x7FF0
 MAX_GRANT_FRAMES = 64
 WATCHDOGS = 2  # timers of a domain
-STATUS = "evtchn_status"
+STATUS, SIZE = "evtchn_status", "gnttab_query_size"
 GRANT_FRAMES, GRANT_VERSION = "grant_frames", "grant_version"
 
 
@@ -22,13 +25,19 @@ def any_domain(xen: Machine, domid: int) -> Domain | None:
 
 def query_size(xen: Machine, address: int) -> int:
     """Frames that a grant table has and may have: a guest with more vCPUs shares more."""
-    op = xen.struct(address, "gnttab_query_size")
-    domain = any_domain(xen, *xen.get(op, "gnttab_query_size", "dom"))
+    op, form = xen.struct(address, SIZE), _sizes(xen.layouts)
+    domid = form.unpack_from(op)[0]
+    domain = any_domain(xen, domid)
     if domain is None:
-        xen.put(op, "gnttab_query_size", status=xen.constant("GNTST_bad_domain") & 0xFFFF)
+        xen.put(op, SIZE, status=xen.constant("GNTST_bad_domain") & 0xFFFF)
         return 0
-    xen.put(op, "gnttab_query_size", nr_frames=grant_frames(domain), max_nr_frames=MAX_GRANT_FRAMES, status=0)
+    form.pack_into(op, 0, domid, grant_frames(domain), MAX_GRANT_FRAMES, 0)
     return 0
+
+
+@cache
+def _sizes(layouts: Layouts) -> Struct:
+    return layouts.array(SIZE, "dom", "nr_frames", "max_nr_frames", "status")
 
 
 def grant_frames(domain: Domain) -> int:

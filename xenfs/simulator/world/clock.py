@@ -16,11 +16,13 @@ class Clock:
         self._source = source or time.monotonic_ns
         self._speed = speed
         self._began = self._source()
+        self._offset = UPTIME_NS - self._began
 
     def now(self) -> int:
         """Nanoseconds since boot."""
-        passed = self._source() - self._began
-        return UPTIME_NS + (passed if self._speed == 1 else int(passed * self._speed))
+        if self._speed == 1:
+            return self._source() + self._offset
+        return UPTIME_NS + int((self._source() - self._began) * self._speed)
 
     def ticks(self) -> int:
         """The same in units of 1024 ns."""

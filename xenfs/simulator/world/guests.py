@@ -60,7 +60,7 @@ class Guests:
     ) -> None:
         self._now, self._end, self._give_pages, self._place, self._tell = now, end, give_pages, place, tell
         self._free_pages = free_pages
-        self._busy: dict[int, Domain] = {}
+        self.busy: dict[int, Domain] = {}  # those that have something left to do, by domid
 
     def of(self, domain: Domain) -> Guest:
         """The guest in a domain."""
@@ -69,40 +69,35 @@ class Guests:
         guest: Guest = domain.guest
         return guest
 
-    @property
-    def busy(self) -> bool:
-        """Whether any has something left to do."""
-        return bool(self._busy)
-
     def request(self, domain: Domain, word: str) -> None:
         """control/shutdown was written."""
         guest = self.of(domain)
         guest.request = word
         if guest.answers and word in _CODES and guest.stop is None:
             guest.stop = self._now() + _NOTICES_NS, word
-            self._busy[domain.domid] = domain
+            self.busy[domain.domid] = domain
 
     def aim(self, domain: Domain, target_kb: int) -> None:
         """memory/target was written."""
         guest = self.of(domain)
         guest.target_kb, guest.ballooned_ns = target_kb, self._now()
         if guest.answers:
-            self._busy[domain.domid] = domain
+            self.busy[domain.domid] = domain
 
     def plug(self, domain: Domain, vcpu: int, online: bool) -> None:
         """cpu/<v>/availability was written."""
         guest = self.of(domain)
         guest.wanted[vcpu], guest.plug_ns = online, self._now() + _PLUGS_NS
         if guest.answers:
-            self._busy[domain.domid] = domain
+            self.busy[domain.domid] = domain
 
     def stir(self) -> None:
         """Let happen what would have happened by now. A guest that is paused or over does nothing."""
         now = self._now()
-        for domid, domain in list(self._busy.items()):
+        for domid, domain in list(self.busy.items()):
             over = domain.gone or domain.dying or domain.shutdown_code >= 0
             if over or (domain.runs and not self._moves(domain, self.of(domain), now)):
-                self._busy.pop(domid, None)
+                self.busy.pop(domid, None)
 
     def _moves(self, domain: Domain, guest: Guest, now: int) -> bool:
         """Whether there is still something to do for it afterwards."""
