@@ -53,6 +53,17 @@ def test_no_thread_has_a_capability(mounter: Mounter) -> None:
         assert found["Umask"] == "0077"
 
 
+def resident_kb(pid: int) -> int:
+    return int(status(Path(f"/proc/{pid}"))["VmRSS"].removesuffix("kB"))
+
+
+def test_what_is_not_needed_is_not_in_memory(mounter: Mounter) -> None:
+    """The one who unmounts is made before all that serves is imported; and nobody has OpenSSL, which trio could use."""
+    mount = mounter("domains=2")
+    assert 2 * resident_kb(helper(mount)) < resident_kb(mount.process.pid)
+    assert "libcrypto" not in Path(f"/proc/{mount.process.pid}/maps").read_text()
+
+
 @ROOT
 def test_the_one_who_unmounts_can_do_that_and_no_more(mounter: Mounter) -> None:
     mount = mounter("domains=2")

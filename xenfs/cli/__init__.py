@@ -89,7 +89,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name == wanted:
-            module = _imported(name)
+            module = imported(name)
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser
@@ -103,7 +103,9 @@ def parser(name: str) -> argparse.ArgumentParser:
     return found
 
 
-def _imported(name: str) -> ModuleType:
+def imported(name: str) -> ModuleType:
+    """A module of this package; StartError where it wants a package that is missing."""
+    enabled = gc.isenabled()
     gc.disable()  # nothing is garbage yet, and to look for it takes a tenth of the time
     try:
         return importlib.import_module(f"{__name__}.{name}")
@@ -112,4 +114,5 @@ def _imported(name: str) -> ModuleType:
             raise  # a mistake of ours
         raise StartError(f"the Python package {problem.name} is missing: xenfs doctor says what is needed") from None
     finally:
-        gc.enable()
+        if enabled:
+            gc.enable()

@@ -10,7 +10,6 @@ from xenfs.pool.libc import ffi, libc
 from xenfs.pool.pages import PAGE
 
 BYTES = ffi.typeof("char *")
-WORDS = ffi.typeof("uint64_t *")
 
 STEP = 64
 """The smallest size class; every block's size and address is a multiple of it."""

@@ -89,29 +89,31 @@ def limit(pages: int) -> str:
 def stat_lines(xen: Hypervisor, rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
     """A line in domains/stat for each row of getdomaininfolist: a domain's single-value files by their names.
 
-    Rows are taken apart once, and words looked up by the numbers that they are made of: a third of the time of ten
-    thousand lines.
+    Rows are taken apart once. What lies between the numbers that differ from domain to domain is made once for all that
+    have it: half of the time of ten thousand lines.
     """
     arch = xen.abi.arch
     for row in rows:
         domain, flags, tot, most, _, shared, paged, _, time, online, highest, _, handle, cpupool, _, emulation = row
-        is_now, is_a, why = _words(arch, flags, emulation, online > 0)
+        kind, pool, vcpus, why = _between(arch, flags, emulation, cpupool, online, highest)
         uuid = handle.hex()
         yield (
-            f"{domain} state={is_now} type={is_a} "
-            f"uuid={uuid[:8]}-{uuid[8:12]}-{uuid[12:16]}-{uuid[16:20]}-{uuid[20:]} "
-            f"cpupool={cpupool} cpu_time_ns={time} nr_online_vcpus={online} "
-            f"max_vcpu_id={'-1' if highest == NO_VCPU else highest} memory/current_kb={tot * 4} "
-            f"memory/max={most * 4 if most < NO_LIMIT_PAGES else 'max'} memory/shared_kb={shared * 4} "
-            f"memory/paged_kb={paged * 4} shutdown_reason={why}"
+            f"{domain}{kind}{uuid[:8]}-{uuid[8:12]}-{uuid[12:16]}-{uuid[16:20]}-{uuid[20:]}{pool}{time}{vcpus}{tot * 4}"
+            f" memory/max={most * 4 if most < NO_LIMIT_PAGES else 'max'} memory/shared_kb={shared * 4} "
+            f"memory/paged_kb={paged * 4}{why}"
         )
 
 
 @lru_cache(maxsize=1024)
-def _words(arch: str, flags: int, emulation: int, has_cpu: bool) -> tuple[str, str, str]:
-    """(state, kind, reason) of whatever domain has these."""
-    like = _NOBODY._replace(flags=flags, emulation_flags=emulation, nr_online_vcpus=int(has_cpu))
-    return state(like), kind_on(arch, like), reason(like) or "-"
+def _between(arch: str, flags: int, emulation: int, cpupool: int, online: int, highest: int) -> tuple[str, ...]:
+    """What the line of whatever domain has these says before its UUID, CPU time and memory, and in the end."""
+    like = _NOBODY._replace(flags=flags, emulation_flags=emulation, nr_online_vcpus=online)
+    return (
+        f" state={state(like)} type={kind_on(arch, like)} uuid=",
+        f" cpupool={cpupool} cpu_time_ns=",
+        f" nr_online_vcpus={online} max_vcpu_id={vcpu_id(highest)} memory/current_kb=",
+        f" shutdown_reason={reason(like) or '-'}",
+    )
 
 
 def vcpu_id(number: int) -> str:
