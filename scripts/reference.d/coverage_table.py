@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -37,7 +38,8 @@ Xen's own tools. A file that is written and read is in two lines where these are
 
 - **Simulated**: releases whose simulator has the files, all of them unless it says so.
 - **Real Xen**: where one of the files answered, or took such a write: release, and `arm64` where it was that.
-  "Not noted" says that no recording and no note has it, not that it was never tried.
+  "No" says what it takes, and these machines have not. "Not noted" says that no recording and no note has it, not that
+  it was never tried.
 - **Peer**: the tool of Xen's that the acceptance tests compare with.
 """
 
@@ -268,11 +270,13 @@ _EVERY = """\
 
 All that the tables in `xenfs/abi/operations` have. With `-o raw` each is a file of its own below `raw/`. Those that can
 be made only as a bare hypercall say why. Where the first table has files, `raw/` is a second way.
-"Made on real Xen" says where Xen did what it was asked for in the acceptance tests, whichever file asked.
+"Made on real Xen" says where Xen did what it was asked for in the acceptance tests, whichever file asked. "No" says why
+it was not. "No: as said" is for what only `raw/hypercall` reaches, for the reason beside it.
 
 | Hypercall | Operation | It | x86_64 | arm64 | Reached | Made on real Xen |
 |---|---|---|---|---|---|---|"""
 _NOT_NOTED = "not noted"
+_AS_SAID = "no: as said"
 # What is one operation in Xen's own headers, and two lines here, as one of them looks or is another way to ask; and
 # what is two there for its argument, and one line here.
 _SECOND = re.compile(
@@ -293,19 +297,18 @@ def _every(named: list[Wanted]) -> Iterator[str]:
     for each in named:
         files.setdefault(_declared(each.hypercall, each.operation), []).append(each)
     yield _EVERY
-    newest = bare = made = 0
+    newest = bare = made = unknown = 0
     for op in declared().values():
         row = tuple(_row(op, files.get(op, [])))
-        newest, bare, made = (
-            newest + (_KNOWN[-1] in _releases(op)),
-            bare + bool(op.bare),
-            made + (row[-1] != _NOT_NOTED),
-        )
+        newest += _KNOWN[-1] in _releases(op)
+        bare += bool(op.bare)
+        made += not row[-1].startswith("no")
+        unknown += row[-1] == _NOT_NOTED
         yield f"| {' | '.join(row)} |"
     yield ""
     yield f"{len(declared())} operations, {newest} of them in Xen {_KNOWN[-1]}: {len(files)} have files of their own,"
     yield f"{len(declared()) - len(files) - bare} more are in `raw/` alone, {bare} in `raw/hypercall` alone."
-    yield f"{made} were made on a real Xen."
+    yield f"{made} were made on a real Xen. Of {len(declared()) - made - unknown} others the table says why not."
     yield ""
     yield from _counted_otherwise([op for op in declared().values() if _KNOWN[-1] in _releases(op)])
 
@@ -332,11 +335,37 @@ def _row(op: Operation, named: list[Wanted]) -> Iterator[str]:
     made = f"{op.hypercall.name}:{op.word.replace(' ', ':')}"
     raw = Wanted(op.hypercall.name, op.word, "D", "", (Use("w", path), Use("made", made)), "")
     seen = {release: None for each in (*named, raw) for release in _seen(each)}
-    yield ", ".join(seen) or _NOT_NOTED
+    yield ", ".join(seen) or _why_not(op)
+
+
+def _why_not(op: Operation) -> str:
+    """Why the tests have not made it; for those that raw/hypercall alone reaches, the reason stands beside it."""
+    reason = reasons().get(op, "")
+    return f"no: {reason}" if reason else _AS_SAID if op.bare else _NOT_NOTED
+
+
+@cache
+def reasons() -> dict[Operation, str]:
+    """What says operations.tsv that an operation takes, or unmade.tsv why it was not made."""
+    lines = ((_declared(each.hypercall, each.operation), each.lacks) for each in wanted() if each.lacks)
+    return unmade() | {op: f"it takes {lacks}" for op, lacks in lines}
+
+
+@cache
+def unmade() -> dict[Operation, str]:
+    """The operations of unmade.tsv, where a word with * at its end stands for all that begin so, with their reasons."""
+    found: dict[Operation, str] = {}
+    for line in (CHECKOUT / "scripts/reference.d/unmade.tsv").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            hypercall, word, reason = line.split("\t")
+            meant = [op for op in declared().values() if op.hypercall.name == hypercall and fnmatchcase(op.word, word)]
+            assert meant, line
+            found |= dict.fromkeys(meant, reason)
+    return found
 
 
 def _cells(each: Wanted) -> tuple[str, ...]:
-    real = ", ".join(_seen(each)) or (f"no: it takes {each.lacks}" if each.lacks else "not noted")
+    real = ", ".join(_seen(each)) or _why_not(_declared(each.hypercall, each.operation))
     return (each.hypercall, each.operation, each.tier, _files(each), _simulated(each), real, _peers(each))
 
 

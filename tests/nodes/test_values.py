@@ -416,7 +416,7 @@ def test_hypfs_types_and_bounds(host: Host) -> None:
 
 def test_page_offline_questions(host: Host) -> None:
     asked = host.put(host.at("host/memory/page_status"), b"0x100-0x102\n").decode().splitlines()
-    assert [line.split()[0] for line in asked] == ["0x100", "0x101", "0x102"]
+    assert asked == ["0x100 online", "0x101 online", "0x102 online"]
     frame = host.world.host.max_mfn - 5
     before = host.put(host.at("host/memory/page_status"), str(frame).encode()).decode()
     host.put(host.at("host/memory/soft_offline_page"), str(frame).encode())

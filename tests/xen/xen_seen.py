@@ -51,6 +51,11 @@ def note(how: str, node: str, text: str | bytes = b"") -> None:
     _add(f"{how} {pattern(node)} {_scheduler if '/sched/' in node else kind}".strip())
 
 
+def note_one(operation: str) -> None:
+    """Xen did an operation that counts under another name: "sched_op:yield" by raw/hypercall."""
+    _add(f"made {operation}")
+
+
 def note_made(stat: str) -> None:
     """Operations that Xen did what was asked of: those of xenfs/calls/stat that did not fail each time."""
     for line in stat.splitlines():

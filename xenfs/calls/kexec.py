@@ -33,7 +33,10 @@ class Range(NamedTuple):
 
 
 def loaded(xen: Hypervisor, which: KexecType) -> bool:
-    """Whether an image for this occasion is loaded; kexec_op kexec_status. ENOSYS for a control domain that is PVH."""
+    """Whether an image for this occasion is loaded; kexec_op kexec_status. ENOSYS for a control domain that is PVH.
+
+    Xen's word turns with each load and each unload. It is true as long as nobody loads twice, or unloads nothing.
+    """
     with xen.pool.take(xen.abi.sizeof("struct xen_kexec_status")) as buf:
         xen.abi.view("struct xen_kexec_status", buf).type = which
         return bool(xen.hypercall(STATUS, STATUS.cmd, buf))
@@ -97,10 +100,14 @@ def load(xen: Hypervisor, which: KexecType, machine: int, entry: int, segments: 
         whole = {"type": which, "arch": machine, "nr_segments": len(segments), "entry_maddr": entry}
         fill(xen.abi, buf, view, {**whole, "segments": {"h": (table, nbytes)}})
         xen.hypercall(LOAD, LOAD.cmd, buf)
+        if not loaded(xen, which):  # it has taken another one's place: once more, and Xen says that it is there
+            xen.hypercall(LOAD, LOAD.cmd, buf)
 
 
 def unload(xen: Hypervisor, which: KexecType) -> None:
     """Forget the image for this occasion, if there is one; kexec_op kexec_unload."""
+    if not loaded(xen, which):
+        return  # Xen would say from then on that there is one
     with xen.pool.take(xen.abi.sizeof("struct xen_kexec_unload")) as buf:
         xen.abi.view("struct xen_kexec_unload", buf).type = which
         xen.hypercall(UNLOAD, UNLOAD.cmd, buf)

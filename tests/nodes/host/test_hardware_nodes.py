@@ -127,7 +127,11 @@ def test_images_come_and_go(host: Host) -> None:
     assert caught.value.errno == errno.EADDRNOTAVAIL
     host.write("host/kexec/crash_load", elf((0x30000000, b"kernel", 9000), entry=0x30000000))
     assert host.value("host/kexec/crash_loaded") == "1"
-    host.write("host/kexec/loaded", "0")
+    host.write("host/kexec/load", elf((0x100000, b"kernel", 9000)))  # another takes its place
+    assert host.value("host/kexec/loaded") == "1"
+    for _ in range(2):
+        host.write("host/kexec/loaded", "0")
+        assert host.value("host/kexec/loaded") == "0"
     assert host.refused("host/kexec/exec", "default") == errno.ENOENT
     host.write("host/kexec/exec", "crash")
     assert host.world.host.booted_into == 1

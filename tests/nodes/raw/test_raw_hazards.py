@@ -232,6 +232,6 @@ def test_what_may_end_the_host_needs_debug() -> None:
         "sysctl/cpupool_op:ADDCPU", "sysctl/cpupool_op:RMCPU", "sysctl/cpu_hotplug:ONLINE",
         "sysctl/cpu_hotplug:OFFLINE", "sysctl/cpu_hotplug:SMT_DISABLE", "platform_op/cpu_online",
         "platform_op/cpu_offline", "platform_op/core_parking:SET", "domctl/gdbsx_guestmemio:read",
-        "domctl/gdbsx_guestmemio:write",
+        "domctl/gdbsx_guestmemio:write", "physdev_op/prepare_msix", "physdev_op/release_msix",
     ):  # fmt: skip
         assert by_path()[path].dangerous, path

@@ -35,6 +35,7 @@ _PMU = Family(
 _PHYSDEV = Family(Hypercall.physdev_op, arguments=(CMD, STRUCT), simulated="apic_read")
 
 _DEVICE = "struct physdev_pci_device"
+_MSIX = "of a device without MSI-X Xen follows a null pointer"
 
 MCA = _MCA.operations(
     looks(
@@ -114,8 +115,8 @@ PHYSDEV = _PHYSDEV.operations(
         changes(DebugPort.RESET_DONE),
         struct="struct physdev_dbgp_op", when=X86,
     ),
-    changes(PhysdevOp.prepare_msix, struct=_DEVICE, when=X86),
-    changes(PhysdevOp.release_msix, struct=_DEVICE, when=X86),
+    changes(PhysdevOp.prepare_msix, struct=_DEVICE, when=X86, dangerous=True, why=_MSIX),
+    changes(PhysdevOp.release_msix, struct=_DEVICE, when=X86, dangerous=True, why=_MSIX),
     changes(PhysdevOp.pci_device_reset, struct="struct pci_device_reset", when="xen >= 4.20"),
 )  # fmt: skip
 

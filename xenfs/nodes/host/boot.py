@@ -70,7 +70,7 @@ def _execute(xen: Hypervisor, name: str) -> None:
 
 _LOADS: dict[str, Any] = {
     "most": _MOST_BYTES, "format": "binary", "tier": "C", "option": "debug", "write_grows": Cost.WAITS,
-    "call": kexec.LOAD.name, "errnos": "EFBIG EINVAL EINTR",
+    "call": f"({kexec.STATUS.name}), {kexec.LOAD.name}", "errnos": "EFBIG EINVAL EINTR",
 }  # fmt: skip
 _UNLOADS: dict[str, Any] = {
     "show": show.flag, "parse": parse.switch, "write_option": "debug",

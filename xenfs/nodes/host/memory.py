@@ -42,18 +42,19 @@ def page_range(text: str) -> tuple[int, int]:
     return first, last
 
 
-def _names(flags: type[PageQuery] | type[PageStatus], word: int) -> str:
-    return ",".join(str(flag.name).lower() for flag in flags if word & flag) or "invalid"
+def _names(flags: type[PageQuery] | type[PageStatus], word: int, without: str) -> str:
+    return ",".join(str(flag.name).lower() for flag in flags if word & flag) or without
 
 
 def _asked(what: PageOffline) -> Writer:
     def ask(xen: Hypervisor, pages: tuple[int, int]) -> str:
         words = sysctl.page_offline(xen, what, *pages)
         if what == PageOffline.query_page_offline:
-            rows = [_names(PageQuery, word) for word in words]
+            rows = [_names(PageQuery, word, "online") for word in words]  # Xen itself says nothing of those
         else:
             rows = [
-                _names(PageStatus, word) + (f" owner={word >> _OWNER_SHIFT}" if word & PageStatus.OWNED else "")
+                _names(PageStatus, word, "invalid")
+                + (f" owner={word >> _OWNER_SHIFT}" if word & PageStatus.OWNED else "")
                 for word in words
             ]
         return show.lines(f"{page:#x} {row}" for page, row in enumerate(rows, pages[0]))

@@ -17,12 +17,12 @@ VMCOREINFO = (0x2B0C7000, 4096)
 
 
 def kexec_status(xen: Machine, address: int) -> int:
-    """1 where an image is loaded."""
+    """1 after the first load or unload, 0 after the second: Xen's own word for whether an image is loaded."""
     (kind,) = xen.get(xen.struct(address, "xen_kexec_status"), "xen_kexec_status", "type")
     default, crash = xen.layouts.constants("KEXEC_TYPE_DEFAULT", "KEXEC_TYPE_CRASH")
     if kind not in (default, crash):
         return -EINVAL
-    return int(kind in xen.world.host.kexec_loaded)
+    return int(kind in xen.world.host.kexec_turned)
 
 
 def kexec_get_range(xen: Machine, address: int) -> int:
@@ -68,6 +68,7 @@ def kexec_load(xen: Machine, address: int) -> int:
     if any(after[0] < before[1] for before, after in pairwise(found)):
         return -EINVAL
     xen.world.host.kexec_loaded.add(kind)
+    xen.world.host.kexec_turned ^= {kind}
     return 0
 
 
@@ -77,6 +78,7 @@ def kexec_unload(xen: Machine, address: int) -> int:
     if kind not in xen.layouts.constants("KEXEC_TYPE_DEFAULT", "KEXEC_TYPE_CRASH"):
         return -EINVAL
     xen.world.host.kexec_loaded.discard(kind)
+    xen.world.host.kexec_turned ^= {kind}
     return 0
 
 

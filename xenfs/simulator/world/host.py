@@ -54,6 +54,7 @@ class Host:
         self.tracing, self.measured = Tracing(self.present), Measured()
         self.checks = Checks()
         self.kexec_loaded = {1}  # what is loaded: by default an image for a crash
+        self.kexec_turned = set(self.kexec_loaded)  # what Xen says of that: it turns with each load and unload
         self.booted_into: int | None = None
         self.offlined: set[int] = set()
         self.offlining: set[int] = set()
