@@ -8,7 +8,7 @@ from typing import Any
 from xenfs.abi.numbers import Altp2mOp, HvmOp, Interface, access_default
 from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import fill
-from xenfs.calls.guest_pages import EVERYWHERE
+from xenfs.calls.guest_pages import EVERYWHERE, each_access
 from xenfs.calls.many import asked, asked_all
 from xenfs.calls.plain import plain
 from xenfs.calls.rows import Rows
@@ -97,11 +97,8 @@ def set_access(xen: Hypervisor, domid: int, view: int, frame: int, access: int) 
 
 def set_accesses(xen: Hypervisor, domid: int, view: int, frames: Sequence[int], accesses: Sequence[int]) -> None:
     """The same of many frames, each with its own; set_mem_access_multi."""
-    with xen.pool.take(8 * len(frames)) as pfns, xen.pool.take(len(accesses)) as words:
-        pfns.fill(b"".join(frame.to_bytes(8, "little") for frame in frames))
-        words.fill(bytes(accesses))
-        given: dict[str, Any] = {"view": view, "nr": len(frames), "pfn_list": pfns, "access_list": words}
-        _altp2m(xen, domid, Altp2mOp.set_mem_access_multi, "set_mem_access_multi", **given)
+    with each_access(xen, frames, accesses) as given:
+        _altp2m(xen, domid, Altp2mOp.set_mem_access_multi, "set_mem_access_multi", view=view, **given)
 
 
 def _altp2m(xen: Hypervisor, domid: int, what: Altp2mOp, arm: str, **given: Any) -> Any:

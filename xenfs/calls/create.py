@@ -9,6 +9,7 @@ from typing import Any
 from xenfs.abi.numbers import Domctl, Domid
 from xenfs.abi.operations import operation
 from xenfs.calls.control import domctl, fill
+from xenfs.calls.lists import lent
 from xenfs.hypervisor.base import Hypervisor
 
 CREATE = operation(Domctl.createdomain)
@@ -63,6 +64,5 @@ def set_llc_colors(xen: Hypervisor, domid: int, colors: Sequence[int]) -> None:
 
     EOPNOTSUPP where Xen was booted without them, EINVAL for one that there is not. domctl set_llc_colors.
     """
-    with xen.pool.take(4 * len(colors)) as buf:
-        buf.fill(b"".join(color.to_bytes(4, "little") for color in colors))
+    with lent(xen, colors, 4) as buf:
         domctl(xen, SET_LLC_COLORS, domid, num_llc_colors=len(colors), llc_colors=buf)

@@ -12,9 +12,8 @@ from xenfs.abi.operations import operation
 from xenfs.calls.bitmaps import bitmap, members, nbytes
 from xenfs.calls.control import domctl
 from xenfs.calls.multicall import multicall
-from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import hint
+from xenfs.hypervisor.operation import refusal
 from xenfs.hypervisor.sources import asks
 
 GETVCPUINFO = operation(Domctl.getvcpuinfo)
@@ -60,7 +59,7 @@ def _batch(xen: Hypervisor, domid: int, vcpus: range) -> Iterator[Any]:
         results = multicall(xen, [(GETVCPUINFO, (buf,)) for _, buf in views], domid)
         for result, (view, _) in zip(results, views, strict=True):
             if result < 0 and -result not in _NO_VCPU:
-                raise HypercallError(GETVCPUINFO.name, -result, hint(GETVCPUINFO, -result, xen.abi))
+                raise refusal(GETVCPUINFO, result, xen.abi)
             yield None if result < 0 else xen.abi.copy(view.u.getvcpuinfo)
 
 

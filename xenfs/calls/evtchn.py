@@ -11,9 +11,9 @@ from xenfs.abi.numbers import Domctl, EventOp, EventStatus, Virq
 from xenfs.abi.operations import operation
 from xenfs.calls.control import domctl, numbered
 from xenfs.calls.multicall import multicall
-from xenfs.errors import HypercallError, answered_by
+from xenfs.errors import answered_by
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import hint
+from xenfs.hypervisor.operation import refusal
 
 STATUS = operation(EventOp.status)
 RESET = operation(EventOp.reset)
@@ -63,7 +63,7 @@ def _batch(xen: Hypervisor, domid: int, numbers: range) -> Iterator[Port]:
             if -result in _PAST_THE_LAST:
                 return
             if result < 0:
-                raise HypercallError(STATUS.name, -result, hint(STATUS, -result, xen.abi))
+                raise refusal(STATUS, result, xen.abi)
             yield Port(view.port, view.status, view.vcpu, _peer(view))
 
 

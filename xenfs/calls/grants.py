@@ -15,7 +15,7 @@ from xenfs.calls.rows import Rows, repeated
 from xenfs.errors import HypercallError, XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.foreign import PAGE
-from xenfs.hypervisor.operation import hint
+from xenfs.hypervisor.operation import refusal
 
 QUERY_SIZE = operation(GrantOp.query_size)
 GET_VERSION = operation(GrantOp.get_version)
@@ -26,8 +26,8 @@ _V2 = Struct("<HHHHQ")  # flags domid page_off length frame; of a transitive one
 _MOST_FRAMES = 1024  # half a million entries
 _TYPES = 3  # GTF_type_mask
 
-# This hypercall has statuses of its own; what they are called everywhere else.
 _SIZE = "struct gnttab_query_size"
+# This hypercall has statuses of its own; what they are called everywhere else.
 _ERRNO = {GrantStatus.bad_domain: errno.ESRCH, GrantStatus.permission_denied: errno.EPERM}
 
 
@@ -51,7 +51,7 @@ def sizes(xen: Hypervisor, domids: Sequence[int]) -> list[tuple[int, int] | None
     questions = repeated(xen.abi, _SIZE, bytes(answers.stride), {"dom": domids})
     both = list(asked(xen, QUERY_SIZE, questions, answers, GrantOp.query_size, after=(1,)))
     if both and all(result < 0 for result, _ in both):  # such as that this Xen has no grant tables
-        raise HypercallError(QUERY_SIZE.name, -both[0][0], hint(QUERY_SIZE, -both[0][0], xen.abi))
+        raise refusal(QUERY_SIZE, both[0][0], xen.abi)
     return [None if result < 0 or status < 0 else (frames, most) for result, (frames, most, status) in both]
 
 

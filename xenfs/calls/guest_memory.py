@@ -13,6 +13,7 @@ from xenfs.abi.numbers import Domctl, DomInf, MapSpace, Memory
 from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import domctl, numbered
 from xenfs.calls.domains import DomainInfo
+from xenfs.calls.lists import batches, lent
 from xenfs.calls.p2m import Table
 from xenfs.errors import BadInput, answered_by
 from xenfs.hypervisor.base import Hypervisor
@@ -57,10 +58,8 @@ def decrease(xen: Hypervisor, domid: int, frames: Sequence[int], order: int) -> 
 
 def _reserve(xen: Hypervisor, op: Operation, domid: int, frames: Sequence[int], order: int) -> int:
     done = 0
-    for first in range(0, len(frames), _EXTENTS):
-        part = frames[first : first + _EXTENTS]
-        with xen.pool.take(8 * len(part)) as extents, xen.pool.take(_size(xen)) as buf:
-            extents.fill(b"".join(frame.to_bytes(8, "little") for frame in part))
+    for part in batches(frames, _EXTENTS):
+        with lent(xen, part) as extents, xen.pool.take(_size(xen)) as buf:
             view = xen.abi.view("struct xen_memory_reservation", buf)
             view.domid, view.nr_extents, view.extent_order = domid, len(part), order
             buf.attach(view, "extent_start", extents, 8 * len(part))
@@ -88,8 +87,7 @@ def grant_table_at(xen: Hypervisor, domid: int, frame: int) -> Iterator[None]:
 
 def first_missing(xen: Hypervisor, domid: int, frames: Sequence[int], *, missing: bool = True) -> int | None:
     """The first of these frames that has no memory, or with `missing` False the first that has."""
-    for first in range(0, len(frames), MOST_AT_ONCE):
-        part = frames[first : first + MOST_AT_ONCE]
+    for part in batches(frames, MOST_AT_ONCE):
         with xen.foreign(domid, part) as found:
             for frame, page in zip(part, found.pages, strict=True):
                 if (page is None) == missing:

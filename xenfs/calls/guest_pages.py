@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from xenfs.abi.numbers import AccessOp, Domctl, HvmOp, Memory
 from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import domctl, fill
+from xenfs.calls.lists import lent
 from xenfs.calls.many import asked_all
 from xenfs.calls.plain import plain
 from xenfs.calls.rows import Rows
@@ -30,8 +32,7 @@ def frame_types(xen: Hypervisor, domid: int, frames: Sequence[int]) -> list[int]
 
     Of a PV domain Xen takes frames of the machine: guest_memory.known() finds them.
     """
-    with xen.pool.take(8 * len(frames)) as array:
-        array.fill(b"".join(frame.to_bytes(8, "little") for frame in frames))
+    with lent(xen, frames) as array:
         domctl(xen, GETPAGEFRAMEINFO3, domid, "getpageframeinfo3", num=len(frames), array=array)
         return array.memory.cast("Q").tolist()
 
@@ -73,11 +74,15 @@ def set_access(xen: Hypervisor, domid: int, first: int, count: int, access: int)
 
 def set_accesses(xen: Hypervisor, domid: int, frames: Sequence[int], accesses: Sequence[int]) -> None:
     """The same of frames anywhere, each with what it may do; memory_op access_op set_access_multi."""
-    with xen.pool.take(8 * len(frames)) as pfns, xen.pool.take(len(accesses)) as words:
-        pfns.fill(b"".join(frame.to_bytes(8, "little") for frame in frames))
-        words.fill(bytes(accesses))
-        given: dict[str, Any] = {"nr": len(frames), "pfn_list": pfns, "access_list": words}
+    with each_access(xen, frames, accesses) as given:
         _access_op(xen, SET_ACCESS_MULTI, op=AccessOp.set_access_multi, domid=domid, **given)
+
+
+@contextmanager
+def each_access(xen: Hypervisor, frames: Sequence[int], accesses: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """The members of a struct that takes frames anywhere, each with what may be done with it."""
+    with lent(xen, frames) as pfns, lent(xen, accesses, 1) as words:
+        yield {"nr": len(frames), "pfn_list": pfns, "access_list": words}
 
 
 def _access_op(xen: Hypervisor, op: Operation, /, **given: Any) -> None:

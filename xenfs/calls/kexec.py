@@ -11,9 +11,8 @@ from xenfs.abi.numbers import KexecOp, KexecRange, KexecType
 from xenfs.abi.operations import operation
 from xenfs.calls.control import fill
 from xenfs.calls.multicall import multicall
-from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import hint
+from xenfs.hypervisor.operation import refusal
 
 STATUS = operation(KexecOp.kexec_status)
 GET_RANGE = operation(KexecOp.kexec_get_range)
@@ -69,7 +68,7 @@ def _found(xen: Hypervisor, result: int, view: Any) -> Range | None:
     if -result in _NONE:
         return None
     if result < 0:
-        raise HypercallError(GET_RANGE.name, -result, hint(GET_RANGE, -result, xen.abi))
+        raise refusal(GET_RANGE, result, xen.abi)
     return Range(int(view.start), int(view.size))
 
 

@@ -11,15 +11,15 @@ from xenfs.abi import Abi
 from xenfs.abi.numbers import DomctlSched
 from xenfs.abi.operations import Operation
 from xenfs.calls.domctl import GETVCPUINFO
+from xenfs.calls.lists import batches
 from xenfs.calls.multicall import in_a_row
 from xenfs.calls.plain import plain
 from xenfs.calls.rows import Rows, repeated
 from xenfs.calls.scheduler import PARAMETERS, SCHEDULER_OP
-from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import hint
+from xenfs.hypervisor.operation import refusal
 
-_BATCH = 512
+BATCH = 512  # structs a multicall
 _STRUCT = "struct xen_domctl"
 _GONE = frozenset({errno.ESRCH, errno.EINVAL, errno.ENOENT})  # the domain, the vCPU, or the domain from its pool
 
@@ -69,7 +69,7 @@ def found(xen: Hypervisor, op: Operation, questions: bytes, answers: Rows) -> li
 
     def there(result: int, answer: Row) -> Row | None:
         if result < 0 and -result not in _GONE:
-            raise HypercallError(op.name, -result, hint(op, -result, xen.abi))
+            raise refusal(op, result, xen.abi)
         return None if result < 0 else answer
 
     rows: list[Row | None] = []
@@ -91,7 +91,7 @@ def asked_all(xen: Hypervisor, op: Operation, questions: bytes, answers: Rows, *
     both = list(asked(xen, op, questions, answers, *before))
     worst = min((result for result, _ in both), default=0)
     if worst < 0:
-        raise HypercallError(op.name, -worst, hint(op, -worst, xen.abi))
+        raise refusal(op, worst, xen.abi)
     return [answer for _, answer in both]
 
 
@@ -111,8 +111,7 @@ def _batches(
     xen: Hypervisor, op: Operation, questions: bytes, answers: Rows, *before: int, after: tuple[int, ...] = ()
 ) -> Iterator[tuple[list[int], Iterator[Row]]]:
     size = answers.stride
-    for first in range(0, len(questions), size * _BATCH):
-        batch = questions[first : first + size * _BATCH]
+    for batch in batches(questions, size * BATCH):
         with xen.pool.take(len(batch)) as structs:
             structs.fill(batch)
             count = len(batch) // size

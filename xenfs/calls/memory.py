@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import Memory, RdmFlag
+from xenfs.abi.numbers import Domid, Memory, RdmFlag, SharingOp
 from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import fill
 from xenfs.calls.multicall import wide
@@ -25,8 +25,6 @@ SHARING_OP = operation(Memory.sharing_op, "audit").as_whole()
 
 _E820 = struct.Struct("<QQI")  # packed: start, size, type
 _MOST_E820 = 1024
-_SELF = 0x7FF0
-_AUDIT = 7  # XENMEM_sharing_op_audit
 
 
 def maximum_ram_page(xen: Hypervisor) -> int:
@@ -112,7 +110,7 @@ def sharing_audit(xen: Hypervisor) -> int:
     """How many errors an audit of page sharing finds; memory_op sharing_op audit (x86, MEM_SHARING builds)."""
     with xen.pool.take(xen.abi.sizeof("struct xen_mem_sharing_op")) as buf:
         view = xen.abi.view("struct xen_mem_sharing_op", buf)
-        view.op, view.domain = _AUDIT, _SELF
+        view.op, view.domain = SharingOp.audit, Domid.SELF
         return xen.hypercall(SHARING_OP, Memory.sharing_op, buf)
 
 

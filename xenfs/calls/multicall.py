@@ -13,7 +13,7 @@ from xenfs.abi.numbers import Hypercall
 from xenfs.abi.operations import Does, Operation, operation
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import FAULT_RETRIES, Hypervisor
-from xenfs.hypervisor.operation import hint
+from xenfs.hypervisor.operation import refusal
 from xenfs.pool import Buffer
 
 Call: TypeAlias = tuple[Operation, Sequence[int | Buffer]]
@@ -130,7 +130,7 @@ def wide(xen: Hypervisor, op: Operation, *args: int | Buffer) -> int:
     """The result of one hypercall in full width; HypercallError when it is an errno."""
     (result,) = multicall(xen, [(op, args)])
     if -4096 < result < 0:
-        raise HypercallError(op.name, -result, hint(op, -result, xen.abi))
+        raise refusal(op, result, xen.abi)
     return result
 
 

@@ -16,16 +16,16 @@ from xenfs.abi import Abi
 from xenfs.abi.numbers import PmStat, Sysctl
 from xenfs.abi.operations import operation
 from xenfs.calls.control import sysctl
+from xenfs.calls.lists import batches
+from xenfs.calls.many import BATCH
 from xenfs.calls.multicall import in_a_row
 from xenfs.calls.rows import Rows
-from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import hint
+from xenfs.hypervisor.operation import refusal
 from xenfs.hypervisor.sources import asks
 
 STAT = {what: operation(Sysctl.get_pmstat, what.name) for what in PmStat}
 UNTOUCHED = 2**64 - 1  # what is in a slot that Xen has no C-state for
-_BATCH = 512
 _GETCX = ("u", "get_pmstat", "u", "getcx")
 MAX_PACKAGE, MAX_CORE = 12, 8  # slots for residencies of packages and cores: PC10 and CC7 are the last that Xen has
 
@@ -124,8 +124,8 @@ def cxstat(xen: Hypervisor, cpu: int, room: int | None = None) -> CStates:
 def cxstats(xen: Hypervisor, cpus: Sequence[int], room: int) -> dict[int, CStates]:
     """The same of many CPUs, without those that are offline, a multicall for each 512. get_pmstat get_cxstat."""
     found: dict[int, CStates] = {}
-    for first in range(0, len(cpus), _BATCH):
-        found.update(_cx_batch(xen, cpus[first : first + _BATCH], room))
+    for batch in batches(cpus, BATCH):
+        found.update(_cx_batch(xen, batch, room))
     return found
 
 
@@ -146,7 +146,7 @@ def _cx_batch(xen: Hypervisor, cpus: Sequence[int], room: int) -> Iterator[tuple
         words = {name: each.memory.cast("Q").tolist() for name, each in slots.items()}
     for index, (cpu, result, (nr, nr_pc, nr_cc)) in enumerate(zip(cpus, results, rows, strict=True)):
         if result < 0 and result != -errno.EINVAL:
-            raise HypercallError(op.name, -result, hint(op, -result, xen.abi))
+            raise refusal(op, result, xen.abi)
         if result >= 0:
             own = {name: of[index * sizes[name] // 8 :] for name, of in words.items()}
             pairs = zip(own["triggers"][: min(room, nr)], own["residencies"], strict=False)

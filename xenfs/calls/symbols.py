@@ -12,7 +12,7 @@ from xenfs.abi.operations import operation
 from xenfs.calls.multicall import multicall
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.hypervisor.operation import PLATFORM_VERSION, hint
+from xenfs.hypervisor.operation import PLATFORM_VERSION, refusal
 from xenfs.pool import Buffer
 
 GET_SYMBOL = operation(Platform.get_symbol)
@@ -78,6 +78,6 @@ def _asked(xen: Hypervisor, slots: Sequence[tuple[Buffer, Any, Buffer]], number:
         if result == -errno.ERANGE or (not result and view.namelen <= 1):
             return
         if result < 0:
-            raise HypercallError(GET_SYMBOL.name, -result, hint(GET_SYMBOL, -result, xen.abi))
+            raise refusal(GET_SYMBOL, result, xen.abi)
         text = bytes(name.memory[: min(view.namelen, _NAME_BYTES)]).split(b"\0", 1)[0]
         yield view.symnum, Symbol(view.address, view.type.decode("ascii", "replace"), text.decode("ascii", "replace"))

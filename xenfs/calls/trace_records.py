@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from xenfs.abi.numbers import Domid
+from xenfs.calls.lists import batches
 from xenfs.calls.sysctl import nr_cpu_ids
 from xenfs.calls.trace import buffers
 from xenfs.errors import XenfsError
@@ -99,8 +100,8 @@ def _rings(xen: Hypervisor) -> _Rings | None:
 def _bytes(xen: Hypervisor, frames: Sequence[int]) -> bytes:
     """Whole pages of Xen's own."""
     parts = []
-    for first in range(0, len(frames), MOST_AT_ONCE):
-        with xen.foreign(Domid.XEN, frames[first : first + MOST_AT_ONCE]) as mapped:
+    for part in batches(frames, MOST_AT_ONCE):
+        with xen.foreign(Domid.XEN, part) as mapped:
             parts += [bytes(page) for page in mapped.pages if page is not None]
     if len(parts) != len(frames):
         raise XenfsError("Xen does not share the pages of its trace buffers")
@@ -109,9 +110,7 @@ def _bytes(xen: Hypervisor, frames: Sequence[int]) -> bytes:
 
 def _heads(xen: Hypervisor, rings: _Rings) -> Iterator[tuple[int, tuple[int, int]]]:
     """By CPU, how far its ring was read and how far it is filled; none of a ring that makes no sense."""
-    cpus = list(rings.frames)
-    for first in range(0, len(cpus), MOST_AT_ONCE):
-        some = cpus[first : first + MOST_AT_ONCE]
+    for some in batches(list(rings.frames), MOST_AT_ONCE):
         with xen.foreign(Domid.XEN, [rings.frames[cpu][0] for cpu in some]) as mapped:
             for cpu, page in zip(some, mapped.pages, strict=True):
                 if page is not None:

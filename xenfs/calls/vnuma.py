@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from xenfs.abi.numbers import Domctl, Memory
 from xenfs.abi.operations import operation
 from xenfs.calls.control import domctl, fill
-from xenfs.calls.multicall import in_a_row
+from xenfs.calls.lists import lent
+from xenfs.calls.many import asked
+from xenfs.calls.rows import Rows, repeated
 from xenfs.errors import HypercallError, answered_by
 from xenfs.hypervisor.base import Hypervisor
 
@@ -40,12 +42,10 @@ class Topology(NamedTuple):
 
 def have_vnuma(xen: Hypervisor, domids: Sequence[int]) -> list[bool]:
     """Whether each domain was given virtual nodes: get_vnumainfo without room says ENOBUFS, else EOPNOTSUPP."""
-    stride = xen.abi.sizeof(_STRUCT)
-    with xen.pool.take(stride * len(domids)) as structs:
-        for view, domid in zip(xen.abi.array(_STRUCT, len(domids), structs), domids, strict=True):
-            view.domid = domid
-        results = in_a_row(xen, GET_VNUMAINFO, structs, stride, len(domids), GET_VNUMAINFO.cmd)
-    return [result == -errno.ENOBUFS for result in results]
+    answers = Rows(xen.abi, _STRUCT, ())
+    questions = repeated(xen.abi, _STRUCT, bytes(answers.stride), {"domid": domids})
+    both = asked(xen, GET_VNUMAINFO, questions, answers, GET_VNUMAINFO.cmd)
+    return [result == -errno.ENOBUFS for result, _ in both]
 
 
 def topology(xen: Hypervisor, domid: int) -> Topology:
@@ -103,8 +103,7 @@ def give(xen: Hypervisor, domid: int, wanted: Topology, real_nodes: Sequence[int
     with ExitStack() as loans:
         handles: dict[str, Any] = {}
         for name, numbers in words.items():
-            handles[name] = loans.enter_context(xen.pool.take(4 * len(numbers)))
-            handles[name].fill(b"".join(number.to_bytes(4, "little") for number in numbers))
+            handles[name] = loans.enter_context(lent(xen, numbers, 4))
         stride = xen.abi.sizeof("struct xen_vmemrange")
         handles["vmemrange"] = loans.enter_context(xen.pool.take(stride * len(wanted.ranges)))
         rows = xen.abi.array("struct xen_vmemrange", len(wanted.ranges), handles["vmemrange"])

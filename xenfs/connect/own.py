@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from xenfs.abi.numbers import Domid
 from xenfs.connect import sanity
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Hypervisor
 
 _DIGITS = 5
-_FIRST_RESERVED = 0x7FF0
 
 
 def own_domid(xen: Hypervisor) -> int:
@@ -26,7 +26,7 @@ def _learned(xen: Hypervisor) -> int:
         return _own_by_uuid(xen)
     if raw is None:
         return 0
-    return int(raw) if raw.isdigit() and len(raw) <= _DIGITS and int(raw) < _FIRST_RESERVED else _own_by_uuid(xen)
+    return int(raw) if raw.isdigit() and len(raw) <= _DIGITS and int(raw) < Domid.FIRST_RESERVED else _own_by_uuid(xen)
 
 
 def _own_by_uuid(xen: Hypervisor) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from xenfs.abi.numbers import DomInf, Xenver
+from xenfs.abi.numbers import Domid, DomInf, Xenver
 from xenfs.abi.operations import operation
 from xenfs.calls import domains, memory, sysctl
 from xenfs.calls.domains import DomainInfo
@@ -16,7 +16,7 @@ from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Hypervisor
 
 _GUEST_HANDLE = operation(Xenver.guest_handle)
-_MOST_CPUS, _MOST_NODES, _MOST_VCPUS, _FIRST_RESERVED = 16384, 1024, 8192, 0x7FF0
+_MOST_CPUS, _MOST_NODES, _MOST_VCPUS = 16384, 1024, 8192
 _COMPARED = 8  # domains whose entry in the list is compared with what is said of each alone
 _IDLE = DomInf.dying | DomInf.shutdown | DomInf.paused
 
@@ -66,7 +66,7 @@ def _list(xen: Hypervisor) -> Iterable[Fact]:
     listed = domains.infos(xen)
     ids = [info.domain for info in listed]
     yield ids == sorted(set(ids)), "getdomaininfolist is not in the order of ids"
-    yield not ids or ids[-1] < _FIRST_RESERVED, f"getdomaininfolist has a domain {ids[-1] if ids else 0}"
+    yield not ids or ids[-1] < Domid.FIRST_RESERVED, f"getdomaininfolist has a domain {ids[-1] if ids else 0}"
     for info in listed[:_COMPARED]:
         alone = domains.info_now(xen, info.domain)
         same = alone is None or (alone.handle, alone.max_vcpu_id) == (info.handle, info.max_vcpu_id)

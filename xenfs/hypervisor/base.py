@@ -21,7 +21,7 @@ from xenfs.hypervisor.domain_log import DomainLog
 from xenfs.hypervisor.foreign import MOST_AT_ONCE, MOST_OF_RESOURCE, Foreign, Mappings, Wanted
 from xenfs.hypervisor.ledger import Ledger
 from xenfs.hypervisor.lives import Domain, Lives
-from xenfs.hypervisor.operation import hint
+from xenfs.hypervisor.operation import refusal
 from xenfs.hypervisor.recent import Listings, RecentAnswers
 from xenfs.hypervisor.starts import Starts
 from xenfs.hypervisor.templates import Templates
@@ -168,8 +168,7 @@ class Hypervisor:
             if op.does is not Does.LOOKS:
                 self.recent.forget()  # it may have changed what there is
         if result < 0:
-            accepted = op.hypercall.name in self.accepted
-            raise HypercallError(op.name, -result, hint(op, -result, self.abi, accepted=accepted))
+            raise refusal(op, result, self.abi, accepted=op.hypercall.name in self.accepted)
         return result
 
     def foreign(self, domid: int, frames: Sequence[int], *, write: bool = False) -> Foreign:

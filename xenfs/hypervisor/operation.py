@@ -1,4 +1,4 @@
-"""What an errno of Xen's most likely means where an operation is refused."""
+"""What to say where Xen refuses an operation: the errno, and what it most likely means."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ import errno
 from xenfs.abi import Abi
 from xenfs.abi.numbers import Domctl, Hypercall, Interface
 from xenfs.abi.operations import Operation
+from xenfs.errors import HypercallError
 
 PLATFORM_VERSION = int(Interface.XENPF_INTERFACE_VERSION)
 
 _VERSIONED = frozenset({Hypercall.sysctl, Hypercall.domctl, Hypercall.platform_op})
 
 
-def hint(op: Operation, code: int, abi: Abi, *, accepted: bool = False) -> str:
+def refusal(op: Operation, result: int, abi: Abi, *, accepted: bool = False) -> HypercallError:
+    """The error for a result below zero. `accepted` says that Xen took the interface version before."""
+    return HypercallError(op.name, -result, _hint(op, -result, abi, accepted))
+
+
+def _hint(op: Operation, code: int, abi: Abi, accepted: bool) -> str:
     """What an errno most likely means here, for the message; empty where the errno says it all.
 
-    EACCES is how Xen refuses an interface version, and how a FLASK policy refuses a domain. `accepted` says that
-    Xen took the version before, which leaves the policy.
+    EACCES is how Xen refuses an interface version, and how a FLASK policy refuses a domain. Where Xen
+    took the version before, that leaves the policy.
     """
     if code == errno.EACCES and op.hypercall in _VERSIONED:
         return _refused(op, abi, accepted)

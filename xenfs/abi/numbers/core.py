@@ -104,6 +104,7 @@ class Domid(IntEnum):
     """DOMID_*: domain ids with a meaning of their own. ANY has its name since Xen 4.22 and works in all."""
 
     SELF = 0x7FF0
+    FIRST_RESERVED = 0x7FF0  # no domain that can be listed has this id or a higher one
     IO = 0x7FF1
     XEN = 0x7FF2
     COW = 0x7FF3

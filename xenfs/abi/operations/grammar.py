@@ -26,6 +26,8 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 
 from xenfs.abi.operations.model import Argument, Common, Does, Number, Operation
 
+OWN_VCPU = "acts on the vCPU that makes the call, whose kernel knows nothing of it"
+
 
 class Switch(IntEnum):
     """The value of a member that parts an operation in two: without and with."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import EventOp, GrantOp, Hypercall, SchedOp, VcpuOp, Xenver
-from xenfs.abi.operations.grammar import Declared, Family, changes, ends, looks
+from xenfs.abi.operations.grammar import OWN_VCPU, Declared, Family, changes, ends, looks
 from xenfs.abi.operations.model import ARM, CMD, STRUCT, X86, Argument, Way, fixed, memory, plain
 
-_OWN_VCPU = "acts on the vCPU that makes the call, whose kernel knows nothing of it"
 _KERNELS = "belongs to the kernel that makes the call: it would no longer get its events or its time"
 
 _VERSION = Family(Hypercall.xen_version, arguments=(CMD, STRUCT), simulated="*")
@@ -108,17 +107,17 @@ GRANTS = _GRANTS.operations(
 )  # fmt: skip
 
 SCHED = _SCHED.operations(
-    changes(SchedOp.yield_, word="yield", bare=_OWN_VCPU),
-    changes(SchedOp.block, bare=_OWN_VCPU),
+    changes(SchedOp.yield_, word="yield", bare=OWN_VCPU),
+    changes(SchedOp.block, bare=OWN_VCPU),
     ends(SchedOp.shutdown, struct="struct sched_shutdown", dangerous=True, bare="shuts the control domain down"),
-    changes(SchedOp.poll, struct="struct sched_poll", bare=_OWN_VCPU),
+    changes(SchedOp.poll, struct="struct sched_poll", bare=OWN_VCPU),
     ends(SchedOp.remote_shutdown, struct="struct sched_remote_shutdown", domain="domain_id"),
     changes(SchedOp.shutdown_code, struct="struct sched_shutdown", bare="is a word about the control domain's own end"),
     changes(
         SchedOp.watchdog, struct="struct sched_watchdog", dangerous=True,
         why="of the control domain: the host goes down when it is not called again in time",
     ),
-    changes(SchedOp.pin_override, struct="struct sched_pin_override", when=X86, bare=_OWN_VCPU),
+    changes(SchedOp.pin_override, struct="struct sched_pin_override", when=X86, bare=OWN_VCPU),
 )  # fmt: skip
 
 VCPU = _VCPU.operations(

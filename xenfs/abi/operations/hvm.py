@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import Altp2mOp, HvmOp, Hypercall, Interface
-from xenfs.abi.operations.grammar import Family, changes, looks, one_of
+from xenfs.abi.operations.grammar import OWN_VCPU, Family, changes, looks, one_of
 from xenfs.abi.operations.model import CMD, STRUCT, X86
 
 _TABLE = Family(
@@ -11,12 +11,11 @@ _TABLE = Family(
     arguments=(CMD, STRUCT),
     simulated="set_param get_param get_time xentrace get_mem_type",
 )
-_OWN_VCPU = "acts on the vCPU that makes the call, whose kernel knows nothing of it"
 
 OPERATIONS = _TABLE.operations(
     changes(HvmOp.set_param, struct="struct xen_hvm_param", domain="domid"),
     looks(HvmOp.get_param, struct="struct xen_hvm_param", domain="domid", gives="value"),
-    changes(HvmOp.flush_tlbs, when=X86, dom0="HVM", bare=_OWN_VCPU),
+    changes(HvmOp.flush_tlbs, when=X86, dom0="HVM", bare=OWN_VCPU),
     changes(HvmOp.pagetable_dying, struct="struct xen_hvm_pagetable_dying", domain="domid", when=X86, dom0="HVM"),
     looks(HvmOp.get_time, struct="struct xen_hvm_get_time", gives="*", when=X86),
     changes(HvmOp.xentrace, struct="struct xen_hvm_xentrace", when=X86),

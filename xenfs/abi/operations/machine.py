@@ -11,10 +11,8 @@ from xenfs.abi.numbers import (
     PhysdevOp,
     PmuOp,
 )
-from xenfs.abi.operations.grammar import Family, changes, looks, one_of
+from xenfs.abi.operations.grammar import OWN_VCPU, Family, changes, looks, one_of
 from xenfs.abi.operations.model import CMD, STRUCT, X86
-
-_OWN_VCPU = "acts on the vCPU that makes the call, whose kernel knows nothing of it"
 
 _MCA = Family(
     Hypercall.mca, struct="struct xen_mc", union="u", cmd="cmd", version="interface_version",
@@ -66,16 +64,16 @@ PMU = _PMU.operations(
     changes(PmuOp.mode_set, slow=True),
     looks(PmuOp.feature_get, gives="version val"),
     changes(PmuOp.feature_set, slow=True),
-    changes(PmuOp.init, bare=_OWN_VCPU),
-    changes(PmuOp.finish, bare=_OWN_VCPU),
-    changes(PmuOp.lvtpc_set, struct="", bare=_OWN_VCPU),
-    changes(PmuOp.flush, struct="", bare=_OWN_VCPU),
+    changes(PmuOp.init, bare=OWN_VCPU),
+    changes(PmuOp.finish, bare=OWN_VCPU),
+    changes(PmuOp.lvtpc_set, struct="", bare=OWN_VCPU),
+    changes(PmuOp.flush, struct="", bare=OWN_VCPU),
 )  # fmt: skip
 
 PHYSDEV = _PHYSDEV.operations(
     looks(PhysdevOp.irq_status_query, struct="struct physdev_irq_status_query", gives="flags", when=X86),
-    changes(PhysdevOp.set_iopl, struct="struct physdev_set_iopl", when=X86, dom0="PV", bare=_OWN_VCPU),
-    changes(PhysdevOp.set_iobitmap, struct="struct physdev_set_iobitmap", when=X86, dom0="PV", bare=_OWN_VCPU),
+    changes(PhysdevOp.set_iopl, struct="struct physdev_set_iopl", when=X86, dom0="PV", bare=OWN_VCPU),
+    changes(PhysdevOp.set_iobitmap, struct="struct physdev_set_iobitmap", when=X86, dom0="PV", bare=OWN_VCPU),
     looks(PhysdevOp.apic_read, struct="struct physdev_apic", gives="value", when=X86, dom0="PV"),
     changes(PhysdevOp.apic_write, struct="struct physdev_apic", when=X86, dom0="PV", dangerous=True),
     changes(PhysdevOp.alloc_irq_vector, struct="struct physdev_irq", gives="vector", when=X86, dom0="PV"),

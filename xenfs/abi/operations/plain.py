@@ -14,11 +14,10 @@ from xenfs.abi.numbers import (
     VmAssist,
     XenoprofOp,
 )
-from xenfs.abi.operations.grammar import Declared, Family, changes, looks, one_of
+from xenfs.abi.operations.grammar import OWN_VCPU, Declared, Family, changes, looks, one_of
 from xenfs.abi.operations.model import CMD, STRUCT, X86, Way, fixed, memory, plain
 
 _SETUP = "tells Xen where the calling kernel's own code or tables are: another address ends the control domain"
-_OWN_VCPU = "acts on the vCPU that makes the call, whose kernel knows nothing of it"
 _OLD = "the older form of another hypercall"
 
 _CONSOLE = Family(Hypercall.console_io, simulated="write")
@@ -163,18 +162,18 @@ OWN = tuple(
         _of_itself(Hypercall.set_gdt, _SETUP, "frame_list", "entries"),
         _of_itself(Hypercall.stack_switch, _SETUP, "ss", "esp"),
         _of_itself(Hypercall.set_callbacks, _SETUP, "event", "failsafe", "syscall"),
-        _of_itself(Hypercall.fpu_taskswitch, _OWN_VCPU, "set"),
+        _of_itself(Hypercall.fpu_taskswitch, OWN_VCPU, "set"),
         _of_itself(Hypercall.sched_op_compat, _OLD, "cmd", "arg", when="", dom0=""),
-        _of_itself(Hypercall.set_debugreg, _OWN_VCPU, "reg", "value"),
-        _of_itself(Hypercall.get_debugreg, _OWN_VCPU, "reg", looking=True),
+        _of_itself(Hypercall.set_debugreg, OWN_VCPU, "reg", "value"),
+        _of_itself(Hypercall.get_debugreg, OWN_VCPU, "reg", looking=True),
         _of_itself(Hypercall.update_descriptor, _SETUP, "ma", "desc"),
         _of_itself(Hypercall.update_va_mapping, _SETUP, "va", "val", "flags"),
         _of_itself(Hypercall.update_va_mapping_otherdomain, _SETUP, "va", "val", "flags", "domid"),
-        _of_itself(Hypercall.set_timer_op, _OWN_VCPU, "timeout", dom0=""),
+        _of_itself(Hypercall.set_timer_op, OWN_VCPU, "timeout", dom0=""),
         _of_itself(Hypercall.event_channel_op_compat, _OLD, "op", when="", dom0=""),
         _of_itself(Hypercall.physdev_op_compat, _OLD, "op", when="", dom0=""),
-        _of_itself(Hypercall.iret, _OWN_VCPU),
-        _of_itself(Hypercall.set_segment_base, _OWN_VCPU, "reg", "value"),
+        _of_itself(Hypercall.iret, OWN_VCPU),
+        _of_itself(Hypercall.set_segment_base, OWN_VCPU, "reg", "value"),
     )
     for made in Family(Hypercall(int(declared.number))).operations(declared)
 )

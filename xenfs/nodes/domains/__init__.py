@@ -10,7 +10,7 @@ import errno
 from collections.abc import Callable
 from functools import partial
 
-from xenfs.abi.numbers import DomInf
+from xenfs.abi.numbers import Domid, DomInf
 from xenfs.calls import domains, domctl, neighbours
 from xenfs.calls.domains import DomainInfo, info
 from xenfs.calls.rows import freed
@@ -55,14 +55,12 @@ from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.guard import Guard
 from xenfs.nodes.tables.members import members
 
-_FIRST_RESERVED = 0x7FF0  # DOMID_FIRST_RESERVED: no domain that can be listed has this id or a higher one
-
 
 def _find(xen: Hypervisor, name: str) -> Domain | None:
     if not (name.isascii() and name.isdecimal()) or len(name) > 5 or str(int(name)) != name:
         return None
     domid = int(name)
-    return neighbours.life_recent(xen, domid) if domid < _FIRST_RESERVED else None
+    return neighbours.life_recent(xen, domid) if domid < Domid.FIRST_RESERVED else None
 
 
 def _stat(xen: Hypervisor) -> str:

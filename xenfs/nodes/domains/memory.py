@@ -12,6 +12,7 @@ from xenfs.calls.memory import MEMORY_MAP, own_memory_map
 from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput, HypercallError
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.foreign import PAGE
 from xenfs.hypervisor.lives import Domain
 from xenfs.hypervisor.sources import asks
 from xenfs.nodes.domains.own import has_vcpus, is_hvm, is_other_hvm, is_own
@@ -25,8 +26,7 @@ from xenfs.nodes.tables.cost import Cost
 
 MOST_KIB = 2**44  # 16 PiB: what 52 bits of physical address can name
 _PAGE_KIB = 4
-_PAGE = 4096
-_MOST_POOL = 2**44 - _PAGE  # bytes: Xen counts its pages in 32 bits
+_MOST_POOL = 2**44 - PAGE  # bytes: Xen counts its pages in 32 bits
 
 
 _kib = parse.size(_PAGE_KIB, MOST_KIB, "number of kB", unit=1024)
@@ -96,7 +96,7 @@ def _set_pool(xen: Hypervisor, domain: Domain, nbytes: int) -> None:
 
 PAGING_POOL = File(
     "paging_pool_bytes", "Memory for its page tables, bytes (whole MiB before Xen 4.17)", read=_pool, write=_set_pool,
-    show=show.dec, parse=parse.size(_PAGE, _MOST_POOL, "number of bytes", unit=1), write_grows=Cost.MEMORY,
+    show=show.dec, parse=parse.size(PAGE, _MOST_POOL, "number of bytes", unit=1), write_grows=Cost.MEMORY,
     only=_has_pool, when=_pool_exists, tier="B",
     call="domctl get_paging_mempool_size, set_paging_mempool_size, shadow_op",
 )  # fmt: skip

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from xenfs.calls.kexec import Segment
 from xenfs.errors import BadInput
+from xenfs.hypervisor.foreign import PAGE
 
-_PAGE = 4096
 _EXECUTABLE, _LOAD = (2, 3), 1
 _MACHINES = {1: 3, 2: 62}  # i386 and x86-64, by the file's class
 _MOST = 15  # segments; Xen takes no more
@@ -66,7 +66,7 @@ def _joined(pieces: list[_Piece]) -> Iterator[Segment]:
     start = end = 0
     filled = bytearray()
     for piece in pieces:
-        first = piece.start // _PAGE * _PAGE
+        first = piece.start // PAGE * PAGE
         if filled and first >= end:
             yield Segment(start, bytes(filled), end - start)
             filled = bytearray()
@@ -76,6 +76,6 @@ def _joined(pieces: list[_Piece]) -> Iterator[Segment]:
         if at < len(filled):
             raise BadInput("segments of this ELF file overlap", at=0)
         filled += bytes(at - len(filled)) + piece.data
-        end = -(-(piece.start + piece.size) // _PAGE) * _PAGE
+        end = -(-(piece.start + piece.size) // PAGE) * PAGE
     if filled:
         yield Segment(start, bytes(filled), end - start)

@@ -9,13 +9,13 @@ from xenfs.calls import sysctl, trace, trace_records
 from xenfs.connect.watcher import TRACE as TRACE_TOPIC
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.foreign import PAGE
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File, Stream
 from xenfs.nodes.tables.conditions import answers, x86
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 
-_PAGE = 4096
 _MOST_PAGES = 0xFFFF  # of one buffer: Xen counts them in 16 bits
 _MOST_WORDS = 7  # of 32 bits, beside the event
 
@@ -25,7 +25,7 @@ _word = parse.integer(0, 2**32 - 1, "word")
 
 def _trace(xen: Hypervisor) -> str:
     found = trace.buffers(xen)
-    size, mask = found.size // _PAGE, f"{found.evt_mask:#x}"
+    size, mask = found.size // PAGE, f"{found.evt_mask:#x}"
     return show.flat({"size_pages": size, "buffer_mfn": found.buffer_mfn, "evt_mask": mask})
 
 

@@ -11,12 +11,12 @@ import xenfs
 from xenfs.abi.numbers import DomInf
 from xenfs.calls.sysctl import NOWHERE, Node, available_pages
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.foreign import PAGE
 from xenfs.nodes.domains import facts
 from xenfs.nodes.host import scheduler_name
 from xenfs.nodes.metrics.snapshot import Counted, Guest, Snapshot
 from xenfs.nodes.metrics.text import Item, Metric, Value, counter, gauge, info_metric, labels, micro, seconds
 
-_PAGE = 4096
 _SECTOR = 512
 
 
@@ -48,7 +48,7 @@ def _own_build(xen: Hypervisor) -> dict[str, object]:
 def _pages(name: str) -> Callable[[Any], Value]:
     """A member that counts pages, in bytes."""
     member = attrgetter(name)
-    return lambda of: member(of) * _PAGE
+    return lambda of: member(of) * PAGE
 
 
 def _size(name: str) -> Callable[[Guest], Value]:
@@ -73,7 +73,7 @@ def _complete(xen: Hypervisor, snap: Snapshot) -> list[Item]:
 def _own_memory(snap: Snapshot) -> Value:
     """With what domains have and what is free it makes the memory of the machine."""
     of_domains: int = sum(guest.info.tot_pages for _, guest in snap.guests)
-    return max(0, int(snap.host.total_pages) - int(snap.host.free_pages) - of_domains) * _PAGE
+    return max(0, int(snap.host.total_pages) - int(snap.host.free_pages) - of_domains) * PAGE
 
 
 def _idle(ns: int) -> Value:
@@ -120,7 +120,7 @@ def _of_kind(kind: str, cpupool: int) -> list[tuple[str, Value]]:
 
 def _limit(guest: Guest) -> Value:
     pages = guest.info.max_pages
-    return "+Inf" if pages >= facts.NO_LIMIT_PAGES else pages * _PAGE
+    return "+Inf" if pages >= facts.NO_LIMIT_PAGES else pages * PAGE
 
 
 _XEN = (
@@ -138,7 +138,7 @@ _HOST = (
     gauge("xen_host_memory_bytes", "Memory of the machine.", _pages("total_pages")),
     gauge("xen_host_memory_free_bytes", "Memory that no domain has.", _pages("free_pages")),
     gauge("xen_host_memory_claimed_bytes", "Memory claimed for domains, not theirs yet.", _pages("outstanding_pages")),
-    gauge("xen_host_memory_available_bytes", "Memory free and not claimed.", lambda h: available_pages(h) * _PAGE),
+    gauge("xen_host_memory_available_bytes", "Memory free and not claimed.", lambda h: available_pages(h) * PAGE),
 )
 
 _OWN = (gauge("xen_host_memory_xen_bytes", "Memory that is neither free nor a domain's: Xen's own.", _own_memory),)

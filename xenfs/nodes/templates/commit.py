@@ -13,6 +13,7 @@ from xenfs.calls import create, domain_memory, domains, domctl, hvm, lifecycle, 
 from xenfs.calls.again import again
 from xenfs.errors import BadInput, HypercallError, XenfsError, errno_name
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.foreign import PAGE
 from xenfs.hypervisor.templates import Template
 from xenfs.nodes.domains.asking import store
 from xenfs.nodes.domains.introduction import About, Introduction, Step
@@ -135,7 +136,7 @@ def _paging_pool(xen: Hypervisor, template: Template) -> int:
     if given is not None:
         return int(given)
     mib = -(-value(xen, template, "max_mem_kb") // 1024)
-    return int(_PAGES_A_VCPU * value(xen, template, "max_vcpus") + _PAGES_A_MIB * mib + 512) * 4096
+    return int(_PAGES_A_VCPU * value(xen, template, "max_vcpus") + _PAGES_A_MIB * mib + 512) * PAGE
 
 
 def _set_paging_pool(xen: Hypervisor, domid: int, nbytes: int) -> None:

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from xenfs.calls.vnuma import Range, Topology
 from xenfs.errors import BadInput
+from xenfs.hypervisor.foreign import PAGE
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.forms import formed
 
 NONE = "none"
-_PAGE, _MOST_NODES, _MOST_COLORS = 4096, 64, 1024
+_MOST_NODES, _MOST_COLORS = 64, 1024
 _LINE = re.compile(r"(vnode|range)([0-9]{1,4})((?: +[a-z]+=\S*)*) *")
 _KEYS = {"vnode": ({"distance", "vcpus"}, {"pnode"}), "range": ({"vnode", "start", "end"}, {"flags"})}
 
@@ -84,7 +85,7 @@ def _vcpu_nodes(lists: list[str]) -> list[int]:
 
 def _range(values: dict[str, str], count: int) -> Range:
     start, end = _address(values["start"]), _address(values["end"])
-    if start >= end or start % _PAGE or end % _PAGE:
+    if start >= end or start % PAGE or end % PAGE:
         raise BadInput("a range is of whole pages, and ends behind its start", word=f"start={values['start']}")
     if _address(values.get("flags", "0")):
         raise BadInput("Xen knows no flags of ranges", word=f"flags={values['flags']}")

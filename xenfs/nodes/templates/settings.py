@@ -10,6 +10,7 @@ from xenfs.abi.numbers import Altp2mMode, CreateFlag, GicVersion, PhysCap, X86Em
 from xenfs.calls import sysctl
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.foreign import PAGE
 from xenfs.hypervisor.templates import Template
 from xenfs.nodes.domains.asking import has_store
 from xenfs.nodes.host import e820
@@ -28,7 +29,6 @@ _SINCE = {
     CreateFlag.nested_virt: (4, 15), CreateFlag.vpmu: (4, 16), CreateFlag.trap_unmapped_accesses: (4, 21),
 }  # fmt: skip
 _MOST_KIB = 2**44
-_PAGE = 4096
 _LONGEST_NAME = 200
 _VIEWS = 10  # of altp2m, as all had before there was a number
 
@@ -131,7 +131,7 @@ def _set_vmtrace(xen: Hypervisor, template: Template, nbytes: int) -> None:
 
 @formed("0, or a power of two from 4096 to 67108864", ranged=True)
 def _vmtrace_size(text: str) -> int:
-    found = parse.size(_PAGE, 64 << 20, "number of bytes", unit=1)(text)
+    found = parse.size(PAGE, 64 << 20, "number of bytes", unit=1)(text)
     if found & (found - 1):
         raise BadInput("must be a power of two", word=text.strip(" \t"))
     return found
@@ -240,7 +240,7 @@ SETTINGS = (
              write=_set_vcpus),
     _setting("max_mem_kb", "How much memory it may have, kB: memory/max of the domain", 128 << 10, _kib, show.dec),
     _setting("paging_pool_bytes", "Memory for its page tables, bytes; default: enough for max_mem_kb", DEFAULT,
-             or_default(parse.size(_PAGE, 2**44 - _PAGE, "number of bytes", unit=1)), _number),
+             or_default(parse.size(PAGE, 2**44 - PAGE, "number of bytes", unit=1)), _number),
     _setting("uuid", "Its UUID, or new for one of its own at each commit", None, _uuid, _show_uuid),
     _setting("name", "Its name: with one xenstore is told of it, so that xl knows it; with none nobody is", "", _called,
              _shown_name, when=has_store),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EBUSY, EINVAL, EOPNOTSUPP, EPERM, ESRCH
 
 from xenfs.simulator.answers.hvm import parameter
-from xenfs.simulator.answers.memory_op import DOMID_SELF, frames_of
+from xenfs.simulator.answers.memory_op import frames_of
 from xenfs.simulator.answers.pages import EVERYWHERE, Accesses
 from xenfs.simulator.machine import Answer, Answers, Machine
 from xenfs.simulator.world.domains import Domain
@@ -44,7 +44,7 @@ def altp2m(xen: Machine, address: int) -> int:
     )
     if answer is None:
         return -EOPNOTSUPP
-    domain = xen.world.domain(0 if domid == DOMID_SELF else domid)
+    domain = xen.world.any_domain(domid)
     if domain is None:
         return -ESRCH
     if not domain.hvm or (KEPT not in domain.kept and not name.endswith("domain_state")):

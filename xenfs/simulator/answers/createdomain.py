@@ -10,7 +10,6 @@ from xenfs.simulator.world.domains import Domain
 from xenfs.simulator.world.refused import Refused
 
 STRUCT = "xen_domctl_createdomain"
-MAX_NODES = 64
 MAX_VCPUS = {"pv": 8192, "hvm": 128}
 MAX_GRANT_VERSION = 2
 UNSUPPORTED = ("vpmu", "nested_virt", "s3_integrity")

@@ -7,7 +7,8 @@ from errno import EACCES, EBUSY, EEXIST, EINVAL, ENOMEM, ENOSYS, EOPNOTSUPP, ESR
 from xenfs.simulator.answers import createdomain
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain, Vcpu
-from xenfs.simulator.world.host import PAGE
+from xenfs.simulator.world.host import MAX_NODES
+from xenfs.simulator.world.physmap import PAGE
 from xenfs.simulator.world.refused import Refused
 from xenfs.simulator.world.world import FIRST_RESERVED
 
@@ -94,18 +95,18 @@ def setdomainhandle(xen: Machine, domain: Domain, op: memoryview) -> int:
 
 def setnodeaffinity(xen: Machine, domain: Domain, op: memoryview) -> int:
     """The nodes to take memory from; all 64 mean: as the CPUs are."""
-    nodes = xen.read_bitmap(op, "xen_domctl_nodeaffinity", "nodemap", createdomain.MAX_NODES)
+    nodes = xen.read_bitmap(op, "xen_domctl_nodeaffinity", "nodemap", MAX_NODES)
     everywhere = (1 << xen.world.host.nr_nodes) - 1
     if not nodes & everywhere:
         return -EINVAL
-    domain.auto_node_affinity = nodes == (1 << createdomain.MAX_NODES) - 1
+    domain.auto_node_affinity = nodes == (1 << MAX_NODES) - 1
     domain.node_affinity = everywhere if domain.auto_node_affinity else nodes
     return 0
 
 
 def getnodeaffinity(xen: Machine, domain: Domain, op: memoryview) -> int:
     """The nodes it takes memory from."""
-    xen.write_bitmap(op, "xen_domctl_nodeaffinity", "nodemap", domain.node_affinity, createdomain.MAX_NODES)
+    xen.write_bitmap(op, "xen_domctl_nodeaffinity", "nodemap", domain.node_affinity, MAX_NODES)
     return 0
 
 

@@ -10,7 +10,6 @@ from xenfs.simulator.world.policy import Policy
 from xenfs.simulator.world.refused import Refused
 
 POLICY_VERSION = 30
-DOMID_SELF = 0x7FF0
 _LONGEST = 4096
 _BY_NAME = 0xFFFFFFFF
 _BOOLEAN, _CONTEXT = "xen_flask_boolean", "xen_flask_sid_context"
@@ -103,7 +102,7 @@ def commitbools(xen: Machine, op: memoryview) -> int:
 def relabel_domain(xen: Machine, op: memoryview) -> int:
     """Another SID for a domain, dom0 by its own number too."""
     domid, sid = xen.get(op, "xen_flask_relabel", "domid", "sid")
-    policy, domain = policy_of(xen), xen.world.domain(0 if domid == DOMID_SELF else domid)
+    policy, domain = policy_of(xen), xen.world.any_domain(domid)
     if domain is None:
         return -ESRCH
     domain.ssidref = policy.relabeled(domain.ssidref, sid)

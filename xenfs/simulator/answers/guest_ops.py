@@ -10,24 +10,19 @@ from xenfs.simulator.layouts import Layouts
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world import evtchn
 from xenfs.simulator.world.domains import Domain
+from xenfs.simulator.world.world import DOMID_SELF
 
-DOMID_SELF = 0x7FF0
 MAX_GRANT_FRAMES = 64
 WATCHDOGS = 2  # timers of a domain
 STATUS, SIZE = "evtchn_status", "gnttab_query_size"
 GRANT_FRAMES, GRANT_VERSION = "grant_frames", "grant_version"
 
 
-def any_domain(xen: Machine, domid: int) -> Domain | None:
-    """The domain with this id; the control domain for DOMID_SELF."""
-    return xen.world.domain(0 if domid == DOMID_SELF else domid)
-
-
 def query_size(xen: Machine, address: int) -> int:
     """Frames that a grant table has and may have: a guest with more vCPUs shares more."""
     op, form = xen.struct(address, SIZE), _sizes(xen.layouts)
     domid = form.unpack_from(op)[0]
-    domain = any_domain(xen, domid)
+    domain = xen.world.any_domain(domid)
     if domain is None:
         xen.put(op, SIZE, status=xen.constant("GNTST_bad_domain") & 0xFFFF)
         return 0
@@ -49,7 +44,7 @@ def grant_frames(domain: Domain) -> int:
 def get_version(xen: Machine, address: int) -> int:
     """Version 1, which is what Linux uses, but for a domain that says otherwise."""
     op = xen.struct(address, "gnttab_get_version")
-    domain = any_domain(xen, *xen.get(op, "gnttab_get_version", "dom"))
+    domain = xen.world.any_domain(*xen.get(op, "gnttab_get_version", "dom"))
     if domain is None:
         return -ESRCH
     xen.put(op, "gnttab_get_version", version=domain.kept.get(GRANT_VERSION, 1))
@@ -60,7 +55,7 @@ def status(xen: Machine, address: int) -> int:
     """What a port is bound to; EINVAL past the last one."""
     op = xen.struct(address, STATUS)
     domid, port = xen.get(op, STATUS, "dom", "port")
-    domain = any_domain(xen, domid)
+    domain = xen.world.any_domain(domid)
     if domain is None:
         return -ESRCH
     found = evtchn.channel(xen.world, domain, port)
@@ -76,7 +71,7 @@ def alloc_unbound(xen: Machine, address: int) -> int:
     struct = "evtchn_alloc_unbound"
     op = xen.struct(address, struct)
     domid, remote = xen.get(op, struct, "dom", "remote_dom")
-    domain = any_domain(xen, domid)
+    domain = xen.world.any_domain(domid)
     if domain is None:
         return -ESRCH
     port = evtchn.alloc_unbound(xen.world, domain, 0 if remote == DOMID_SELF else remote)
@@ -88,7 +83,7 @@ def alloc_unbound(xen: Machine, address: int) -> int:
 
 def reset(xen: Machine, address: int) -> int:
     """All ports of a domain that is paused, or the caller itself, are closed."""
-    domain = any_domain(xen, *xen.get(xen.struct(address, "evtchn_reset"), "evtchn_reset", "dom"))
+    domain = xen.world.any_domain(*xen.get(xen.struct(address, "evtchn_reset"), "evtchn_reset", "dom"))
     if domain is None:
         return -ESRCH
     if domain.domid and not domain.pause_count:
@@ -133,9 +128,9 @@ def dm_op(xen: Machine, domid: int, count: int, buffers: int) -> tuple[str, int]
     if not count:
         return "", -EFAULT
     address, size = xen.get(xen.struct(buffers, "xen_dm_op_buf"), "xen_dm_op_buf", "h", "size")
-    if domid == 0 or any_domain(xen, domid) is None:
+    if domid == 0 or xen.world.any_domain(domid) is None:
         return "", -EPERM if domid == 0 else -ESRCH
-    domain = any_domain(xen, domid)
+    domain = xen.world.any_domain(domid)
     if domain is None or not domain.hvm:
         return "", -EINVAL
     body = xen.layouts.offset("xen_dm_op", "u")

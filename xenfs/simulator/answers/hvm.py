@@ -9,7 +9,6 @@ from xenfs.simulator.world.domains import Domain
 from xenfs.simulator.world.guests import WITHOUT_DRIVERS
 from xenfs.simulator.world.refused import Refused
 
-DOMID_SELF = 0x7FF0
 STRUCT = "xen_hvm_param"
 NR_PARAMS = 39
 
@@ -84,7 +83,7 @@ def _asked(xen: Machine, address: int) -> tuple[memoryview, Domain, str]:
     domid, index = xen.get(op, STRUCT, "domid", "index")
     if index >= NR_PARAMS:
         raise Refused(EINVAL)
-    domain = xen.world.domain(0 if domid == DOMID_SELF else domid)
+    domain = xen.world.any_domain(domid)
     if domain is None:
         raise Refused(ESRCH)
     name = _names(xen).get(index, "unused")

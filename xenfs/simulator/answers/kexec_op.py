@@ -6,7 +6,7 @@ from errno import EADDRNOTAVAIL, EINVAL, ENOENT, ERANGE
 from itertools import pairwise
 
 from xenfs.simulator.machine import Answers, Machine
-from xenfs.simulator.world.host import PAGE
+from xenfs.simulator.world.physmap import PAGE
 
 RANGE = "xen_kexec_range"
 SEGMENT_MAX = 16

@@ -8,7 +8,6 @@ from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain
 from xenfs.simulator.world.refused import Refused
 
-DOMID_SELF = 0x7FF0
 E820_MOST = 1024
 E820_BYTES = 20  # a packed struct: start, bytes, type
 
@@ -46,7 +45,7 @@ def is_gone(domain: Domain, frame: int) -> bool:
 def _domain_at(xen: Machine, address: int) -> Domain:
     # Older headers have no struct here, only a bare domid: the same two bytes.
     domid = int.from_bytes(xen.at(address, 2), "little")
-    domain = xen.world.domain(0 if domid == DOMID_SELF else domid)
+    domain = xen.world.any_domain(domid)
     if domain is None:
         raise Refused(ESRCH)
     return domain

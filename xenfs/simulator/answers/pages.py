@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import E2BIG, EINVAL, ENODEV, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, EXDEV
 
 from xenfs.simulator.answers.foreign import pv_frames
-from xenfs.simulator.answers.memory_op import DOMID_SELF, frames_of, is_gone
+from xenfs.simulator.answers.memory_op import frames_of, is_gone
 from xenfs.simulator.answers.pci_op import has_iommu
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import ALIVE, Domain
@@ -56,7 +56,7 @@ def get_mem_type(xen: Machine, address: int) -> int:
     struct = "xen_hvm_get_mem_type"
     op = xen.struct(address, struct)
     domid, frame = xen.get(op, struct, "domid", "pfn")
-    domain = xen.world.domain(0 if domid == DOMID_SELF else domid)
+    domain = xen.world.any_domain(domid)
     if domain is None:
         return -ESRCH
     if not domain.hvm:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from errno import EINVAL, ESRCH
 
-from xenfs.simulator.answers.memory_op import DOMID_SELF
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import ALIVE, Domain
 from xenfs.simulator.world.refused import Refused
@@ -36,7 +35,7 @@ def set_pod_target(xen: Machine, address: int) -> int:
 def _asked(xen: Machine, address: int) -> tuple[memoryview, Domain]:
     op = xen.struct(address, STRUCT)
     (domid,) = xen.get(op, STRUCT, "domid")
-    domain = xen.world.domain(0 if domid == DOMID_SELF else domid)
+    domain = xen.world.any_domain(domid)
     if domain is None:
         raise Refused(ESRCH)
     if not domain.hvm:

@@ -7,6 +7,7 @@ from errno import EINVAL, ENODATA, EOPNOTSUPP
 
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain
+from xenfs.simulator.world.physmap import PAGE
 
 STRUCT = "vcpu_guest_context"
 TEXT = 0xFFFFFFFF81000000
@@ -14,7 +15,7 @@ STACK = 0xFFFFC90000000000
 GIVEN = "contexts"
 GUEST_MODES = (0, 4, 5)  # of an Arm processor: EL0t, EL1t, EL1h
 GUEST_MODES_32 = (0x10, 0x11, 0x12, 0x13, 0x17, 0x1B, 0x1F)  # user, FIQ, IRQ, supervisor, abort, undefined, system
-PAGE, MOST_LDT = 4096, 8192
+MOST_LDT = 8192
 
 
 def getvcpucontext(xen: Machine, domain: Domain, op: memoryview) -> int:

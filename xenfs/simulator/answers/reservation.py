@@ -11,7 +11,6 @@ from xenfs.simulator.world.domains import Domain
 
 STRUCT = "xen_memory_reservation"
 _LARGEST_ORDER = 18  # 1 GiB: what the control domain may ask for
-_SELF = 0x7FF0
 
 
 class _Asked(NamedTuple):
@@ -27,7 +26,7 @@ def _asked(xen: Machine, address: int) -> _Asked | None:
     """None for what Xen does nothing about: a domain that there is not, extents that are too large."""
     members = ("extent_start", "nr_extents", "extent_order", "domid")
     frames, extents, order, domid = xen.get(xen.struct(address, STRUCT), STRUCT, *members)
-    domain = xen.world.domain(0 if domid == _SELF else domid)
+    domain = xen.world.any_domain(domid)
     if domain is None or domain.dying or order > _LARGEST_ORDER or not frames:
         return None
     return _Asked(frames, extents, order, domain)

@@ -6,9 +6,9 @@ from errno import EOPNOTSUPP
 
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world import debug_keys, hotplug
-from xenfs.simulator.world.host import PAGE, Cpu
+from xenfs.simulator.world.host import MAX_NODES, Cpu
+from xenfs.simulator.world.physmap import PAGE
 
-MAX_NODES = 64
 NO_CORE = 0xFFFFFFFF  # XEN_INVALID_CORE_ID, and the same for sockets
 LOCAL, REMOTE, UNTOLD = 10, 21, 20  # the last is what Xen on Arm says of any two nodes, were they the same
 HW_WORDS = 8  # of features: 1d 1c e1d e1c Da1 7b0 7c0 e7d

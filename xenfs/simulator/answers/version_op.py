@@ -6,8 +6,8 @@ from errno import EINVAL, ENOBUFS
 
 from xenfs.simulator.layouts import version
 from xenfs.simulator.machine import Answers, Machine
+from xenfs.simulator.world.physmap import PAGE
 
-PAGE = 4096
 COMMANDLINE_BYTES = 1024
 LENGTH_BYTES = 4
 

@@ -6,10 +6,9 @@ from errno import E2BIG, EINVAL, ENOBUFS, EOPNOTSUPP, ESRCH
 
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import Domain
+from xenfs.simulator.world.host import MAX_NODES
 from xenfs.simulator.world.vnuma import Vnuma
 
-DOMID_SELF = 0x7FF0
-MAX_NODES = 64
 STRUCT = "xen_vnuma_topology_info"
 
 
@@ -19,7 +18,7 @@ def get_vnumainfo(xen: Machine, address: int) -> int:
     domid, pad = xen.get(op, STRUCT, "domid", "pad")
     if pad:
         return -EINVAL
-    domain = xen.world.domain(0 if domid == DOMID_SELF else domid)
+    domain = xen.world.any_domain(domid)
     if domain is None:
         return -ESRCH
     found: Vnuma | None = domain.kept.get("vnuma")

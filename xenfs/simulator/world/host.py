@@ -5,9 +5,10 @@ from __future__ import annotations
 from xenfs.simulator.settings import Settings
 from xenfs.simulator.world.checks import Checks
 from xenfs.simulator.world.instruments import Measured, Tracing
+from xenfs.simulator.world.physmap import PAGE
 from xenfs.simulator.world.processor import PROCESSORS
 
-PAGE = 4096
+MAX_NODES = 64  # as Xen is built
 FULL = 1024
 """What a CPU can give: rates are counted in 1024ths of it, and time in ticks of 1024 ns, so that no sum is rounded."""
 

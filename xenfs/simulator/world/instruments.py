@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 
-PAGE = 4096
+from xenfs.simulator.world.physmap import PAGE
+
 INFO_HEAD_WORDS = 129  # of 32 bits: the size of a buffer and an offset for each of 256 CPUs
 _HEAD = struct.Struct("<II")  # of a ring: read up to here, filled up to here
 _LOST, _WRAP = 0x1F001, 0x1F002  # events of the buffers' own: records are missing; nothing more before the ring's end

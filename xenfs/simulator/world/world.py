@@ -16,10 +16,10 @@ from xenfs.simulator.world.console import Console
 from xenfs.simulator.world.cpupools import Cpupools
 from xenfs.simulator.world.domains import ALIVE, DEAD, NOT_SHUT_DOWN, Domain, Vcpu
 from xenfs.simulator.world.guests import Guests
-from xenfs.simulator.world.host import PAGE, Host
+from xenfs.simulator.world.host import Host
 from xenfs.simulator.world.livepatches import Livepatches
 from xenfs.simulator.world.pci_bus import Bus
-from xenfs.simulator.world.physmap import ARM_RAM, Physmap
+from xenfs.simulator.world.physmap import ARM_RAM, PAGE, Physmap
 from xenfs.simulator.world.placement import Placement
 from xenfs.simulator.world.pmu import Pmu
 from xenfs.simulator.world.policy import Policy
@@ -28,6 +28,7 @@ from xenfs.simulator.world.psr import Psr
 from xenfs.simulator.world.refused import Refused
 
 FIRST_RESERVED = 0x7FF0  # domids from here on are not domains
+DOMID_SELF = 0x7FF0
 LINGER_NS = 2 * 10**9  # how long a destroyed domain is seen dying
 ZOMBIE_PAGES = 3  # what one that never quite goes still holds
 MAX_PAUSES = 255
@@ -76,6 +77,10 @@ class World:
         if self._doomed or self.guests.busy:  # which a call would take half of its time to see
             self._catch_up()
         return self.domains.get(domid)
+
+    def any_domain(self, domid: int) -> Domain | None:
+        """The same, where DOMID_SELF is the control domain, which is the one that calls."""
+        return self.domain(0 if domid == DOMID_SELF else domid)
 
     def domains_from(self, domid: int, limit: int | None = None) -> list[Domain]:
         """The domains with this id or a higher one, in order, at most so many."""
