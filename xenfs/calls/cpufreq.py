@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import CppcPreset, CppcSet, FreqPara, GetCpufreq, PmSetting, SetCpufreq, Sysctl
+from xenfs.abi.numbers import CppcPreset, CppcSet, FreqPara, GetCpufreq, Limit, PmSetting, SetCpufreq, Sysctl
 from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import fill, sysctl
 from xenfs.errors import HypercallError, XenfsError, answered_by
@@ -21,7 +21,7 @@ SET_PARA = {kind: operation(Sysctl.pm_op, "SET_CPUFREQ_PARA").part(kind.name) fo
 SET_CPPC = operation(Sysctl.pm_op, "SET_CPUFREQ_CPPC")
 TURBO = {True: operation(Sysctl.pm_op, "enable_turbo"), False: operation(Sysctl.pm_op, "disable_turbo")}
 
-NAME_LENGTH = 16  # CPUFREQ_NAME_LEN
+_NAME_BYTES = int(Limit.CPUFREQ_NAME_LEN)
 USERSPACE, ONDEMAND = "userspace", "ondemand"
 HWP = "hwp"
 EPP = "amd-cppc-epp"
@@ -99,7 +99,7 @@ def _para(xen: Hypervisor, cpu: int, sizes: tuple[int, int, int]) -> Para | tupl
         xen.pool.take(xen.abi.sizeof("struct xen_sysctl")) as buf,
         xen.pool.take(max(1, 4 * sizes[0])) as cpus,
         xen.pool.take(max(1, 4 * sizes[1])) as frequencies,
-        xen.pool.take(max(1, NAME_LENGTH * sizes[2])) as governors,
+        xen.pool.take(max(1, _NAME_BYTES * sizes[2])) as governors,
     ):
         view = xen.abi.view("struct xen_sysctl", buf)
         view.cmd, view.interface_version = Sysctl.pm_op, xen.abi.sysctl
@@ -120,7 +120,7 @@ def _para(xen: Hypervisor, cpu: int, sizes: tuple[int, int, int]) -> Para | tupl
             xen, arm,
             affected_cpus=cpus.memory[: 4 * sizes[0]].cast("I").tolist(),
             frequencies=frequencies.memory[: 4 * sizes[1]].cast("I").tolist(),
-            governors=_text(bytes(governors.memory[: NAME_LENGTH * sizes[2]])).split(),
+            governors=_text(bytes(governors.memory[: _NAME_BYTES * sizes[2]])).split(),
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import LivepatchAction, LivepatchOp, Sysctl
+from xenfs.abi.numbers import Limit, LivepatchAction, LivepatchOp, Sysctl
 from xenfs.abi.operations import Operation, operation
 from xenfs.calls.control import sysctl
 from xenfs.errors import HypercallError
@@ -18,7 +18,6 @@ UPLOAD = operation(Sysctl.livepatch_op, "UPLOAD")
 _ACTION = operation(Sysctl.livepatch_op, "ACTION")
 UNLOAD, APPLY, REVERT, REPLACE = (_ACTION.part(name) for name in ("UNLOAD", "APPLY", "REVERT", "REPLACE"))
 
-_NAME_BYTES = 128  # XEN_LIVEPATCH_NAME_SIZE, the NUL included
 _MOST = 1024  # entries that Xen gives in one call; E2BIG for more
 _SPARE = 1 << 16  # bytes: before 4.21 Xen does not look at the size of the buffer that metadata go to
 _TRIES = 8
@@ -141,7 +140,7 @@ def _listed(xen: Hypervisor) -> list[Patch]:
 def _some(xen: Hypervisor, whole: _Whole, first: int) -> list[Patch]:
     """As many as Xen gives in one call, from the number `first` on; it stops where something else wants to run."""
     room = min(whole.nr - first, _MOST)
-    sizes = {"name": _NAME_BYTES * room, "metadata": whole.metadata_bytes + _SPARE}
+    sizes = {"name": Limit.XEN_LIVEPATCH_NAME_SIZE * room, "metadata": whole.metadata_bytes + _SPARE}
     with ExitStack() as loans:
         words = {"status": 8 * room, "len": 4 * room, "metadata_len": 4 * room}
         bufs = {name: loans.enter_context(xen.pool.take(size)) for name, size in (sizes | words).items()}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from xenfs.abi.numbers import CoreParking, CpuHotplug, Platform, PmSetting, Sysctl
+from xenfs.abi.numbers import CoreParking, CpuHotplug, Limit, Platform, PmSetting, Sysctl
 from xenfs.abi.operations import operation
 from xenfs.calls.again import again
 from xenfs.calls.control import platform, sysctl
 from xenfs.calls.sysctl import physinfo
 from xenfs.hypervisor.base import Hypervisor
 
-UNLIMITED = 0xFFFFFFFF  # XEN_SYSCTL_CX_UNLIMITED
+UNLIMITED = int(Limit.XEN_SYSCTL_CX_UNLIMITED)
 
 
 GET_MAX_CSTATE = operation(Sysctl.pm_op, "get_max_cstate")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from xenfs.abi.numbers import CpuHotplug, CpupoolOp, PageOffline, SchedId, Sysctl, SysctlSched
+from xenfs.abi.numbers import CpuHotplug, CpupoolOp, Invalid, PageOffline, SchedId, Sysctl, SysctlSched
 from xenfs.abi.operations import operation
 from xenfs.calls.again import again
 from xenfs.calls.bitmaps import members, nbytes
@@ -31,7 +31,7 @@ CPU_HOTPLUG = operation(Sysctl.cpu_hotplug)
 CPUPOOL = operation(Sysctl.cpupool_op, "INFO").as_whole()
 SCHEDULER_OP = operation(Sysctl.scheduler_op, "getinfo").as_whole()
 
-NOWHERE = 0xFFFFFFFF  # XEN_INVALID_CORE_ID and its kin: a CPU number without a CPU
+NOWHERE = int(Invalid.CORE_ID)  # as those of sockets and nodes: a CPU number without a CPU
 _CONSOLE_CHUNK = 16384
 _MOST_CONSOLE = 64 << 20  # bytes: more than any console ring
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from xenfs.abi.numbers import Xenver
+from xenfs.abi.numbers import Limit, Xenver
 from xenfs.abi.operations import operation
 from xenfs.calls.control import numbered
 from xenfs.errors import HypercallError
@@ -55,12 +55,12 @@ def _varbuf(xen: Hypervisor, cmd: Xenver) -> bytes:
 
 def extra(xen: Hypervisor) -> bytes:
     """What follows major.minor, such as b".6"; XENVER_extraversion2 (4.20) or XENVER_extraversion."""
-    return _text(xen, Xenver.extraversion2, Xenver.extraversion, 16)
+    return _text(xen, Xenver.extraversion2, Xenver.extraversion, Limit.XEN_EXTRAVERSION_LEN)
 
 
 def capabilities(xen: Hypervisor) -> bytes:
     """Guest types that Xen can run, space separated; XENVER_capabilities2 (4.20) or XENVER_capabilities."""
-    return _text(xen, Xenver.capabilities2, Xenver.capabilities, 1024).strip()
+    return _text(xen, Xenver.capabilities2, Xenver.capabilities, Limit.XEN_CAPABILITIES_INFO_LEN).strip()
 
 
 def commandline(xen: Hypervisor) -> bytes:
@@ -70,7 +70,7 @@ def commandline(xen: Hypervisor) -> bytes:
 
 def changeset(xen: Hypervisor) -> bytes:
     """The commit that Xen was built from; XENVER_changeset2 (4.20) or XENVER_changeset."""
-    return _text(xen, Xenver.changeset2, Xenver.changeset, 64)
+    return _text(xen, Xenver.changeset2, Xenver.changeset, Limit.XEN_CHANGESET_INFO_LEN)
 
 
 def compile_info(xen: Hypervisor) -> Any:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from xenfs.abi.numbers import SchedId
+from xenfs.abi.numbers import Limit, SchedId
 from xenfs.calls import domains, sysctl
 from xenfs.calls.sysctl import cpupool
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.cpupools import names
 from xenfs.nodes.cpupools.arinc653 import schedule
 from xenfs.nodes.cpupools.cpus import CPUS
-from xenfs.nodes.cpupools.settings import SCHED_GRAN, SCHEDULER, make_pool, parameter, remove_pool
-from xenfs.nodes.tables import show
+from xenfs.nodes.cpupools.settings import SCHED_GRAN, SCHEDULER, make_pool, parameter, ratelimit, remove_pool
+from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, Each, File, Link, field
 from xenfs.nodes.tables.conditions import answers
 from xenfs.nodes.tables.cost import Cost
@@ -44,6 +44,8 @@ def _scheduled_by(*kinds: SchedId) -> Callable[..., bool]:
 _credit = _scheduled_by(SchedId.CREDIT)
 _either = _scheduled_by(SchedId.CREDIT, SchedId.CREDIT2)
 _arinc653 = _scheduled_by(SchedId.ARINC653)
+_slice = parse.integer(Limit.XEN_SYSCTL_CSCHED_TSLICE_MIN, Limit.XEN_SYSCTL_CSCHED_TSLICE_MAX, "tslice_ms")
+_delay = parse.integer(0, Limit.XEN_SYSCTL_CSCHED_MGR_DLY_MAX_US, "vcpu_migr_delay_us")
 
 POOL = Dir(
     "<p>",
@@ -64,9 +66,9 @@ POOL = Dir(
             "sched",
             "Parameters of the pool's scheduler",
             (
-                parameter("tslice_ms", "Time slice, ms", 1, 1000, only=_credit),
-                parameter("ratelimit_us", "Shortest time between two switches, us; 0 for none", 0, 500_000, _either),
-                parameter("vcpu_migr_delay_us", "How long a vCPU counts as cache hot, us", 0, 100_000, only=_credit),
+                parameter("tslice_ms", "Time slice, ms", _slice, _credit),
+                parameter("ratelimit_us", "Shortest time between two switches, us; 0 for none", ratelimit, _either),
+                parameter("vcpu_migr_delay_us", "How long a vCPU counts as cache hot, us", _delay, _credit),
                 schedule(_arinc653),
             ),
             only=_scheduled_by(SchedId.CREDIT, SchedId.CREDIT2, SchedId.ARINC653),

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 from typing import Any
 
-from xenfs.abi.numbers import SchedId
+from xenfs.abi.numbers import Limit, SchedId
 from xenfs.calls import hypfs, pools, sysctl
 from xenfs.calls.sysctl import cpupool
 from xenfs.errors import BadInput, HypercallError
@@ -20,7 +20,7 @@ from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 
 _MOST = 2**31 - 1
-_SHORTEST_US, _LONGEST_US = 100, 500_000  # XEN_SYSCTL_SCHED_RATELIMIT_MIN and _MAX
+_LEAST_US, _MOST_US = Limit.XEN_SYSCTL_SCHED_RATELIMIT_MIN, Limit.XEN_SYSCTL_SCHED_RATELIMIT_MAX
 _GRANULARITIES = ("cpu", "core", "socket")
 
 
@@ -118,15 +118,16 @@ def _require_consistent(now: Any, name: str, value: int) -> None:
         )  # fmt: skip
 
 
-@formed(f"ratelimit_us, 0 or {_SHORTEST_US} to {_LONGEST_US}", ranged=True)
-def _ratelimit(text: str) -> int:
-    value = parse.integer(0, _LONGEST_US, "ratelimit_us")(text)
-    if 0 < value < _SHORTEST_US:
-        raise BadInput(f"the ratelimit must be 0, or {_SHORTEST_US} to {_LONGEST_US}", at=0)
+@formed(f"ratelimit_us, 0 or {_LEAST_US} to {_MOST_US}", ranged=True)
+def ratelimit(text: str) -> int:
+    """0 for none, or a time within Xen's bounds."""
+    value = parse.integer(0, _MOST_US, "ratelimit_us")(text)
+    if 0 < value < _LEAST_US:
+        raise BadInput(f"the ratelimit must be 0, or {_LEAST_US} to {_MOST_US}", at=0)
     return value
 
 
-def parameter(name: str, help: str, low: int, high: int, only: Callable[[Hypervisor, int], bool] | None = None) -> File:
+def parameter(name: str, help: str, parse: Callable[[str], int], only: Callable[[Hypervisor, int], bool]) -> File:
     """A parameter of a pool's scheduler."""
 
     def read(xen: Hypervisor, pool: int) -> int:
@@ -138,8 +139,7 @@ def parameter(name: str, help: str, low: int, high: int, only: Callable[[Hypervi
         _require_consistent(now, name, value)
         pools.set_parameters(xen, known, now, **{name: value})
 
-    parser = _ratelimit if name == "ratelimit_us" else parse.integer(low, high, name)
     return File(
-        name, help, read=read, write=write, show=show.dec, parse=parser, only=only,
+        name, help, read=read, write=write, show=show.dec, parse=parse, only=only,
         call=sysctl.SCHEDULER_OP.name, tier="B",
     )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from xenfs.abi.numbers import DeviceFlag
 from xenfs.calls import domains, pci, rights
 from xenfs.calls.domains import DomainInfo
 from xenfs.calls.neighbours import together
@@ -70,9 +71,6 @@ def _test(xen: Hypervisor, domain: Domain, asked: Address | str) -> bool:
     return pci.assignable(xen, asked, domain.domid)
 
 
-_RDM_RELAXED = 1  # XEN_DOMCTL_DEV_RDM_RELAXED
-
-
 @formed('"+" and a PCI device such as 0000:00:1f.2, with rdm_relaxed or without, or "-" and a device')
 def assignment(text: str) -> tuple[bool, Address, int]:
     """Whether it is given, which device, and flags."""
@@ -82,7 +80,7 @@ def assignment(text: str) -> tuple[bool, Address, int]:
     given = words[0][0] == "+"
     if len(words) == 2 and not (given and words[1] == "rdm_relaxed"):
         raise BadInput("only rdm_relaxed may stand behind a device that is given", word=words[1] or None, at=0)
-    return given, device(words[0][1:]), _RDM_RELAXED if len(words) == 2 else 0
+    return given, device(words[0][1:]), DeviceFlag.RDM_RELAXED if len(words) == 2 else 0
 
 
 def _assign(xen: Hypervisor, domain: Domain, wanted: tuple[bool, Address, int]) -> None:

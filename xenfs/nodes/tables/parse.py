@@ -8,12 +8,12 @@ import re
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from xenfs.errors import BadInput
 from xenfs.nodes.tables.forms import form, formed
 
-Parser = Callable[[str], object]
+Meant = TypeVar("Meant")
 MAX = None  # what the word "max" means: no limit
 _NUMBER = re.compile(r"[+-]?(?:0[xX]([0-9a-fA-F]{1,16})|([0-9]+))")
 _MOST_DIGITS = 21  # one more than 2**64 has
@@ -103,19 +103,24 @@ def size(of: int, high: int, what: str, *, unit: int) -> Callable[[str], int]:
     return parse
 
 
-def or_max(inner: Callable[[str], int]) -> Callable[[str], int | None]:
-    """What `inner` reads, or the word max, which gives None."""
+def or_word(inner: Callable[[str], int], name: str, meant: Meant) -> Callable[[str], int | Meant]:
+    """What `inner` reads, or a word that stands for something else."""
 
-    @formed(f"{form(inner).words}, or max", ranged=form(inner).ranged)
-    def parse(value: str) -> int | None:
-        if value.strip(" \t") == "max":
-            return MAX
+    @formed(f"{form(inner).words}, or {name}", ranged=form(inner).ranged)
+    def parse(value: str) -> int | Meant:
+        if value.strip(" \t") == name:
+            return meant
         try:
             return inner(value)
         except BadInput as problem:
-            raise BadInput(f'{problem.why}, or "max"', problem.errno, word=problem.word, at=problem.at) from None
+            raise BadInput(f'{problem.why}, or "{name}"', problem.errno, word=problem.word, at=problem.at) from None
 
     return parse
+
+
+def or_max(inner: Callable[[str], int]) -> Callable[[str], int | None]:
+    """What `inner` reads, or the word max."""
+    return or_word(inner, "max", MAX)
 
 
 @formed("0 or 1")
@@ -135,20 +140,6 @@ def one(value: str) -> int:
         code = errno.EINVAL if _number(word) is None else errno.ERANGE
         raise BadInput("must be 1", code, word=word or None, at=0)
     return 1
-
-
-def or_word(inner: Callable[[str], int], name: str, meant: int) -> Callable[[str], int]:
-    """What `inner` reads, or a word that stands for a number."""
-
-    def parse(value: str) -> int:
-        if value.strip(" \t") == name:
-            return meant
-        try:
-            return inner(value)
-        except BadInput as problem:
-            raise BadInput(f'{problem.why}, or "{name}"', problem.errno, word=problem.word, at=problem.at) from None
-
-    return parse
 
 
 def one_of(names: Collection[str]) -> Callable[[str], str]:
