@@ -1,4 +1,4 @@
 """The grammar of the tables: what entries there are, how text is shown and parsed, when a file is there.
 
-Open base.py first; show.py and parse.py are the words that table lines are made of.
+base.py has the entries, all in one place. Open files.py first; show.py and parse.py are the words of table lines.
 """
