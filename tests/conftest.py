@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from children import end_all
 from hypothesis import HealthCheck, settings
 from worlds import Host
 
@@ -59,6 +60,13 @@ def no_unannounced_log_records(request: pytest.FixtureRequest) -> Iterator[None]
     if "caplog" not in request.fixturenames:
         odd = [line for line in said if not any(re.search(pattern, line) for pattern in patterns)]
         assert not odd, f"not announced: {odd}"
+
+
+@pytest.fixture(autouse=True)
+def nobody_outlives_the_test() -> Iterator[None]:
+    """What was said to be `mortal` has ended."""
+    yield
+    end_all()
 
 
 @pytest.fixture

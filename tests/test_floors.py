@@ -128,6 +128,7 @@ def _write(root: Path, files: dict[str, str]) -> list[Path]:
         ("xenstore/x.py", "from xenfs.pool import Pool"),
         ("hypervisor/x.py", "from xenfs.connect.probing import probe"),
         ("hypervisor/x.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from xenfs.nodes import tree"),
+        ("calls/x.py", "if TYPE_CHECKING:\n    from xenfs.faults.rules import Rule"),
         ("errors.py", "from xenfs.options import Options"),
         ("cellar/x.py", "from xenfs import errors"),
     ],
@@ -174,6 +175,9 @@ def test_every_room_says_in_five_lines_what_it_is_for_and_where_to_begin(room: P
     assert first, f"{room}: which file is to be opened first?"
     assert first[1] == "this file" or (room / first[1]).is_file(), f"{room}: there is no {first[1]}"
     assert sum(map(bool, said.splitlines())) <= 5, f"{room}: in more than five lines"
+    near = (room, room.parent, PACKAGE.parent)
+    gone = [name for name in re.findall(r"[\w/]+\.py\b", said) if not any((where / name).is_file() for where in near)]
+    assert not gone, f"{room}: there is no {gone}"
 
 
 def test_the_picture_of_the_house_is_true() -> None:

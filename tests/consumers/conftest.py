@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "mounted"))
 
-from mounting import Mount
+from mounting import Mount, lasting
 from programs import Started, cgroup2
 
 HERE = Path(__file__).parent
@@ -33,15 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module")
 def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
     """A simulated host, mounted for the tests of a module."""
-    where = tmp_path_factory.mktemp("consumers") / "xenfs"
-    where.mkdir()
-    made = Mount(where, "--hypervisor", "simulator")
-    try:
+    with lasting(tmp_path_factory.mktemp("consumers")) as made:
         yield made
-        made.stop()
-        assert not [line for line in made.errors().splitlines() if "Traceback" in line or "Error" in line]
-    finally:
-        made.force()
+        assert "Error" not in made.errors()
 
 
 @pytest.fixture

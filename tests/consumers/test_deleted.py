@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mounting import Mount, refused
+from mounting import Mount, lasting, refused
 from programs import needs
 
 GO = """package main
@@ -32,14 +32,8 @@ DELETERS = {
 @pytest.fixture(scope="module")
 def changeable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
     """A mount on which domains can be ended."""
-    where = tmp_path_factory.mktemp("deleted") / "xenfs"
-    where.mkdir()
-    mount = Mount(where, "--hypervisor", "simulator:domains=8,speed=50", "-o", "lifecycle,debug")
-    try:
+    with lasting(tmp_path_factory.mktemp("deleted"), "domains=8,speed=50", "lifecycle,debug") as mount:
         yield mount
-        mount.stop()
-    finally:
-        mount.force()
 
 
 def deleting(name: str, target: Path) -> subprocess.CompletedProcess[bytes]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mounting import Mount
+from mounting import lasting
 from patience import PATIENCE_S
 from programs import needs, run
 
@@ -118,17 +118,11 @@ def check_config(folder: Path) -> None:
 
 def exporter_reads_metrics_alone(folder: Path) -> None:
     """The policy that it wrote, on a mount."""
-    where = folder / "xenfs"
-    where.mkdir()
-    mount = Mount(where, "--hypervisor", "simulator", "-o", f"policy={folder}/etc/fleet.toml")
+    with lasting(folder, options=f"policy={folder}/etc/fleet.toml") as mount:
 
-    def read(path: str) -> subprocess.CompletedProcess[str]:
-        exporter = ("setpriv", "--reuid=65533", "--regid=65534", "--clear-groups", "cat", str(where / path))
-        return subprocess.run(exporter, check=False, capture_output=True, text=True, timeout=PATIENCE_S)
+        def read(path: str) -> subprocess.CompletedProcess[str]:
+            exporter = ("setpriv", "--reuid=65533", "--regid=65534", "--clear-groups", "cat", str(mount.where / path))
+            return subprocess.run(exporter, check=False, capture_output=True, text=True, timeout=PATIENCE_S)
 
-    try:
         assert "xen_up 1\n" in read("metrics/xen.prom").stdout
         assert "Permission denied" in read("domains/stat").stderr
-        mount.stop()
-    finally:
-        mount.force()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mounting import Mount
+from mounting import Mount, lasting
 from patience import PATIENCE_S
 from programs import needs, until
 
@@ -27,14 +27,8 @@ CHANGED = select.POLLPRI | select.POLLERR
 @pytest.fixture(scope="module")
 def living(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
     """A mount on which domains may be ended."""
-    where = tmp_path_factory.mktemp("followed") / "xenfs"
-    where.mkdir()
-    mount = Mount(where, "--hypervisor", "simulator:xen=4.21,domains=20,speed=50", "-o", "lifecycle,debug")
-    try:
+    with lasting(tmp_path_factory.mktemp("followed"), "xen=4.21,domains=20,speed=50", "lifecycle,debug") as mount:
         yield mount
-        mount.stop()
-    finally:
-        mount.force()
 
 
 class Tail:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mounting import Mount, refused
+from mounting import Mount, lasting, refused
 from programs import Started, free_port, needs, run, until
 
 SSHD_CONFIG = """
@@ -101,14 +101,10 @@ def by_sshfs(fleet: Path, host: str, root: Path, ssh_config: Path) -> Path:
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[Mount]:
     """Another host; to be asked for before `ssh_config`, whose sshd sees what is mounted by then."""
-    where = tmp_path / "other"
-    where.mkdir()
-    made = Mount(where, "--hypervisor", "simulator:xen=4.20,domains=5")
-    try:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    with lasting(folder, "xen=4.20,domains=5") as made:
         yield made
-        made.stop()
-    finally:
-        made.force()
 
 
 def test_a_fleet_in_one_tree(mount: Mount, other: Mount, ssh_config: Path, fleet: Path) -> None:

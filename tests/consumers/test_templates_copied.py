@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from mounting import Mount, refused
+from mounting import Mount, lasting, refused
 from programs import needs
 
 from xenfs.filesystem import filling
@@ -31,12 +31,8 @@ COPIERS = {
 
 @pytest.fixture(scope="module")
 def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
-    found = Mount(tmp_path_factory.mktemp("templates"), "--hypervisor", "simulator", "-o", "lifecycle,debug")
-    try:
+    with lasting(tmp_path_factory.mktemp("templates"), options="lifecycle,debug") as found:
         yield found
-        found.stop()
-    finally:
-        found.force()
 
 
 @pytest.fixture

@@ -142,9 +142,16 @@ def refused(*codes: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def lasting(folder: Path, settings: str = "", options: str = "") -> Iterator[Mount]:
-    """A mount of a simulated host for a whole module, which ends in good order and has logged nothing that is wrong."""
+    """A mount of a simulated host in a folder of its own, as `serving` has it."""
     where = folder / "xenfs"
     where.mkdir()
+    with serving(where, settings, options) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def serving(where: Path, settings: str = "", options: str = "") -> Iterator[Mount]:
+    """A mount of a simulated host, which ends in good order and has logged nothing that is wrong."""
     hypervisor = f"simulator:{settings}" if settings else "simulator"
     made = Mount(where, "--hypervisor", hypervisor, *(("-o", options) if options else ()))
     try:

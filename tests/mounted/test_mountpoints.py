@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mounting import REPOSITORY, Mount, Mounter
+from mounting import REPOSITORY, Mount, Mounter, serving
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount and to be others")
 ODD = b"a\rb\tc\nd\\e \x85\xff\x1b[31m"
@@ -79,12 +79,8 @@ def test_a_lock_that_anybody_can_take(tmp_path: Path) -> None:
     where.mkdir(mode=0o755)
     fd = os.open(where, os.O_RDONLY)
     fcntl.flock(fd, fcntl.LOCK_EX)
-    mount = Mount(where, "--hypervisor", "simulator")
-    try:
+    with serving(where):
         os.close(fd)
-        mount.stop()
-    finally:
-        mount.force()
     assert Path("/run/xenfs-mount.lock").stat().st_mode & 0o777 == 0o600
 
 
@@ -197,11 +193,8 @@ def test_a_policy_by_a_link_of_roots_own(tmp_path: Path) -> None:
     (tmp_path / "folder").symlink_to("real/../real")
     where = tmp_path / "m"
     where.mkdir()
-    mount = Mount(where, "--hypervisor", "simulator", "-o", f"policy={tmp_path}/folder/policy.toml")
-    try:
-        mount.stop()
-    finally:
-        mount.force()
+    with serving(where, options=f"policy={tmp_path}/folder/policy.toml"):
+        pass
 
 
 # What is run to start it

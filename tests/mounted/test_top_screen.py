@@ -243,7 +243,7 @@ def test_it_leaves_the_terminal_as_it_was(mounted: Mount, open_top: Opener) -> N
         leave(top)
         assert top.ended() == status
         assert b"Traceback" not in top.sent
-        assert b"\x1b[?1049l" in top.sent
+        assert top.restored()
 
 
 def test_it_can_be_stopped_and_goes_on(mounted: Mount, open_top: Opener) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from children import mortal
 from mounting import REPOSITORY, Mount, Mounter, lasting
 from patience import PATIENCE_S
 
@@ -250,25 +251,14 @@ def test_a_storm_is_seen_whole(mounter: Mounter, source: str) -> None:
 # xenfs watch
 
 
-_started: list[subprocess.Popen[str]] = []
-
-
-@pytest.fixture(autouse=True)
-def _no_process_is_left() -> Iterator[None]:
-    yield
-    while _started:
-        with _started.pop() as process:
-            process.kill()
-
-
 def watch(mount: Mount, *words: str) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "xenfs", "watch", *words],
-        cwd=mount.where, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    return mortal(
+        subprocess.Popen(
+            [sys.executable, "-m", "xenfs", "watch", *words],
+            cwd=mount.where, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        )
     )  # fmt: skip
-    _started.append(process)
-    return process
 
 
 def ended(process: subprocess.Popen[str], within_s: float = PATIENCE_S) -> tuple[int, list[str], str]:

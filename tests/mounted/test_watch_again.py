@@ -8,7 +8,8 @@ import sys
 import time
 
 import pytest
-from mounting import REPOSITORY, Mount, Mounter
+from children import mortal
+from mounting import REPOSITORY, Mount, Mounter, serving
 from patience import PATIENCE_S
 
 FIRST = "domains=6"
@@ -17,9 +18,11 @@ LATER = "speed=1000"  # the same host: processor time goes on
 
 def watching(mount: Mount, *words: str) -> subprocess.Popen[str]:
     """A watch that is under way: it has shown what is in a file that it opened last."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "xenfs", "watch", "--reconnect", "60", *words, f"{mount.where}/version/major"],
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY,
+    process = mortal(
+        subprocess.Popen(
+            [sys.executable, "-m", "xenfs", "watch", "--reconnect", "60", *words, f"{mount.where}/version/major"],
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=REPOSITORY,
+        )
     )  # fmt: skip
     until(process, "4")
     return process
@@ -50,10 +53,7 @@ def test_what_happened_meanwhile_comes_first(mounter: Mounter, seed: int) -> Non
     before = domains(first)
     first.process.send_signal(signal.SIGKILL)
     first.process.wait(PATIENCE_S)
-    second = None
-    try:
-        settings = f"simulator:domains=8,{LATER},seed={seed}"
-        second = Mount(first.where, "--hypervisor", settings, "-o", "lifecycle")
+    with serving(first.where, f"domains=8,{LATER},seed={seed}", "lifecycle") as second:
         after = domains(second)
         same = before.items() & after.items()
         assert bool(same) == (seed == 1) or len(same) == 1, "two seeds are two hosts, but for the control domain"
@@ -73,34 +73,21 @@ def test_what_happened_meanwhile_comes_first(mounter: Mounter, seed: int) -> Non
         process.terminate()
         _, said = process.communicate(timeout=PATIENCE_S)
         assert said == "xenfs: the daemon has ended: waiting for another\n"
-    finally:
-        process.kill()
-        process.communicate()
-        if second is not None:
-            second.stop()
-            second.force()
 
 
 @pytest.mark.parametrize("same", [True, False])
 def test_a_domain_goes_on_or_is_gone(mounter: Mounter, same: bool) -> None:
     first = mounter(FIRST)
     process = watching(first, f"{first.where}/domains/1")
-    second = None
-    try:
-        first.process.send_signal(signal.SIGKILL)
-        first.process.wait(PATIENCE_S)
-        second = Mount(first.where, "--hypervisor", f"simulator:domains=4,{LATER},seed={1 if same else 2}")
+    first.process.send_signal(signal.SIGKILL)
+    first.process.wait(PATIENCE_S)
+    with serving(first.where, f"domains=4,{LATER},seed={1 if same else 2}") as second:
         if same:
             time.sleep(0.5)
             second.write("domains/1/freeze", "1")
         lines = until(process, "paused" if same else "gone")
         assert ("gone" in lines) != same
-    finally:
         process.kill()
-        process.communicate()
-        if second is not None:
-            second.stop()
-            second.force()
 
 
 def test_nobody_comes(mounter: Mounter) -> None:

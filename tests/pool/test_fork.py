@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import cffi
 import pytest
+from children import a_child_that_shares_memory
 from memory_facts import frames, locked
 
 from xenfs.errors import PoolError
@@ -148,20 +149,12 @@ def test_before_a_retry_every_page_is_made_this_processes_own_again() -> None:
         buf.fill(b"x" * (32 << 10))
         other.fill(b"y" * (32 << 10))
         holder.attach(holder.view(HANDLES, "struct holder"), "to", buf)
-        ready, go = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(go)
-            os.read(ready, 1)
-            os._exit(0)
-        before = frames(*mine), frames(int(other.address), 32 << 10)
-        with pool.admitted((1, holder)) as args:
-            pool.count_retry((1, holder))
-            assert len(args) == 2
-        after = frames(*mine), frames(int(other.address), 32 << 10)
-        os.close(go)
-        os.waitpid(child, 0)
-        os.close(ready)
+        with a_child_that_shares_memory():
+            before = frames(*mine), frames(int(other.address), 32 << 10)
+            with pool.admitted((1, holder)) as args:
+                pool.count_retry((1, holder))
+                assert len(args) == 2
+            after = frames(*mine), frames(int(other.address), 32 << 10)
         assert not set(before[0]) & set(after[0])  # copied: what Xen would have written to before was the child's too
         assert before[1] == after[1]  # and what the call does not use was left alone
         assert bytes(buf) == b"x" * (32 << 10)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyfuse3
 import pytest
+from children import mortal
 from xen_guests import Guest, created_by_xl, eventually
 from xen_mount import CHECKOUT, XENFS, Mount, environment
 
@@ -124,22 +125,10 @@ def xl(*words: str) -> None:
     subprocess.run(["xl", *words], check=True, timeout=120, capture_output=True, stdin=subprocess.DEVNULL)
 
 
-_waiting: list[subprocess.Popen[bytes]] = []
-
-
-@pytest.fixture(autouse=True)
-def _nobody_is_left_waiting() -> Iterator[None]:
-    yield
-    while _waiting:
-        with _waiting.pop() as process:
-            process.kill()
-
-
 def until(mount: Mount, state: str, which: int | str, *, begun: bool = True) -> subprocess.Popen[bytes]:
     """`xenfs watch --until`, begun; of a domain that is not there yet it prints nothing at first."""
     words = [*XENFS, "watch", "--until", state, "--timeout", str(BOOT_S), str(mount.path(f"domains/{which}"))]
-    process = subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE)
-    _waiting.append(process)
+    process = mortal(subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE))
     assert process.stdout is not None
     if begun:
         assert select.select([process.stdout], [], [], SOON_S)[0], "it prints the first state"

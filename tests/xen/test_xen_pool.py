@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 
 import cffi
 import pytest
+from children import a_child_that_shares_memory
 from memory_facts import smaps
 
 from xenfs.abi.numbers import Hypercall, Sysctl, Xenver
@@ -149,17 +150,9 @@ def test_a_page_shared_with_a_child_faults_and_the_pools_do_not(backend: Privcmd
         libc.mlock(ffi.cast("void *", address), PAGE)  # type: ignore[attr-defined]
         memory[0] = 0
         assert write_to(backend, address) == 0
-        ready, go = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(go)
-            os.read(ready, 1)
-            os._exit(0)
-        shared = write_to(backend, address)  # locked, and yet: copy on write, the page is read-only now
-        faults = ask(backend, pool, buf)
-        os.close(go)
-        os.waitpid(child, 0)
-        os.close(ready)
+        with a_child_that_shares_memory():
+            shared = write_to(backend, address)  # locked, and yet: copy on write, the page is read-only now
+            faults = ask(backend, pool, buf)
     assert shared == -errno.EFAULT
     assert faults == 0
     tell(f"{pool.pages.name}: locked page after a fork {shared}; in the pool 0 at the first call")

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 WORDS = b"hello from nothing but files\n"
-X86_BASE, ARM_BASE = 0x100000, 0x40000000
+X86_BASE = 0x100000
 _PHYS32_ENTRY = 18
 _SCHED_OP, _SHUTDOWN = 29, 2
 _POWEROFF = 0
