@@ -6,6 +6,9 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from errno import EFAULT, EINVAL, EIO, ENODEV, ENOENT, EOPNOTSUPP, ESTALE, errorcode
+from typing import TypeVar
+
+Thing = TypeVar("Thing")
 
 
 def errno_name(code: int) -> str:
@@ -76,6 +79,13 @@ class NotThere(XenfsError):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"no such {what}", ENOENT)
+
+
+def there(found: Thing | None, what: str) -> Thing:
+    """The same; NotThere, of `what`, where it is None."""
+    if found is None:
+        raise NotThere(what)
+    return found
 
 
 class BadAddress(XenfsError):

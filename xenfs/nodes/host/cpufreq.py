@@ -9,7 +9,7 @@ from typing import Any
 from xenfs.abi.numbers import CppcPreset, CppcSet, FreqPara
 from xenfs.calls import cpufreq
 from xenfs.calls.cpufreq import Cppc, Governed, Ondemand, Para, para
-from xenfs.errors import BadInput, NotThere
+from xenfs.errors import BadInput, there
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
 from xenfs.nodes.tables import parse, show
@@ -42,26 +42,17 @@ def _governed_by(name: str) -> Callable[[Hypervisor, int], bool]:
 
 @asks(cpufreq.GET_CPPC)
 def _cppc(xen: Hypervisor, cpu: int) -> Cppc:
-    found = cpufreq.cppc(xen, cpu)
-    if found is None:
-        raise NotThere(f"CPPC of CPU {cpu}")
-    return found
+    return there(cpufreq.cppc(xen, cpu), f"CPPC of CPU {cpu}")
 
 
 @asks(cpufreq.GET_PARA)
 def _governor(xen: Hypervisor, cpu: int) -> Governed:
-    found = para(xen, cpu).governed
-    if found is None:
-        raise NotThere(f"governor of CPU {cpu}")
-    return found
+    return there(para(xen, cpu).governed, f"governor of CPU {cpu}")
 
 
 @asks(cpufreq.GET_PARA)
 def _ondemand(xen: Hypervisor, cpu: int) -> Ondemand:
-    found = _governor(xen, cpu).ondemand
-    if found is None:
-        raise NotThere(f"governor ondemand of CPU {cpu}")
-    return found
+    return there(_governor(xen, cpu).ondemand, f"governor ondemand of CPU {cpu}")
 
 
 # What is written
@@ -138,9 +129,7 @@ def _steered(
 
     def read(xen: Hypervisor, cpu: int) -> int:
         khz: int | None = getattr(_governor(xen, cpu), member)
-        if khz is None:
-            raise NotThere(f"{name} of CPU {cpu}: it is another governor's")
-        return khz
+        return there(khz, f"{name} of CPU {cpu}: it is another governor's")
 
     return File(
         name, help, read=read, show=show.dec, only=only, tier=tier,

@@ -8,7 +8,7 @@ from typing import Any
 from xenfs.calls import sysctl
 from xenfs.calls.platform import is_online, pcpu_info, pcpu_version
 from xenfs.calls.sysctl import NOWHERE, Topology, cpu_topology
-from xenfs.errors import BadInput, NotThere
+from xenfs.errors import BadInput, there
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
 from xenfs.nodes.host.cpufreq import CPUFREQ
@@ -36,10 +36,7 @@ def _cpu(xen: Hypervisor, name: str) -> int | None:
 @asks(sysctl.CPUTOPOINFO)
 def topology(xen: Hypervisor, cpu: int) -> Topology:
     """Where this CPU is; NotThere when it was unplugged."""
-    place = cpu_topology(xen).get(cpu)
-    if place is None:
-        raise NotThere(f"CPU: {cpu}")
-    return place
+    return there(cpu_topology(xen).get(cpu), f"CPU: {cpu}")
 
 
 def _online(xen: Hypervisor) -> str:

@@ -7,7 +7,7 @@ from xenfs.calls import memory, pci
 from xenfs.calls.pci import Address
 from xenfs.calls.sysctl import physinfo
 from xenfs.connect.own import own_domid
-from xenfs.errors import NotThere
+from xenfs.errors import there
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, File
@@ -23,10 +23,7 @@ def _find(xen: Hypervisor, name: str) -> Address | None:
 
 
 def _node(xen: Hypervisor, device: Address) -> int:
-    found = pci.nodes(xen, [device]).get(device)
-    if found is None:
-        raise NotThere(f"PCI device: {device}")
-    return found
+    return there(pci.nodes(xen, [device]).get(device), f"PCI device: {device}")
 
 
 def _assigned(xen: Hypervisor, device: Address) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from xenfs.calls import mca, msr
 from xenfs.calls.msr import Msr
 from xenfs.calls.platform import is_online, ucode_revision
-from xenfs.errors import NotThere
+from xenfs.errors import there
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.host.sockets import has_sensor, temperature
 from xenfs.nodes.tables import show
@@ -18,9 +18,7 @@ from xenfs.nodes.tables.members import members
 
 
 def _mca(xen: Hypervisor, cpu: int) -> str:
-    found = mca.logical_cpus(xen).get(cpu)
-    if found is None:
-        raise NotThere(f"CPU online: {cpu}")
+    found = there(mca.logical_cpus(xen).get(cpu), f"CPU online: {cpu}")
     rows = {name.removeprefix("mc_"): value for name, value in members(xen.abi, found)}
     spare = [name for name in rows if name.startswith("msrvalues.")]
     return show.flat({name: value for name, value in rows.items() if name not in spare} | _registers(found))

@@ -105,7 +105,7 @@ def _of(abi: Abi, op: Operation, member: shape.Member) -> Iterator[Leaf]:
 def _in_struct(abi: Abi, op: Operation, member: shape.Member, plain: Leaf) -> Iterator[Leaf]:
     steps = tuple(member.path.split(".")) if member.path else ()
     within = tuple(member.within.split(".")) if member.within else ()
-    offset, field = _place(abi.ffi, abi.ffi.typeof(op.struct), steps)
+    offset, field = _place(abi.ffi.typeof(op.struct), steps)
     leaf = plain._replace(offset=offset, within=within, steps=steps)
     if field is not None and field.bitsize >= 0:
         yield leaf._replace(kind=Kind.BITS, size=abi.ffi.sizeof(field.type), shift=field.bitshift, width=field.bitsize)
@@ -147,7 +147,7 @@ def _array(ffi: Any, kind: Any, leaf: Leaf) -> Iterator[Leaf]:
         yield leaf._replace(kind=Kind.BYTES, size=1, length=kind.length * size, text=item.cname == "char")
 
 
-def _place(ffi: Any, kind: Any, steps: tuple[str, ...]) -> tuple[int, Any]:
+def _place(kind: Any, steps: tuple[str, ...]) -> tuple[int, Any]:
     """(offset, field) of a member by its path; nameless structs on the way are looked into."""
     offset, field = 0, None
     for step in steps:
