@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+from threading import Thread
 
 import pytest
 from caller import COMBINATIONS, Caller
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE_S
+from worlds import Host
 
+from xenfs.calls import many, sysctl
 from xenfs.pool import Pool
 from xenfs.simulator import Simulator
 
@@ -91,3 +95,21 @@ def test_it_works_behind_the_real_pool() -> None:
         assert sim.hypercall(35, (address,)) == -errno.EFAULT
     finally:
         pool.close()
+
+
+def test_other_calls_come_between_those_of_a_multicall() -> None:
+    """As in Xen, which makes one after the other: who asks for one thing does not wait for five hundred."""
+    with Host() as host:
+        sim = host.xen.backend
+        assert isinstance(sim, Simulator)
+        member, answered = sim.machine.dispatch, list[int]()
+
+        def with_a_neighbour(number: int, args: tuple[int, ...]) -> int:
+            neighbour = Thread(target=lambda: answered.append(sysctl.physinfo(host.xen).nr_cpus))
+            neighbour.start()
+            neighbour.join(PATIENCE_S)
+            return member(number, args)
+
+        sim.machine.dispatch = with_a_neighbour
+        assert None not in many.vcpu_times(host.xen, [(0, 0), (0, 1)])
+        assert answered == [8, 8]

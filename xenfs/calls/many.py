@@ -53,7 +53,7 @@ class Question:
         form = plain(abi, _STRUCT, ("cmd", "interface_version"), f"u.{arm}", tuple(given))
         self._abi, self._base = abi, form.pack(op.cmd, abi.domctl, *given.values())
 
-    def about(self, domids: Sequence[int], also: Mapping[str, Sequence[int]] | None = None) -> bytes:
+    def about(self, domids: Sequence[int], also: Mapping[str, Sequence[int]] | None = None) -> bytearray:
         """The whole struct about each domain, one behind the other; `also` are more members of each."""
         return repeated(self._abi, _STRUCT, self._base, {"domain": domids, **(also or {})})
 
@@ -64,7 +64,7 @@ def answers_of(abi: Abi, *members: str) -> Rows:
     return Rows(abi, _STRUCT, members)
 
 
-def found(xen: Hypervisor, op: Operation, questions: bytes, answers: Rows) -> list[Row | None]:
+def found(xen: Hypervisor, op: Operation, questions: bytes | bytearray, answers: Rows) -> list[Row | None]:
     """Each answer, None where there is nothing that could be asked; other errnos are raised."""
 
     def there(result: int, answer: Row) -> Row | None:
@@ -86,7 +86,7 @@ def asked_about(
     return list(asked(xen, op, question.about(domids), answers_of(xen.abi, *members)))
 
 
-def asked_all(xen: Hypervisor, op: Operation, questions: bytes, answers: Rows, *before: int) -> list[Row]:
+def asked_all(xen: Hypervisor, op: Operation, questions: bytes | bytearray, answers: Rows, *before: int) -> list[Row]:
     """The answer to each question; where some failed, the errno with the highest number is raised."""
     both = list(asked(xen, op, questions, answers, *before))
     worst = min((result for result, _ in both), default=0)
@@ -96,7 +96,12 @@ def asked_all(xen: Hypervisor, op: Operation, questions: bytes, answers: Rows, *
 
 
 def asked(
-    xen: Hypervisor, op: Operation, questions: bytes, answers: Rows, *before: int, after: tuple[int, ...] = ()
+    xen: Hypervisor,
+    op: Operation,
+    questions: bytes | bytearray,
+    answers: Rows,
+    *before: int,
+    after: tuple[int, ...] = (),
 ) -> Iterator[tuple[int, Row]]:
     """The result of each question, negative for an errno, and the answer, which is the question where there is none.
 
@@ -108,7 +113,12 @@ def asked(
 
 
 def _batches(
-    xen: Hypervisor, op: Operation, questions: bytes, answers: Rows, *before: int, after: tuple[int, ...] = ()
+    xen: Hypervisor,
+    op: Operation,
+    questions: bytes | bytearray,
+    answers: Rows,
+    *before: int,
+    after: tuple[int, ...] = (),
 ) -> Iterator[tuple[list[int], Iterator[Row]]]:
     size = answers.stride
     for batch in batches(questions, size * BATCH):

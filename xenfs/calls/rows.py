@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from xenfs.abi import Abi
 
 Item = TypeVar("Item")
+_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
 def packer(abi: Abi, name: str, *members: str) -> struct.Struct:
@@ -24,10 +25,7 @@ def packer(abi: Abi, name: str, *members: str) -> struct.Struct:
     return struct.Struct(f"{code}{nbytes - at}x")
 
 
-_CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
-
-
-def repeated(abi: Abi, name: str, struct: bytes, members: Mapping[str, Sequence[int]]) -> bytes:
+def repeated(abi: Abi, name: str, struct: bytes, members: Mapping[str, Sequence[int]]) -> bytearray:
     """A struct's bytes, once for each number of the lists, with those numbers at the members that have them.
 
     A member of all of them is set in one step, which takes a tenth of packing one struct after the other.
@@ -36,9 +34,9 @@ def repeated(abi: Abi, name: str, struct: bytes, members: Mapping[str, Sequence[
     for member, numbers in members.items():
         offset, kind = place(abi, name, member)
         nbytes = abi.ffi.sizeof(kind)
-        code = _CODES[nbytes]
-        memoryview(memory).cast(code)[offset // nbytes :: len(struct) // nbytes] = memoryview(array(code, numbers))  # type: ignore[call-overload]
-    return bytes(memory)
+        code: Any = _CODES[nbytes]
+        memoryview(memory).cast(code)[offset // nbytes :: len(struct) // nbytes] = memoryview(array(code, numbers))
+    return memory
 
 
 class Rows:

@@ -129,12 +129,12 @@ def _settle() -> None:
     many tuples but no cycles. None ran while all this was made, which would have been a tenth of the start.
 
     With the usual thresholds a tenth of a listing of 10,000 domains would be spent looking for cycles in it. While it
-    looks, no other thread runs: 1 ms for 5,000 new objects, 10 ms for 50,000.
+    looks, no other thread runs: 0.4 ms for 2,000 new objects, 10 ms for 50,000.
     """
     for name in _CODECS:
         codecs.lookup(name)
     gc.freeze()
-    gc.set_threshold(5_000, 1_000, 10)
+    gc.set_threshold(2_000, 2_500, 10)
     gc.enable()
 
 

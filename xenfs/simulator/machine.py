@@ -35,7 +35,7 @@ class Machine:
         self.get, self.put, self.constant = self.layouts.get, self.layouts.put, self.layouts.constant
         self._locate: Callable[[int, int], memoryview] = _no_memory
         self._around: Callable[[int], tuple[int, memoryview]] = _no_buffer
-        self._near_start, self._near = 0, _NOTHING
+        self._near = 0, _NOTHING  # in one piece, as several batches may be under way
         self.hypfs: Any = None
         self.capabilities: int | None = None
         self.domaininfo_rows: Any = None  # these are made when they are first needed
@@ -59,18 +59,19 @@ class Machine:
         find their structs there, without a search."""
         for address in addresses:
             with suppress(BadAddress):
-                self._near_start, self._near = self._around(address)
+                self._near = self._around(address)
                 break
         try:
             yield
         finally:
-            self._near_start, self._near = 0, _NOTHING
+            self._near = 0, _NOTHING
 
     def at(self, address: int, nbytes: int) -> memoryview:
         """The caller's bytes at an address. None are asked for: none are looked at, wherever that is."""
-        near = address - self._near_start
-        if 0 <= near <= len(self._near) - nbytes and nbytes > 0:
-            return self._near[near : near + nbytes]
+        start, memory = self._near
+        near = address - start
+        if 0 <= near <= len(memory) - nbytes and nbytes > 0:
+            return memory[near : near + nbytes]
         return self._locate(address, nbytes) if nbytes > 0 else _NOTHING
 
     def struct(self, address: int, name: str) -> memoryview:

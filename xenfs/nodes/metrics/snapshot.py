@@ -15,6 +15,7 @@ from xenfs.calls.domains import DomainInfo
 from xenfs.calls.happenings import looked
 from xenfs.calls.many import VcpuTime
 from xenfs.calls.pmstat import CStates
+from xenfs.calls.rows import freed
 from xenfs.calls.scheduler import PARAMETERS
 from xenfs.errors import HypercallError, XenfsError, answered_by
 from xenfs.hypervisor.base import Hypervisor
@@ -26,6 +27,7 @@ from xenfs.nodes.tables import show
 from xenfs.nodes.tables.conditions import ABSENT
 
 Found = TypeVar("Found")
+Timed = tuple[tuple[int, int], VcpuTime | None]  # (domain, vCPU), and what it has run, None where it is gone
 
 
 class Guest(NamedTuple):
@@ -89,7 +91,7 @@ def take(xen: Hypervisor) -> Snapshot:
     about = {info.domain: _about(info, called.get(info.domain, b"")) for info in listed}
     held = snap.part("scheduler", lambda: _parameters(xen, listed, snap.pools), dict[int, dict[str, int]]())
     shared = snap.part("grants", lambda: _grants(xen, domids), dict[int, tuple[int, int] | None]())
-    vcpus = snap.part("vcpus", lambda: _vcpus(xen, listed), list[tuple[tuple[int, int], VcpuTime | None]]())
+    vcpus = snap.part("vcpus", lambda: _vcpus(xen, listed), iter(list[Timed]()))
     if xen.store is not None:
         snap.part("starts", lambda: uptime.learn(xen, [domain for domain, _ in living]), None)
         counted = snap.part("devices", lambda: devices.counted(xen), dict[Device, dict[str, int]]())
@@ -197,9 +199,10 @@ def _grants(xen: Hypervisor, domids: Sequence[int]) -> dict[int, tuple[int, int]
     return dict(zip(domids, grants.sizes(xen, domids), strict=True))
 
 
-def _vcpus(xen: Hypervisor, listed: Sequence[DomainInfo]) -> list[tuple[tuple[int, int], VcpuTime | None]]:
+def _vcpus(xen: Hypervisor, listed: Sequence[DomainInfo]) -> Iterator[Timed]:
     wanted = [(info.domain, vcpu) for info in listed for vcpu in range(facts.nr_vcpus(info))]
-    return list(zip(wanted, many.vcpu_times(xen, wanted), strict=True))
+    times = many.vcpu_times(xen, wanted)
+    return zip(freed(wanted), freed(times), strict=True)
 
 
 class Counted(NamedTuple):
@@ -211,10 +214,9 @@ class Counted(NamedTuple):
 
 def _devices(counted: dict[Device, dict[str, int]], about: dict[int, str], kind: str) -> list[Item]:
     """Those of a class, of the domains that were listed."""
+    found = sorted(device for device in counted if device.kind == kind and device.domid in about)
     return [
-        (f'{about[device.domid]},{kind}="{device.number}"', Counted(device.domid, counters))
-        for device, counters in sorted(counted.items())
-        if device.kind == kind and device.domid in about
+        (f'{about[device.domid]},{kind}="{device.number}"', Counted(device.domid, counted[device])) for device in found
     ]
 
 
