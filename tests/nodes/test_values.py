@@ -424,7 +424,7 @@ def test_page_offline_questions(host: Host) -> None:
     assert frame in host.world.host.offlined
     assert after.split()[0] == f"{frame:#x}"
     assert "offline" in after
-    host.put(host.at("host/memory/online_page"), str(frame).encode())
+    assert host.put(host.at("host/memory/online_page"), str(frame).encode()).decode() == f"{frame:#x} onlined\n"
     assert host.put(host.at("host/memory/page_status"), str(frame).encode()).decode() == before
     for question in (b"0xbf001", str(frame + 100).encode()):
         with pytest.raises(XenfsError) as caught:

@@ -14,6 +14,7 @@ from xenfs.nodes.policy import Who
 
 _PROC = Path("/proc")
 _FLAGS = 6  # the ninth word of /proc/<pid>/stat; the first two are cut off
+_LONGEST_COMM = 4096  # Linux gives 16 bytes, and longer names of its own threads
 _SIGNALED = 0x400  # Linux's PF_SIGNALED: a signal ends the thread
 
 
@@ -55,7 +56,8 @@ def killed(pid: int, proc: Path = _PROC) -> bool:
 
 def _command(pid: int, proc: Path) -> str:
     try:
-        return (proc / str(pid) / "comm").read_bytes().removesuffix(b"\n").decode("utf-8", "surrogateescape")
+        with open(f"{proc}/{pid}/comm", "rb", buffering=0) as file:  # pathlib's way takes twice as long
+            return file.read(_LONGEST_COMM).removesuffix(b"\n").decode("utf-8", "surrogateescape")
     except OSError:
         return ""
 

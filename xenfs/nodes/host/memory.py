@@ -46,6 +46,12 @@ def _names(flags: type[PageQuery] | type[PageStatus], word: int, without: str) -
     return ",".join(str(flag.name).lower() for flag in flags if word & flag) or without
 
 
+def _outcome(what: PageOffline, word: int) -> str:
+    """Done is the same bit, whichever way the page goes."""
+    said = _names(PageStatus, word, "invalid")
+    return said.replace("offlined", "onlined") if what == PageOffline.page_online else said
+
+
 def _asked(what: PageOffline) -> Writer:
     def ask(xen: Hypervisor, pages: tuple[int, int]) -> str:
         words = sysctl.page_offline(xen, what, *pages)
@@ -53,8 +59,7 @@ def _asked(what: PageOffline) -> Writer:
             rows = [_names(PageQuery, word, "online") for word in words]  # Xen itself says nothing of those
         else:
             rows = [
-                _names(PageStatus, word, "invalid")
-                + (f" owner={word >> _OWNER_SHIFT}" if word & PageStatus.OWNED else "")
+                _outcome(what, word) + (f" owner={word >> _OWNER_SHIFT}" if word & PageStatus.OWNED else "")
                 for word in words
             ]
         return show.lines(f"{page:#x} {row}" for page, row in enumerate(rows, pages[0]))

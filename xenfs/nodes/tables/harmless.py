@@ -19,6 +19,8 @@ def harmless(text: str | bytes) -> str:
 def cut(text: str | bytes, longest: int) -> str:
     """The same, cut to so many bytes: between characters, never within what stands for one; "…" says that it was."""
     given = text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text
+    if len(given) <= longest and given.isascii() and given.isprintable() and "\\" not in given:
+        return given  # as nearly all is: a record of each write has five of them
     found: list[str] = []
     left = longest
     for char in given:
