@@ -454,7 +454,7 @@ TABLE: list[tuple[str, list[bytes]]] = [
 FREE_TEXT = re.compile(r"host/debug_keys|host/console/tty|(host|hypfs)/params/.*|hypfs/cpupool/\d+/sched-gran")
 # As tracefs has it; what does something takes a 1.
 ANYTHING = re.compile(r"xenfs/error_log|domains/\d+/memory/physical")
-# test_rtds_parameters has the scheduler's; test_templates.py what hosts have not before somebody makes one.
+# test_rtds_parameters has the scheduler's; test_nonsense_for_a_template what no host has before somebody makes one.
 ELSEWHERE = re.compile(r"hypfs/\w+|domains/\d+/(vcpus/\d+/)?sched/(period_us|budget_us|extratime)|templates/.*")
 
 
@@ -537,6 +537,23 @@ def test_nonsense_for_devices_of_a_device_tree() -> None:
             place = host.at(f"domains/7/passthrough/{name}")
             for data in table_row(place.path) or pytest.fail(f"{name} is in no table"):
                 refuse(host, place, data)
+
+
+@pytest.mark.parametrize("settings", ["xen=4.22", "xen=4.20,arch=arm64"])
+def test_nonsense_for_a_template(settings: str) -> None:
+    """But a list may be empty, and a minus takes a colour out; test_templates.py has what a name may not be."""
+    may_be_empty = {"flags", "e820", "arch/emulation"}
+    fine = {"iommu": (b"on",), "llc_colors": (b"-1", b"- 1"), "name": NONSENSE}
+    with Host(settings) as host:
+        host.mkdir("templates/t")
+        places = [place for place in writable(host) if place.path.startswith("templates/t/")]
+        for place in places:
+            name = place.path.removeprefix("templates/t/")
+            for data in NONSENSE:
+                empty = name in may_be_empty and not data.partition(b"\0")[0].strip()
+                if not empty and data not in fine.get(name, ()):
+                    refuse(host, place, data)
+        assert len(places) > 16
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "arm64"])
