@@ -59,13 +59,23 @@ def test_what_takes_the_place_of_xl_works(mounted: Mount, mounter: Mounter, tmp_
         if twin.here:
             of_host.setdefault(twin.host, []).append(twin.here)
     assert len(of_host[""]) > 55
-    assert len(of_host.pop("not run")) == 2
+    assert len(of_host.pop("not run")) == 4
     for host, here in of_host.items():
         mount = mounter(host, options="lifecycle,debug") if host else mounted
         printed = typed(mount.where, [f"{each}; echo status $?" for each in here], tmp_path)
         for command, found in zip(here, printed, strict=True):
             assert found[-1] == "status 0", (command, found)
     assert [twin.command for twin in twins() if not (twin.here or twin.note.startswith("not here"))] == []
+
+
+def test_who_compares_a_row_on_a_real_xen_is_there() -> None:
+    for twin in twins():
+        file, _, test = twin.compared.partition("::")
+        if test:
+            assert f"def {test}(" in (CHECKOUT / "tests/xen" / file).read_text("utf-8"), twin.command
+        assert bool(twin.compared) == bool(twin.here), "which test, or why none"
+        assert not twin.alone or " " in twin.compared, "the reason in words"
+    assert sum(twin.alone for twin in twins()) <= 24, "all of the everyday ones are compared"
 
 
 def test_the_examples_of_manual_pages_work(mounted: Mount, tmp_path: Path) -> None:

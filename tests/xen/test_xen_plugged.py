@@ -7,12 +7,13 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from conftest import KINDS, REAL
+from conftest import HYPERVISOR, KINDS, REAL
 from patience import PATIENCE_S
 from xen_guests import Guest, eventually
-from xen_mount import Mount, failure
+from xen_mount import Mount, failure, mounted
 from xen_plugged import BLOCK_BYTES, BLOCKS, BRIDGE, MAC, plugged
 
 pytestmark = [
@@ -68,18 +69,78 @@ def test_disk_beside_xentop_and_xl(mount: Mount, guest: Guest) -> None:
     assert path == f"/local/domain/0/backend/vbd/{guest.domid}/{number}"
     assert [mount.value(f"{home}/{name}") for name in ("vdev", "mode", "backend_type")] == ["xvda", "r", "vbd"]
     assert mount.value(f"{home}/source").startswith("/dev/loop")
-    found = numbers(mount, guest, f"vbd/{number}", "oo_req rd_req wr_req rd_sect wr_sect")
+    order = "oo_req rd_req wr_req rd_sect wr_sect"
+    before = numbers(mount, guest, f"vbd/{number}", order)
     text = said("xentop", "-b", "-i", "1", "-x", "-f")
     line = next(line for line in text.partition(guest.name)[2].splitlines() if line.startswith("VBD"))
     theirs = [int(each) for each in re.findall(r"(?:OO|RD|WR|RSECT|WSECT):\s*(\d+)", line)]
-    assert found == theirs
-    assert found[3] >= BLOCKS * BLOCK_BYTES // SECTOR
+    after = numbers(mount, guest, f"vbd/{number}", order)
+    assert all(low <= each <= high for low, each, high in zip(before, theirs, after, strict=True)), (before, theirs)
+    assert before[3] >= BLOCKS * BLOCK_BYTES // SECTOR
+
+
+def test_columns_of_xentop(mount: Mount, guest: Guest) -> None:
+    """Its sums over a domain's devices: in kB what the networks did, from dom0's point of view."""
+    columns = ["NETS", "NETTX(k)", "NETRX(k)", "VBDS", "VBD_OO", "VBD_RD", "VBD_WR", "VBD_RSECT", "VBD_WSECT"]
+
+    def ours() -> list[int]:
+        counted = {kind: numbers_of(mount, guest, kind) for kind in ("vif", "vbd")}
+        nets, disks = counted["vif"], counted["vbd"]
+        sums = [nets["rx_bytes"] // 1024, nets["tx_bytes"] // 1024]
+        disk = [disks[name] for name in ["oo_req", "rd_req", "wr_req", "rd_sect", "wr_sect"]]
+        return [len(mount.names(guest.node("devices/vif"))), *sums, len(mount.names(guest.node("devices/vbd"))), *disk]
+
+    before = ours()
+    lines = [
+        line.replace("no limit", "-").replace("n/a", "-") for line in said("xentop", "-b", "-f", "-i", "1").splitlines()
+    ]
+    head = next(line.split() for line in lines if "CPU(sec)" in line)
+    row = next(line.split() for line in lines if line.split()[:1] == [guest.name])
+    theirs = [int(row[head.index(column)]) for column in columns]
+    assert all(low <= each <= high for low, each, high in zip(before, theirs, ours(), strict=True)), (before, theirs)
+
+
+def numbers_of(mount: Mount, guest: Guest, kind: str) -> dict[str, int]:
+    """The counters of its only device of a class, from the file of all."""
+    lines = mount.value("domains/device_stat").splitlines()
+    words = next(line for line in lines if line.startswith(f"{guest.domid} {kind}/")).split()[2:]
+    return {name: int(number) for name, number in (word.split("=") for word in words)}
 
 
 def test_all_devices_in_one_file(mount: Mount, guest: Guest) -> None:
     found = dict(re.findall(rf"^{guest.domid} (v\w+)/\d+ (.*)$", mount.value("domains/device_stat"), re.M))
     assert found.keys() == {"vif", "vbd"}
-    assert f"rd_req={mount.value(guest.node('devices/vbd/51712/rd_req'))} " in found["vbd"]
+    node = guest.node("devices/vbd/51712/rd_req")
+    before = int(mount.value(node))
+    assert before <= numbers_of(mount, guest, "vbd")["rd_req"] <= int(mount.value(node))
+    eventually(
+        lambda: numbers_of(mount, guest, "vbd")["rd_req"] > before, PATIENCE_S, "a file that stays open tells of more"
+    )
+
+
+@pytest.fixture(scope="module")
+def as_the_unit(guest: Guest) -> Iterator[Mount]:
+    """Mounted as contrib/xenfs.service does: another user, in a network of its own."""
+    with mounted(HYPERVISOR, "run_as=nobody", inside=("unshare", "--net")) as found:
+        yield found
+
+
+def test_a_daemon_without_rights_counts_too(mount: Mount, as_the_unit: Mount, guest: Guest) -> None:
+    """Which is not root, has no capability and cannot run anything: /sys and /proc let it read the counters."""
+    assert as_the_unit.process is not None
+    pid = as_the_unit.process.pid
+    status = dict(re.findall(r"^(Uid|CapEff|NoNewPrivs):\s+(\w+)", Path(f"/proc/{pid}/status").read_text(), re.M))
+    assert status == {"Uid": "65534", "CapEff": "0" * 16, "NoNewPrivs": "1"}
+    assert os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
+    for kind in ("vif", "vbd"):
+        before = numbers_of(mount, guest, kind)
+        theirs = numbers_of(as_the_unit, guest, kind)
+        after = numbers_of(mount, guest, kind)
+        assert before.keys() == theirs.keys()
+        assert all(before[name] <= theirs[name] <= after[name] for name in before), (before, theirs)
+    for node in ("vif/0/rx_bytes", "vbd/51712/rd_req"):
+        at = guest.node(f"devices/{node}")
+        assert int(mount.value(at)) <= int(as_the_unit.value(at)) <= int(mount.value(at))
 
 
 def test_since_when(mount: Mount, guest: Guest) -> None:

@@ -28,7 +28,11 @@ $b ip link set eth0 up; $b ip addr add {THEIRS}/24 dev eth0
 $b dd if=/dev/xvda of=/dev/null bs={BLOCK_BYTES} count={BLOCKS}
 $b ping -c 3 {OURS}
 $b echo GUEST-UP
-while :; do $b sleep 5; done
+while :; do
+    $b blockdev --flushbufs /dev/xvda
+    $b dd if=/dev/xvda of=/dev/null bs={BLOCK_BYTES} count=1
+    $b sleep 5
+done
 """
 _POWEROFF = "#!/bin/busybox sh\n/bin/busybox poweroff -f\n"
 # Xen's own scripts take longer on an emulated machine than xl lets them. All that these have to do is said to xenstore.

@@ -1,0 +1,121 @@
+"""docs/from-xl.md beside dom0's own tools: it has a row for all that they do, and the everyday rows say the same."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import xen_peers
+from xen_guests import Guest
+from xen_mount import CHECKOUT, Mount
+from xen_peers import Comparison, columns, in_short, said
+
+sys.path.insert(0, str(CHECKOUT / "scripts" / "reference.d"))
+from from_xl import twins
+
+pytestmark = [
+    pytest.mark.once_a_dom0("what dom0's tools can do is not of the hypervisor"),
+    pytest.mark.usefixtures("peers"),
+]
+LATER = {"suspend", "resume", "dt-overlay"}  # xl has the two since 4.20, and the last on arm64 since 4.19
+COLUMNS = 19  # of xentop, in 4.17 as in 4.20
+
+
+def test_every_command_of_xl_has_a_row() -> None:
+    theirs = set(re.findall(r"^ ([a-z][a-z0-9-]+) ", said("xl help"), re.M))
+    rows = {name for twin in twins() for name in re.findall(r"\bxl ([a-z0-9-]+)", twin.command)}
+    assert len(theirs) > 70
+    assert sorted(theirs - rows) == []
+    if platform.machine() == "x86_64":  # elsewhere xl lacks what the machine does
+        assert sorted(rows - theirs - LATER) == []
+
+
+def test_every_column_of_xentop_has_a_row() -> None:
+    head = next(line for line in said("xentop -b -f -i 1").splitlines() if "CPU(sec)" in line).split()
+    assert len(head) == COLUMNS
+    rows = {name for twin in twins() if twin.tool == "xentop" for name in twin.command.split(", ")}
+    assert [name for name in head if name not in rows] == []
+
+
+def note(compared: list[Comparison], node: str, command: str, mine: dict[str, str], theirs: dict[str, str]) -> None:
+    compared.append(Comparison(node, command, in_short(mine), in_short(theirs), mine == theirs))
+    assert mine == theirs, command
+
+
+def test_guests_and_their_names(mount: Mount, guest: Guest, compared: list[Comparison]) -> None:
+    """`xl vm-list` leaves domain 0 out: UUID, id and name of the others."""
+    rows = [line.split(maxsplit=2) for line in said("xl vm-list").splitlines()[1:]]
+    theirs = {domid: f"{uuid} {name.strip()}" for uuid, domid, name in rows}
+    mine = {
+        domid: f"{mount.value(f'domains/{domid}/uuid')} {mount.value(f'domains/{domid}/name')}"
+        for domid in mount.numbers("domains")
+        if domid != "0"
+    }
+    note(compared, "domains/names", "xl vm-list", mine, theirs)
+    link = mount.path(f"domains/by-name/{guest.name}").readlink()
+    note(compared, "domains/by-name", "xl domid", {"": link.name}, {"": said(f"xl domid {guest.name}").strip()})
+    name = mount.value(guest.node("name"))
+    note(compared, "domains/*/name", "xl domname", {"": name}, {"": said(f"xl domname {guest.domid}").strip()})
+
+
+@pytest.mark.parametrize(("command", "node"), [("xl claims", "claim"), ("xl sharing", "shared_kb")])
+def test_claims_and_sharing(mount: Mount, guest: Guest, compared: list[Comparison], command: str, node: str) -> None:
+    """Both in MiB; nothing is claimed or shared here."""
+    theirs = columns(said(command), 1, -1)
+    mine = {domid: mount.value(f"domains/{domid}/memory/{node}") for domid in mount.numbers("domains")}
+    mine = {domid: str(int(value) // 1024) for domid, value in mine.items()}
+    note(compared, f"domains/*/memory/{node}", command, mine, theirs)
+
+
+def test_all_vcpus_are_pinned(mount: Mount, guest: Guest, compared: list[Comparison]) -> None:
+    before = mount.value(guest.node("vcpus/0/affinity_hard"))
+    mount.write(guest.node("affinity_hard"), "1")
+    try:
+        rows = [row for row in xen_peers.vcpus(said(f"xl vcpu-list {guest.name}"))]
+        mine = {
+            name: mount.value(guest.node(f"vcpus/{name}/affinity_hard")) for name in mount.numbers(guest.node("vcpus"))
+        }
+        assert set(mine.values()) == {"1"}
+        note(compared, "domains/*/affinity_hard", "xl vcpu-list", mine, {row.vcpu: row.hard for row in rows})
+    finally:
+        mount.write(guest.node("affinity_hard"), before)
+
+
+def test_a_pool_comes_and_goes(mount: Mount, compared: list[Comparison]) -> None:
+    """Without a CPU, as emulated machines stand still when one leaves its pool."""
+    mount.mkdir("cpupools/5")
+    try:
+        mount.write("cpupools/5/scheduler", "credit")
+        rows = [line.split() for line in said("xl cpupool-list").splitlines()[1:]]
+        theirs = [" ".join([row[2], row[1], row[4]]) for row in rows if not row[0].endswith("-0")]
+        mine = f"{mount.value('cpupools/5/scheduler')} 0 {mount.value('cpupools/5/nr_domains')}"
+        assert mount.value("cpupools/5/cpus") == ""
+        note(compared, "cpupools/5", "xl cpupool-list", {"": mine}, {"": theirs[0]})
+    finally:
+        mount.rmdir("cpupools/5")
+    assert len(said("xl cpupool-list").splitlines()) == 1 + len(mount.numbers("cpupools"))
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="xenctx names Arm's registers in another way")
+def test_registers_beside_xenctx(mount: Mount, guest: Guest, compared: list[Comparison]) -> None:
+    found = shutil.which("xenctx") or next(map(str, Path("/usr/lib").glob("xen-*/bin/xenctx")), "")
+    if not found:
+        pytest.skip("no xenctx here")
+    mount.write(guest.node("freeze"), "1")
+    try:
+        text = subprocess.run([found, str(guest.domid), "0"], capture_output=True, text=True, timeout=60).stdout
+        mine = mount.flat(guest.node("vcpus/0/regs"))
+    finally:
+        mount.write(guest.node("freeze"), "0")
+    theirs = {name: int(value, 16) for name, value in re.findall(r"\b([a-z0-9]+): ([0-9a-f]{16})\b", text)}
+    known = sorted(theirs.keys() & mine.keys())
+    assert len(known) >= 10, text
+    note(
+        compared, "domains/*/vcpus/*/regs", "xenctx", {name: hex(int(mine[name], 0)) for name in known},
+        {name: hex(theirs[name]) for name in known},
+    )  # fmt: skip
