@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.once_a_dom0("what dom0's tools can do is not of the hypervisor"),
     pytest.mark.usefixtures("peers"),
 ]
-LATER = {"suspend", "resume", "dt-overlay"}  # xl has the two since 4.20, and the last on arm64 since 4.19
+LATER = {"suspend", "resume", "dt-overlay"}  # the two since 4.20; the last on arm64 alone, since 4.18
 COLUMNS = 19  # of xentop, in 4.17 as in 4.20
 
 
