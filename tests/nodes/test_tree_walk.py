@@ -290,7 +290,7 @@ def test_reference_has_every_path_once() -> None:
     unseen = set(rows) - used
     assert all(
         re.fullmatch(
-            r"domains/<d>/((vcpus/<v>/)?sched/(period_us|budget_us|extratime)|memory/(physical|virtual/0)"
+            r"domains/<d>/((vcpus/<v>/)?sched/(period_us|budget_us|extratime)|memory/(physical|machine|virtual/0)"
             r"|vcpus/<v>/vmtrace/buffer)",
             row,
         )

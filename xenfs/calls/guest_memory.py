@@ -38,36 +38,41 @@ def as_they_are(frames: Sequence[int]) -> Sequence[int]:
     return frames
 
 
+def is_translated(xen: Hypervisor, info: DomainInfo) -> bool:
+    """Whether the frames that a domain counts are those that Xen knows: of all but PV domains."""
+    return bool(info.flags & DomInf.hvm_guest) or xen.abi.arch == "arm64"
+
+
 def known(xen: Hypervisor, info: DomainInfo) -> Frames:
     """How this domain's frames become those that Xen knows; EOPNOTSUPP for a PV guest that has not said."""
-    if info.flags & DomInf.hvm_guest or xen.abi.arch == "arm64":
+    if is_translated(xen, info):
         return as_they_are
     return Table(xen, info.domain, info.shared_info_frame).frames
 
 
-def populate(xen: Hypervisor, domid: int, frames: Sequence[int], order: int) -> int:
-    """Give memory at these frames, 2**order pages each; how many extents were done: fewer is out of memory, or over the
-    domain's limit. memory_op populate_physmap."""
+def populate(xen: Hypervisor, domid: int, frames: Sequence[int], order: int) -> list[int]:
+    """Give memory at these frames, 2**order pages each. The frames of those extents that were done, of a PV domain
+    those of the machine: fewer is out of memory, or over the domain's limit. memory_op populate_physmap."""
     return _reserve(xen, POPULATE, domid, frames, order)
 
 
 def decrease(xen: Hypervisor, domid: int, frames: Sequence[int], order: int) -> int:
-    """Take it away again; how many extents were done. memory_op decrease_reservation."""
-    return _reserve(xen, DECREASE, domid, frames, order)
+    """Take it away again, by the frames that Xen knows; how many extents were done. memory_op decrease_reservation."""
+    return len(_reserve(xen, DECREASE, domid, frames, order))
 
 
-def _reserve(xen: Hypervisor, op: Operation, domid: int, frames: Sequence[int], order: int) -> int:
-    done = 0
+def _reserve(xen: Hypervisor, op: Operation, domid: int, frames: Sequence[int], order: int) -> list[int]:
+    found: list[int] = []
     for part in batches(frames, _EXTENTS):
         with lent(xen, part) as extents, xen.pool.take(_size(xen)) as buf:
             view = xen.abi.view("struct xen_memory_reservation", buf)
             view.domid, view.nr_extents, view.extent_order = domid, len(part), order
             buf.attach(view, "extent_start", extents, 8 * len(part))
             now = xen.hypercall(op, op.cmd, buf, domid=domid)
-        done += now
+            found += extents.memory[: 8 * now].cast("Q").tolist()
         if now < len(part):
             break
-    return done
+    return found
 
 
 def _size(xen: Hypervisor) -> int:

@@ -173,6 +173,40 @@ def test_half_of_it_is_given_back(host: Host, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(type(host.world), "free_pages", physinfo)
 
 
+def answered(host: Host, path: str, text: str) -> str:
+    return host.put(host.at(path), text.encode()).decode()
+
+
+def test_a_pv_domain_has_frames_of_the_machine(host: Host) -> None:
+    """It is told where its memory is, which is written there; what is not its own is not."""
+    domain = next(d for d in host.world.domains_from(1) if d.kind == "pv")
+    memory, before, top = f"domains/{domain.domid}/memory", domain.tot_pages, domain.physmap.top + 8 & ~7
+    host.write(f"{memory}/max", "max")
+    lines = [line.split() for line in answered(host, f"{memory}/populate", f"{top} 2 3").splitlines()]
+    assert [int(own, 0) for own, _ in lines] == [top, top + 8]
+    assert domain.tot_pages == before + 16
+    first = int(lines[0][1], 0)
+    with pytest.raises(XenfsError, match="must be paused"):
+        put(host, f"{memory}/machine", first * PAGE, b"here")
+    host.write(f"domains/{domain.domid}/freeze", "1")
+    put(host, f"{memory}/machine", (first + 1) * PAGE - 2, b"here")
+    assert bytes(domain.physmap.page(top)[-2:] + domain.physmap.page(top + 1)[:2]) == b"here"
+    assert part(host, f"{memory}/machine", (first + 1) * PAGE - 2, 4) == b"here"
+    with pytest.raises(XenfsError, match="no memory that can be written") as refused:
+        put(host, f"{memory}/machine", PAGE, b"x")
+    assert refused.value.errno == errno.ENXIO
+    assert part(host, f"{memory}/machine", PAGE, 3) == bytes(3)
+    with pytest.raises(XenfsError, match="no memory that can be written"):
+        put(host, f"{memory}/machine", (1 << 52) - 1, b"xy")
+    assert part(host, f"{memory}/machine", 1 << 52, 3) == b""
+    assert not host.has("domains/2/memory/machine"), "of an HVM domain the frames are its own"
+    assert "machine" not in host.names(memory)
+
+
+def test_who_is_no_pv_domain_is_told_nothing(host: Host) -> None:
+    assert answered(host, "domains/2/memory/populate", f"{0x100000} 1") == ""
+
+
 def test_memory_by_a_vcpus_page_tables(host: Host) -> None:
     """The upper half of the addresses lies behind the lower."""
     path = "domains/2/memory/virtual/0"

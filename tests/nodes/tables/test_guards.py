@@ -40,7 +40,7 @@ NAMED: dict[str, set[str]] = {
         "host/pci", "host/microcode", "host/dt_overlay", "domains/<d>/dt_overlay",
         "domains/<d>/address_size", "domains/<d>/hvm/context.d", "domains/<d>/passthrough",
         "domains/<d>/soft_reset", "domains/<d>/fork_reset", "domains/<d>/hvm/altp2m",
-        "domains/<d>/vcpus/<v>/altp2m_view", "domains/<d>/vcpus/<v>/msrs",
+        "domains/<d>/vcpus/<v>/altp2m_view", "domains/<d>/vcpus/<v>/msrs", "domains/<d>/memory/machine",
         *(f"domains/<d>/monitor/{each}" for each in (
             "cpuid", "debug_exception", "desc_access", "emul_unimplemented", "inguest_pagefault", "mov_to_msr",
             "singlestep", "software_breakpoint", "write_ctrlreg",

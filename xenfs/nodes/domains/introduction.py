@@ -93,7 +93,7 @@ class Introduction:
 
     def _give_memory(self) -> None:
         frames = (self._places.console, self._places.store)
-        if guest_memory.populate(self.xen, self.domid, frames, 0) < len(frames):
+        if len(guest_memory.populate(self.xen, self.domid, frames, 0)) < len(frames):
             raise XenfsError("no memory for them: they are part of max_mem_kb", errno.ENOMEM)
         for frame in frames:
             guest_memory.write(self.xen, self.domid, frame * PAGE, bytes(PAGE))

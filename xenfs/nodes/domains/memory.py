@@ -16,7 +16,7 @@ from xenfs.hypervisor.foreign import PAGE
 from xenfs.hypervisor.lives import Domain
 from xenfs.hypervisor.sources import asks
 from xenfs.nodes.domains.own import has_vcpus, is_hvm, is_other_hvm, is_own
-from xenfs.nodes.domains.physical import PHYSICAL, POPULATE, UNPOPULATE, VIRTUAL
+from xenfs.nodes.domains.physical import MACHINE, PHYSICAL, POPULATE, UNPOPULATE, VIRTUAL
 from xenfs.nodes.domains.vnuma import VNUMA
 from xenfs.nodes.host import e820
 from xenfs.nodes.tables import parse, show
@@ -136,4 +136,4 @@ E820 = File(
     call=MEMORY_MAP.name, tier="C",
 )  # fmt: skip
 
-MORE_MEMORY = (CLAIM, E820, PAGING_POOL, MAX_GPFN, POD, VNUMA, POPULATE, UNPOPULATE, PHYSICAL, VIRTUAL)
+MORE_MEMORY = (CLAIM, E820, PAGING_POOL, MAX_GPFN, POD, VNUMA, POPULATE, UNPOPULATE, PHYSICAL, MACHINE, VIRTUAL)

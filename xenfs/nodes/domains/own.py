@@ -52,6 +52,11 @@ def is_other_hvm(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     return is_other(xen, domain) and is_hvm(xen, domain)
 
 
+def is_other_pv(xen: Hypervisor, domain: Domain, *_: object) -> bool:
+    """Whether this is a PV domain other than xenfs's own."""
+    return is_other(xen, domain) and is_pv(xen, domain)
+
+
 def has_vcpus(xen: Hypervisor, domain: Domain, *_: object) -> bool:
     """Whether its vCPUs have been made: a domain that is still being built has none."""
     return info_recent(xen, domain).has_vcpus

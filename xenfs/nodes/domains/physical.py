@@ -12,16 +12,18 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.foreign import PAGE
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.domains.debug import for_gdbsx
-from xenfs.nodes.domains.own import has_vcpus, is_other, is_other_hvm, require_paused
+from xenfs.nodes.domains.own import has_vcpus, is_other, is_other_hvm, is_other_pv, require_paused
 from xenfs.nodes.domains.registers import has_context
-from xenfs.nodes.tables import parse
-from xenfs.nodes.tables.base import Dir, File
+from xenfs.nodes.tables import parse, show
+from xenfs.nodes.tables.base import Dir, Exchange, File
+from xenfs.nodes.tables.conditions import x86
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 from xenfs.nodes.tables.region import Region
 
 _MOST_ORDER = 18  # Xen gives the control domain no larger ones
 _LAST_FRAME = (1 << 40) - 1  # 52 bits of address
+_ALL = (_LAST_FRAME + 1) * PAGE
 _MOST_FRAMES = 1 << 28  # 1 TiB a write: of more, the list of frames alone would be too long
 _KIB = PAGE // 1024
 _C: dict[str, Any] = {"tier": "C", "option": "debug"}
@@ -75,20 +77,29 @@ def _no_memory(xen: Hypervisor, info: DomainInfo, wanted: int, done: int) -> str
     )
 
 
-def _populate(xen: Hypervisor, domain: Domain, asked: Extents, known: DomainInfo) -> None:
-    """All or nothing. Xen would give a frame that has memory other memory, and forget where the old was."""
+def _populate(xen: Hypervisor, domain: Domain, asked: Extents) -> list[tuple[int, int]]:
+    """All or nothing. Of a PV domain the frames, and where Xen has them: nobody can ask for that later."""
+    known = domains.info(xen, domain)
     if asked.pages > known.max_pages - known.tot_pages or asked.pages > sysctl.physinfo(xen).free_pages:
         raise BadInput(_no_memory(xen, known, asked.pages, 0), errno.ENOMEM, at=0)
+    translated = guest_memory.is_translated(xen, known)
+    if translated:
+        _require_none(xen, domain, asked)
+    starts = asked.starts()
+    found = guest_memory.populate(xen, domain.domid, starts, asked.order)
+    if len(found) < asked.pieces:
+        guest_memory.decrease(xen, domain.domid, found, asked.order)
+        raise XenfsError(_no_memory(xen, known, asked.pages, len(found) << asked.order), errno.ENOMEM)
+    return [] if translated else list(zip(starts, found, strict=True))
+
+
+def _require_none(xen: Hypervisor, domain: Domain, asked: Extents) -> None:
+    """Xen would give a frame that has memory other memory, and forget where the old was."""
     top = domain_memory.maximum_gpfn(xen, domain.domid)
     below = range(asked.first, min(asked.first + asked.pages, top + 1))
     taken = guest_memory.first_missing(xen, domain.domid, below, missing=False)
     if taken is not None:
         raise BadInput(f"frame {taken:#x} has memory already", errno.EEXIST, at=0)
-    starts = asked.starts()
-    done = guest_memory.populate(xen, domain.domid, starts, asked.order)
-    if done < asked.pieces:
-        guest_memory.decrease(xen, domain.domid, starts[:done], asked.order)
-        raise XenfsError(_no_memory(xen, known, asked.pages, done << asked.order), errno.ENOMEM)
 
 
 def _unpopulate(xen: Hypervisor, domain: Domain, asked: Extents) -> None:
@@ -127,15 +138,32 @@ def _write(xen: Hypervisor, domain: Domain, offset: int, data: bytes) -> None:
     guest_memory.write(xen, domain.domid, offset, data, guest_memory.known(xen, info))
 
 
-_RESERVE: dict[str, Any] = {"parse": extents, "write_grows": Cost.MEMORY, "only": is_other_hvm, **_C}
+def _read_machine(xen: Hypervisor, domain: Domain, offset: int, size: int) -> bytes:
+    return guest_memory.read(xen, domain.domid, offset, min(size, _ALL - offset)) if offset < _ALL else b""
 
-POPULATE = File(
-    "populate", "Give memory: the first frame, how many pieces, and of 2**order pages each (0)", write=_populate,
-    knowing=True, errnos="ENOMEM EEXIST", call=guest_memory.POPULATE.name, **_RESERVE,
+
+def _write_machine(xen: Hypervisor, domain: Domain, offset: int, data: bytes) -> None:
+    require_paused(domains.info(xen, domain))
+    if offset + len(data) > _ALL:
+        raise guest_memory.not_there(offset // PAGE)
+    guest_memory.write(xen, domain.domid, offset, data)
+
+
+@formed('"frame machine-frame" lines, one a piece, of a PV domain; nothing of others')
+def _shown_places(found: list[tuple[int, int]]) -> str:
+    return show.lines(f"{own:#x} {machine:#x}" for own, machine in found)
+
+
+_RESERVE: dict[str, Any] = {"parse": extents, "write_grows": Cost.MEMORY, **_C}
+
+POPULATE = Exchange(
+    "populate", "Give memory: the first frame, how many pieces, and of 2**order pages each (0); of a PV domain, read "
+    "where Xen has it", write=_populate, show=_shown_places, restricted=True, errnos="ENOMEM EEXIST",
+    call=guest_memory.POPULATE.name, only=is_other, **_RESERVE,
 )  # fmt: skip
 UNPOPULATE = File(
     "unpopulate", "Take memory away, likewise; what was in it is lost", write=_unpopulate, errnos="ENXIO EBUSY",
-    call=guest_memory.DECREASE.name, **_RESERVE,
+    call=guest_memory.DECREASE.name, only=is_other_hvm, **_RESERVE,
 )  # fmt: skip
 PHYSICAL = Region(
     "physical", "Its physical memory, zeros where it has none; write while it is paused. No listing has it",
@@ -143,6 +171,14 @@ PHYSICAL = Region(
     unlisted=True, length=_length, cut=lambda xen, domain, size: None, private=True, errnos="EBUSY ENXIO EOPNOTSUPP",
     grows=Cost.MEMORY, write_grows=Cost.MEMORY, only=has_context,
     call=f"domctl getdomaininfo, cacheflush, {domain_memory.MAXIMUM_GPFN.name}", **_C,
+)  # fmt: skip
+
+MACHINE = Region(
+    "machine", "A PV domain's pages by frames of the machine, zeros where a frame is not its own; write while it is "
+    "paused. No listing has it",
+    read=_read_machine, write=_write_machine, unlisted=True, length=lambda xen, domain: _ALL,
+    cut=lambda xen, domain, size: None, private=True, errnos="EBUSY ENXIO", grows=Cost.MEMORY,
+    write_grows=Cost.MEMORY, when=x86, only=is_other_pv, call="domctl getdomaininfo", **_C,
 )  # fmt: skip
 
 _BITS = 48

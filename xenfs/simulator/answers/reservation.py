@@ -5,6 +5,7 @@ from __future__ import annotations
 from errno import EINVAL, ENOENT, ENOSYS
 from typing import NamedTuple
 
+from xenfs.simulator.answers.foreign import pv_frames
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world import grants
 from xenfs.simulator.world.domains import Domain
@@ -41,11 +42,11 @@ def populate_physmap(xen: Machine, address: int) -> int:
     room = min(domain.max_pages - domain.tot_pages, xen.world.free_pages)
     done = max(0, min(asked.extents, room // pages))
     frames = xen.at(asked.frames, 8 * asked.extents)
-    for frame in frames[: 8 * done].cast("Q"):
+    given = frames[: 8 * done].cast("Q")
+    for index, frame in enumerate(given):
         domain.physmap.add(range(frame, frame + pages))
-    if not domain.hvm:
-        first = xen.world.host.max_mfn + 1 - xen.world.free_pages
-        frames[: 8 * done] = b"".join((first + index * pages).to_bytes(8, "little") for index in range(done))
+        if not domain.hvm:
+            given[index] = pv_frames(domain).mfn(frame)
     xen.world.give_pages(domain, domain.tot_pages + done * pages)
     return done
 
