@@ -332,7 +332,7 @@ def _row(op: Operation, named: list[Wanted]) -> Iterator[str]:
         yield f"`raw/hypercall` only: {op.bare}"
     else:
         yield ("files above, " if named else "") + ("`raw/multicall`" if op.name == "multicall batch" else f"`{path}`")
-    made = f"{op.hypercall.name}:{op.word.replace(' ', ':')}"
+    made = f"{op.hypercall.name}:{op.word.replace(' ', ':')}".removesuffix(":")
     raw = Wanted(op.hypercall.name, op.word, "D", "", (Use("w", path), Use("made", made)), "")
     seen = {release: None for each in (*named, raw) for release in _seen(each)}
     yield ", ".join(seen) or _why_not(op)

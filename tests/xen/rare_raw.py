@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from xen_guests import Guest
 from xen_mount import CHECKOUT, Mount, failure, mounted
-from xen_rare import ANY_DOMAIN, FRAME, Made, ask, bare, frames_of_pv, made, refused, unpacked, words
+from xen_rare import FRAME, Made, ask, bare, frames_of_pv, made, refused, unpacked, words
 
 from xenfs.abi.operations import Does
 from xenfs.nodes.raw.operations import by_path
@@ -33,6 +33,8 @@ def raw(mount: Mount, hypervisor: str, real: bool) -> Iterator[Mount]:
     """A mount with everything in it, after `mount`, which says what Xen this is."""
     if not real:
         pytest.skip("what a real Xen does is asked here")
+    if int(mount.value("version/minor")) < 17:
+        pytest.skip("a real 4.14 ended in the first of these tests, and nobody knows at which question")
     with mounted(hypervisor, "raw", "lifecycle", "debug") as found:
         yield found
 
@@ -515,13 +517,6 @@ def test_the_floating_point_state_is_set(raw: Mount, guest: Guest, x86: None) ->
         )
     finally:
         raw.write(guest.node("freeze"), "0")
-
-
-def test_a_domain_that_may_not_be_moved(raw: Mount, pvh: Made) -> None:
-    if not raw.has("raw/domctl/disable_migrate"):
-        pytest.skip("an operation of Xen 4.14")
-    ask(raw, "domctl/disable_migrate", f"domain={pvh.domid} disable=1")
-    assert refused(raw, "domctl/disable_migrate", f"domain={ANY_DOMAIN} disable=1") == errno.ESRCH
 
 
 @pytest.mark.parametrize("way", ["ENABLE_TEST", "ENABLE"])
