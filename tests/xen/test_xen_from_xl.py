@@ -104,8 +104,8 @@ def test_a_pool_comes_and_goes(mount: Mount, compared: list[Comparison]) -> None
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="xenctx names Arm's registers in another way")
 def test_registers_beside_xenctx(mount: Mount, guest: Guest, compared: list[Comparison]) -> None:
     found = shutil.which("xenctx") or next(map(str, Path("/usr/lib").glob("xen-*/bin/xenctx")), "")
-    if not found:
-        pytest.skip("no xenctx here")
+    if not (found and subprocess.run([found, "0", "0"], capture_output=True, timeout=60).stdout):
+        pytest.skip("no xenctx here that knows this Xen")
     mount.write(guest.node("freeze"), "1")
     try:
         text = subprocess.run([found, str(guest.domid), "0"], capture_output=True, text=True, timeout=60).stdout
