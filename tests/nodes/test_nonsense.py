@@ -453,7 +453,7 @@ TABLE: list[tuple[str, list[bytes]]] = [
 ]
 FREE_TEXT = re.compile(r"host/debug_keys|host/console/tty|(host|hypfs)/params/.*|hypfs/cpupool/\d+/sched-gran")
 # As tracefs has it; what does something takes a 1.
-ANYTHING = re.compile(r"xenfs/error_log|domains/\d+/memory/physical")
+ANYTHING = re.compile(r"xenfs/error_log|domains/\d+/memory/(physical|machine)")
 # test_rtds_parameters has the scheduler's; test_nonsense_for_a_template what no host has before somebody makes one.
 ELSEWHERE = re.compile(r"hypfs/\w+|domains/\d+/(vcpus/\d+/)?sched/(period_us|budget_us|extratime)|templates/.*")
 

@@ -5,12 +5,12 @@ No assembler is asked: the dom0 images have none.
 
 from __future__ import annotations
 
+import ctypes
 import gzip
 import lzma
 import os
 import platform
 import struct
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -131,9 +131,18 @@ def debians(path: Path) -> Path:
     elif payload.startswith(b"\x1f\x8b"):
         found = gzip.decompress(payload)
     else:  # zstd; behind it the length of what is in it
-        found = subprocess.run(["zstd", "-dc"], input=payload[:-4], capture_output=True, check=False).stdout
+        found = _unzstd(payload[:-4], *struct.unpack("<I", payload[-4:]))
     path.write_bytes(found)
     return path
+
+
+def _unzstd(packed: bytes, length: int) -> bytes:
+    """By the library, which dpkg needs: the command is not in each dom0."""
+    library, into = ctypes.CDLL("libzstd.so.1"), ctypes.create_string_buffer(length)
+    library.ZSTD_decompress.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+    library.ZSTD_decompress.restype = ctypes.c_size_t
+    assert library.ZSTD_decompress(into, length, packed, len(packed)) == length
+    return into.raw
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:

@@ -68,7 +68,12 @@ def run(args: argparse.Namespace) -> NoReturn:
     unmounter = Unmounter()
     opener = Opener(transport.candidates()) if becoming else None
     import_trio()
-    imported("serving").serve_tree(args, chosen, claim, becoming, unmounter, opener)
+    try:
+        imported("serving").serve_tree(args, chosen, claim, becoming, unmounter, opener)
+    finally:  # nothing was mounted, or not for long: otherwise it ends the process
+        unmounter.unmount()
+        if opener:
+            opener.close()
     raise AssertionError("it ends the process")
 
 

@@ -51,7 +51,9 @@ class Opener:
         raise OSError(reason, os.strerror(reason))
 
     def close(self) -> None:
-        """It is not needed any more."""
+        """It is not needed any more. The second time there is nothing to do."""
+        if self._socket.fileno() < 0:
+            return
         self._socket.close()
         os.waitpid(self._pid, 0)
 
