@@ -18,11 +18,11 @@ def examples() -> list[str]:
     return [f"set -eu\n{function}{block}" for block in found]
 
 
-def run(mount: Path, script: str, domid: int) -> str:
+def run(mount: Path, script: str, domid: int, shell: str = "sh") -> str:
     """What an example prints; it is run in raw/, and must succeed."""
     surroundings = {"D": str(domid), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
-        ["sh", "-c", script],
+        [shell, "-c", script],
         cwd=mount / "raw",
         env=surroundings,
         capture_output=True,

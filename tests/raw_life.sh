@@ -5,7 +5,9 @@ cd "$1/raw"
 
 ask() { # a file and a question; the answer, or nothing and a failure
     exec 9<>"$1"
-    printf '%s\n' "$2" >&9 && cat <&9
+    cat >&9 <<END && cat <&9
+$2
+END
     status=$?
     exec 9>&-
     return $status

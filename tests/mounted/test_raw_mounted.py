@@ -21,6 +21,16 @@ def test_each_example_works(mounted: Mount, number: int) -> None:
     assert run(mounted.where, EXAMPLES[number], 1).strip()
 
 
+@pytest.mark.parametrize("lines", [3, 400])
+def test_a_question_of_several_lines_is_one_write_in_each_shell(mounted: Mount, lines: int) -> None:
+    """bash's own printf writes line by line: each would be a question."""
+    function = next(each for each in EXAMPLES if "ask multicall" in each).partition("ask multicall")[0]
+    asked = "\n".join(["memory_op/current_reservation domid=1"] * lines)
+    for shell in ("sh", "bash"):
+        told = run(mounted.where, f'{function}ask multicall "{asked}"', 1, shell).splitlines()
+        assert [line.split()[:2] for line in told] == [[str(line), "result"] for line in range(lines)], shell
+
+
 @pytest.mark.parametrize("settings", ["xen=4.14", "xen=4.22", "xen=4.20,arch=arm64"])
 def test_a_whole_life_with_raw_alone(mounter: Mounter, settings: str) -> None:
     mount = mounter(settings, options="raw")

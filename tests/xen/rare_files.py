@@ -163,7 +163,7 @@ def test_every_event_with_a_listener(raw: Mount, pvh: Made, arm: bool) -> None:
             raw.write(pvh.node("monitor/emulate_each_rep"), "1")
             raw.write(pvh.node("monitor/emulate_each_rep"), "0")
             raw.write(pvh.node("monitor/control_registers"), "1")
-        elif can:
+        elif raw.has(pvh.node("memory/access")):
             _accesses(raw, pvh)
         ask(raw, "domctl/vm_event_op:RESUME:MONITOR", f"domain={d}")
     finally:
@@ -173,7 +173,7 @@ def test_every_event_with_a_listener(raw: Mount, pvh: Made, arm: bool) -> None:
 
 
 def _accesses(raw: Mount, pvh: Made) -> None:
-    """On x86 these take a CPU of Intel's."""
+    """On x86 these take a CPU of Intel's, on Arm a Xen that was built with memory access: Debian's is not."""
     node, frame = pvh.node("memory/access"), FRAME + 8
     assert raw.ask(node, f"{frame:#x} 2") == f"{frame:#x} rwx\n{frame + 1:#x} rwx"
     raw.ask(node, f"{frame:#x} 2 rx")

@@ -7,6 +7,7 @@ import errno
 import pytest
 from worlds import Host, ask
 
+from xenfs.abi.numbers import Domctl, Hypercall
 from xenfs.errors import BadInput, Stale
 from xenfs.nodes.raw.operations import by_path
 
@@ -235,3 +236,25 @@ def test_what_may_end_the_host_needs_debug() -> None:
         "domctl/gdbsx_guestmemio:write", "physdev_op/prepare_msix", "physdev_op/release_msix",
     ):  # fmt: skip
         assert by_path()[path].dangerous, path
+
+
+@pytest.mark.parametrize("way", ["read", "write"])
+@pytest.mark.parametrize("release", ["4.14", "4.17"])
+def test_a_xen_built_without_gdbsx_is_not_asked_to_follow_a_null_pointer(release: str, way: str) -> None:
+    """Up to 4.16 such a Xen looks for the IOMMU of no domain: Debian's 4.14 ended so."""
+    path, question = f"domctl/gdbsx_guestmemio:{way}", f"domain=1 gva={0xFFFF888000000000:#x} len=4 uva=inout:00000000"
+    with Host(f"xen={release}") as host:
+        assert "built without it could end" in host.read(f"raw/{path}")
+        assert ask(host, path, question)["remain"] == "0"
+        asked, domctl = host.sim.hypercall, int(Hypercall.domctl)
+
+        def without(number: int, args: tuple[int, ...]) -> int:
+            """As a build without it: it knows neither of them, and ends at one."""
+            cmd = int.from_bytes(host.sim.machine.at(args[0], 4), "little") if number == domctl else 0
+            assert cmd != Domctl.gdbsx_guestmemio, "Xen ends"
+            return -errno.ENOSYS if cmd == Domctl.gdbsx_domstatus else asked(number, args)
+
+        host.sim.hypercall = without  # type: ignore[method-assign]
+        assert refused(host, path, question).errno == errno.EOPNOTSUPP
+        with pytest.raises(BadInput, match="built without"):
+            host.put(host.at("raw/multicall"), f"sysctl/sched_id\n{path} {question}".encode())

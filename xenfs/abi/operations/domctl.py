@@ -284,6 +284,7 @@ OPERATIONS = _TABLE.operations(
         looks(Switch.off, word="read"),
         changes(Switch.on, word="write", repeatable=True),
         arm="gdbsx_guest_memio", both="uva", gives="remain", when=X86, dangerous=True, reaches="vcpu",
+        built=Domctl.gdbsx_domstatus,  # Xen up to 4.16 built without gdbsx follows a null pointer
         why="Xen walks page tables that it does not check: of a PV domain whose vCPU was never set up, and at pgd3val",
     ),
     changes(Domctl.gdbsx_pausevcpu, arm="gdbsx_pauseunp_vcpu", when=X86),

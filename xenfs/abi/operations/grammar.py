@@ -70,6 +70,7 @@ class Facts(TypedDict, total=False):
     stays: str
     reaches: str
     reaches_when: str
+    built: IntEnum
     bare: str
     why: str
 

@@ -127,8 +127,9 @@ class Operation:
     the member that is more with each CPU that comes online, by one, or by "/" another: there has to be room for all
     CPUs that there can be. `stays`: a member that tells afterwards whether what was told still held. `reaches`: what
     Xen reaches for without looking whether it is there, and ends where it is not, "domain" or "vcpu", the domain's
-    first; so it is where `reaches_when` holds. `bare`: why it can be reached through raw/hypercall alone. `why`: a
-    remark for whoever reads its form. `simulated`: whether the simulator answers it.
+    first; so it is where `reaches_when` holds. `built`: an operation of the same part of Xen, which a build may lack:
+    where Xen does not know that one, it ends at this one. `bare`: why it can be reached through raw/hypercall alone.
+    `why`: a remark for whoever reads its form. `simulated`: whether the simulator answers it.
 
     A part has a `whole`, and `given`: the members that choose it, with their values. A whole has `parts`, and `by`.
     """
@@ -170,6 +171,7 @@ class Operation:
     stays: str = ""
     reaches: str = ""
     reaches_when: str = ""
+    built: IntEnum | None = None
     bare: str = ""
     why: str = ""
     simulated: bool = False

@@ -88,6 +88,7 @@ class Form:
             f"{op.cpus.partition('/')[0]} has to do for all CPUs that can come online": op.cpus,
             f"{' + '.join(self.most)} is at most what there is": self.most,
             _REACHES.get(self.reaches, ""): self.reaches,
+            "a Xen that was built without it could end: there it is refused": op.built is not None,
         }  # fmt: skip
         yield from (f"# {remark}" for remark, said in remarks.items() if said)
         if op.domain:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from xenfs.abi.operations import Operation, Way
+from xenfs.abi.operations import Operation, Way, operation
 from xenfs.calls import domains
 from xenfs.calls.multicall import wide
 from xenfs.calls.sysctl import nr_cpu_ids
-from xenfs.errors import BadInput, Stale
+from xenfs.connect.own import own_domid
+from xenfs.errors import BadInput, HypercallError, Stale
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.raw.form import Form, form
 from xenfs.nodes.raw.leaves import ARGUMENT, Kind, Leaf
@@ -205,8 +206,23 @@ class Posed:
         self.require_life()
         if self.xen.backend.pretends and not self.form.op.simulated:
             raise BadInput(f"{self.form.op.name}: not simulated", errno.EOPNOTSUPP, at=0)
+        self._require_built()
         self._require_reached()
         self._require_room()
+
+    def _require_built(self) -> None:
+        """EOPNOTSUPP where Xen was built without what it would use, and could end. Asked of one's own domain."""
+        if (built := self.form.op.built) is None:
+            return
+        asked = form(self.xen.abi, operation(built))
+        try:
+            with ExitStack() as loans:
+                Posed(self.xen, Question(asked, f"{asked.op.domain}={own_domid(self.xen)}"), loans).make()
+        except HypercallError as problem:
+            if problem.errno in (errno.ENOSYS, errno.EOPNOTSUPP):
+                why = f"this Xen was built without {asked.op.name}, and could end"
+                raise BadInput(why, errno.EOPNOTSUPP, at=0) from None
+            raise
 
     def _require_reached(self) -> None:
         """ESRCH or EINVAL where Xen would reach for what is not there, and end."""
