@@ -160,6 +160,13 @@ def test_audits_and_forks() -> None:
         assert host.refused(f"{PVH}/fork_reset", "state") == errno.EINVAL
         assert "no fork" in error(host)
         assert host.refused(f"{PVH}/fork_from", "2") == errno.EINVAL
+        assert host.refused(f"{PVH}/fork_from", str(parent.domid)) == errno.EBUSY
+        assert "freeze" in error(host)
+        host.write(f"{PVH}/freeze", "1")
+        parent.max_vcpus += 1
+        assert host.refused(f"{PVH}/fork_from", str(parent.domid)) == errno.EINVAL
+        assert "number of vCPUs" in error(host)
+        parent.max_vcpus -= 1
         host.write(f"{PVH}/fork_from", f"{parent.domid} iommu block_interrupts")
         assert child.kept["fork_parent"] == parent.domid
         host.write(f"{PVH}/fork_reset", "memory")

@@ -248,6 +248,12 @@ _NO_SHARING = {
 }
 
 
+_NO_FORK = {
+    errno.EBUSY: "this domain runs: write 1 to freeze first",
+    errno.EINVAL: "it and its parent need the same number of vCPUs, and neither may be ending",
+}
+
+
 def _shared() -> AbstractContextManager[None]:
     return meaning(_NO_SHARING, "Xen cannot share its memory: {}", at=0)
 
@@ -298,7 +304,7 @@ def _fork(xen: Hypervisor, domain: Domain, wanted: tuple[int, int]) -> None:
     number, flags = wanted
     if number == domain.domid:
         raise BadInput("a domain is not its own parent", word=str(number))
-    with _shared():
+    with _shared(), meaning(_NO_FORK, at=0):
         sharing.fork(xen, domain.domid, number, flags)
 
 
@@ -319,8 +325,8 @@ def _fork_reset(xen: Hypervisor, domain: Domain, flags: int) -> None:
 FORKS = (
     File(
         "fork_from", "Write the domid of an HVM domain: this one, which was just created, goes on where that one is",
-        write=_fork, parse=parent, write_grows=Cost.MEMORY, errnos="EOPNOTSUPP ENODEV EXDEV", call=sharing.FORK.name,
-        **_SHARES,
+        write=_fork, parse=parent, write_grows=Cost.MEMORY, errnos="EBUSY EOPNOTSUPP ENODEV EXDEV",
+        call=sharing.FORK.name, **_SHARES,
     ),
     File(
         "fork_reset", "Write state, memory or both: a fork goes back to where its parent is", write=_fork_reset,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import E2BIG, EINVAL, ENODEV, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, EXDEV
+from errno import E2BIG, EBUSY, EINVAL, ENODEV, ENOSYS, EOPNOTSUPP, EPERM, ESRCH, EXDEV
 
 from xenfs.simulator.answers.foreign import pv_frames
 from xenfs.simulator.answers.memory_op import frames_of, is_gone
@@ -172,6 +172,8 @@ def _fork(xen: Machine, domain: Domain, parent: int, flags: int, pad: int) -> in
     if other.dying != ALIVE or other.max_vcpus != domain.max_vcpus:
         return -EINVAL
     problem = 0 if other.kept.get(SHARES) else _share(xen, other, True, flags)
+    if not problem and not domain.pause_count:
+        return -EBUSY
     if not problem:
         domain.kept[PARENT] = other.domid
         domain.kept["fork_resets"] = []
