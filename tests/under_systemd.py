@@ -59,7 +59,10 @@ echo "mounted $(mounted) version $(cat /run/xenfs/version/major)"
 section watch
 xenfs watch --reconnect 120 /run/xenfs/domains/events >/watched 2>&1 &
 watch=$!
-sleep 1
+for i in $(seq 600); do # on a busy machine Python takes its time, and what was never there is no life to wait for
+    readlink "/proc/$watch/fd/"* 2>/dev/null | grep -q '^/run/xenfs/' && break
+    sleep 0.1
+done
 
 section second
 xenfs mount /run/xenfs --hypervisor simulator; echo "status $?"
