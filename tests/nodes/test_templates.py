@@ -207,6 +207,35 @@ def test_a_step_that_fails_leaves_nothing(made: Host, monkeypatch: pytest.Monkey
     assert {domain.domid for domain in made.world.domains_from(0) if not domain.dying} == alive
 
 
+def test_a_host_that_stops_telling_what_it_can_leaves_nothing(made: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a default goes by is asked before anything is made: afterwards an error would leave a domain begun."""
+    begin = create.create
+
+    def begun(*given: Any) -> int:
+        monkeypatch.setattr("xenfs.calls.sysctl.physinfo", silent)
+        return begin(*given)
+
+    def silent(*_: object) -> None:
+        raise HypercallError("sysctl physinfo", errno.EPERM)
+
+    monkeypatch.setattr(create, "create", begun)
+    made.write("templates/t/name", "alpha")
+    domid = commit(made, "t")
+    assert not create.is_marked(made.world.domains[domid].handle), "it is finished"
+
+
+def test_what_is_written_while_a_domain_is_made_is_of_the_next(made: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = create.create
+
+    def begun(*given: Any) -> int:
+        made.write("templates/t/max_vcpus", "3")
+        return begin(*given)
+
+    monkeypatch.setattr(create, "create", begun)
+    assert len(made.world.domains[commit(made, "t")].existing()) == 1
+    assert len(made.world.domains[commit(made, "t")].existing()) == 3
+
+
 def test_a_domain_that_was_never_finished_is_known_by_its_uuid(made: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         pass

@@ -21,7 +21,7 @@ from xenfs.nodes.tables import parse
 from xenfs.nodes.tables.conditions import since, x86
 from xenfs.nodes.tables.forms import formed
 from xenfs.nodes.tables.refusals import Refusals
-from xenfs.nodes.templates.settings import is_hvm, most_vcpus, value
+from xenfs.nodes.templates.settings import is_hvm, most_vcpus, settled, value
 from xenfs.xenstore.names import name_path
 
 ANY = None
@@ -152,6 +152,7 @@ def _set_paging_pool(xen: Hypervisor, domid: int, nbytes: int) -> None:
 
 def commit(xen: Hypervisor, template: Template, wanted: int | None) -> int:
     """Make a domain; its id. Whatever fails, nothing of it is left, and the message says which step it was."""
+    template = settled(xen, template)
     _require_consistent(xen, template)
     _require_new(xen, template)
     handle = value(xen, template, "uuid") or uuid.uuid4().bytes

@@ -40,6 +40,15 @@ def value(xen: Hypervisor, template: Template, name: str) -> Any:
     return _DEFAULTS[name](xen, template)
 
 
+def settled(xen: Hypervisor, template: Template) -> Template:
+    """The template as it is now, with its defaults looked up: later writes change nothing of what is made of it."""
+    found = Template(template.name)
+    found.settings |= template.settings
+    for name in _DEFAULTS:
+        found.settings[name] = value(xen, found, name)
+    return found
+
+
 def is_hvm(xen: Hypervisor, template: Template) -> bool:
     """Whether it will be an HVM or PVH domain."""
     return "hvm" in value(xen, template, "flags")
