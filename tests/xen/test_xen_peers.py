@@ -308,6 +308,12 @@ def test_hypfs_beside_xenhypfs(mount: Mount, compared: list[Comparison]) -> None
     assert differ == {}
     for path in (path for path in leaves if path.startswith("params/")):
         assert mount.value(f"host/{path}") == mount.value(f"hypfs/{path}")
+    if "params/gnttab_max_frames" in leaves:
+        before = mount.value("hypfs/params/gnttab_max_frames")
+        said(f"xl set-parameters gnttab_max_frames={int(before) + 1}")
+        assert mount.value("hypfs/params/gnttab_max_frames") == str(int(before) + 1)
+        mount.write("hypfs/params/gnttab_max_frames", before)
+        assert said("xenhypfs cat /params/gnttab_max_frames").strip() == before
 
 
 def test_console_beside_dmesg(mount: Mount, compared: list[Comparison]) -> None:
@@ -324,11 +330,27 @@ def test_console_beside_dmesg(mount: Mount, compared: list[Comparison]) -> None:
 
 
 def test_debug_keys_reach_the_console(mount: Mount) -> None:
-    before = len(mount.value("host/console/log").splitlines())
-    mount.write("host/debug_keys", "h")
-    log = mount.value("host/console/log").splitlines()
-    assert len(log) > before or log[-1]
-    assert any("'h' pressed" in line for line in log)
+    """Which ones there are says h itself; as many lines as xl's own."""
+
+    def after(press: Callable[[], object]) -> int:
+        press()
+        log = mount.value("host/console/log")
+        assert "'h' pressed" in log
+        return log.rpartition("'h' pressed")[2].count("key '")
+
+    mine = after(lambda: mount.write("host/debug_keys", "h"))
+    assert mine == after(lambda: said("xl debug-keys h")) > 5
+
+
+@pytest.mark.last
+def test_a_cleared_log_is_empty(mount: Mount) -> None:
+    """As xl dmesg -c leaves it. It comes after all others: it takes Xen's log from them."""
+    for clear in (lambda: mount.write("host/console/log_clear", "1"), lambda: said("xl dmesg -c")):
+        mount.write("host/debug_keys", "h")
+        assert "'h' pressed" in mount.value("host/console/log")
+        clear()
+        for left in (mount.value("host/console/log"), said("xl dmesg")):
+            assert "'h' pressed" not in left
 
 
 def test_names_beside_xenstore(mount: Mount, guest: Guest, compared: list[Comparison]) -> None:

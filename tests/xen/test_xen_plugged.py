@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import re
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from conftest import HYPERVISOR, KINDS, REAL
 from xen_guests import Guest, eventually
 from xen_mount import Mount, failure, mounted
+from xen_peers import vcpus, xl_state
 from xen_plugged import BLOCK_BYTES, BLOCKS, BRIDGE, MAC, plugged
 
 pytestmark = [
@@ -157,11 +159,24 @@ def test_a_vcpu_goes(mount: Mount, guest: Guest) -> None:
     mount.write(guest.node("nr_vcpus_target"), "1")
     assert mount.value(guest.node("vcpus/1/availability")) == "offline"
     eventually(lambda: mount.value(guest.node("nr_online_vcpus")) == "1", GUEST_S, "the guest takes it down")
+    assert [row.cpu for row in vcpus(said("xl", "vcpu-list", guest.name)) if row.vcpu == "1"] == ["-"]
+    said("xl", "vcpu-set", guest.name, "2")
+    assert mount.value(guest.node("nr_vcpus_target")) == "2"
+    assert mount.value(guest.node("vcpus/1/availability")) == "online"
 
 
 def test_memory_follows(mount: Mount, guest: Guest) -> None:
     assert mount.value(guest.node("memory/static_max_kb")) == str(160 << 10)
     assert failure(lambda: mount.write(guest.node("memory/target_kb"), "200M")) == errno.ERANGE
+    found = []
+    for ask in (
+        lambda: mount.write(guest.node("memory/target_kb"), "144M"),
+        lambda: said("xl", "mem-set", guest.name, "152m"),
+        lambda: said("xl", "mem-set", guest.name, "144m"),
+    ):
+        ask()
+        found.append([mount.value(guest.node(f"memory/{name}")) for name in ("target_kb", "max")])
+    assert found[0] == found[2] != found[1]
     mount.write(guest.node("memory/target_kb"), "128M")
     assert said("xenstore-read", f"/local/domain/{guest.domid}/memory/target").strip() == str(128 << 10)
     assert mount.value(guest.node("memory/max")) == str((128 << 10) + 1024)
@@ -170,14 +185,70 @@ def test_memory_follows(mount: Mount, guest: Guest) -> None:
     )
 
 
+def console(guest: Guest) -> str:
+    return Path(f"/var/log/xen/console/guest-{guest.name}.log").read_text(errors="replace")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="Arm has no triggers")
+def test_a_trigger_is_heard(mount: Mount, guest: Guest) -> None:
+    """Linux says a line of each NMI that it cannot explain."""
+
+    def heard() -> int:
+        return console(guest).count("Dazed and confused")
+
+    before = heard()
+    mount.write(guest.node("trigger"), "nmi")
+    eventually(lambda: heard() == before + 1, GUEST_S, "ours")
+    said("xl", "trigger", guest.name, "nmi", "0")
+    eventually(lambda: heard() == before + 2, GUEST_S, "xl's")
+
+
+def test_a_suspended_guest_is_one_to_xl(mount: Mount, guest: Guest) -> None:
+    """Whoever has suspended it: xl resumes it, and it reads its disk again."""
+    if not {"suspend", "resume"} <= set(re.findall(r"^ ([a-z-]+) ", said("xl", "help"), re.M)):
+        pytest.skip("this xl has no suspend and resume")
+    for ask in (lambda: mount.write(guest.node("request"), "suspend"), lambda: said("xl", "suspend", guest.name)):
+        ask()
+        eventually(lambda: mount.value(guest.node("shutdown_reason")) == "suspend", GUEST_S, "it has suspended")
+        assert mount.value(guest.node("state")) == "shutdown"
+        said("xl", "resume", guest.name)
+        assert mount.value(guest.node("shutdown_reason")) == ""
+        goes_on(mount, guest)
+
+
+def goes_on(mount: Mount, guest: Guest) -> None:
+    before = numbers_of(mount, guest, "vbd")["rd_req"]
+    eventually(lambda: numbers_of(mount, guest, "vbd")["rd_req"] > before, GUEST_S, "it reads on")
+
+
+def test_what_is_asked_is_what_xl_asks(mount: Mount, guest: Guest) -> None:
+    """Of a guest that is paused, and takes nothing up: the last that it is asked for is what it hears."""
+    mount.write(guest.node("freeze"), "1")
+    for word, command, other in (("poweroff", "shutdown", "reboot"), ("reboot", "reboot", "poweroff")):
+        mount.write(guest.node("request"), other)
+        asked_by_xl(mount, guest, command, word)
+        mount.write(guest.node("request"), word)
+        assert said("xenstore-read", f"/local/domain/{guest.domid}/control/shutdown").strip() == word
+
+
+def asked_by_xl(mount: Mount, guest: Guest, command: str, word: str) -> None:
+    """It is ended before it has an answer: it would wait for a minute, and take its word back."""
+    xl = subprocess.Popen(["xl", command, guest.name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        eventually(lambda: mount.value(guest.node("request")) == f"{word} asked", GUEST_S, "xl has asked")
+    finally:
+        xl.kill()
+        xl.wait()
+
+
 def test_it_powers_off_when_it_is_asked(mount: Mount, guest: Guest) -> None:
     mount.write(guest.node("request"), "poweroff")
+    mount.write(guest.node("freeze"), "0")
     try:
         eventually(lambda: mount.value(guest.node("state")) == "shutdown", GUEST_S, "it has powered off")
     except AssertionError:
-        print(
-            mount.value(guest.node("request")), Path(f"/var/log/xen/console/guest-{guest.name}.log").read_text()[-2000:]
-        )
+        print(mount.value(guest.node("request")), console(guest)[-2000:])
         raise
     assert mount.value(guest.node("shutdown_reason")) == "poweroff"
     assert mount.value(guest.node("request")) == "poweroff taken up"
+    assert "s" in xl_state(guest.name)

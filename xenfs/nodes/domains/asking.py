@@ -53,15 +53,16 @@ def number(raw: bytes | None) -> int | None:
 def require_listener(xen: Hypervisor, domain: Domain, info: DomainInfo, feature: str) -> None:
     """EOPNOTSUPP, before anything is written, where nobody in the guest would read it.
 
-    Linux since 4.14 and Windows's drivers say in control/feature-* what they listen to. A guest may
-    say nothing of any. An HVM or PVH one must then at least have told Xen how to be interrupted; a PV one is asked.
+    Linux since 4.14 and Windows's drivers say in control/feature-* what they listen to. A guest may say nothing of any:
+    toolstacks make these nodes, and leave them empty. An HVM or PVH one must then at least have told Xen how to be
+    interrupted; a PV one is asked.
     """
     if info.flags & (DomInf.dying | DomInf.shutdown):
         raise BadInput("this domain is over", errno.EBUSY, at=0)
-    said = store(xen).directory(at(domain, "control")) or []
-    if f"feature-{feature}".encode() in said:
-        listens = store(xen).read(at(domain, f"control/feature-{feature}")) != b"0"
-    elif any(name.startswith(b"feature-") for name in said):
+    own, *others = store(xen).read_many([at(domain, f"control/feature-{word}") for word in (feature, *SHUTDOWN_WORDS)])
+    if own:
+        listens = own != b"0"
+    elif any(others):
         listens = feature not in SHUTDOWN_WORDS  # Linux has balloons and plugs vCPUs, and does not say so
     else:
         listens = not info.flags & DomInf.hvm_guest or _can_be_interrupted(xen, domain)

@@ -119,8 +119,8 @@ class DomainNodes(MutableMapping[str, bytes]):
             for vcpu in domain.existing():
                 online = guest.wanted.get(vcpu.id, True)
                 nodes[f"{home}/cpu/{vcpu.id}/availability"] = b"online" if online else b"offline"
-        if listening and guest.drivers:
-            nodes |= {f"{home}/control/feature-{word}": b"1" for word in FEATURES}
+            said = b"1" if guest.drivers else b""  # the toolstack has made the nodes, and the guest fills them
+            nodes |= {f"{home}/control/feature-{word}": said for word in FEATURES}
         told = devices.nodes(domain, self.world.settings.devices)
         return nodes | {path: value.encode() for path, value in told.items()}
 
