@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import select
+import signal
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ import xen_seen
 from test_xen_memory import found_at
 from xen_guests import eventually
 from xen_kernels import PV_LEFT, PV_PAGES, WORDS, archive, debians, pv, tiny
-from xen_mount import CHECKOUT, Mount
+from xen_mount import CHECKOUT, Mount, failure
 
 SCRIPT = CHECKOUT / "contrib" / "boot-guest"
 SOON_S, BOOT_S = 120.0, 500.0
@@ -309,5 +310,44 @@ def test_what_is_no_kernel_leaves_nothing(mount: Mount, tmp_path: Path) -> None:
     said = subprocess.run([SCRIPT, odd, mount.root], capture_output=True, text=True, timeout=60)
     assert said.returncode == 1
     assert "is no ELF" in said.stderr or "is no Image" in said.stderr
+    assert mount.names("templates") == []
+    eventually(lambda: set(mount.names("domains")) <= before, SOON_S, "what was begun is gone")
+
+
+@pytest.mark.skipif(not X86, reason="the script takes an initrd on x86 alone")
+def test_more_than_the_memory_has_room_for_leaves_nothing(mount: Mount, tmp_path: Path) -> None:
+    initrd = tmp_path / "initrd"
+    initrd.touch()
+    os.truncate(initrd, 31 << 20)
+    before = set(mount.names("domains"))
+    words = ["-m", "32", "-i", initrd, tiny(tmp_path / "tiny"), mount.root]
+    said = subprocess.run([SCRIPT, *words], capture_output=True, text=True, timeout=60)
+    assert (said.returncode, "too little" in said.stderr) == (1, True)
+    assert mount.names("templates") == []
+    eventually(lambda: set(mount.names("domains")) <= before, SOON_S, "what was begun is gone")
+
+
+@pytest.mark.skipif(not X86, reason="the script takes an initrd on x86 alone")
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_who_ends_the_script_ends_what_it_has_begun(mount: Mount, tmp_path: Path, by: signal.Signals) -> None:
+    """In the middle: the domain has its memory, and the script reads an initrd that never comes."""
+    initrd = tmp_path / "initrd"
+    os.mkfifo(initrd)
+    before = set(mount.names("domains"))
+    script = subprocess.Popen(
+        [SCRIPT, "-m", "32", "-i", initrd, tiny(tmp_path / "tiny"), mount.root],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    held: list[int] = []
+    try:
+        eventually(
+            lambda: not failure(lambda: held.append(os.open(initrd, os.O_WRONLY | os.O_NONBLOCK))), SOON_S, "it reads"
+        )
+        os.killpg(script.pid, by)
+        assert script.wait(SOON_S)
+    finally:
+        for fd in held:
+            os.close(fd)
+        script.kill()
     assert mount.names("templates") == []
     eventually(lambda: set(mount.names("domains")) <= before, SOON_S, "what was begun is gone")
