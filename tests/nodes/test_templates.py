@@ -15,6 +15,7 @@ from xenfs.errors import HypercallError, XenfsError
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.templates import name_orphans
 from xenfs.nodes.templates.commit import orphans
+from xenfs.nodes.templates.settings import flag_words
 from xenfs.options import Options
 from xenfs.simulator.world.grants import granted_to_control
 from xenfs.xenstore import FakeXenstore
@@ -174,6 +175,38 @@ def test_what_is_refused_before_anything_is_made(made: Host, settings: dict[str,
     with pytest.raises(XenfsError, match=words):
         commit(made, "t")
     assert not made.counts["domctl createdomain"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "flags", "words"),
+    [
+        ("xen=4.17", "hvm nested_virt", "nested_virt is of domains with hap"),
+        ("xen=4.20,shadow=off", "hvm", "no shadow paging"),
+        ("xen=4.22", "hvm hap trap_unmapped_accesses", "no flag of that name"),
+        ("xen=4.20,arch=arm64", "hvm hap oos_off", "no flag of that name"),
+        ("xen=4.20,arch=arm64", "hvm hap xs_domain", "no flag of that name"),
+    ],
+)
+def test_flags_that_this_xen_does_not_take(settings: str, flags: str, words: str) -> None:
+    """Known where they are written, before anybody commits."""
+    with Host(settings) as host:
+        mkdir(host, "t")
+        assert host.refused("templates/t/flags", flags) == errno.EINVAL
+        assert words in host.read("xenfs/error_log")
+
+
+@pytest.mark.parametrize(
+    ("release", "arch"),
+    [("4.14", "x86_64"), ("4.22", "x86_64"), ("4.14", "arm64"), ("4.20", "arm64"), ("4.22", "arm64")],
+)
+def test_every_flag_that_is_taken_is_one_of_xens(release: str, arch: str) -> None:
+    """But those that only some hosts can do, for which there is a word all the same."""
+    with Host(f"xen={release},arch={arch}") as host:
+        mkdir(host, "t")
+        for word in flag_words(host.xen):
+            if word not in ("nested_virt", "vpmu"):
+                host.write("templates/t/flags", f"hvm hap {word}")
+                assert commit(host, "t"), word
 
 
 def test_an_id_that_is_taken(made: Host) -> None:

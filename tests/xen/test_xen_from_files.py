@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pyfuse3
 import pytest
@@ -144,6 +145,43 @@ def test_what_a_domain_is_to_believe(mount: Mount, template: str) -> None:
             mount.ask(f"{template}/commit", "any")
         eventually(lambda: set(mount.names("domains")) <= before, SOON_S, "what was begun is gone")
     mount.write(f"{template}/llc_colors" if mount.has(f"{template}/llc_colors") else f"{template}/vnuma", "none")
+
+
+def test_every_setting_is_one_that_xen_takes(mount: Mount, template: str) -> None:
+    handle = str(uuid4())
+    settings = {
+        "uuid": handle, "max_vcpus": "3", "max_mem_kb": "64M", "paging_pool_bytes": "8M", "ssid": "0",
+        "grant_frames": "7", "maptrack_frames": "9", "grant_version": "1", "evtchn_ports": "200", "cpupool": "0",
+        "iommu": "off", "altp2m": "off", "altp2m_views": "4", "vmtrace_size": "0", "address_size": "64",
+        "arch/msr_relaxed": "1", "arch/gic_version": "native", "arch/nr_spis": "32",
+    }  # fmt: skip
+    for name, value in settings.items():
+        if mount.has(f"{template}/{name}"):
+            mount.write(f"{template}/{name}", value)
+    domain = f"domains/{mount.ask(f'{template}/commit', 'any')}"
+    try:
+        found = [mount.value(f"{domain}/{name}") for name in ("uuid", "max_vcpu_id", "memory/max", "cpupool")]
+        assert found == [handle, "2", str(64 << 10), "0"]
+        if mount.has(f"{domain}/memory/paging_pool_bytes"):
+            assert mount.value(f"{domain}/memory/paging_pool_bytes") == str(8 << 20)
+    finally:
+        mount.write(f"{domain}/kill", "1")
+
+
+@pytest.mark.parametrize("flags", ["none", "hvm", "hvm hap oos_off", "hvm hap vpmu", "hvm hap nested_virt"])
+def test_flags_are_taken_or_refused_and_nothing_is_left(mount: Mount, template: str, flags: str) -> None:
+    """At once, or when Xen is asked: which host can do it is not known to a test."""
+    before = set(mount.names("domains"))
+    if failure(lambda: mount.write(f"{template}/flags", flags)):
+        assert f"{template}/flags: EINVAL" in mount.value("xenfs/error_log")
+        return
+    made: list[str] = []
+    if failure(lambda: made.append(mount.ask(f"{template}/commit", "any"))):
+        assert "EINVAL: nothing was made: createdomain failed" in mount.value("xenfs/error_log")
+    for domid in made:
+        assert mount.value(f"domains/{domid}/type") == ("pv" if flags == "none" else "pvh")
+        mount.write(f"domains/{domid}/kill", "1")
+    eventually(lambda: set(mount.names("domains")) <= before, SOON_S, "nothing of it is left")
 
 
 def test_a_name_that_cannot_be_had_leaves_nothing(mount: Mount, template: str, peers: None) -> None:

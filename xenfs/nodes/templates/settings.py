@@ -24,9 +24,13 @@ DEFAULT = None  # of a number: the host's, or what follows from the other settin
 Default = Callable[[Hypervisor, Template], Any]
 
 _MOST_VCPUS = {"hvm": 128, "pv": 8192}
-_ELSEWHERE = {CreateFlag.iommu, CreateFlag.s3_integrity}  # a file of its own; refused by all builds but one
-_SINCE = {
-    CreateFlag.nested_virt: (4, 15), CreateFlag.vpmu: (4, 16), CreateFlag.trap_unmapped_accesses: (4, 21),
+_X86_SINCE = {  # not iommu, which has a file of its own, nor s3_integrity, which all builds but one refuse
+    CreateFlag.hvm: (4, 14), CreateFlag.hap: (4, 14), CreateFlag.oos_off: (4, 14), CreateFlag.xs_domain: (4, 14),
+    CreateFlag.nested_virt: (4, 15), CreateFlag.vpmu: (4, 16),
+}  # fmt: skip
+_ARM_SINCE = {
+    CreateFlag.hvm: (4, 14), CreateFlag.hap: (4, 14), CreateFlag.xs_domain: (4, 21), CreateFlag.vpmu: (4, 16),
+    CreateFlag.trap_unmapped_accesses: (4, 21),
 }  # fmt: skip
 _MOST_KIB = 2**44
 _LONGEST_NAME = 200
@@ -62,9 +66,9 @@ def _flags(xen: Hypervisor, template: Template) -> tuple[str, ...]:
 
 
 def flag_words(xen: Hypervisor) -> list[str]:
-    """The words for flags that this Xen knows."""
-    release = xen.abi.release
-    return [str(flag.name) for flag in CreateFlag if flag not in _ELSEWHERE and _SINCE.get(flag, (4, 14)) <= release]
+    """The words for flags that this Xen takes."""
+    arrived = _X86_SINCE if x86(xen) else _ARM_SINCE
+    return [str(flag.name) for flag, release in arrived.items() if release <= xen.abi.release]
 
 
 def _set_flags(xen: Hypervisor, template: Template, words: tuple[str, ...]) -> None:
@@ -74,12 +78,16 @@ def _set_flags(xen: Hypervisor, template: Template, words: tuple[str, ...]) -> N
         raise BadInput(f"this Xen has no flag of that name; it has: {' '.join(known)}", word=odd)
     if "hap" in words and "hvm" not in words:
         raise BadInput("hap is of HVM domains: write hvm too", word="hap")
+    if "nested_virt" in words and "hap" not in words:
+        raise BadInput("nested_virt is of domains with hap: write hap too", word="nested_virt")
     if not x86(xen) and not {"hvm", "hap"} <= set(words):
         raise BadInput("on Arm all domains have hvm and hap", at=0)
     can = sysctl.physinfo(xen).capabilities
     for word, needs in (("hvm", PhysCap.hvm), ("hap", PhysCap.hap), ("vpmu", PhysCap.vpmu)):
         if word in words and not can & needs:
             raise BadInput(f"this host cannot do that: host/virt_caps has no {needs.name}", word=word)
+    if "hvm" in words and "hap" not in words and not can & PhysCap.shadow:
+        raise BadInput("this Xen has no shadow paging: write hap too", word="hvm")
     template.settings["flags"] = tuple(word for word in known if word in words)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from errno import EINVAL
+from errno import EINVAL, EOPNOTSUPP
 
 from xenfs.simulator.machine import Machine
 from xenfs.simulator.world.domains import Domain
@@ -43,11 +43,13 @@ def read(xen: Machine, op: memoryview) -> Config:
         or (flag["hap"] and not flag["hvm"])
         or (iommu_opts and not flag["iommu"])
         or (flag["iommu"] and not xen.iommu)
-        or (not xen.x86 and not (flag["hvm"] and flag["hap"]))
+        or (not xen.x86 and flags & ~_optional_on_arm(xen) != _flag(xen, "hvm") | _flag(xen, "hap"))
         or _refused_numbers(xen, op)
     )
     if refused:
         raise Refused(EINVAL)
+    if flag["hvm"] and not flag["hap"] and not xen.settings.shadow:
+        raise Refused(EINVAL if xen.release >= (4, 22) else EOPNOTSUPP)
     pool = xen.get(op, STRUCT, "cpupool_id")[0] if xen.layouts.has(STRUCT, "cpupool_id") else 0
     (ssidref,) = xen.get(op, STRUCT, "ssidref")
     if xen.world.policy is not None:
@@ -67,6 +69,12 @@ def _known_flags(xen: Machine) -> int:
     highest = xen.constant("XEN_DOMCTL_CDF_MAX")
     known = highest * 2 - 1
     return known & ~_flag(xen, "trap_unmapped_accesses") if xen.x86 else known
+
+
+def _optional_on_arm(xen: Machine) -> int:
+    names = ["iommu", *(["vpmu"] if xen.release >= (4, 16) else [])]
+    names += ["xs_domain", "trap_unmapped_accesses"] if xen.release >= (4, 21) else []
+    return sum(_flag(xen, name) for name in names)
 
 
 def _refused_numbers(xen: Machine, op: memoryview) -> bool:
