@@ -297,6 +297,9 @@ def test_debians_kernel_boots_by_files_alone(
     a name: it asks xenstore, says its lines to the ring of its console alone, and is woken when it sleeps."""
     if not real:
         pytest.skip("a pretended CPU runs no kernel")
+    release = f"{mount.value('version/major')}.{mount.value('version/minor')}"
+    if release != os.environ.get("XENFS_LINUX_ON", "4.17"):
+        pytest.skip("it takes a minute, and each Xen sees the tiny kernel: XENFS_LINUX_ON=RELEASE asks for another")
     if no_peers:
         all_of_guests_is_logged(mount)
     script = b"#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs dev /dev\necho GUEST-UP >/dev/kmsg\n"
