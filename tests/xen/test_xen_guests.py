@@ -169,6 +169,7 @@ def agrees_with_xl(mount: Mount, guest: Guest) -> str:
     return number
 
 
+@risky
 @a_cpu_leaves
 def test_pool_of_credit(mount: Mount, guest: Guest, peers: None) -> None:
     assert made_pool("credit")

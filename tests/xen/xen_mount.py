@@ -23,6 +23,10 @@ a_cpu_leaves = pytest.mark.skipif(
     platform.machine() == "aarch64",
     reason="an emulated arm64 stands still now and then when a CPU leaves its pool: nobody knows why; x86_64 shows it",
 )
+risky = pytest.mark.skipif(
+    not os.environ.get("XENFS_RISKY"),
+    reason="Xen itself ended here once in about ten times: XENFS_RISKY=1 asks for it, see docs/compatibility.md",
+)
 START_S, END_S = 400.0, 240.0  # Python's, under emulation: beside much other work 180 s were not enough
 
 
