@@ -13,7 +13,7 @@ import pytest
 import xen_peers
 import xen_seen
 from xen_guests import Guest, eventually
-from xen_mount import Mount, a_cpu_leaves, called, failure
+from xen_mount import Mount, a_cpu_leaves, called, failure, risky
 from xen_peers import said
 
 AGREE_S = 60.0  # names may be a second old, and the machine busy
