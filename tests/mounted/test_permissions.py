@@ -38,7 +38,8 @@ def as_user(
     """(status, stdout, stderr) of a shell command of another user in the mount."""
     done = subprocess.run(
         ["bash", "-c", command], cwd=mount.where, user=uid, group=gid or uid, extra_groups=groups,
-        capture_output=True, text=True, timeout=60, check=False, env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+        capture_output=True, text=True, timeout=5 * PATIENCE_S, check=False,
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
@@ -211,10 +212,14 @@ def test_truncate_is_writing(guarded: Mount) -> None:
 
 def recorded(record: Path, *words: str) -> None:
     """One of the last lines has these: a thread writes the record, and others may be in it meanwhile."""
-    until(
-        lambda: any(all(word in line for word in words) for line in record.read_text().splitlines()[-5:]),
-        f"{words} in the record",
-    )
+
+    def last() -> list[str]:
+        return record.read_text().splitlines()[-5:]
+
+    try:
+        until(lambda: any(all(word in line for word in words) for line in last()))
+    except AssertionError:
+        raise AssertionError(f"{words} is in none of {last()}") from None
 
 
 def truncated(path: Path, uid: int, group: int) -> int:
