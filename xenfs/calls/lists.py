@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from xenfs.hypervisor.base import Hypervisor
@@ -20,5 +20,10 @@ def batches(items: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:
 def lent(xen: Hypervisor, numbers: Sequence[int], nbytes: int = 8) -> Buffer:
     """A buffer for a `with` that has these numbers one behind the other, each in so many bytes."""
     buf = xen.pool.take(nbytes * len(numbers))
-    buf.fill(b"".join(number.to_bytes(nbytes, "little") for number in numbers))
+    buf.fill(packed(numbers, nbytes))
     return buf
+
+
+def packed(numbers: Iterable[int], nbytes: int = 8) -> bytes:
+    """These numbers one behind the other, each in so many bytes."""
+    return b"".join(number.to_bytes(nbytes, "little") for number in numbers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from errno import EFAULT
 from functools import cache
@@ -11,6 +11,7 @@ from typing import TypeAlias
 from xenfs.abi import Abi
 from xenfs.abi.numbers import Hypercall
 from xenfs.abi.operations import Does, Operation, operation
+from xenfs.calls.lists import packed
 from xenfs.errors import HypercallError
 from xenfs.hypervisor.base import FAULT_RETRIES, Hypervisor
 from xenfs.hypervisor.operation import refusal
@@ -80,7 +81,7 @@ def in_a_row_each(
     step, first = xen.abi.sizeof("struct multicall_entry"), xen.abi.offsetof("struct multicall_entry", "args")
     head = int(op.hypercall).to_bytes(first, "little")
     with xen.pool.take(step * count) as buf:
-        buf.fill(b"".join((head + _words(each)).ljust(step, b"\0") for each in before))
+        buf.fill(b"".join((head + packed(each)).ljust(step, b"\0") for each in before))
         buf.attach_each(first + 8 * len(before[0]), step, structs, stride, count)
         xen.hypercall(_batch_of([op]), buf, count)
         return _results(xen.abi, count)(bytes(buf))
@@ -93,16 +94,12 @@ def _row(
     if count == 1:
         return [_alone(xen, op, *before, structs, *after)]
     step, first = xen.abi.sizeof("struct multicall_entry"), xen.abi.offsetof("struct multicall_entry", "args")
-    entry = int(op.hypercall).to_bytes(first, "little") + _words(before)
+    entry = int(op.hypercall).to_bytes(first, "little") + packed(before)
     with xen.pool.take(step * count) as buf:
-        buf.fill((entry + _words((0, *after))).ljust(step, b"\0") * count)
+        buf.fill((entry + packed((0, *after))).ljust(step, b"\0") * count)
         buf.attach_each(len(entry), step, structs, stride, count)
         xen.hypercall(_batch_of([op]), buf, count)
         return _results(xen.abi, count)(bytes(buf))
-
-
-def _words(numbers: Iterable[int]) -> bytes:
-    return b"".join(number.to_bytes(8, "little") for number in numbers)
 
 
 def _batch_of(ops: Sequence[Operation]) -> Operation:

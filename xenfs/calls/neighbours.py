@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from xenfs.calls import domains
 from xenfs.calls.domains import DomainInfo, infos_from
+from xenfs.calls.lists import batches
 from xenfs.errors import Stale
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
@@ -47,9 +48,9 @@ def life_recent(xen: Hypervisor, domid: int) -> Domain | None:
 def living(xen: Hypervisor) -> list[tuple[Domain, DomainInfo]]:
     """Every domain, as `domains.living` has them: who looks at each of them next need not ask again."""
     keep, found = xen.recent.keeping(), domains.living(xen)
-    for start in range(0, len(found), xen.recent.furthest):
+    for part in batches(found, xen.recent.furthest):
         row: list[Sighting] = []
-        for domain, info in found[start : start + xen.recent.furthest]:
+        for domain, info in part:
             row.append(Sighting(domain, info, row, len(row)))
             keep(domain.domid, row[-1])
     return found

@@ -9,6 +9,7 @@ from xenfs.abi.numbers import HvmOp, Sysctl
 from xenfs.abi.operations import operation
 from xenfs.calls.bitmaps import bitmap, nbytes
 from xenfs.calls.control import sysctl
+from xenfs.calls.lists import packed
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.sources import asks
 
@@ -64,6 +65,6 @@ def mark(xen: Hypervisor, event: int, words: Sequence[int]) -> None:
     with xen.pool.take(xen.abi.sizeof("struct xen_hvm_xentrace")) as buf:
         view = xen.abi.view("struct xen_hvm_xentrace", buf)
         view.event, view.extra_bytes = event, 4 * len(words)
-        data = b"".join(word.to_bytes(4, "little") for word in words)
+        data = packed(words, 4)
         xen.abi.ffi.memmove(view.extra, data, len(data))
         xen.hypercall(XENTRACE, XENTRACE.cmd, buf)
