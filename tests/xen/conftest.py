@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import xen_peers
+import xen_raw
 import xen_seen
 from xen_guests import Guest, bare, created_by_xl, of_on_xen
 from xen_mount import CHECKOUT, Mount, mounted
@@ -72,6 +73,22 @@ def mount(foreign: str) -> Iterator[Mount]:
             release = f"{found.value('version/major')}.{found.value('version/minor')}"
             xen_seen.begin(release, found.flat("xenfs/interface")["arch"], found.value("host/scheduler"))
         yield found
+
+
+@pytest.fixture(scope="module")
+def raw(mount: Mount) -> Iterator[Mount]:
+    """Another mount with raw/ too, for what a real Xen does; after `mount`, which says what Xen this is."""
+    if not REAL:
+        pytest.skip("what a real Xen does is asked here")
+    with mounted(HYPERVISOR, "raw", "lifecycle", "debug") as found:
+        yield found
+
+
+@pytest.fixture
+def pvh(raw: Mount) -> Iterator[xen_raw.Made]:
+    """A PVH domain of the test's own, with pages."""
+    with xen_raw.made(raw, "pvh", 64) as one:
+        yield one
 
 
 @pytest.fixture(scope="session")

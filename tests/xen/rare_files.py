@@ -6,30 +6,13 @@ No run of all tests has these: name the file. See CONTRIBUTING.md.
 from __future__ import annotations
 
 import errno
-import os
-from collections.abc import Iterator
 
 import pytest
 from xen_guests import Guest, of_on_xen
-from xen_mount import Mount, failure, mounted
-from xen_rare import FRAME, Made, ask, frames_of_pv, made, refused
+from xen_mount import Mount, failure
+from xen_raw import FRAME, Made, ask, frames_of_pv, made, refused
 
 RING = 28  # HVM_PARAM_MONITOR_RING_PFN
-
-
-@pytest.fixture(scope="module")
-def raw(mount: Mount, hypervisor: str, real: bool) -> Iterator[Mount]:
-    """A mount with everything in it, after `mount`, which says what Xen this is."""
-    if not real:
-        pytest.skip("what a real Xen does is asked here")
-    with mounted(hypervisor, "raw", "lifecycle", "debug") as found:
-        yield found
-
-
-@pytest.fixture
-def pvh(raw: Mount) -> Iterator[Made]:
-    with made(raw, "pvh", 64) as one:
-        yield one
 
 
 @pytest.fixture
@@ -197,12 +180,7 @@ def test_pages_that_were_written_to(raw: Mount, pvh: Made) -> None:
         ask(raw, "dm_op/modified_memory", f"domid={pvh.domid} {extent}")
         bits = raw.read(f"{log}/peek")
         assert bits[(FRAME + 3) // 8] & 1 << (FRAME + 3) % 8
-        fd = os.open(raw.path(f"{log}/clean"), os.O_RDWR)
-        try:
-            os.write(fd, b"1")
-            assert os.pread(fd, len(bits), 0) == bits
-        finally:
-            os.close(fd)
+        assert raw.exchange(f"{log}/clean", "1", len(bits)) == bits
         raw.ask(f"{log}/clean", "1")
         assert not any(raw.read(f"{log}/peek"))
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -98,12 +97,7 @@ def _noted(mount: Mount, path: str) -> None:
         assert len(bits) == -(-frames // 8)
         assert int.from_bytes(bits, "little").bit_count() == int(mount.flat(f"{log}/stat")["dirty_count"])
         assert lines
-        fd = os.open(mount.path(f"{log}/clean"), os.O_RDWR)
-        try:
-            os.write(fd, b"1")
-            assert os.pread(fd, len(bits), 0) == bits
-        finally:
-            os.close(fd)
+        assert mount.exchange(f"{log}/clean", "1", len(bits)) == bits
         assert mount.flat(f"{log}/stat")["dirty_count"] == "0"
     finally:
         mount.write(f"{log}/mode", "off")

@@ -10,6 +10,7 @@ from raw_beside import BESIDE, compare
 from raw_examples import examples, life, run
 from xen_guests import Guest
 from xen_mount import Mount, failure, mounted
+from xen_raw import ask, created
 
 from xenfs.abi.operations import Does
 from xenfs.nodes.raw.operations import by_path
@@ -28,11 +29,6 @@ def raw(hypervisor: str) -> Iterator[Mount]:
     """A mount with raw/ in it."""
     with mounted(hypervisor, "raw", "lifecycle", "debug") as found:
         yield found
-
-
-def ask(raw: Mount, path: str, text: str = "") -> dict[str, str]:
-    """The members of an answer."""
-    return dict(line.split(" ", 1) for line in raw.ask(f"raw/{path}", f"{text}\n").splitlines())
 
 
 @pytest.mark.once_a_dom0("what the page says")
@@ -111,9 +107,6 @@ def test_one_of_each_family_changes_a_guest(raw: Mount, doomed: Callable[..., Gu
     assert int(ask(raw, "domctl/getdomaininfo", f"domain={d}")["flags"]) & 1 << 3, "it shuts down"
 
 
-PVH = "flags=3 arch.emulation_flags=1 max_vcpus=1 max_evtchn_port=1023 max_grant_frames=4 max_maptrack_frames=4"
-
-
 UNUSED_LINE = 5  # of an emulated PC
 
 
@@ -122,13 +115,8 @@ def pvh(raw: Mount) -> Iterator[int]:
     """The number of a bare PVH domain, without a vCPU."""
     if not real(raw) or raw.flat("xenfs/interface")["arch"] != "x86_64":
         pytest.skip("not simulated, and on Arm only in builds with virtio")
-    granted = " grant_opts=1" if "\ngrant_opts " in raw.value("raw/domctl/createdomain") else ""
-    domid = int(ask(raw, "domctl/createdomain", f"domain=0x7ff5 {PVH}{granted}")["domain"])
-    try:
+    with created(raw, "pvh") as domid:
         yield domid
-    finally:
-        while failure(lambda: ask(raw, "domctl/destroydomain", f"domain={domid}")) == errno.EAGAIN:
-            pass
 
 
 def test_families_that_are_for_hvm_domains(raw: Mount, pvh: int) -> None:
@@ -170,10 +158,7 @@ def test_page_tables_of_a_domain(raw: Mount) -> None:
     """mmuext_op and mmu_update, as who builds a PV domain makes them: a page is cleared, another copied, both named."""
     if not real(raw) or not raw.has("raw/mmuext_op/CLEAR_PAGE"):
         pytest.skip("not simulated, and for a PV control domain on x86")
-    limits = "max_vcpus=1 max_evtchn_port=1023 max_grant_frames=4 max_maptrack_frames=4"
-    granted = " grant_opts=1" if "\ngrant_opts " in raw.value("raw/domctl/createdomain") else ""
-    d = int(ask(raw, "domctl/createdomain", f"domain=0x7ff5 {limits}{granted}")["domain"])
-    try:
+    with created(raw, "pv") as d:
         ask(raw, "domctl/max_mem", f"domain={d} max_memkb=4096")
         start = "extent_start=inout:00000000000000000100000000000000"
         made = ask(raw, "memory_op/populate_physmap", f"domid={d} nr_extents=2 {start}")
@@ -186,9 +171,6 @@ def test_page_tables_of_a_domain(raw: Mount) -> None:
         ask(raw, "mmu_update/MACHPHYS_UPDATE", f"{on}.ptr={first << 12 | 1} requests.0.val=1")
         refused = failure(lambda: ask(raw, "mmuext_op/UNPIN_TABLE", f"{on}.cmd=4 requests.0.arg1.mfn={first}"))
         assert refused == errno.EINVAL, "it is no page table"
-    finally:
-        while failure(lambda: ask(raw, "domctl/destroydomain", f"domain={d}")) == errno.EAGAIN:
-            pass
 
 
 def test_families_without_a_domain(raw: Mount) -> None:

@@ -105,10 +105,14 @@ class Mount:
 
     def ask(self, node: str, question: str) -> str:
         """Write a question and read its answer on the same open file."""
+        return self.exchange(node, question, 65536).decode().removesuffix("\n")
+
+    def exchange(self, node: str, question: str, size: int) -> bytes:
+        """The same, for an answer in bytes, of which so many are read."""
         fd = os.open(self.path(node), os.O_RDWR)
         try:
             write(fd, question)
-            answer = os.pread(fd, 65536, 0).decode().removesuffix("\n")
+            answer = os.pread(fd, size, 0)
             xen_seen.note("w", node)
             return answer
         finally:

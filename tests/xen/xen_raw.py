@@ -1,4 +1,4 @@
-"""What the tests of rare operations have in common: a mount with raw/, domains made by it, and pages of theirs."""
+"""What tests through raw/ have in common: questions, domains made by it, and pages of theirs."""
 
 from __future__ import annotations
 
@@ -79,14 +79,24 @@ class Made:
 
 
 @contextmanager
+def created(mount: Mount, kind: str, more: str = "") -> Iterator[int]:
+    """The number of a bare domain of a kind, without a vCPU; it is destroyed in the end."""
+    granted = " grant_opts=1" if "\ngrant_opts " in mount.value("raw/domctl/createdomain") else ""
+    question = f"domain={ANY_DOMAIN} {KINDS[kind]} {LIMITS}{granted} {more}"
+    d = int(ask(mount, "domctl/createdomain", question)["domain"])
+    try:
+        yield d
+    finally:
+        while refused(mount, "domctl/destroydomain", f"domain={d}") == errno.EAGAIN:
+            pass
+
+
+@contextmanager
 def made(mount: Mount, kind: str, pages: int = 0, more: str = "") -> Iterator[Made]:
     """A domain of a kind (see KINDS; on arm64 always that) with pages from FRAME on; a PV one is given none."""
     arm = "arm64" in mount.value("xenfs/interface")
-    granted = " grant_opts=1" if "\ngrant_opts " in mount.value("raw/domctl/createdomain") else ""
-    question = f"domain={ANY_DOMAIN} {KINDS['arm' if arm else kind]} {LIMITS}{granted} {more}"
-    d = int(ask(mount, "domctl/createdomain", question)["domain"])
-    one = Made(mount, d)
-    try:
+    with created(mount, "arm" if arm else kind, more) as d:
+        one = Made(mount, d)
         ask(mount, "domctl/max_vcpus", f"domain={d} max=1")
         if arm:
             ask(mount, "domctl/set_address_size", f"domain={d} size=64")
@@ -96,9 +106,6 @@ def made(mount: Mount, kind: str, pages: int = 0, more: str = "") -> Iterator[Ma
         if pages:
             mount.write(one.node("memory/populate"), f"{FRAME:#x} {pages}")
         yield one
-    finally:
-        while refused(mount, "domctl/destroydomain", f"domain={d}") == errno.EAGAIN:
-            pass
 
 
 def frames_of_pv(one: Made, count: int) -> list[int]:
