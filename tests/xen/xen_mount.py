@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -53,6 +54,7 @@ class Mount:
 
     def __init__(self, root: Path, process: subprocess.Popen[bytes] | None = None, spec: str = "auto") -> None:
         self.root, self.process, self.spec = root, process, spec
+        self.in_vain: Counter[str] = Counter()  # questions to raw/ of which Xen did nothing, by the operation
 
     def path(self, node: str) -> Path:
         """Where a node is."""
@@ -113,7 +115,11 @@ class Mount:
         try:
             write(fd, question)
             answer = os.pread(fd, size, 0)
-            xen_seen.note("w", node)
+            path = node.removeprefix("raw/")
+            if path != node and xen_seen.is_in_vain(path, answer.decode("utf-8", "surrogateescape")):
+                self.in_vain[path.replace("/", ":", 1)] += 1
+            else:
+                xen_seen.note("w", node)
             return answer
         finally:
             os.close(fd)
@@ -178,7 +184,7 @@ def mounted(
 
 def _note_what_was_made(mount: Mount) -> None:
     with contextlib.suppress(OSError):  # a test may have ended it, or hidden this
-        xen_seen.note_made(mount.path("xenfs/calls/stat").read_text())
+        xen_seen.note_made(mount.path("xenfs/calls/stat").read_text(), mount.in_vain)
 
 
 _USUAL = (

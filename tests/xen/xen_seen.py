@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,12 +57,37 @@ def note_one(operation: str) -> None:
     _add(f"made {operation}")
 
 
-def note_made(stat: str) -> None:
-    """Operations that Xen did what was asked of: those of xenfs/calls/stat that did not fail each time."""
+def note_made(stat: str, in_vain: Counter[str]) -> None:
+    """Operations that Xen did what was asked of: those of xenfs/calls/stat that neither failed nor were `in_vain` each
+    time. A multicall is noted as that alone, whatever became of its calls."""
     for line in stat.splitlines():
         name, count, errors, *_ = line.split()
-        if int(count.removeprefix("count=")) > int(errors.removeprefix("errors=")):
+        if int(count.removeprefix("count=")) > int(errors.removeprefix("errors=")) + in_vain[name]:
             _add(f"made {name}")
+
+
+_COUNTING = ("increase_reservation", "decrease_reservation", "populate_physmap", "resource_op:MSR_READ")
+
+
+def is_in_vain(path: str, answer: str) -> bool:
+    """Whether Xen did nothing of a question below raw/ though the hypercall did not fail: the answer itself says so.
+
+    So grants have a status below zero and EFI has one that is not 0, and others say how much was done: none.
+    """
+    said = dict(line.split(" ", 1) for line in answer.splitlines() if " " in line)
+    family, _, word = path.partition("/")
+    if family == "grant_table_op":
+        return said.get("status", "0").startswith("-")
+    if word.startswith("efi_runtime_call"):
+        return said.get("status", "0") != "0"
+    if word in _COUNTING:
+        return said["result"] == "0"
+    if family in ("mmu_update", "mmuext_op"):
+        return "done" in said and not int(said["done"], 16)
+    if word == "add_to_physmap_batch":
+        errors = said.get("errs", "")
+        return bool(errors) and all(int(errors[at : at + 8], 16) for at in range(0, len(errors), 8))
+    return said.get("nr_exchanged") == "0"
 
 
 def pattern(node: str) -> str:
