@@ -340,7 +340,7 @@ def _row(op: Operation, named: list[Wanted]) -> Iterator[str]:
 
 def _why_not(op: Operation) -> str:
     """Why the tests have not made it; for those that raw/hypercall alone reaches, the reason stands beside it."""
-    reason = reasons().get(op, "")
+    reason = reasons().get(op, "") or ("" if op.never_if else op.never)
     return f"no: {reason}" if reason else _AS_SAID if op.bare else _NOT_NOTED
 
 

@@ -123,7 +123,7 @@ def test_what_only_looks_may_be_made_twice_unless_it_says_otherwise() -> None:
 def test_what_takes_something_away_is_no_mere_look() -> None:
     takes = {op.name for whole in operations() for op in whole.leaves() if op.does is Does.LOOKS and not op.only_looks}
     assert takes == {
-        "console_io read", "domctl get_domain_state", "mca fetch", "sysctl pm_op GET_CPUFREQ_AVGFREQ",
+        "console_io read", "domctl gdbsx_domstatus", "mca fetch", "sysctl pm_op GET_CPUFREQ_AVGFREQ",
         "platform_op efi_runtime_call get_next_high_monotonic_count",
     }  # fmt: skip
 

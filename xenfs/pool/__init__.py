@@ -12,7 +12,7 @@ from xenfs.pool.buffer import Address, Buffer
 from xenfs.pool.custody import Flight
 from xenfs.pool.held import Held, Holdings
 from xenfs.pool.libc import prepare
-from xenfs.pool.pages import HypercallDevice, LockedAnonymous, Pages, SimulatedPages, best_pages
+from xenfs.pool.pages import HypercallDevice, LockedAnonymous, Pages, SimulatedPages, best_pages, is_mapped
 from xenfs.pool.pool import Pool
 from xenfs.pool.zones import Violation
 
@@ -33,5 +33,6 @@ __all__ = [
     "Way",
     "address_of",
     "best_pages",
+    "is_mapped",
     "prepare",
 ]

@@ -9,6 +9,7 @@ from xenfs.abi.numbers import (
     Domctl,
     DomctlSched,
     Hypercall,
+    Limit,
     MemSharing,
     MonitorEvent,
     MonitorOp,
@@ -70,14 +71,15 @@ def _scheduler(number: DomctlSched, *, gives: bool) -> Declared:
     return one_of(number, "sched_id", *parts)
 
 
-def _event(op: MonitorOp, event: MonitorEvent) -> Declared:
+def _event(event: MonitorEvent) -> Declared:
     inner = _EVENT_ARMS.get(event, NONE)
     when = _EVENT_WHEN.get(event, X86)
     if event is MonitorEvent.VMEXIT:
         inner = "u.vmexit"
-    broken = event is MonitorEvent.INTERRUPT and op is MonitorOp.ENABLE
-    why = "advertised, and not implemented: a debug build of Xen stops" if broken else ""
-    return changes(event, inner=inner, when=when, dangerous=broken, why=why)
+    never = "Xen announces this event and has nothing behind it: a debug build ends, others refuse" * (
+        event is MonitorEvent.INTERRUPT
+    )
+    return changes(event, inner=inner, when=when, never=never)
 
 
 OPERATIONS = _TABLE.operations(
@@ -235,7 +237,7 @@ OPERATIONS = _TABLE.operations(
     one_of(
         Domctl.monitor_op, "op",
         *(
-            one_of(op, "event", *(_event(op, event) for event in MonitorEvent))
+            one_of(op, "event", *(_event(event) for event in MonitorEvent))
             for op in (MonitorOp.ENABLE, MonitorOp.DISABLE)
         ),
         looks(MonitorOp.GET_CAPABILITIES, gives="event", inner=NONE),
@@ -276,8 +278,8 @@ OPERATIONS = _TABLE.operations(
     changes(Domctl.set_llc_colors, when="xen >= 4.20"),
     looks(
         Domctl.get_domain_state, gives="state caps unique_id", speaks=0, returns_domain=True, when="xen >= 4.21",
-        repeatable=False,
-        why="DOMID_INVALID asks for the next domain that changed, and takes this news from xenstored",
+        never="asks for the next domain that changed, and takes this news from xenstored",
+        never_if={"domain": Limit.DOMID_INVALID},
     ),
     one_of(
         Domctl.gdbsx_guestmemio, "gwr",
@@ -289,5 +291,8 @@ OPERATIONS = _TABLE.operations(
     ),
     changes(Domctl.gdbsx_pausevcpu, arm="gdbsx_pauseunp_vcpu", when=X86),
     changes(Domctl.gdbsx_unpausevcpu, arm="gdbsx_pauseunp_vcpu", when=X86),
-    looks(Domctl.gdbsx_domstatus, gives="*", when=X86),
+    looks(
+        Domctl.gdbsx_domstatus, gives="*", when=X86, repeatable=False,
+        why="of a domain that is paused: Xen forgets the event that it tells",
+    ),
 )  # fmt: skip

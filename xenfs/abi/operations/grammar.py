@@ -71,6 +71,10 @@ class Facts(TypedDict, total=False):
     reaches: str
     reaches_when: str
     built: IntEnum
+    never: str
+    never_if: dict[str, int]
+    each: str
+    arms: str
     bare: str
     why: str
 

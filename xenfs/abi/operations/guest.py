@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xenfs.abi.numbers import EventOp, GrantOp, Hypercall, SchedOp, VcpuOp, Xenver
+from xenfs.abi.numbers import EventOp, GrantOp, Hypercall, SchedOp, VcpuOp, Virq, Xenver
 from xenfs.abi.operations.grammar import OWN_VCPU, Declared, Family, changes, ends, looks
 from xenfs.abi.operations.model import ARM, CMD, STRUCT, X86, Argument, Way, fixed, memory, plain
 
@@ -48,7 +48,11 @@ EVENTS = _EVENTS.operations(
     changes(
         EventOp.bind_interdomain, struct="struct evtchn_bind_interdomain", gives="local_port", domain="remote_dom"
     ),
-    changes(EventOp.bind_virq, struct="struct evtchn_bind_virq", gives="port"),
+    changes(
+        EventOp.bind_virq, struct="struct evtchn_bind_virq", gives="port",
+        never="the news that a domain has ended is xenstored's: bound to somebody else, it never hears of it",
+        never_if={"virq": Virq.DOM_EXC},
+    ),
     changes(EventOp.bind_pirq, struct="struct evtchn_bind_pirq", gives="port"),
     changes(EventOp.close, struct="struct evtchn_close", dangerous=True, why="ports are those of the control domain"),
     changes(EventOp.send, struct="struct evtchn_send", repeatable=True),
@@ -103,7 +107,11 @@ GRANTS = _GRANTS.operations(
         GrantOp.swap_grant_ref, struct="struct gnttab_swap_grant_ref", gives="status", dangerous=True,
         why="the table is the control domain's own",
     ),
-    changes(GrantOp.cache_flush, struct="struct gnttab_cache_flush", when=ARM, repeatable=True),
+    changes(
+        GrantOp.cache_flush, struct="struct gnttab_cache_flush", when=ARM, repeatable=True, dangerous=True,
+        why="op 1 writes to memory what a cache has, op 2 throws it away, 3 does both; of a page of the control"
+        " domain's own, or one that it has mapped",
+    ),
 )  # fmt: skip
 
 SCHED = _SCHED.operations(

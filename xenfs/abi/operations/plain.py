@@ -15,7 +15,7 @@ from xenfs.abi.numbers import (
     XenoprofOp,
 )
 from xenfs.abi.operations.grammar import OWN_VCPU, Declared, Family, changes, looks, one_of
-from xenfs.abi.operations.model import CMD, STRUCT, X86, Way, fixed, memory, plain
+from xenfs.abi.operations.model import CMD, NONE, STRUCT, X86, Way, fixed, memory, plain
 
 _SETUP = "tells Xen where the calling kernel's own code or tables are: another address ends the control domain"
 _OLD = "the older form of another hypercall"
@@ -78,23 +78,37 @@ ARGO = _ARGO.operations(
 )  # fmt: skip
 
 
-def _mmu(number: Hypercall, element: str, *parts: Declared) -> Declared:
+_ARG1 = {
+    "arg1.mfn": "PIN_L1_TABLE PIN_L2_TABLE PIN_L3_TABLE PIN_L4_TABLE UNPIN_TABLE NEW_BASEPTR NEW_USER_BASEPTR"
+    " CLEAR_PAGE COPY_PAGE MARK_SUPER UNMARK_SUPER",
+    "arg1.linear_addr": "INVLPG_LOCAL INVLPG_MULTI INVLPG_ALL SET_LDT",
+}
+_ARG2 = {"arg2.vcpumask": "TLB_FLUSH_MULTI INVLPG_MULTI", "arg2.nr_ents": "SET_LDT", "arg2.src_mfn": "COPY_PAGE"}
+
+
+def _arms(part: MmuextOp) -> str:
+    """What of a request's unions it uses."""
+    found = [arm for arms in (_ARG1, _ARG2) for arm, names in arms.items() if part.name in names.split()]
+    return " ".join(found) or NONE
+
+
+def _mmu(number: Hypercall, element: str, which: str, *parts: Declared) -> Declared:
     arguments = (memory("requests", f"{element}[count]", Way.BOTH), *_MMU)
     return one_of(
         number, "", *parts, word="", arguments=arguments, domain="foreigndom", when=X86, dom0="PV",
-        why="each request says which it is; those before the first that fails are done",
+        each=f"requests.{which}", why="those before the first that fails are done",
     )  # fmt: skip
 
 
 _TABLES = Family(Hypercall.mmu_update).operations(
     _mmu(
-        Hypercall.mmu_update, "struct mmu_update",
+        Hypercall.mmu_update, "struct mmu_update", "ptr&3",
         *(changes(each, dangerous=True) for each in MmuUpdate),
     )
 ) + Family(Hypercall.mmuext_op).operations(
     _mmu(
-        Hypercall.mmuext_op, "struct mmuext_op",
-        *(changes(each, dangerous=True) for each in MmuextOp),
+        Hypercall.mmuext_op, "struct mmuext_op", "cmd",
+        *(changes(each, dangerous=True, arms=_arms(each)) for each in MmuextOp),
     )
 )  # fmt: skip
 

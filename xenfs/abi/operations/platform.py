@@ -129,7 +129,7 @@ OPERATIONS = _TABLE.operations(
         Platform.resource_op, "",
         looks(ResourceOp.MSR_READ),
         changes(ResourceOp.MSR_WRITE),
-        both="entries", when=X86, why="each entry says whether it reads or writes",
+        both="entries", when=X86, each="entries.u.cmd", arms="u.cmd u.ret",
     ),
     changes(Platform.settime64, word="settime64", why="the time of day that all domains see"),
     looks(Platform.get_symbol, arm="symdata", gives="name address type", both="namelen symnum", slow=True, when=X86),

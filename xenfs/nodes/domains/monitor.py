@@ -25,7 +25,7 @@ from xenfs.nodes.tables.forms import formed
 
 _REGISTERS = {"cr0": 0, "cr3": 1, "cr4": 2, "xcr0": 3}  # VM_EVENT_X86_*
 _OFF = "off"
-_NEVER = {MonitorEvent.INTERRUPT}  # Xen tells that it could, and stops when it shall
+_NEVER = {event for event, op in monitor.ENABLE.items() if op.never}  # Xen says that it could
 
 
 class Order(NamedTuple):

@@ -19,10 +19,11 @@ from xenfs.nodes.raw.words import Word, number
 from xenfs.nodes.tables.base import Exchange
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
-from xenfs.pool import Buffer
+from xenfs.pool import Buffer, is_mapped
 
 _WORD = re.compile(r"\S+")
 _MOST_ARGUMENTS = 5
+_LOWEST = 1 << 12  # below, no memory can be
 _FORM = """\
 # any hypercall: its number, and up to five arguments
 NR A1 A2 A3 A4 A5  in: numbers of 64 bits, decimal or 0x; %NAME is the address of raw/buffers/NAME
@@ -61,6 +62,14 @@ def _operation(value: int) -> Operation:
     return Family(known).operations(changes(_Bare.bare))[0]
 
 
+def _plain(word: Word) -> int:
+    """A number that is no address in this process: Xen could take it for one, and write there."""
+    found = number(word.value, (0, 2**64 - 1), "argument", word.at)
+    if found >= _LOWEST and is_mapped(found):
+        raise BadInput(f"{found:#x} is an address in the daemon: %NAME is one that Xen may use", at=word.at)
+    return found
+
+
 def _make(xen: Hypervisor, words: list[Word]) -> str:
     op = _operation(int(words[0].value, 0))
     with ExitStack() as loans:
@@ -69,7 +78,7 @@ def _make(xen: Hypervisor, words: list[Word]) -> str:
             if word.value.startswith("%"):
                 args.append(loans.enter_context(held(xen, word).used()))
             else:
-                args.append(number(word.value, (0, 2**64 - 1), "argument", word.at))
+                args.append(_plain(word))
         try:
             return f"result {xen.hypercall(op, *args)}"
         except HypercallError as problem:
@@ -80,6 +89,6 @@ def _make(xen: Hypervisor, words: list[Word]) -> str:
 
 HYPERCALL = Exchange(
     "hypercall", "Any hypercall by its number", write=_make, parse=_words, form=lambda xen: _FORM,
-    format="a line: result N", errnos="EINVAL ENOENT EBUSY", option="debug", restricted=True, sealed=True,
+    format="a line: result N", errnos="EINVAL ENOENT EBUSY", option="debug", exact=True, restricted=True, sealed=True,
     write_grows=Cost.WAITS, tier="D",
 )  # fmt: skip

@@ -64,7 +64,7 @@ def batch(known: Callable[[], Mapping[str, Operation]], debug: bool) -> Exchange
     return Exchange(
         "multicall", "Several questions in one hypercall", write=make, parse=_lines, form=lambda xen: _FORM,
         format='"N result R" and "N member value" lines', errnos="ENOENT ESTALE ENOMEM EBUSY", call=MULTICALL.name,
-        restricted=True, sealed=True, write_grows=Cost.WAITS, longest=64 << 10, tier="D",
+        exact=True, restricted=True, sealed=True, write_grows=Cost.WAITS, longest=64 << 10, tier="D",
     )  # fmt: skip
 
 

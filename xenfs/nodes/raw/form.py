@@ -36,6 +36,9 @@ class Form:
         self.room = op.room.split() if whenever else []  # what Xen does not go by when it fills buffers
         self.most = op.most.split() if whenever else []
         self.reaches = op.reaches if not op.reaches_when or holds(op.reaches_when, abi.target) else ""
+        member, _, bits = op.each.partition("&")
+        self.choice = member, int(bits or -1)  # of an array's elements, what says which part each is, and its bits
+        self.chosen = (op.given or {}).get("", 0)
         start = bytearray(self.nbytes)
         for leaf, number in self.fixed:
             packed(leaf, number, start)
@@ -62,7 +65,7 @@ class Form:
     def elements(self, handle: Leaf) -> dict[str, Leaf]:
         """The members of one element of what a handle promises."""
         if handle.name not in self._elements:
-            self._elements[handle.name] = elements(self.abi, handle.promise)
+            self._elements[handle.name] = elements(self.abi, handle.promise, self.op.arms)
         return self._elements[handle.name]
 
     def view(self, image: bytearray, within: tuple[str, ...] = ()) -> Any:
@@ -89,6 +92,7 @@ class Form:
             f"{' + '.join(self.most)} is at most what there is": self.most,
             _REACHES.get(self.reaches, ""): self.reaches,
             "a Xen that was built without it could end: there it is refused": op.built is not None,
+            f"never asked{self._never_if()}: {op.never}": op.never,
         }  # fmt: skip
         yield from (f"# {remark}" for remark, said in remarks.items() if said)
         if op.domain:
@@ -103,9 +107,13 @@ class Form:
         for handle in self.handles:
             for inner in self.elements(handle).values() if handle.way is not Way.OUT else ():
                 if not inner.padding:
-                    yield f"{handle.name}.N.{inner.name}  {_WAYS[handle.way]}: {inner.words}"
+                    fixed = f", always {self.chosen}" if f"{handle.name}.{inner.name}" == self.choice[0] else ""
+                    yield f"{handle.name}.N.{inner.name}  {_WAYS[handle.way]}: {inner.words}{fixed}"
         if not self.leaves:
             yield "# it has no members: write an empty line"
+
+    def _never_if(self) -> str:
+        return "".join(f" with {name}={value}" for name, value in (self.op.never_if or {}).items())
 
     def _since(self, condition: str) -> str:
         return f" ({condition})" if condition else ""

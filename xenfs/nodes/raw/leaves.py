@@ -53,6 +53,18 @@ class Leaf(NamedTuple):
         bits = self.width or 8 * self.size
         return (-(1 << bits - 1), (1 << bits - 1) - 1) if self.signed else (0, (1 << bits) - 1)
 
+    def overlaps(self, other: Leaf) -> bool:
+        """Whether two members have bits in common: arms of one union."""
+        if ARGUMENT in (self.offset, other.offset):
+            return False
+        (first, last), (low, high) = self._bits, other._bits
+        return first < high and low < last
+
+    @property
+    def _bits(self) -> tuple[int, int]:
+        start = 8 * self.offset + self.shift
+        return start, start + (self.width or 8 * self.size * self.length)
+
     @property
     def padding(self) -> bool:
         """Whether it is only there so that others lie where they lie."""
@@ -73,6 +85,19 @@ class Leaf(NamedTuple):
 
 def leaves(abi: Abi, op: Operation) -> dict[str, Leaf]:
     """Every leaf of an operation by name. Of two with one name the header's has it; the other has its arm's before."""
+    return _without_addresses(_all(abi, op))
+
+
+def _without_addresses(found: dict[str, Leaf]) -> dict[str, Leaf]:
+    """Without the numbers that lie where a handle does: an address is never a number."""
+    handles = [leaf for leaf in found.values() if leaf.kind is Kind.HANDLE]
+    return {
+        name: leaf for name, leaf in found.items()
+        if leaf.kind is Kind.HANDLE or not any(leaf.overlaps(handle) for handle in handles)
+    }  # fmt: skip
+
+
+def _all(abi: Abi, op: Operation) -> dict[str, Leaf]:
     found: dict[str, Leaf] = {}
     for member in shape.members(abi, op):
         for leaf in _of(abi, op, member):
@@ -81,14 +106,19 @@ def leaves(abi: Abi, op: Operation) -> dict[str, Leaf]:
     return found
 
 
-def elements(abi: Abi, promise: Promise | None) -> dict[str, Leaf]:
-    """The members of one element of what a handle promises, by their names in it; none where it is no struct."""
+def elements(abi: Abi, promise: Promise | None, arms: str = "") -> dict[str, Leaf]:
+    """The members of one element of what a handle promises, by their names in it; none where it is no struct. `arms`:
+    the only ones with dots that there are (see `Operation`)."""
     if promise is None or not promise.element.startswith(("struct ", "union ")):
         return {}
     abi.sizeof(promise.element)
     start = Leaf("", Kind.INT, Way.BOTH, 0, 8)
     found = [leaf._replace(name=leaf.name[1:]) for leaf in _typed(abi.ffi, abi.ffi.typeof(promise.element), start)]
-    return {leaf.name: leaf for leaf in found}
+    known = {
+        leaf.name: leaf._replace(promise=abi.promise(promise.element, leaf.name))
+        for leaf in found if not arms or "." not in leaf.name or leaf.name in arms.split()
+    }  # fmt: skip
+    return _without_addresses(known)
 
 
 def _of(abi: Abi, op: Operation, member: shape.Member) -> Iterator[Leaf]:

@@ -48,8 +48,8 @@ def _file(op: Operation) -> Exchange:
         name, said, write=question, parse=as_written, form=lambda xen: form(xen.abi, op).text(),
         call=_call(op), format='result, then "member value" lines', errnos="EINVAL ENOENT ESTALE ENOMEM EBUSY",
         when=lambda xen: op.exists(xen.abi.target), option="debug" if op.dangerous else "",
-        write_grows=Cost.WAITS if op.slow else NOTHING,
-        restricted=True, looks=op.only_looks, longest=LONGEST, tier="D",
+        write_grows=Cost.WAITS if op.slow or op.each else NOTHING,
+        exact=True, restricted=True, looks=op.only_looks, longest=LONGEST, tier="D",
     )  # fmt: skip
 
 

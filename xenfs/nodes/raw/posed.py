@@ -14,6 +14,7 @@ from xenfs.calls.sysctl import nr_cpu_ids
 from xenfs.connect.own import own_domid
 from xenfs.errors import BadInput, HypercallError, Stale
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.nodes.raw import arrays
 from xenfs.nodes.raw.form import Form, form
 from xenfs.nodes.raw.leaves import ARGUMENT, Kind, Leaf
 from xenfs.nodes.raw.question import Given, Question, finish
@@ -104,12 +105,15 @@ class Posed:
             raise BadInput(f"{leaf.name} promises Xen {needs} bytes: {_TOO_MUCH}", at=word.at)
         memory = given.value if given is not None else Memory(data=bytes(needs), shown=leaf.way is not Way.IN)
         assert isinstance(memory, Memory)
-        buf = self._memory(memory, word, alone=bool(parts))
+        judged = arrays.is_judged(self.form, leaf)  # nobody may write to it between the look at it and the call
+        buf = self._memory(memory, word, alone=bool(parts) or judged)
         if buf is None:
             return self._require_none(leaf, word.value_at)
         if buf.nbytes < needs:
             raise BadInput(f"{leaf.name} promises Xen {needs} bytes, and {buf.nbytes} are there", at=word.value_at)
         self._fill(leaf, buf, parts, word)
+        if judged:
+            arrays.judge(self.form, leaf, buf, needs, word)
         if leaf.promise is not None and leaf.promise.content:
             readable = needs if leaf.promise.content == "ending in 0" and leaf.promise.count else buf.nbytes
             if doubt := leaf.promise.doubt(buf.part(0, readable)):
@@ -147,7 +151,7 @@ class Posed:
         for inner in (each for each in known.values() if each.kind is Kind.HANDLE):
             if any(any(buf.part(at, 8)) for at in range(inner.offset, buf.nbytes - 7, stride)):
                 raise BadInput(f"{inner.name} is an address in these bytes: make it zeros", at=word.value_at)
-        for number, given in parts:
+        for number, given in sorted(parts, key=lambda part: isinstance(part[1].value, Memory)):  # numbers tell lengths
             if (number + 1) * stride > buf.nbytes:
                 raise BadInput(f"there are {buf.nbytes // stride} elements, from 0 on", at=given.word.at)
             if not isinstance(given.value, Memory):
@@ -156,7 +160,11 @@ class Posed:
                 buf.fill(image, number * stride)
             elif (other := self._memory(given.value, given.word)) is not None:
                 element = self.xen.abi.array(leaf.promise.element, number + 1, buf)[number]
-                self._point(buf, element, given.leaf.steps, other)
+                needs = given.leaf.promise.nbytes(self.xen.abi, element) if given.leaf.promise is not None else 0
+                if other.nbytes < needs:
+                    why = f"{given.word.name} promises Xen {needs} bytes, and {other.nbytes} are there"
+                    raise BadInput(why, at=given.word.value_at)
+                self._point(buf, element, given.leaf.steps, other, needs)
 
     def _bounced(self, memory: Memory, word: Word) -> Buffer:
         assert memory.data is not None
@@ -203,12 +211,19 @@ class Posed:
 
     def require(self) -> None:
         """All that has to hold before the call. What a pretended Xen does not do is said in words."""
+        self._require_offered()
         self.require_life()
         if self.xen.backend.pretends and not self.form.op.simulated:
             raise BadInput(f"{self.form.op.name}: not simulated", errno.EOPNOTSUPP, at=0)
         self._require_built()
         self._require_reached()
         self._require_room()
+
+    def _require_offered(self) -> None:
+        """EPERM of what is never asked; raw/hypercall is for who must."""
+        op, only = self.form.op, self.form.op.never_if or {}
+        if op.never and all(self.question.number(name) == value for name, value in only.items()):
+            raise BadInput(f"never asked: {op.never}", errno.EPERM, at=self.question.caret(*only))
 
     def _require_built(self) -> None:
         """EOPNOTSUPP where Xen was built without what it would use, and could end. Asked of one's own domain."""

@@ -13,6 +13,7 @@ from xenfs.nodes.raw.leaves import ARGUMENT, Kind, Leaf
 from xenfs.nodes.raw.life import NAMES, Life, life
 from xenfs.nodes.raw.words import Memory, Value, Word, digits, packed, shown, split, value
 
+_ELEMENT = re.compile(r"0|[1-9][0-9]{0,6}")
 _FIRST = re.compile(r"\s*(%\S*)")
 
 
@@ -64,6 +65,7 @@ class Question:
         fixed = (self.form.op.given or {}).get(word.name)
         if fixed is not None and found != fixed:
             raise BadInput(f"{word.name} is always {fixed} here", at=word.value_at)
+        self._require_alone(leaf, (given.leaf for given in self.given.values()), word)
         self.given[word.name] = Given(leaf, found, word)
         if leaf.kind is Kind.TAIL:
             assert isinstance(found, bytes)
@@ -77,11 +79,18 @@ class Question:
             if word.name.startswith(f"{handle.name}."):
                 number, _, name = word.name[len(handle.name) + 1 :].partition(".")
                 leaf = self.form.elements(handle).get(name)
-                if leaf is not None and number.isascii() and number.isdecimal() and len(number) < 8:
-                    given = Given(leaf, value(leaf, word), word)
-                    self.elements.setdefault(handle.name, []).append((int(number), given))
+                if leaf is not None and _ELEMENT.fullmatch(number):
+                    given, before = Given(leaf, value(leaf, word), word), self.elements.setdefault(handle.name, [])
+                    self._require_alone(leaf, (each.leaf for at, each in before if at == int(number)), word)
+                    before.append((int(number), given))
                     return
         raise BadInput(f"{self.form.op.name} has no member {word.name}: read the file to see which", at=word.at)
+
+    def _require_alone(self, leaf: Leaf, others: Iterator[Leaf], word: Word) -> None:
+        """EINVAL for a second arm of a union: one would be lost behind the other."""
+        for other in others:
+            if leaf.overlaps(other):
+                raise BadInput(f"{leaf.name} lies where {other.name} does: give one of them", at=word.at)
 
     def number(self, name: str) -> int:
         """A member or an argument that is a number, as the question has it."""

@@ -141,12 +141,14 @@ class File(Node):
 class Exchange(File):
     """Write the question, read the answer on the same open file; `write` returns what `show` will show.
 
-    `form(xen, *ids)` is the text that a read finds before any question was asked: how to ask. What is `restricted` is
+    `form(xen, *ids)` is the text that a read finds before any question was asked: how to ask. Where it is `exact`, no
+    question goes on behind a NUL. What is `restricted` is
     0600 though what is written is no secret: a policy opens it in so many words (private = true). None opens what is
     `sealed`.
     """
 
     form: Callable[..., str] | None = None
+    exact: bool = False
     restricted: bool = False
     sealed: bool = False
 
@@ -159,6 +161,13 @@ class Exchange(File):
     def size(self) -> int:
         """0: without a question there is nothing to read."""
         return 0
+
+    def decoded(self, data: bytes) -> str:
+        """The question; what would be lost of it is refused."""
+        text, nul, behind = data.partition(b"\0")
+        if self.exact and nul and behind.strip(b"\0\n"):
+            raise BadInput("the question goes on behind a NUL", at=len(text.decode("utf-8", "replace")))
+        return super().decoded(data)
 
     def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
         """The form, nothing where there is none: nobody is asked anything."""
