@@ -13,10 +13,13 @@ from xenfs.abi import load
 from xenfs.abi.numbers import MonitorEvent
 from xenfs.abi.operations import operations
 from xenfs.calls import monitor
-from xenfs.errors import BadInput, XenfsError
+from xenfs.errors import BadInput, Stale, XenfsError
 from xenfs.nodes.raw.form import form
 from xenfs.nodes.raw.leaves import Kind
 from xenfs.nodes.raw.operations import by_path
+from xenfs.nodes.raw.question import Question
+from xenfs.nodes.tables.base import File
+from xenfs.nodes.tables.cost import NOTHING, Cost
 from xenfs.options import Options
 
 READ, WRITE = "platform_op/resource_op:MSR_READ", "platform_op/resource_op:MSR_WRITE"
@@ -194,6 +197,29 @@ def test_a_member_has_one_value(path: str, text: str, at: int) -> None:
     with Host("xen=4.17,profile=full") as host:
         problem = refused(host, path, text, "give|no member")
         assert (problem.errno, problem.at) == (errno.EINVAL, at)
+
+
+def test_many_elements_take_no_more_than_each_its_time() -> None:
+    """Twice as many are not four times the work: counted in how often one member is held against another."""
+    with Host("xen=4.17,profile=full") as host:
+        found = form(host.xen.abi, by_path()[READ])
+        rivals = found.rivals_of(found.leaves["entries"])
+        assert rivals == {"u.cmd": ["u.ret"], "u.ret": ["u.cmd"]}
+        many = " ".join(f"entries.{number}.idx=0x10" for number in range(2000))
+        assert len(Question(found, f"nr_entries=2000 {many}").elements["entries"]) == 2000
+        assert not form(host.xen.abi, by_path()["sysctl/physinfo"]).rivals
+        node = host.at("raw/domctl/getvcpuinfo").node
+        assert isinstance(node, File)
+        assert [node.write_cost(b" " * size) for size in (4096, 4097)] == [NOTHING, Cost.LENGTH], "in a thread"
+
+
+def test_a_domain_that_is_renamed_is_the_same_one_afterwards() -> None:
+    with Host("xen=4.17") as host:
+        uuid, other = host.value("domains/3/uuid"), "00000000-0000-0000-0000-000000000001"
+        assert ask(host, "domctl/setdomainhandle", f"domain=3 uuid={uuid} handle={other}")["result"] == "0"
+        with pytest.raises(Stale):
+            ask(host, "domctl/setdomainhandle", f"domain=3 uuid={uuid} handle={other}")
+        assert host.value("domains/3/uuid") == other
 
 
 @pytest.mark.parametrize("path", ["domctl/pausedomain", "multicall", "hypercall"])

@@ -119,7 +119,7 @@ OPERATIONS = _TABLE.operations(
         changes(DomctlSched.putvcpuinfo, inner="u.v", both="u.v.nr_vcpus", repeatable=True),
         looks(DomctlSched.getvcpuinfo, inner="u.v", both="u.v.vcpus u.v.nr_vcpus"),
     ),
-    changes(Domctl.setdomainhandle, repeatable=True),
+    changes(Domctl.setdomainhandle, repeatable=True, renames="handle"),
     changes(Domctl.setdebugging, repeatable=True),
     changes(Domctl.irq_permission, when=X86, repeatable=True),
     changes(Domctl.iomem_permission, dangerous=True, repeatable=True),

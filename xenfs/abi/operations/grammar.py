@@ -71,6 +71,7 @@ class Facts(TypedDict, total=False):
     reaches: str
     reaches_when: str
     built: IntEnum
+    renames: str
     never: str
     never_if: dict[str, int]
     each: str

@@ -128,10 +128,11 @@ class Operation:
     CPUs that there can be. `stays`: a member that tells afterwards whether what was told still held. `reaches`: what
     Xen reaches for without looking whether it is there, and ends where it is not, "domain" or "vcpu", the domain's
     first; so it is where `reaches_when` holds. `built`: an operation of the same part of Xen, which a build may lack:
-    where Xen does not know that one, it ends at this one. `never`: why xenfs never asks it, in no file;
-    where `never_if` names members, why not with these values. `each`: the member of an array's elements that says
-    which part each is, "requests.cmd", with "&" before the bits of it that do so; `arms` are then those members of
-    their unions that this part uses. `bare`: why it can be reached through raw/hypercall alone.
+    where Xen does not know that one, it ends at this one. `renames`: the member that is the domain's UUID
+    afterwards. `never`: why xenfs never asks it, in no file; where `never_if` names members, why not with these values.
+    `each`: the member of an array's elements that says which part each is, "requests.cmd", with "&" before the bits of
+    it that do so; `arms` are then those members of their unions that this part uses. `bare`: why it can be reached
+    through raw/hypercall alone.
     `why`: a remark for whoever reads its form. `simulated`: whether the simulator answers it.
 
     A part has a `whole`, and `given`: the members that choose it, with their values. A whole has `parts`, and `by`.
@@ -175,6 +176,7 @@ class Operation:
     reaches: str = ""
     reaches_when: str = ""
     built: IntEnum | None = None
+    renames: str = ""
     never: str = ""
     never_if: dict[str, int] | None = None
     each: str = ""

@@ -9,7 +9,7 @@ from typing import Any
 from xenfs.abi import Abi
 from xenfs.abi.operations import Does, Operation, Way, shape
 from xenfs.abi.select import holds
-from xenfs.nodes.raw.leaves import ARGUMENT, Kind, Leaf, elements, leaves
+from xenfs.nodes.raw.leaves import ARGUMENT, Kind, Leaf, elements, leaves, rivals
 from xenfs.nodes.raw.words import packed
 
 _DOES = {
@@ -43,7 +43,9 @@ class Form:
         for leaf, number in self.fixed:
             packed(leaf, number, start)
         self.start = bytes(start)
+        self.rivals = rivals(self.leaves)
         self._elements: dict[str, dict[str, Leaf]] = {}
+        self._rivals: dict[str, dict[str, list[str]]] = {}
         self.handles = tuple(leaf for leaf in self.leaves.values() if leaf.kind is Kind.HANDLE)
         self.told = tuple(
             leaf for leaf in self.leaves.values()
@@ -67,6 +69,12 @@ class Form:
         if handle.name not in self._elements:
             self._elements[handle.name] = elements(self.abi, handle.promise, self.op.arms)
         return self._elements[handle.name]
+
+    def rivals_of(self, handle: Leaf) -> dict[str, list[str]]:
+        """Of those members the ones that lie where others do, and these."""
+        if handle.name not in self._rivals:
+            self._rivals[handle.name] = rivals(self.elements(handle))
+        return self._rivals[handle.name]
 
     def view(self, image: bytearray, within: tuple[str, ...] = ()) -> Any:
         """A struct, or one inside it, as cffi sees it in these bytes."""

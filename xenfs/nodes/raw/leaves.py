@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -57,11 +57,12 @@ class Leaf(NamedTuple):
         """Whether two members have bits in common: arms of one union."""
         if ARGUMENT in (self.offset, other.offset):
             return False
-        (first, last), (low, high) = self._bits, other._bits
+        (first, last), (low, high) = self.bits, other.bits
         return first < high and low < last
 
     @property
-    def _bits(self) -> tuple[int, int]:
+    def bits(self) -> tuple[int, int]:
+        """Its first bit, from the start of what is passed on, and the first behind it."""
         start = 8 * self.offset + self.shift
         return start, start + (self.width or 8 * self.size * self.length)
 
@@ -86,6 +87,19 @@ class Leaf(NamedTuple):
 def leaves(abi: Abi, op: Operation) -> dict[str, Leaf]:
     """Every leaf of an operation by name. Of two with one name the header's has it; the other has its arm's before."""
     return _without_addresses(_all(abi, op))
+
+
+def rivals(found: Mapping[str, Leaf]) -> dict[str, list[str]]:
+    """The members that lie, in part at least, where another does, as arms of a union: by name, the names of those."""
+    there: dict[str, list[str]] = {}
+    open_: list[Leaf] = []
+    for leaf in sorted((leaf for leaf in found.values() if leaf.offset != ARGUMENT), key=lambda leaf: leaf.bits):
+        open_ = [other for other in open_ if other.overlaps(leaf)]
+        for other in open_:
+            there.setdefault(leaf.name, []).append(other.name)
+            there.setdefault(other.name, []).append(leaf.name)
+        open_.append(leaf)
+    return there
 
 
 def _without_addresses(found: dict[str, Leaf]) -> dict[str, Leaf]:

@@ -23,13 +23,14 @@ class Life(NamedTuple):
     unique_id: int | None
     ends: bool
 
-    def require(self, xen: Hypervisor, domid: int | None, *, after: bool = False) -> None:
-        """ESTALE where the id means another domain, or none."""
+    def require(self, xen: Hypervisor, domid: int | None, *, after: bool = False, renamed: bytes = b"") -> None:
+        """ESTALE where the id means another domain, or none. `renamed`: the UUID that it was given, if it was."""
         assert domid is not None
         info = domains.info_now(xen, domid)
         if info is None and after and self.ends:
             return
-        if info is None or (self.uuid is not None and bytes(info.handle) != self.uuid):
+        uuid = self.uuid and (renamed or self.uuid)
+        if info is None or (uuid is not None and bytes(info.handle) != uuid):
             raise Stale(f"domain {domid} with this UUID")
         if self.unique_id is not None and xen.abi.release < (4, 21):
             raise XenfsError("domains have a unique_id from Xen 4.21 on", errno.EOPNOTSUPP)

@@ -16,6 +16,7 @@ from xenfs.nodes.tables.cost import NOTHING, Cost
 from xenfs.nodes.tables.forms import formed
 
 LONGEST = 64 << 10
+_SHORT = 4 << 10
 _SUMMARY = {Does.LOOKS: "Look", Does.CHANGES: "Change", Does.ENDS: "End a domain"}
 
 
@@ -48,9 +49,14 @@ def _file(op: Operation) -> Exchange:
         name, said, write=question, parse=as_written, form=lambda xen: form(xen.abi, op).text(),
         call=_call(op), format='result, then "member value" lines', errnos="EINVAL ENOENT ESTALE ENOMEM EBUSY",
         when=lambda xen: op.exists(xen.abi.target), option="debug" if op.dangerous else "",
-        write_grows=Cost.WAITS if op.slow or op.each else NOTHING,
+        write_grows=Cost.WAITS if op.slow or op.each else _by_length,
         exact=True, restricted=True, looks=op.only_looks, longest=LONGEST, tier="D",
     )  # fmt: skip
+
+
+def _by_length(data: bytes) -> Cost:
+    """A long question takes milliseconds to be understood."""
+    return Cost.LENGTH if len(data) > _SHORT else NOTHING
 
 
 def _call(op: Operation) -> str:

@@ -298,7 +298,13 @@ class Posed:
     def require_life(self, *, after: bool = False) -> None:
         """ESTALE where the question is for another life of the domain."""
         if self.question.life is not None:
-            self.question.life.require(self.xen, self.domid, after=after)
+            renamed = self._part(self.form.op.renames) if after and self.form.op.renames else b""
+            self.question.life.require(self.xen, self.domid, after=after, renamed=renamed)
+
+    def _part(self, name: str) -> bytes:
+        """The bytes of a member, as the question has them."""
+        leaf = self.form.leaves[name]
+        return bytes(self.question.image[leaf.offset : leaf.offset + leaf.length * leaf.size])
 
     def require_same(self) -> None:
         """After the call: ESTALE where its room was for another state of things, or the domain was another."""

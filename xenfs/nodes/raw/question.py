@@ -34,6 +34,7 @@ class Question:
         self.held: Word | None = None  # the held buffer that is the whole struct
         self.given: dict[str, Given] = {}
         self.elements: dict[str, list[tuple[int, Given]]] = {}  # of arrays behind handles, by the handle's name
+        self._said = set[str]()  # words about elements
         self.life: Life | None = None
         words = list(_words(text))
         if form.nbytes and words and (words[0].name in ("bytes", "") and "bytes" not in form.leaves):
@@ -65,7 +66,7 @@ class Question:
         fixed = (self.form.op.given or {}).get(word.name)
         if fixed is not None and found != fixed:
             raise BadInput(f"{word.name} is always {fixed} here", at=word.value_at)
-        self._require_alone(leaf, (given.leaf for given in self.given.values()), word)
+        _require_alone(word, (name for name in self.form.rivals.get(leaf.name, ()) if name in self.given))
         self.given[word.name] = Given(leaf, found, word)
         if leaf.kind is Kind.TAIL:
             assert isinstance(found, bytes)
@@ -80,17 +81,13 @@ class Question:
                 number, _, name = word.name[len(handle.name) + 1 :].partition(".")
                 leaf = self.form.elements(handle).get(name)
                 if leaf is not None and _ELEMENT.fullmatch(number):
-                    given, before = Given(leaf, value(leaf, word), word), self.elements.setdefault(handle.name, [])
-                    self._require_alone(leaf, (each.leaf for at, each in before if at == int(number)), word)
-                    before.append((int(number), given))
+                    start, rivals = f"{handle.name}.{number}.", self.form.rivals_of(handle).get(leaf.name, ())
+                    _require_alone(word, (start + rival for rival in rivals if start + rival in self._said))
+                    self._said.add(word.name)
+                    given = Given(leaf, value(leaf, word), word)
+                    self.elements.setdefault(handle.name, []).append((int(number), given))
                     return
         raise BadInput(f"{self.form.op.name} has no member {word.name}: read the file to see which", at=word.at)
-
-    def _require_alone(self, leaf: Leaf, others: Iterator[Leaf], word: Word) -> None:
-        """EINVAL for a second arm of a union: one would be lost behind the other."""
-        for other in others:
-            if leaf.overlaps(other):
-                raise BadInput(f"{leaf.name} lies where {other.name} does: give one of them", at=word.at)
 
     def number(self, name: str) -> int:
         """A member or an argument that is a number, as the question has it."""
@@ -117,6 +114,12 @@ class Question:
         wanted = {name.rpartition(".")[2] for name in names}
         found = (given.word.at for name, given in self.given.items() if name.rpartition(".")[2] in wanted)
         return next(found, 0)
+
+
+def _require_alone(word: Word, others: Iterator[str]) -> None:
+    """EINVAL for a second arm of a union: one would be lost behind the other."""
+    for other in others:
+        raise BadInput(f"{word.name} lies where {other} does: give one of them", at=word.at)
 
 
 def finish(form: Form, image: bytearray, at: int) -> None:
