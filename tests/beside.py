@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -49,7 +50,8 @@ Says = Callable[[Answer, str], str]
 
 
 class Beside(NamedTuple):
-    """A question to raw/, the node that shows the same ("file#key" is a line of a flat one), and how it would."""
+    """A question to raw/, the node that shows the same ("file#key" is a line of a flat one, "file?words" one that is
+    asked), and how it would."""
 
     path: str
     question: str
@@ -67,6 +69,7 @@ class Where(NamedTuple):
     patch: str = "none"
     boolean: str = "none"
     context: str = ""
+    mfn: str = "0"  # a page of the machine's
 
 
 def where(tree: Tree, domain: int) -> Where:
@@ -75,6 +78,7 @@ def where(tree: Tree, domain: int) -> Where:
     found = Where(
         str(domain), patch=_first(tree, "host/livepatch"), boolean=_first(tree, "flask/booleans"),
         context=tree.value(f"domains/{domain}/context") if tree.has(f"domains/{domain}/context") else "",
+        mfn=tree.value("host/memory/max_mfn"),
     )  # fmt: skip
     if not pci:
         return found
@@ -196,7 +200,7 @@ def agrees(tree: Tree, line: Beside, about: dict[str, str]) -> bool:
     """Whether a line could be asked here; AssertionError where the node says something else. What counts up meanwhile
     may lie between what the node said before and after."""
     node = line.node.format_map(about)
-    if not tree.has(f"raw/{line.path}") or not tree.has(node.partition("#")[0].rstrip("/")):
+    if not tree.has(f"raw/{line.path}") or not tree.has(re.split("[#?]", node)[0].rstrip("/")):
         return False
     if line.only is not None and not _holds(tree, line.only[0].format_map(about), line.only[1]):
         return False
@@ -224,5 +228,6 @@ def _shown(tree: Tree, node: str) -> str | None:
     path, _, key = node.partition("#")
     if path.endswith("/"):
         return "\n".join(tree.names(path.rstrip("/")))
-    lines = tree.value(path)
+    path, _, asked = path.partition("?")
+    lines = tree.answer(path, asked).removesuffix("\n") if asked else tree.value(path)
     return dict(each.partition(" ")[::2] for each in lines.splitlines()).get(key) if key else lines

@@ -26,7 +26,7 @@ from beside import (
     words,
 )
 
-from xenfs.abi.numbers import SchedId
+from xenfs.abi.numbers import HvmMemType, PfnType, SchedId
 
 _SCHEDULERS = {int(each): each.name.lower() for each in SchedId}
 _POOL = "cpupool_id=0 cpumap.nr_bits=64 cpumap.bitmap=out:8"
@@ -258,6 +258,33 @@ BESIDE: tuple[Beside, ...] = (
         "platform_op/read_memtype", "reg=0", "host/mtrr/ranges",
         begins(lambda a: f"reg00: base=0x{a.number('mfn') << 12:09x} ({a.number('mfn') >> 8:5}MB)"),
     ),
+    Beside(
+        "platform_op/firmware_info:KBD_SHIFT_FLAGS", "", "host/firmware/kbd_shift_flags", hexa("u.kbd_shift_flags")
+    ),
+    Beside(
+        "physdev_op/apic_read", "apic_physbase=0xfec00000 reg=1", "host/ioapic/0xfec00000/0x01", hexa("value")
+    ),
+    Beside(
+        "sysctl/page_offline_op:query_page_offline", "start={mfn} end={mfn} status=out:4",
+        "host/memory/page_status?{mfn}",
+        lambda a, shown: shown if shown.endswith(" online") == (a.word("status", 0) == 0) else "another state",
+    ),
+    *(
+        Beside(
+            "domctl/getpageframeinfo3", "domain={d} num=1 array=inout:0001000000000000",
+            "domains/{d}/memory/pfn_types?0x100",
+            lambda a, _: f"0x100 {PfnType(a.word('array', 0) & 0xF0000000).name.lower()}", ("domains/{d}/type", kind),
+        )
+        for kind in ("pvh", "hvm")
+    ),
+    Beside(
+        "hvm_op/get_mem_type", "domid={d} pfn=0x100", "domains/{d}/memory/type?0x100",
+        lambda a, _: f"0x100 {HvmMemType(a.number('mem_type')).name.lower()}",
+    ),
+    Beside(
+        "xsm_op/ACCESS", "ssid={ssidref} tsid={ssidref} tclass=3 req=0xffffffff",
+        "flask/access?{context} {context} domain#allowed", hexa("allowed"), ("domains/{d}/context", ""),
+    ),
     Beside("platform_op/core_parking:GET", "", "host/power/parked_cpus", same("idle_nums")),
     Beside(
         "platform_op/get_symbol", "symnum=0 namelen=128 name=out:128", "host/xensyms",
@@ -338,7 +365,21 @@ BESIDE: tuple[Beside, ...] = (
     ),
 )  # fmt: skip
 
+_LABELLED = "the node makes a context of the SID, which is compared for itself"
+
 APART = {
+    "xsm_op/CREATE": _LABELLED,
+    "xsm_op/RELABEL": _LABELLED,
+    "xsm_op/MEMBER": _LABELLED,
+    "xsm_op/GET_PEER_SID": "it takes an event channel of the control domain's to another one",
+    "domctl/gdbsx_domstatus": "Xen forgets the event that it tells",
+    "domctl/gdbsx_guestmemio:read": "the node is binary; tests/xen/rare_files.py reads a guest's code with it",
+    "domctl/test_assign_device:DT": "its answer is whether it fails",
+    "domctl/vmtrace_op:get_option": "only while a vCPU is traced, which takes Intel's Processor Trace",
+    "domctl/vmtrace_op:output_position": "only while a vCPU is traced, which takes Intel's Processor Trace",
+    "hvm_op/altp2m:get_mem_access": "only of a domain with alternate views, which takes CPUs of Intel's",
+    "mca/fetch": "it takes away what it tells",
+    "memory_op/access_op:get_access": "only of a domain to whose events somebody listens: tests/xen/rare_files.py",
     "sysctl/readconsole": "the node joins what was read before to what is new",
     "sysctl/get_pmstat:get_pxstat": "test_xen_goes_by_counts_of_its_own; no emulated machine has P-states",
     "sysctl/get_pmstat:get_cxstat": "all of it counts up, and Xen makes states up where dom0 has told it none",

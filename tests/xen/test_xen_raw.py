@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from raw_beside import BESIDE, compare
 from raw_examples import examples, life, run
-from xen_guests import Guest
+from xen_guests import Guest, of_on_xen
 from xen_mount import Mount, failure, mounted
 from xen_raw import ask, created
 
@@ -73,12 +73,15 @@ class Asked:
 
 
 def test_answers_are_those_of_the_nodes(raw: Mount, guest: Guest) -> None:
-    """Each beside the node that shows the same: of a guest that is paused meanwhile, and of the host."""
+    """Each beside the node that shows the same: of a guest that is paused meanwhile, and of the host; of a PVH guest
+    too, which has what a PV one has not."""
     ask(raw, "domctl/pausedomain", f"domain={guest.domid}")
     try:
         found = set(compare(Asked(raw), guest.domid))
     finally:
         ask(raw, "domctl/unpausedomain", f"domain={guest.domid}")
+    if real(raw) and (other := of_on_xen("gpvh")) and other.domid != guest.domid:
+        found |= set(compare(Asked(raw), other.domid, alone=True))
     print(f"compared {len(found)}: {' '.join(sorted(found))}")
     print(f"without a node here: {' '.join(sorted({line.path for line in BESIDE} - found))}")
     assert len(found) > (40 if raw.flat("xenfs/interface")["arch"] == "x86_64" else 20)
