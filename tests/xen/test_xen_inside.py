@@ -174,4 +174,5 @@ def test_an_hvm_guest_from_outside(mount: Mount) -> None:
             assert refused in (errno.EINVAL, errno.EOPNOTSUPP)
             assert "traces" in mount.value("xenfs/error_log").splitlines()[-3]
         if before == "0":
-            mount.write(f"{path}/freeze", "0")
+            refused = failure(lambda: mount.write(f"{path}/freeze", "0"))  # noqa: B023
+            assert not refused, mount.read(f"{path}/info")

@@ -49,6 +49,20 @@ def test_freeze_looks_again() -> None:
         assert host.value(at) == "0"
 
 
+def test_who_clears_away_what_is_over_pauses_it() -> None:
+    """As xl does with a guest that has crashed as soon as it ran again."""
+    with Host() as host:
+        domain = host.world.create()
+        at = f"domains/{domain.domid}"
+        host.write(f"{at}/freeze", "1")
+        host.write(f"{at}/shutdown", "crash")
+        domain.pause_count += 1
+        domain.info = None
+        host.write(f"{at}/freeze", "0")
+        assert domain.pause_count == 1
+        assert host.value(f"{at}/state") == "crashed"
+
+
 def test_a_domain_without_a_vcpu_online_is_offline() -> None:
     with Host() as host:
         domain = host.world.create(vcpus=2)

@@ -98,7 +98,8 @@ def _frozen(info: DomainInfo) -> str:
 def _freeze(xen: Hypervisor, domain: Domain, wanted: bool, known: DomainInfo) -> None:
     """Xen counts pauses, of whomever: one is taken, or given back and then looked at what is left of them.
 
-    What was taken needs no look: the domain is paused, whoever else holds it, and a 0 takes it back.
+    What was taken needs no look: the domain is paused, whoever else holds it, and a 0 takes it back. Toolstacks pause
+    what is over before they clear it away: then there is nothing left to take back.
     """
     paused = bool(known.flags & DomInf.paused)
     if wanted and not paused:
@@ -107,7 +108,7 @@ def _freeze(xen: Hypervisor, domain: Domain, wanted: bool, known: DomainInfo) ->
     elif paused and not wanted:
         domctl.unpause(xen, domain.domid)
         left = domains.require_same(xen, domain)
-        if left is not None and left.flags & DomInf.paused:
+        if left is not None and left.flags & DomInf.paused and not facts.finished(left):
             raise BadInput(
                 "one pause was taken back, and others hold it still: write 0 once more to take back another",
                 errno.EBUSY,

@@ -73,16 +73,16 @@ def _disk(plugged: Plugged) -> dict[str, str]:
 class Traffic(Counters):
     """The counters of domain 0's backends: they grow with the time that a domain has run, and stop with it."""
 
-    def __init__(self, plugged: Callable[[], list[tuple[Domain, Plugged]]], ticks: Callable[[], int]) -> None:
+    def __init__(self, plugged: Callable[[int | None], list[tuple[Domain, Plugged]]], ticks: Callable[[], int]) -> None:
         self._plugged, self._ticks = plugged, ticks
 
     def serves(self, device: Device) -> bool:
         """Whether domain 0's kernel does."""
-        return any(plugged.device == device for _, plugged in self._served())
+        return any(plugged.device == device for _, plugged in self._served(device.domid))
 
     def one(self, device: Device) -> dict[str, int] | None:
         """The counters of one."""
-        for domain, plugged in self._served():
+        for domain, plugged in self._served(device.domid):
             if plugged.device == device:
                 return self._counted(domain, device)
         return None
@@ -95,8 +95,8 @@ class Traffic(Counters):
                 found[device] = {name: counted[name] for name in OFTEN}
         return found
 
-    def _served(self) -> list[tuple[Domain, Plugged]]:
-        return [(domain, each) for domain, each in self._plugged() if each.backend == 0 and each.kind != "qdisk"]
+    def _served(self, domid: int | None = None) -> list[tuple[Domain, Plugged]]:
+        return [(domain, each) for domain, each in self._plugged(domid) if each.backend == 0 and each.kind != "qdisk"]
 
     def _counted(self, domain: Domain, device: Device) -> dict[str, int]:
         ms = domain.cpu_time(self._ticks()) // 1_000_000
