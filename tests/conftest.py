@@ -23,6 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "once_a_dom0(reason): what it sees is not of the hypervisor, so one Xen with this dom0 sees it for all",
     )
+    config.addinivalue_line("markers", "once(reason): nor is it of dom0's system, so one Xen sees it for all")
     config.addinivalue_line("markers", "logs(pattern): the test announces log records of WARNING or above like this")
     _children_hear_signals()
 

@@ -163,7 +163,7 @@ def one_kind(peers: None) -> str:
     return next(kind for kind in ("pv", "pvh") if os.path.exists(f"/guest/{kind}.cfg"))
 
 
-@pytest.mark.once_a_dom0("a guest has to boot for it; Xen tells of every end in the same words")
+@pytest.mark.once("a guest has to boot for it; Xen tells of every end in the same words")
 def test_shut_down(mount: Mount, one_kind: str, heard: Heard) -> None:
     guest = created_by_xl("willing", f"/guest/{one_kind}.cfg", WILLING, 'on_poweroff="destroy"', booted=True)
     try:
@@ -176,7 +176,7 @@ def test_shut_down(mount: Mount, one_kind: str, heard: Heard) -> None:
         guest.destroy()
 
 
-@pytest.mark.once_a_dom0("a guest has to boot for it; Xen tells of every end in the same words")
+@pytest.mark.once("a guest has to boot for it; Xen tells of every end in the same words")
 def test_crashed(mount: Mount, one_kind: str, heard: Heard) -> None:
     panics = os.uname().machine != "aarch64"  # where a Linux that does tells Xen nothing of it: it need not boot
     guest = created_by_xl("unlucky", f"/guest/{one_kind}.cfg", WILLING, 'on_crash="preserve"', booted=panics)
@@ -194,7 +194,7 @@ def test_crashed(mount: Mount, one_kind: str, heard: Heard) -> None:
     heard.expect(guest.domid, "created", "shutdown", "dying", "gone")
 
 
-@pytest.mark.once_a_dom0("a script of dom0's, which waits for commands that take seconds each")
+@pytest.mark.once("a script of xenfs's, which waits for commands that take seconds each")
 def test_settings_when_a_guest_starts(mount: Mount, one_kind: str, tmp_path: Path) -> None:
     """contrib/at-start and `watch --until running` by name, each begun before xl makes the guest."""
     program, settings = tmp_path / "xenfs", tmp_path / "at-start.d"

@@ -39,7 +39,7 @@ def test_everything_answers(mount: Mount) -> None:
     assert found["xen_build_info"].value(version=mount.value("version/full"))
 
 
-@pytest.mark.once_a_dom0("how values become metrics is xenfs's")
+@pytest.mark.once("how values become metrics is xenfs's")
 @pytest.mark.usefixtures("at_home")
 def test_the_values_are_those_of_the_other_files(mount: Mount, guest: Guest) -> None:
     domids = mount.numbers("domains")
@@ -86,7 +86,7 @@ def test_the_same_as_xl(mount: Mount, guest: Guest) -> None:
     assert sorted(paused) == sorted(line.split()[1] for line in short.splitlines()[1:] if line.split()[4][2] == "p")
 
 
-@pytest.mark.once_a_dom0("how values become metrics is xenfs's")
+@pytest.mark.once("how values become metrics is xenfs's")
 def test_a_change_is_seen(mount: Mount, guest: Guest) -> None:
     at = f"domains/{guest.domid}/freeze"
     about = {"domid": str(guest.domid)}
@@ -101,7 +101,7 @@ def test_a_change_is_seen(mount: Mount, guest: Guest) -> None:
         mount.write(at, "0")
 
 
-@pytest.mark.once_a_dom0("how values become metrics is xenfs's")
+@pytest.mark.once("how values become metrics is xenfs's")
 def test_a_domain_that_ends_is_gone(mount: Mount, doomed: Callable[..., Guest]) -> None:
     one = doomed()
     assert scraped(mount)["xen_domain_info"].value(domid=str(one.domid)) == 1

@@ -24,7 +24,7 @@ def is_root() -> bool:
     return os.geteuid() == 0
 
 
-@pytest.mark.once_a_dom0("nothing of it is asked of Xen")
+@pytest.mark.once("nothing of it is asked of Xen")
 def test_default(hypervisor: str) -> None:
     with mounted(hypervisor) as mount:
         assert mount.has("domains/0/freeze")
@@ -40,7 +40,7 @@ def test_default(hypervisor: str) -> None:
         assert "fuse.xenfs" in options.split()
 
 
-@pytest.mark.once_a_dom0("nothing of it is asked of Xen")
+@pytest.mark.once("nothing of it is asked of Xen")
 @pytest.mark.usefixtures("at_home")
 def test_ro_and_umask(hypervisor: str) -> None:
     with mounted(hypervisor, "ro", "lifecycle", "debug", "umask=044", "gid=12") as mount:
@@ -118,7 +118,7 @@ def assert_nameless(mount: Mount) -> None:
     assert os.readlink(mount.path("domains/self")) == "0"
 
 
-@pytest.mark.once_a_dom0("nothing of it is asked of Xen")
+@pytest.mark.once("nothing of it is asked of Xen")
 class TestRefusedMounts:
     """One plain sentence, an exit status, and nothing mounted."""
 
@@ -182,7 +182,7 @@ class TestRefusedMounts:
         assert not is_mounted(tmp_path)
 
 
-@pytest.mark.once_a_dom0("nothing of it is asked of Xen")
+@pytest.mark.once("nothing of it is asked of Xen")
 class TestEnd:
     def test_by_umount(self, hypervisor: str, tmp_path: Path) -> None:
         ready, its_ready = os.pipe()
@@ -231,7 +231,7 @@ class TestEnd:
                 reader.join(END_S)
 
 
-@pytest.mark.once_a_dom0("nothing of it is asked of Xen")
+@pytest.mark.once_a_dom0("mount(8) is of dom0's system")
 @pytest.mark.skipif(not is_root(), reason="needs root")
 def test_mount_8(hypervisor: str, tmp_path: Path, real: bool) -> None:
     if not real:

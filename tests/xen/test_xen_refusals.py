@@ -23,7 +23,7 @@ from xenfs.options import Options
 
 ASKING = {name.replace(" ", ":") for name in HARMLESS}
 DOMAIN = "domains/<d>"
-OURS = pytest.mark.once_a_dom0("it is refused by xenfs, and Xen hears nothing of it")
+OURS = pytest.mark.once("it is refused by xenfs, and Xen hears nothing of it")
 REFUSED = {errno.EINVAL, errno.ERANGE, errno.E2BIG}
 
 

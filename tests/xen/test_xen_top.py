@@ -62,7 +62,7 @@ def test_the_same_as_xentop(mount: Mount, guest: Guest) -> None:
         assert not calm or LETTERS[now["state"]] in state
 
 
-@pytest.mark.once_a_dom0("its values are those of domains/")
+@pytest.mark.once("its values are those of domains/")
 @pytest.mark.usefixtures("at_home")
 def test_a_paused_guest(mount: Mount, guest: Guest) -> None:
     mount.write(f"domains/{guest.domid}/freeze", "1")
@@ -75,7 +75,7 @@ def test_a_paused_guest(mount: Mount, guest: Guest) -> None:
         mount.write(f"domains/{guest.domid}/freeze", "0")
 
 
-@pytest.mark.once_a_dom0("its values are those of domains/")
+@pytest.mark.once("its values are those of domains/")
 def test_rates_are_within_what_there_is(mount: Mount, guest: Guest) -> None:
     done = xenfs("top", str(mount.root), "--json", "--delay", "2", "--vcpus")
     assert (done.returncode, done.stderr) == (0, "")
