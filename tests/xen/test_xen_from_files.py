@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import select
@@ -15,11 +16,12 @@ from uuid import uuid4
 
 import pyfuse3
 import pytest
+import xen_raw
 import xen_seen
 from test_xen_memory import found_at
 from xen_guests import eventually
 from xen_kernels import PV_LEFT, PV_PAGES, WORDS, archive, debians, pv, tiny
-from xen_mount import CHECKOUT, Mount, failure
+from xen_mount import CHECKOUT, XENFS, Mount, a_cpu_leaves, environment, failure
 
 SCRIPT = CHECKOUT / "contrib" / "boot-guest"
 SOON_S, BOOT_S = 120.0, 500.0
@@ -168,6 +170,77 @@ def test_every_setting_is_one_that_xen_takes(mount: Mount, template: str) -> Non
         mount.write(f"{domain}/kill", "1")
 
 
+@a_cpu_leaves
+def test_it_begins_in_another_pool(mount: Mount, template: str) -> None:
+    if mount.value("cpupools/0/cpus") in ("", "0"):
+        pytest.skip("this machine has one CPU")
+    mount.mkdir("cpupools/7")
+    try:
+        with pytest.raises(OSError, match="out of range"):
+            mount.write(f"{template}/cpupool", "7")
+        assert "there is no cpupool 7 that has CPUs" in mount.value("xenfs/error_log")
+        mount.write("cpupools/7/scheduler", "credit2")
+        mount.write("cpupools/0/cpus", "-1")
+        mount.write("cpupools/7/cpus", "+1")
+        mount.write(f"{template}/cpupool", "7")
+        domain = f"domains/{mount.ask(f'{template}/commit', 'any')}"
+        assert (mount.value(f"{domain}/cpupool"), mount.value("cpupools/7/nr_domains")) == ("7", "1")
+        mount.write(f"{domain}/kill", "1")
+        eventually(lambda: not mount.has(domain), SOON_S, "it has left its pool")
+        mount.write("cpupools/7/cpus", "-1")
+    finally:
+        mount.rmdir("cpupools/7")
+        mount.write("cpupools/0/cpus", "all")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "needs"),
+    [("iommu", "on", "directio"), ("iommu", "no_sharept", "directio"), ("vmtrace_size", "4096", "vmtrace")],
+)
+def test_what_the_host_cannot_is_refused_where_it_is_written(
+    mount: Mount, template: str, setting: str, value: str, needs: str
+) -> None:
+    """And what it can is taken by Xen."""
+    if not mount.has(f"{template}/{setting}"):
+        pytest.skip("not of this Xen")
+    if needs in mount.value("host/virt_caps").split():
+        mount.write(f"{template}/{setting}", value)
+        mount.write(f"domains/{mount.ask(f'{template}/commit', 'any')}/kill", "1")
+        return
+    assert failure(lambda: mount.write(f"{template}/{setting}", value)) == errno.EINVAL
+    assert f"host/virt_caps has no {needs}" in mount.value("xenfs/error_log")
+
+
+@pytest.mark.parametrize(
+    ("lacks", "old", "new"), [("directio", "flags=3", "flags=35"), ("vmtrace", "", "vmtrace_size=4096")]
+)
+def test_it_is_refused_as_xen_says_no(raw: Mount, lacks: str, old: str, new: str) -> None:
+    """EINVAL and no word more, of what the test before this one is told: without it such a domain is made."""
+    if lacks in raw.value("host/virt_caps").split():
+        pytest.skip("this host can")
+    kind = "pvh" if X86 else "arm"
+    with xen_raw.created(raw, kind):
+        asked = xen_raw.wanted(raw, kind)
+    asked = asked.replace(f"{old} ", f"{new} ", 1) if old else f"{asked} {new}"
+    assert xen_raw.refused(raw, "domctl/createdomain", asked) == errno.EINVAL
+
+
+@pytest.mark.skipif(not X86, reason="Arm has no other views of memory")
+def test_other_views_are_of_the_processor(mount: Mount, template: str, real: bool) -> None:
+    """Xen takes the setting where no domain can have any view: an AMD processor. Then there are no files of them."""
+    mount.write(f"{template}/altp2m", "external")
+    domain = f"domains/{mount.ask(f'{template}/commit', 'any')}"
+    try:
+        assert mount.value(f"{domain}/hvm/params/altp2m") == "2"
+        if "AuthenticAMD" in Path("/proc/cpuinfo").read_text() and real:
+            assert not mount.has(f"{domain}/hvm/altp2m")
+        if mount.has(f"{domain}/hvm/altp2m"):
+            mount.write(f"{domain}/hvm/altp2m/enabled", "1")
+            assert mount.value(f"{domain}/hvm/altp2m/enabled") == "1"
+    finally:
+        mount.write(f"{domain}/kill", "1")
+
+
 @pytest.mark.parametrize("flags", ["none", "hvm", "hvm hap oos_off", "hvm hap vpmu", "hvm hap nested_virt"])
 def test_flags_are_taken_or_refused_and_nothing_is_left(mount: Mount, template: str, flags: str) -> None:
     """At once, or when Xen is asked: which host can do it is not known to a test."""
@@ -214,10 +287,16 @@ def test_a_kernel_of_ones_own_boots_by_files_alone(
     mount.write(f"{domain}/vcpus/0/affinity_hard", "1")
     if os.path.exists(mount.path(f"{domain}/sched/weight")):
         mount.write(f"{domain}/sched/weight", "512")
-    mount.write(f"{domain}/freeze", "0")
-    if not real:
-        mount.write(f"{domain}/shutdown", "poweroff")
-    eventually(lambda: mount.value(f"{domain}/state") == "shutdown", SOON_S, "it has shut down")
+    words = ("watch", "--until", "shutdown", "--timeout", str(SOON_S), mount.path(domain))
+    with subprocess.Popen([*XENFS, *words], env=environment(), stdout=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        assert watch.stdout.readline() == "paused\n"
+        mount.write(f"{domain}/freeze", "0")
+        if not real:
+            mount.write(f"{domain}/shutdown", "poweroff")
+        assert watch.stdout.read().splitlines()[-2:] == ["shutdown", "reason poweroff"]
+    assert watch.returncode == 0
+    assert mount.value(f"{domain}/state") == "shutdown"
     assert mount.value(f"{domain}/shutdown_reason") == "poweroff"
     assert mount.value(f"{domain}/vcpus/0/affinity_hard") == "1"
     listed(domain, real and not no_peers)

@@ -78,12 +78,16 @@ class Made:
         return int(ask(self.mount, "domctl/getdomaininfo", f"domain={self.domid}")["tot_pages"])
 
 
+def wanted(mount: Mount, kind: str, more: str = "") -> str:
+    """What is asked of createdomain for a bare domain of a kind."""
+    granted = " grant_opts=1" if "\ngrant_opts " in mount.value("raw/domctl/createdomain") else ""
+    return f"domain={ANY_DOMAIN} {KINDS[kind]} {LIMITS}{granted} {more}"
+
+
 @contextmanager
 def created(mount: Mount, kind: str, more: str = "") -> Iterator[int]:
     """The number of a bare domain of a kind, without a vCPU; it is destroyed in the end."""
-    granted = " grant_opts=1" if "\ngrant_opts " in mount.value("raw/domctl/createdomain") else ""
-    question = f"domain={ANY_DOMAIN} {KINDS[kind]} {LIMITS}{granted} {more}"
-    d = int(ask(mount, "domctl/createdomain", question)["domain"])
+    d = int(ask(mount, "domctl/createdomain", wanted(mount, kind, more))["domain"])
     try:
         yield d
     finally:
