@@ -5,13 +5,14 @@ from __future__ import annotations
 import platform
 import re
 import shutil
+import struct
 import subprocess
 import sys
 
 import pytest
 import xen_peers
 from xen_guests import Guest
-from xen_mount import CHECKOUT, Mount
+from xen_mount import CHECKOUT, Mount, a_cpu_leaves
 from xen_peers import Comparison, columns, in_short, said
 
 sys.path.insert(0, str(CHECKOUT / "scripts" / "reference.d"))
@@ -98,6 +99,119 @@ def test_a_pool_comes_and_goes(mount: Mount, compared: list[Comparison]) -> None
         mount.rmdir("cpupools/5")
         said("xenstore-rm /local/pool/5")
     assert len(said("xl cpupool-list").splitlines()) == 1 + len(mount.numbers("cpupools"))
+
+
+@a_cpu_leaves
+def test_a_cpu_and_a_guest_go_to_another_pool(mount: Mount, guest: Guest, compared: list[Comparison]) -> None:
+    """There by xl and back by files, and the other way round. Of credit2: see docs/compatibility.md for credit."""
+    mount.mkdir("cpupools/5")
+    home = guest.node("cpupool")
+    try:
+        mount.write("cpupools/5/scheduler", "credit2")
+        said("xenstore-write /local/pool/5/name made")
+        mount.write("cpupools/0/cpus", "-1")
+        pools_agree(mount, compared, "cpupools/0/cpus -1")
+        said("xl cpupool-cpu-add Pool-0 1")
+        pools_agree(mount, compared, "xl cpupool-cpu-add")
+        said("xl cpupool-cpu-remove Pool-0 1")
+        pools_agree(mount, compared, "xl cpupool-cpu-remove")
+        mount.write("cpupools/5/cpus", "+1")
+        pools_agree(mount, compared, "cpupools/5/cpus +1")
+        said(f"xl cpupool-migrate {guest.name} made")
+        assert mount.value(home) == "5"
+        mount.write(home, "0")
+        pools_agree(mount, compared, "domains/*/cpupool 0")
+        mount.write(home, "5")
+        pools_agree(mount, compared, "domains/*/cpupool 5")
+        said(f"xl cpupool-migrate {guest.name} Pool-0")
+        assert mount.value(home) == "0"
+    finally:
+        mount.write(home, "0")
+        mount.write("cpupools/5/cpus", "\n")
+        mount.rmdir("cpupools/5")
+        mount.write("cpupools/0/cpus", "all")
+        said("xenstore-rm /local/pool/5")
+
+
+def pools_agree(mount: Mount, compared: list[Comparison], after: str) -> None:
+    """By name: which CPUs each has, and how many domains."""
+    rows = (line.split() for line in said("xl cpupool-list -c").splitlines()[1:])
+    cpus = {row[0]: row[1] if row[1:] else "" for row in rows}
+    counts = {row[0]: row[4] for row in (line.split() for line in said("xl cpupool-list").splitlines()[1:])}
+    theirs = {name: f"{cpus[name]} {count}" for name, count in counts.items()}
+    mine = {
+        mount.value(f"cpupools/{pool}/name"): f"{mount.value(f'cpupools/{pool}/cpus')} "
+        + mount.value(f"cpupools/{pool}/nr_domains")
+        for pool in mount.numbers("cpupools")
+    }
+    mine = {name: text.replace("0-1", "0,1") for name, text in mine.items()}
+    theirs = {name: text.replace("0-1", "0,1") for name, text in theirs.items()}
+    note(compared, "cpupools", after, mine, theirs)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="Arm has no triggers")
+@pytest.mark.parametrize(("button", "bit"), [("power", 1 << 8), ("sleep", 1 << 9)])
+def test_a_button_is_pressed(mount: Mount, compared: list[Comparison], button: str, bit: int) -> None:
+    """Of an HVM domain, whose state in hvm/context has the register where its firmware would see that."""
+    pressed = {}
+    mount.mkdir("templates/board")
+    try:
+        mount.write("templates/board/arch/emulation", "lapic hpet pm rtc ioapic pic vga iommu pit use_pirq")
+        for who in ("xenfs", "xl trigger", "xl button-press"):
+            domid = mount.ask("templates/board/commit", "any")
+            try:
+                assert status_of_buttons(mount, domid) == 0
+                if who == "xenfs":
+                    mount.write(f"domains/{domid}/trigger", button)
+                else:
+                    said(f"{who} {domid} {button}")
+                pressed[who] = status_of_buttons(mount, domid)
+            finally:
+                mount.write(f"domains/{domid}/kill", "1")
+    finally:
+        mount.rmdir("templates/board")
+    mine = hex(pressed.pop("xenfs"))
+    assert mine == hex(bit)
+    for who, theirs in pressed.items():
+        note(compared, "domains/*/trigger", f"{who} {button}", {"": mine}, {"": hex(theirs)})
+
+
+def status_of_buttons(mount: Mount, domid: str) -> int:
+    """PM1a_STS, in the record of the timer of power management: its number is 13."""
+    data, at = mount.read(f"domains/{domid}/hvm/context"), 0
+    while at < len(data):
+        kind, _, length = struct.unpack_from("<HHI", data, at)
+        if kind == 13:
+            return int(struct.unpack_from("<IH", data, at + 8)[1])
+        at += 8 + length
+    raise AssertionError("no such record")
+
+
+ABSENT = {  # what no emulated CPU has, or Debian's Xen; the node, and what its tool says then
+    "xl psr-hwinfo": "host/psr",
+    "xl psr-cat-show": "host/psr",
+    "xl psr-mba-show": "host/psr",
+    "xenpm get-cpufreq-states 0": "host/cpus/0/pstates",
+    "xenpm set-scaling-governor 0 performance": "host/cpus/0/cpufreq",
+    "xenpm enable-turbo-mode 0": "host/cpus/0/cpufreq",
+    "xenperf": "host/perfc",
+    "xenlockprof": "host/lockprof",
+}
+
+
+@pytest.mark.parametrize("command", ABSENT)
+def test_what_is_not_here_is_not_there(mount: Mount, command: str) -> None:
+    """Where the tool finds nothing, there is no file; and the other way round."""
+    first, *rest = command.split()
+    release = f"{mount.value('version/major')}.{mount.value('version/minor')}"
+    found = shutil.which(first) or shutil.which(f"/usr/lib/xen-{release}/bin/{first}")
+    if not found:
+        pytest.skip(f"no {first} here")
+    done = subprocess.run([found, *rest], capture_output=True, text=True, timeout=60)
+    text = done.stdout + done.stderr
+    print(done.returncode, text)
+    nothing = done.returncode != 0 or re.search(r"(?i)fail|error|not |no valid|invalid", text) or not text.strip()
+    assert bool(nothing) == (not mount.has(ABSENT[command])), text
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="xenctx names Arm's registers in another way")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import patch_file
 import pyfuse3
@@ -128,3 +130,18 @@ def test_microcode_that_is_none(mount: Mount) -> None:
         assert mount.value("host/microcode/force") == "1"
         assert failure(lambda: mount.write("host/microcode/payload", b"DMA\0" + bytes(60)))
         assert mount.value("host/microcode/force") == "0"
+
+
+def test_xen_ucode_is_refused_alike(mount: Mount, tmp_path: Path, peers: None) -> None:
+    """What is no microcode: in the words of the errno that a write gives."""
+    if not mount.has("host/microcode") or not shutil.which("xen-ucode"):
+        pytest.skip("nothing to load microcode into, or with")
+    none = tmp_path / "none"
+    none.write_bytes(b"DMA\0" + bytes(60))
+    outcome = failure(lambda: mount.write("host/microcode/payload", none.read_bytes()))
+    done = subprocess.run(["xen-ucode", none], capture_output=True, text=True, timeout=60)
+    words = {
+        os.strerror(code) for code in ((errno.EOPNOTSUPP, errno.ENOSYS) if outcome == errno.EOPNOTSUPP else (outcome,))
+    }
+    assert done.returncode != 0
+    assert any(each in done.stderr for each in words), (outcome, done.stderr)
