@@ -72,6 +72,7 @@ def test_news_of_domains_stay_xenstoreds() -> None:
         refused(host, path, "%op", "never asked")
         assert ask(host, path, "domain=1")["unique_id"]
         assert refused(host, "event_channel_op/bind_virq", "vcpu=0 virq=3", "xenstored's").at == len("vcpu=0 ")
+        refused(host, "domctl/set_virq_handler", "domain=1 virq=3", "xenstored's")
     with Host("xen=4.22", options=Options(raw=True, ro=True)) as looking:
         assert ask(looking, path, "domain=1")["unique_id"], "of one domain it takes nothing away"
         assert not looking.has("raw/domctl/gdbsx_domstatus"), "which forgets the event that it tells"
@@ -82,6 +83,18 @@ def test_who_is_never_asked_says_so_on_the_page() -> None:
     for op in (op for whole in operations() for op in whole.leaves() if op.never and not op.never_if):
         assert f"| {op.hypercall.name} | {op.word} |" in page
         assert f"no: {op.never} |" in page
+
+
+def test_xen_goes_on_behind_its_struct() -> None:
+    """It looks at as many registers as it is told, and writes to them too: there is room for eight."""
+    path = "mca/msrinject"
+    with Host("xen=4.17,profile=full") as host:
+        assert "# Xen does not look whether mcinj_count is more than the 8" in host.read(f"raw/{path}")
+        assert refused(host, path, "mcinj_flags=2 mcinj_count=9", "at most 8").at == len("mcinj_flags=2 ")
+        refused(host, path, f"bytes={'ff' * host.xen.abi.sizeof('struct xen_mc')}", "at most 8")
+        assert (
+            ask(host, path, "mcinj_count=8 " + " ".join(f"mcinj_msr.{n}.reg=0x17a" for n in range(8)))["result"] == "0"
+        )
 
 
 # --- an operation that another file is ---
@@ -220,6 +233,16 @@ def test_a_domain_that_is_renamed_is_the_same_one_afterwards() -> None:
         with pytest.raises(Stale):
             ask(host, "domctl/setdomainhandle", f"domain=3 uuid={uuid} handle={other}")
         assert host.value("domains/3/uuid") == other
+
+
+def test_the_life_behind_a_number_that_has_more_in_it() -> None:
+    """foreigndom is the domain in its lower half, and whose page tables they are in its upper one."""
+    with Host("xen=4.17,profile=full") as host:
+        question = f"foreigndom={3 << 16 | 1} count=1 requests.0.ptr=0x1000"
+        with pytest.raises(BadInput, match="not simulated"):
+            ask(host, "mmu_update/NORMAL_PT_UPDATE", f"{question} uuid={host.value('domains/1/uuid')}")
+        with pytest.raises(Stale):
+            ask(host, "mmu_update/NORMAL_PT_UPDATE", f"{question} uuid={host.value('domains/2/uuid')}")
 
 
 @pytest.mark.parametrize("path", ["domctl/pausedomain", "multicall", "hypercall"])

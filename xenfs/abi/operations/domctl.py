@@ -8,8 +8,8 @@ from xenfs.abi.numbers import (
     DeviceKind,
     Domctl,
     DomctlSched,
+    Domid,
     Hypercall,
-    Limit,
     MemSharing,
     MonitorEvent,
     MonitorOp,
@@ -18,12 +18,13 @@ from xenfs.abi.numbers import (
     SchedId,
     ShadowOp,
     Trigger,
+    Virq,
     VmEventOp,
     VmEventRing,
     VmtraceOp,
     VuartOp,
 )
-from xenfs.abi.operations.grammar import Declared, Facts, Family, Switch, changes, ends, looks, one_of
+from xenfs.abi.operations.grammar import XENSTOREDS, Declared, Facts, Family, Switch, changes, ends, looks, one_of
 from xenfs.abi.operations.model import ARM, NONE, X86
 
 _TABLE = Family(
@@ -218,7 +219,8 @@ OPERATIONS = _TABLE.operations(
     changes(Domctl.set_access_required, arm="access_required", repeatable=True),
     looks(Domctl.audit_p2m, gives="*", slow=True, when=X86),
     changes(
-        Domctl.set_virq_handler, dangerous=True, why="takes an interrupt of the whole host away from who had it before"
+        Domctl.set_virq_handler, dangerous=True, why="takes an interrupt of the whole host away from who had it before",
+        never=XENSTOREDS, never_if={"virq": Virq.DOM_EXC},
     ),
     changes(Domctl.set_broken_page_p2m, when=X86, guest="HVM"),
     changes(Domctl.setnodeaffinity, arm="nodeaffinity", repeatable=True),
@@ -279,7 +281,7 @@ OPERATIONS = _TABLE.operations(
     looks(
         Domctl.get_domain_state, gives="state caps unique_id", speaks=0, returns_domain=True, when="xen >= 4.21",
         never="asks for the next domain that changed, and takes this news from xenstored",
-        never_if={"domain": Limit.DOMID_INVALID},
+        never_if={"domain": Domid.INVALID},
     ),
     one_of(
         Domctl.gdbsx_guestmemio, "gwr",

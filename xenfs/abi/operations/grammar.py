@@ -26,6 +26,7 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 
 from xenfs.abi.operations.model import Argument, Common, Does, Number, Operation
 
+XENSTOREDS = "the news that a domain has ended is xenstored's: where somebody else gets it, xenstored does not"
 OWN_VCPU = "acts on the vCPU that makes the call, whose kernel knows nothing of it"
 
 
@@ -74,6 +75,7 @@ class Facts(TypedDict, total=False):
     renames: str
     never: str
     never_if: dict[str, int]
+    at_most: dict[str, int]
     each: str
     arms: str
     bare: str

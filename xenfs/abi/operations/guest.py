@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xenfs.abi.numbers import EventOp, GrantOp, Hypercall, SchedOp, VcpuOp, Virq, Xenver
-from xenfs.abi.operations.grammar import OWN_VCPU, Declared, Family, changes, ends, looks
+from xenfs.abi.operations.grammar import OWN_VCPU, XENSTOREDS, Declared, Family, changes, ends, looks
 from xenfs.abi.operations.model import ARM, CMD, STRUCT, X86, Argument, Way, fixed, memory, plain
 
 _KERNELS = "belongs to the kernel that makes the call: it would no longer get its events or its time"
@@ -50,7 +50,7 @@ EVENTS = _EVENTS.operations(
     ),
     changes(
         EventOp.bind_virq, struct="struct evtchn_bind_virq", gives="port",
-        never="the news that a domain has ended is xenstored's: bound to somebody else, it never hears of it",
+        never=XENSTOREDS,
         never_if={"virq": Virq.DOM_EXC},
     ),
     changes(EventOp.bind_pirq, struct="struct evtchn_bind_pirq", gives="port"),

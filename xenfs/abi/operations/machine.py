@@ -7,6 +7,7 @@ from xenfs.abi.numbers import (
     Hypercall,
     Interface,
     KexecOp,
+    Limit,
     McaOp,
     PhysdevOp,
     PmuOp,
@@ -44,7 +45,9 @@ MCA = _MCA.operations(
         McaOp.physcpuinfo, arm="mc_physcpuinfo", gives="info", both="ncpus", room="ncpus", cpus="ncpus",
         why="each online CPU writes into an array that Xen makes for ncpus of them: with fewer Xen ends",
     ),
-    changes(McaOp.msrinject, arm="mc_msrinject", dangerous=True),
+    changes(
+        McaOp.msrinject, arm="mc_msrinject", dangerous=True, at_most={"mcinj_count": int(Limit.MC_MSRINJ_MAXMSRS)}
+    ),
     changes(McaOp.mceinject, arm="mc_mceinject", dangerous=True),
     changes(McaOp.inject_v2, arm="mc_inject_v2", dangerous=True),
 )  # fmt: skip

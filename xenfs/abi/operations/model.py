@@ -130,6 +130,7 @@ class Operation:
     first; so it is where `reaches_when` holds. `built`: an operation of the same part of Xen, which a build may lack:
     where Xen does not know that one, it ends at this one. `renames`: the member that is the domain's UUID
     afterwards. `never`: why xenfs never asks it, in no file; where `never_if` names members, why not with these values.
+    `at_most`: counts of what the struct itself has room for, which Xen does not look at: it would go on behind it.
     `each`: the member of an array's elements that says which part each is, "requests.cmd", with "&" before the bits of
     it that do so; `arms` are then those members of their unions that this part uses. `bare`: why it can be reached
     through raw/hypercall alone.
@@ -179,6 +180,7 @@ class Operation:
     renames: str = ""
     never: str = ""
     never_if: dict[str, int] | None = None
+    at_most: dict[str, int] | None = None
     each: str = ""
     arms: str = ""
     bare: str = ""

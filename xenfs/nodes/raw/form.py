@@ -100,6 +100,8 @@ class Form:
             f"{' + '.join(self.most)} is at most what there is": self.most,
             _REACHES.get(self.reaches, ""): self.reaches,
             "a Xen that was built without it could end: there it is refused": op.built is not None,
+            **{f"Xen does not look whether {name} is more than the {most} that there is room for": most
+               for name, most in (op.at_most or {}).items()},
             f"never asked{self._never_if()}: {op.never}": op.never,
         }  # fmt: skip
         yield from (f"# {remark}" for remark, said in remarks.items() if said)

@@ -58,8 +58,8 @@ class Posed:
 
     @property
     def domid(self) -> int | None:
-        """The domain that it is about."""
-        return self.question.number(self.form.op.domain) if self.form.op.domain else None
+        """The domain that it is about: of mmu_update's foreigndom the lower half, in the upper one are page tables."""
+        return self.question.number(self.form.op.domain) & 0xFFFF if self.form.op.domain else None
 
     def _placed(self) -> Buffer:
         question, image = self.question, self.question.image
@@ -220,10 +220,13 @@ class Posed:
         self._require_room()
 
     def _require_offered(self) -> None:
-        """EPERM of what is never asked; raw/hypercall is for who must."""
+        """EPERM of what is never asked; raw/hypercall is for who must. EINVAL of what Xen takes without looking."""
         op, only = self.form.op, self.form.op.never_if or {}
         if op.never and all(self.question.number(name) == value for name, value in only.items()):
             raise BadInput(f"never asked: {op.never}", errno.EPERM, at=self.question.caret(*only))
+        for name, most in (op.at_most or {}).items():
+            if self.question.number(name) > most:
+                raise BadInput(f"{name} is at most {most}: Xen would go on behind them", at=self.question.caret(name))
 
     def _require_built(self) -> None:
         """EOPNOTSUPP where Xen was built without what it would use, and could end. Asked of one's own domain."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from errno import E2BIG, EBUSY, EINVAL, EOPNOTSUPP
+from errno import E2BIG, EBUSY, EINVAL, ENOMEM, EOPNOTSUPP
 
 from xenfs.simulator.machine import Answers, Machine
 
 TBUF, PERFC, LOCKPROF, COVERAGE = (f"xen_sysctl_{name}_op" for name in ("tbuf", "perfc", "lockprof", "coverage"))
 INFO_MFN = 0x43210
+MOST_PAGES = 1 << 14  # of Xen's own memory that is free, in one piece
 TRC_GUEST = 0x0800F000
 
 
@@ -53,6 +54,9 @@ def _make_buffers(xen: Machine, pages: int) -> int:
     if not pages:
         return -EINVAL
     host = xen.world.host
+    pages = min(pages, 0xFFFF // max(1, host.nr_cpus - 1))  # what the words of a CPU's list can say, as Xen does
+    if pages * host.nr_cpus > MOST_PAGES:
+        return -ENOMEM
     found.make(pages, [cpu.id for cpu in host.cpus if cpu.online], host.nr_cpus, INFO_MFN)
     return 0
 

@@ -106,7 +106,7 @@ def msrinject(xen: Machine, op: memoryview) -> int:
     """Registers of a CPU's banks read as these from now on."""
     struct = "xen_mc_msrinject"
     number, count = xen.get(op, struct, "mcinj_cpunr", "mcinj_count")
-    if not _online(xen, number):
+    if not _online(xen, number) or count > xen.constant("MC_MSRINJ_MAXMSRS"):  # Xen itself goes on, into other memory
         return -EINVAL
     at, size = xen.layouts.offset(struct, "mcinj_msr"), xen.layouts.size("mcinfo_msr")
     pairs = [xen.get(op[at + index * size :], "mcinfo_msr", "reg", "value") for index in range(count)]
