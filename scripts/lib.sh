@@ -89,15 +89,27 @@ stamp() {
     sha256sum <"$checkout/pyproject.toml"
 }
 
+# made: whether the environment has what is wanted as things are now. What has any extras has what a run needs, and is not
+# touched for that: tests may be running in it.
+made() {
+    local file stamps=("$(stamp_file)") now
+    [ -n "$extra" ] || stamps=("$venv"/xenfs-*.stamp)
+    now=$(stamp)
+    for file in "${stamps[@]}"; do
+        [ "$(cat "$file" 2>/dev/null)" != "$now" ] || return 0
+    done
+    return 1
+}
+
 # need_venv run|EXTRAS: sets $py to the Python of an environment with xenfs's dependencies and those of the extras.
 need_venv() {
     extra=${1#run}
     need_python
     py=$venv/bin/python
-    [ "$(cat "$(stamp_file)" 2>/dev/null)" != "$(stamp)" ] || return 0
+    ! made || return 0
     exec 9<"$checkout/pyproject.toml"
     flock 9 # a second script waits here, then finds the work done
-    [ "$(cat "$(stamp_file)" 2>/dev/null)" = "$(stamp)" ] || make_venv
+    made || make_venv
     exec 9<&-
 }
 
