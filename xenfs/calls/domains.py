@@ -18,6 +18,7 @@ from xenfs.errors import HypercallError, Stale, XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain, Roll, Sight
 from xenfs.hypervisor.sources import asks
+from xenfs.politely import politely
 from xenfs.pool import Buffer
 
 NO_VCPU = 0xFFFFFFFF  # max_vcpu_id of a domain without vCPUs
@@ -155,7 +156,7 @@ def require_same(xen: Hypervisor, domain: Domain, *_: object) -> DomainInfo | No
 
 def infos(xen: Hypervisor) -> list[DomainInfo]:
     """Every domain in the order of ids; sysctl getdomaininfolist."""
-    return list(map(DomainInfo._make, freed(rows(xen))))
+    return list(map(DomainInfo._make, politely(freed(rows(xen)))))
 
 
 def rows(xen: Hypervisor) -> list[tuple[Any, ...]]:
@@ -193,12 +194,12 @@ def _some(xen: Hypervisor, rows: Rows, buf: Buffer, first: int, most: int) -> li
         xen, GETDOMAININFOLIST, "getdomaininfolist",
         first_domain=first, max_domains=most, buffer=(buf, rows.stride * most),
     )  # fmt: skip
-    return list(rows(buf.memory, arm.num_domains))
+    return list(politely(rows(buf.memory, arm.num_domains)))
 
 
-def identities(xen: Hypervisor) -> list[tuple[int, bytes]]:
+def identities(xen: Hypervisor) -> list[tuple[Any, ...]]:
     """(id, UUID) of every domain; sysctl getdomaininfolist."""
-    return [(domid, handle) for domid, handle in _listed(xen, _identities(xen.abi))]
+    return _listed(xen, _identities(xen.abi))
 
 
 def living(xen: Hypervisor) -> list[tuple[Domain, DomainInfo]]:
@@ -207,7 +208,7 @@ def living(xen: Hypervisor) -> list[tuple[Domain, DomainInfo]]:
     found = infos(xen)
     xen.lives.keep_only((info.domain for info in found), asked)
     observe = xen.lives.observe
-    return [(observe(info.domain, info.sight(), asked), info) for info in found]
+    return [(observe(info.domain, info.sight(), asked), info) for info in politely(found)]
 
 
 def named(xen: Hypervisor) -> list[tuple[str, Domain]]:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from xenfs.abi.numbers import GrantOp, GrantStatus, Resource
 from xenfs.abi.operations import operation
-from xenfs.calls.many import asked
+from xenfs.calls.lists import batches
+from xenfs.calls.many import BATCH, asked
 from xenfs.calls.resources import pages
 from xenfs.calls.rows import Rows, repeated
 from xenfs.errors import HypercallError, XenfsError
@@ -48,11 +49,17 @@ def size(xen: Hypervisor, domid: int) -> Any:
 def sizes(xen: Hypervisor, domids: Sequence[int]) -> list[tuple[int, int] | None]:
     """(frames, most frames) of many domains, None for one that is gone or not to be asked; query_size, in batches."""
     answers = Rows(xen.abi, _SIZE, ("nr_frames", "max_nr_frames", "status"))
-    questions = repeated(xen.abi, _SIZE, bytes(answers.stride), {"dom": domids})
-    both = list(asked(xen, QUERY_SIZE, questions, answers, GrantOp.query_size, after=(1,)))
-    if both and all(result < 0 for result, _ in both):  # such as that this Xen has no grant tables
-        raise refusal(QUERY_SIZE, both[0][0], xen.abi)
-    return [None if result < 0 or status < 0 else (frames, most) for result, (frames, most, status) in both]
+    found, refused = list[tuple[int, int] | None](), list[int]()
+    for some in batches(domids, BATCH):
+        questions = repeated(xen.abi, _SIZE, bytes(answers.stride), {"dom": some})
+        both = asked(xen, QUERY_SIZE, questions, answers, GrantOp.query_size, after=(1,))
+        for result, (frames, most, status) in both:
+            found.append(None if result < 0 or status < 0 else (frames, most))
+            if result < 0:
+                refused.append(result)
+    if found and len(refused) == len(found):  # such as that this Xen has no grant tables
+        raise refusal(QUERY_SIZE, refused[0], xen.abi)
+    return found
 
 
 def version(xen: Hypervisor, domid: int) -> int:

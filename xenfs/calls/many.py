@@ -30,9 +30,11 @@ VcpuTime = tuple[int, int]  # whether it is online, CPU time in ns
 def vcpu_times(xen: Hypervisor, vcpus: Sequence[tuple[int, int]]) -> list[VcpuTime | None]:
     """Of each (domain, vCPU); None for one that is not there. domctl getvcpuinfo."""
     answers = answers_of(xen.abi, "u.getvcpuinfo.online", "u.getvcpuinfo.cpu_time")
-    domids, numbers = [domid for domid, _ in vcpus], [number for _, number in vcpus]
-    questions = Question(xen.abi, GETVCPUINFO, "getvcpuinfo").about(domids, {"u.getvcpuinfo.vcpu": numbers})
-    return found(xen, GETVCPUINFO, questions, answers)
+    question, rows = Question(xen.abi, GETVCPUINFO, "getvcpuinfo"), list[VcpuTime | None]()
+    for some in batches(vcpus, BATCH):
+        domids, numbers = zip(*some, strict=True)
+        rows += found(xen, GETVCPUINFO, question.about(domids, {"u.getvcpuinfo.vcpu": numbers}), answers)
+    return rows
 
 
 def parameters(xen: Hypervisor, domids: Sequence[int], sched_id: int) -> list[Row | None]:
@@ -43,7 +45,10 @@ def parameters(xen: Hypervisor, domids: Sequence[int], sched_id: int) -> list[Ro
     arm, names = PARAMETERS[sched_id]
     answers = answers_of(xen.abi, *(f"u.scheduler_op.u.{arm}.{name}" for name in names))
     question = Question(xen.abi, SCHEDULER_OP, "scheduler_op", sched_id=sched_id, cmd=DomctlSched.getinfo)
-    return found(xen, SCHEDULER_OP, question.about(domids), answers)
+    rows = list[Row | None]()
+    for some in batches(domids, BATCH):
+        rows += found(xen, SCHEDULER_OP, question.about(some), answers)
+    return rows
 
 
 class Question:

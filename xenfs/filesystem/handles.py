@@ -15,6 +15,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables.base import Exchange, File, Stream
 from xenfs.nodes.tables.cost import NOTHING, Cost
 from xenfs.nodes.tables.payload import Payload
+from xenfs.nodes.tables.pieces import Content
 from xenfs.nodes.tables.region import Region
 
 
@@ -26,7 +27,7 @@ class Handle:
 
     def __init__(self, inode: Inode, node: File) -> None:
         self.inode, self.node = inode, node
-        self.content: bytes | None = None
+        self.content: Content | None = None
         self.weighed = 0  # bytes of it that count against its user's share
         self.caller = NOBODY  # who opened it: a read or a write does not say whose it is
 
@@ -37,7 +38,7 @@ class Handle:
     def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset` of the snapshot."""
         if offset == 0 or self.content is None:
-            self.content = self.node.produce(xen, self.inode.ids)
+            self.content = self.node.content(xen, self.inode.ids)
         return self.content[offset : offset + size]
 
     def weigh(self) -> None:

@@ -182,7 +182,7 @@ class Operations(Directories):
         if handle.node.stays:
             asked = not off and not isinstance(handle, Remembered)
             if asked and handle.content is not None:
-                self.attributes.keep(handle.inode, handle.content, done)
+                self.attributes.keep(handle.inode, bytes(handle.content), done)
         elif size == PAGE and not off:
             self.attributes.shown(handle.inode, len(found))
         content = handle.content
@@ -196,7 +196,7 @@ class Operations(Directories):
         if not handle.shared:
             return await self.lanes.run(uid, node, node.grows, handle.read, self.xen, off, size)
         ids = handle.inode.ids
-        handle.content = await self.lanes.run(uid, node, node.grows, node.produce, self.xen, ids, key=(node, ids))
+        handle.content = await self.lanes.run(uid, node, node.grows, node.content, self.xen, ids, key=(node, ids))
         return handle.content[off : off + size]
 
     @answered

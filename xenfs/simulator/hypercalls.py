@@ -8,6 +8,7 @@ from errno import EACCES, EINVAL, ENOSYS, EOPNOTSUPP, ESRCH
 from struct import Struct
 
 from xenfs.errors import BadAddress
+from xenfs.politely import politely
 from xenfs.simulator.answers import (
     altp2m,
     cpupool_op,
@@ -324,7 +325,8 @@ def _multicall(machine: Machine, counts: Counter[str]) -> Call:
         first = entry.unpack(machine.at(args[0], size))[1:3] if args[1] else ()
         with machine.staying(*first):
             for piece in pieces(args[0], args[1]):
-                for at, words in zip(range(result_at, len(piece), size), entry.iter_unpack(piece), strict=True):
+                members = zip(range(result_at, len(piece), size), entry.iter_unpack(piece), strict=True)
+                for at, words in politely(members):
                     result = -EINVAL if words[0] == number else machine.dispatch(words[0], words[1:])
                     write_result(piece, at, result)
         return 0

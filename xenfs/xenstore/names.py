@@ -63,8 +63,9 @@ class StoreNames:
             self.want(domid)
         if missing:
             self.waits()
-            found = dict(zip(missing, store.read_many(list(map(name_path, missing))), strict=True))
-            values.update(found)
+            found: dict[int, bytes | None] = {}
+            for domid, value in zip(missing, store.read_many(list(map(name_path, missing))), strict=True):
+                found[domid] = values[domid] = value  # one by one: `dict` would let no other thread in
             self._keep(found, fired)
         return [values[domid] for domid in domids]
 

@@ -7,7 +7,7 @@ conditions and facts.py the words for what getdomaininfo says. Open this file fi
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from xenfs.abi.numbers import Domid, DomInf
@@ -63,8 +63,8 @@ def _find(xen: Hypervisor, name: str) -> Domain | None:
     return neighbours.life_recent(xen, domid) if domid < Domid.FIRST_RESERVED else None
 
 
-def _stat(xen: Hypervisor) -> str:
-    return show.lines(facts.stat_lines(xen, freed(domains.rows(xen))))
+def _stat(xen: Hypervisor) -> Iterator[str]:
+    return facts.stat_lines(xen, freed(domains.rows(xen)))
 
 
 @asks(domains.GETDOMAININFO, checked=True)
@@ -240,12 +240,12 @@ DOMAINS = Dir(
     (
         File(
             "stat", "A line for each domain: its single-value files", read=_stat, grows=Cost.DOMAINS,
-            format='"d key=value ..." lines',
+            show=show.many_lines, format='"d key=value ..." lines',
             call="sysctl getdomaininfolist",
         ),
         File(
             "names", "A line for each domain that has a name in xenstore", read=names.listing, format='"d name" lines',
-            grows=Cost.DOMAINS | Cost.WAITS, call="sysctl getdomaininfolist, (xenstore)",
+            show=show.many_lines, grows=Cost.DOMAINS | Cost.WAITS, call="sysctl getdomaininfolist, (xenstore)",
         ),
         DEVICE_STAT,
         EVENTS,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from xenfs.abi.numbers import DomInf
 from xenfs.calls import domains, neighbours
+from xenfs.calls.rows import freed
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.tables import show
@@ -27,10 +28,10 @@ def of_all(xen: Hypervisor, domids: Sequence[int]) -> dict[int, bytes]:
     return {domid: name for domid, name in zip(domids, xen.names.read(xen.store, domids), strict=True) if name}
 
 
-def listing(xen: Hypervisor) -> str:
+def listing(xen: Hypervisor) -> Iterator[str]:
     """A line for each domain that has a name: its id, a blank, and all the rest of the line is the name."""
-    domids = [info.domain for info in domains.infos(xen)]
-    return show.lines(f"{domid} {one_line(name)}" for domid, name in of_all(xen, domids).items())
+    domids = [domid for domid, *_ in freed(domains.rows(xen))]
+    return (f"{domid} {one_line(name)}" for domid, name in of_all(xen, domids).items())
 
 
 def one_line(raw: bytes) -> str:

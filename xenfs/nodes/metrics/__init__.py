@@ -6,7 +6,7 @@ metrics, a line for each.
 
 from __future__ import annotations
 
-from io import BytesIO
+from collections.abc import Iterator
 
 from xenfs.calls.rows import freed
 from xenfs.hypervisor.base import Hypervisor
@@ -15,21 +15,19 @@ from xenfs.nodes.metrics.table import GROUPS
 from xenfs.nodes.metrics.text import families
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.cost import Cost
+from xenfs.nodes.tables.pieces import Pieces
+from xenfs.politely import politely
 
 
-def prometheus(xen: Hypervisor) -> bytes:
-    """The text format's families, always in the same order.
-
-    It grows piece by piece: to join and to encode 28 MB in one step would keep every other thread waiting for 20 ms.
-    """
-    snap, page = take(xen), BytesIO()
+def prometheus(xen: Hypervisor) -> Iterator[bytes]:
+    """The text format's families, always in the same order, piece by piece."""
+    snap = take(xen)
     for group in GROUPS:
         for piece in families(group.metrics, list(group.items(xen, snap))):
-            page.write(piece.encode("utf-8", "surrogateescape"))
+            yield piece.encode("utf-8", "surrogateescape")
     for rows in (snap.guests, snap.vcpus, snap.networks, snap.disks):
-        for _ in freed(rows):
+        for _ in politely(freed(rows)):
             pass
-    return page.getvalue()  # not a copy: nothing else has it
 
 
 METRICS = Dir(
@@ -38,7 +36,7 @@ METRICS = Dir(
     (
         File(
             "xen.prom", "Prometheus's text format 0.0.4, for node_exporter's textfile collector and whoever reads it",
-            read=prometheus, grows=Cost.DOMAINS | Cost.CPUS | Cost.WAITS, fresh=True,
+            read=prometheus, show=Pieces, grows=Cost.DOMAINS | Cost.CPUS | Cost.WAITS, fresh=True,
             format="lines of Prometheus's text format",
             call="sysctl physinfo, getcpuinfo, cputopoinfo, numainfo, cpupool_op, getdomaininfolist, multicall batch",
         ),

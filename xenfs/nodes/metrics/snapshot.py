@@ -25,6 +25,7 @@ from xenfs.nodes.domains import devices, facts, names, uptime
 from xenfs.nodes.metrics.text import Item, escaped, labels
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.conditions import ABSENT
+from xenfs.politely import politely
 
 Found = TypeVar("Found")
 Timed = tuple[tuple[int, int], VcpuTime | None]  # (domain, vCPU), and what it has run, None where it is gone
@@ -88,7 +89,7 @@ def take(xen: Hypervisor) -> Snapshot:
     listed = [info for _, info in living]
     domids = [info.domain for info in listed]
     called = snap.part("xenstore", lambda: names.of_all(xen, domids), dict[int, bytes]())
-    about = {info.domain: _about(info, called.get(info.domain, b"")) for info in listed}
+    about = {info.domain: _about(info, called.get(info.domain, b"")) for info in politely(listed)}
     held = snap.part("scheduler", lambda: _parameters(xen, listed, snap.pools), dict[int, dict[str, int]]())
     shared = snap.part("grants", lambda: _grants(xen, domids), dict[int, tuple[int, int] | None]())
     vcpus = snap.part("vcpus", lambda: _vcpus(xen, listed), iter(list[Timed]()))
@@ -99,12 +100,12 @@ def take(xen: Hypervisor) -> Snapshot:
     gone = snap.part("domains", lambda: _gone(xen, listed), set[int]())
     snap.guests = [
         (about[domid], Guest(info, facts.kind(xen, info), held.get(domid, {}), shared.get(domid), began_s))
-        for domid, info, began_s in ((domain.domid, info, xen.starts.of(domain)) for domain, info in living)
+        for domid, info, began_s in ((d.domid, info, xen.starts.of(d)) for d, info in politely(freed(living)))
         if domid not in gone
     ]
     snap.vcpus = [
         (f'{about[domid]},vcpu="{vcpu}"', time)
-        for (domid, vcpu), time in vcpus
+        for (domid, vcpu), time in politely(vcpus)
         if time is not None and domid not in gone
     ]
     if gone:
@@ -196,7 +197,7 @@ def _parameters(xen: Hypervisor, listed: Sequence[DomainInfo], pools: Sequence[I
 
 
 def _grants(xen: Hypervisor, domids: Sequence[int]) -> dict[int, tuple[int, int] | None]:
-    return dict(zip(domids, grants.sizes(xen, domids), strict=True))
+    return dict(politely(zip(domids, freed(grants.sizes(xen, domids)), strict=True)))
 
 
 def _vcpus(xen: Hypervisor, listed: Sequence[DomainInfo]) -> Iterator[Timed]:
@@ -213,15 +214,19 @@ class Counted(NamedTuple):
 
 
 def _devices(counted: dict[Device, dict[str, int]], about: dict[int, str], kind: str) -> list[Item]:
-    """Those of a class, of the domains that were listed."""
-    found = sorted(device for device in counted if device.kind == kind and device.domid in about)
+    """Those of a class, of the domains that were listed, taken out of what was counted."""
+    found: dict[int, list[Device]] = {}  # by domain: to sort ten thousand at once would let no other thread in
+    for device in politely(counted):
+        if device.kind == kind:
+            found.setdefault(device.domid, []).append(device)
     return [
-        (f'{about[device.domid]},{kind}="{device.number}"', Counted(device.domid, counted[device])) for device in found
+        (f'{about[domid]},{kind}="{device.number}"', Counted(domid, counted.pop(device)))
+        for domid in politely(about)
+        for device in sorted(found.pop(domid, ()))
     ]
 
 
 def _gone(xen: Hypervisor, listed: Sequence[DomainInfo]) -> set[int]:
     """Those that went away, or whose id went to another, while the rest was asked: nothing is said of them."""
-    there_now = domains.identities(xen)
-    were_there = [(info.domain, info.handle) for info in listed]
-    return {domid for domid, _ in set(were_there).difference(there_now)} if were_there != there_now else set()
+    now = {domid: handle for domid, handle in politely(freed(domains.identities(xen)))}
+    return {info.domain for info in politely(listed) if now.get(info.domain) != info.handle}

@@ -20,6 +20,7 @@ from xenfs.nodes.tables import show as shows
 from xenfs.nodes.tables.cost import NOTHING, Cost, WriteCost
 from xenfs.nodes.tables.forms import form, may_be_long
 from xenfs.nodes.tables.node import Ids, Node, Reader, Writer
+from xenfs.nodes.tables.pieces import Content
 
 PAGE = 4096
 LONGEST_COMMAND = PAGE  # far below what the kernel would cut in pieces
@@ -45,7 +46,7 @@ class File(Node):
 
     read: Reader | None = None
     write: Writer | None = None
-    show: Callable[[Any], str | bytes] = shows.text
+    show: Callable[[Any], str | Content] = shows.text
     parse: Callable[[str], Any] = parsers.text
     call: str = ""
     since: str = ""
@@ -97,7 +98,11 @@ class File(Node):
         return self.write_grows if isinstance(self.write_grows, Cost) else self.write_grows(data)
 
     def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
-        """The whole content, for a read at offset 0.
+        """The whole content as it is now, in one piece."""
+        return bytes(self.content(xen, ids))
+
+    def content(self, xen: Hypervisor, ids: Ids) -> Content:
+        """The same, for a read at offset 0.
 
         What can only be written reads as empty: root is asked for no permission, and `grep -r` must not fail.
         """
@@ -169,9 +174,9 @@ class Exchange(File):
             raise BadInput("the question goes on behind a NUL", at=len(text.decode("utf-8", "replace")))
         return super().decoded(data)
 
-    def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
+    def content(self, xen: Hypervisor, ids: Ids) -> bytes:
         """The form, nothing where there is none: nobody is asked anything."""
-        return b"" if self.form is None else as_line(self.form(xen, *ids))
+        return b"" if self.form is None else bytes(as_line(self.form(xen, *ids)))
 
     def ask(self, xen: Hypervisor, ids: Ids, data: bytes) -> bytes:
         """The answer to one question."""
@@ -180,7 +185,7 @@ class Exchange(File):
         self.require_alive(xen, ids)
         answer = self.guarded(self.write, xen, (*ids, question))
         self.require_alive(xen, ids)
-        return as_line(self.show(answer))
+        return bytes(as_line(self.show(answer)))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -203,7 +208,7 @@ class Stream(File):
         """0: it may be of any length."""
         return 0
 
-    def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
+    def content(self, xen: Hypervisor, ids: Ids) -> bytes:
         """What an open finds there now."""
         return self.go_on(xen, ids, self.start(xen, *ids))[0]
 
@@ -214,9 +219,9 @@ class Stream(File):
         return found
 
 
-def as_line(content: str | bytes) -> bytes:
+def as_line(content: str | Content) -> Content:
     """Text as a file's content: one newline at the end, none where there is no text; bytes as they are."""
-    if isinstance(content, bytes):
+    if not isinstance(content, str):
         return content
     return content.encode("utf-8", "surrogateescape") + (b"" if content.endswith("\n") or not content else b"\n")
 

@@ -13,6 +13,8 @@ def harmless(text: str | bytes) -> str:
     It is one line, it cannot move a cursor or turn the direction of writing, and it can be told from any other text.
     """
     given = text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text
+    if given.isprintable() and "\\" not in given:
+        return given  # as nearly all is: a list of ten thousand names takes half the time
     return "".join(c if c.isprintable() and c != "\\" else _escaped(c) for c in given)
 
 

@@ -32,7 +32,7 @@ class Region(File):
         """0: each has a length of its own."""
         return 0
 
-    def produce(self, xen: Hypervisor, ids: Ids) -> bytes:
+    def content(self, xen: Hypervisor, ids: Ids) -> bytes:
         """All of it, or its beginning where it is more than anybody wants at once."""
         return self.part(xen, ids, 0, min(self.nbytes(xen, ids), _MOST_AT_ONCE))
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from xenfs.nodes.tables.forms import formed
+from xenfs.nodes.tables.pieces import Pieces
+from xenfs.politely import politely
+
+_LINES = 256  # in a piece of what has thousands
 
 
 def text(value: Any) -> str:
@@ -47,6 +52,17 @@ def words(values: Iterable[object]) -> str:
 def lines(values: Iterable[object]) -> str:
     """One value a line; nothing at all for none."""
     return "\n".join(map(str, values))
+
+
+@formed("one a line")
+def many_lines(values: Iterable[str]) -> Pieces:
+    """The same of thousands."""
+    return Pieces(_encoded(politely(values)))
+
+
+def _encoded(lines: Iterator[str]) -> Iterator[bytes]:
+    while some := list(islice(lines, _LINES)):
+        yield ("\n".join(some) + "\n").encode("utf-8", "surrogateescape")
 
 
 @formed("list such as 0-3,8")

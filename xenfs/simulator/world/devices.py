@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from xenfs.hypervisor.devices import BLOCK, NETWORK, OFTEN, Counters, Device
+from xenfs.politely import politely
 from xenfs.simulator.world.domains import Domain
 
 FIRST_DISK, DISK_STEP = 51712, 16  # xvda, xvdb, ...
@@ -73,7 +74,9 @@ def _disk(plugged: Plugged) -> dict[str, str]:
 class Traffic(Counters):
     """The counters of domain 0's backends: they grow with the time that a domain has run, and stop with it."""
 
-    def __init__(self, plugged: Callable[[int | None], list[tuple[Domain, Plugged]]], ticks: Callable[[], int]) -> None:
+    def __init__(
+        self, plugged: Callable[[int | None], Iterator[tuple[Domain, Plugged]]], ticks: Callable[[], int]
+    ) -> None:
         self._plugged, self._ticks = plugged, ticks
 
     def serves(self, device: Device) -> bool:
@@ -89,14 +92,14 @@ class Traffic(Counters):
 
     def everything(self) -> dict[Device, dict[str, int]]:
         """The counters of all."""
-        found = {plugged.device: self._counted(domain, plugged.device) for domain, plugged in self._served()}
-        for device, counted in found.items():
-            if device.kind == "vbd":
-                found[device] = {name: counted[name] for name in OFTEN}
+        found = {}
+        for domain, (device, _, _) in politely(self._served()):
+            counted = self._counted(domain, device)
+            found[device] = counted if device.kind == "vif" else {name: counted[name] for name in OFTEN}
         return found
 
-    def _served(self, domid: int | None = None) -> list[tuple[Domain, Plugged]]:
-        return [(domain, each) for domain, each in self._plugged(domid) if each.backend == 0 and each.kind != "qdisk"]
+    def _served(self, domid: int | None = None) -> Iterator[tuple[Domain, Plugged]]:
+        return ((domain, each) for domain, each in self._plugged(domid) if each.backend == 0 and each.kind != "qdisk")
 
     def _counted(self, domain: Domain, device: Device) -> dict[str, int]:
         ms = domain.cpu_time(self._ticks()) // 1_000_000

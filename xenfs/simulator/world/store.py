@@ -80,12 +80,12 @@ class DomainNodes(MutableMapping[str, bytes]):
             found |= self._nodes(domain)
         return found | {node: value for node, value in self._told.items() if f"{node}/".startswith(path)}
 
-    def plugged(self, domid: int | None = None) -> list[tuple[Domain, Plugged]]:
+    def plugged(self, domid: int | None = None) -> Iterator[tuple[Domain, Plugged]]:
         """Every device of every domain, or of one."""
         count = self.world.settings.devices
         one = None if domid is None else self.world.domain(domid)
         asked = self.world.domains_from(0) if domid is None else [one] if one else []
-        return [(domain, each) for domain in asked for each in devices.of(domain, count)]
+        return ((domain, each) for domain in asked for each in devices.of(domain, count))
 
     def _domain(self, words: list[str]) -> Domain | None:
         if words[1:2] == ["vm"] and len(words) > 2:
