@@ -348,9 +348,9 @@ def test_root_computes_beside_a_reader_who_does() -> None:
 
     async def test(lanes: Lanes, hung: Hung, codes: list[int]) -> None:
         await until(1, hung)
-        assert lanes._turn.locked()
-        assert not lanes._own_turn.locked()
-        assert await lanes.run(ROOT, "other", BULK, lanes._own_turn.locked)
+        assert lanes._turn.taken
+        assert not lanes._own_turn.taken
+        assert await lanes.run(ROOT, "other", BULK, lambda: lanes._own_turn.taken)
 
     trio.run(among, test, 1, ANN, BULK)
 
@@ -360,7 +360,7 @@ def test_writes_take_no_turn() -> None:
     lanes = Lanes()
 
     async def main() -> None:
-        assert not await lanes.run(ANN, "file", BULK | WAITS, lanes._own_turn.locked, writes=True)
+        assert not await lanes.run(ANN, "file", BULK | WAITS, lambda: lanes._own_turn.taken, writes=True)
 
     trio.run(main)
 

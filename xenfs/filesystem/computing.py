@@ -8,31 +8,121 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar, TypeVarTuple
+from time import monotonic, sleep
+from typing import TypeVar, TypeVarTuple
+
+import trio
+
+from xenfs.politely import polite
 
 Args = TypeVarTuple("Args")
 Result = TypeVar("Result")
 
-LEASE_S = 0.5  # who has waited so long for somebody that hangs computes beside him
+LEASE_S = 0.5  # who has waited so long for somebody who shows no sign of life computes beside him
+MOST_S = 0.005  # of waiting for the event loop at a time
+LINGER_S = 0.0001  # who was answered asks again: after an open comes a read
+
+
+class LoopAtWork(trio.abc.Instrument):
+    """Tells threads that compute while the event loop has something to do (`busy`), and wakes them when it has not.
+
+    In a `with`, of the loop's own, while anybody computes: trio calls it twice in each turn of the loop.
+    """
+
+    def __init__(self) -> None:
+        self.busy = False
+        self._lock, self._taken = threading.Lock(), False
+        self._computing = 0
+
+    def __enter__(self) -> None:
+        if not self._computing:
+            trio.lowlevel.add_instrument(self)
+            self.after_io_wait(0)
+        self._computing += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._computing -= 1
+        if not self._computing:
+            trio.lowlevel.remove_instrument(self)
+            self.before_io_wait(1)
+
+    def after_io_wait(self, timeout: float) -> None:
+        """It goes on. Who is just being woken may have the lock; he looks once more whether it is busy."""
+        self.busy = True
+        self._taken = self._taken or self._lock.acquire(blocking=False)
+
+    def before_io_wait(self, timeout: float) -> None:
+        """It has nothing to do, unless it only asks for news."""
+        if timeout > 0:
+            self.busy = False
+            if self._taken:
+                self._taken = False
+                self._lock.release()
+
+    def wait(self, most_s: float) -> None:
+        """Return when it has nothing to do any more, or after so long."""
+        if self._lock.acquire(timeout=most_s):
+            self._lock.release()
+
+
+class Turn:
+    """To compute: one thread has it at a time, as long as it gets on. One that hangs, in Xen, holds nobody up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.seen_at = 0.0  # when who has it last gave a sign of life
+
+    def take(self) -> bool:
+        """Have it; or not, where who has it hangs."""
+        while not self._lock.acquire(timeout=LEASE_S):
+            if monotonic() - self.seen_at > LEASE_S:
+                return False
+        self.seen_at = monotonic()
+        return True
+
+    def give_up(self) -> None:
+        """Let the next one have it."""
+        self._lock.release()
+
+    @property
+    def taken(self) -> bool:
+        """Whether somebody has it."""
+        return self._lock.locked()
 
 
 class Computing(threading.local):
-    """Which turn this thread has; each has one at the most."""
+    """Which turn this thread has, each one at the most; and how long it has waited for the event loop."""
 
-    def __init__(self) -> None:
-        self._turn: Any = None
+    def __init__(self, at_work: LoopAtWork) -> None:
+        self._turn: Turn | None = None
+        self._at_work = at_work
+        self._since = self._waited_s = 0.0
 
-    def one_at_a_time(self, turn: Any, work: Callable[[*Args], Result], *args: *Args) -> Result:
-        """Do it while no other thread has this turn, a lock; at the latest after LEASE_S."""
-        if turn.acquire(timeout=LEASE_S):
+    def one_at_a_time(self, turn: Turn, work: Callable[[*Args], Result], *args: *Args) -> Result:
+        """Do it while no other thread has this turn, or beside one that hangs."""
+        if turn.take():
             self._turn = turn
+        self._since, self._waited_s = monotonic(), 0.0
         try:
-            return work(*args)
+            with polite(self.pause):
+                return work(*args)
         finally:
             self.give_up()
+
+    def pause(self) -> None:
+        """Wait while the event loop has something to do: half of the time at the most, so that this ends as well."""
+        if self._turn is not None:
+            self._turn.seen_at = monotonic()
+        while self._at_work.busy:
+            began = monotonic()
+            if 2 * self._waited_s > began - self._since:
+                return
+            self._at_work.wait(MOST_S)
+            sleep(LINGER_S)
+            self._waited_s += monotonic() - began
 
     def give_up(self) -> None:
         """Let another thread have the turn, because this one is about to wait for something."""
         turn, self._turn = self._turn, None
         if turn is not None:
-            turn.release()
+            turn.give_up()

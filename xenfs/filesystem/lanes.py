@@ -9,17 +9,16 @@ from __future__ import annotations
 import contextvars
 import errno
 import logging
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
 
 import trio
 
 from xenfs.errors import XenfsError
-from xenfs.filesystem.computing import Computing
+from xenfs.filesystem.computing import Computing, LoopAtWork, Turn
 from xenfs.nodes.tables.cost import NOTHING, Cost
 
 log = logging.getLogger(__name__)
@@ -219,8 +218,9 @@ class Lanes:
         self._patience_s = patience_s
         self._bulk, self._long = Lane(_BULK_THREADS), Lane(_LONG_THREADS)
         self._own_bulk, self._own_long = Lane(_BULK_THREADS), Lane(_LONG_THREADS)
-        self.computing = Computing()
-        self._turn, self._own_turn = threading.Lock(), threading.Lock()
+        self._at_work = LoopAtWork()
+        self.computing = Computing(self._at_work)
+        self._turn, self._own_turn = Turn(), Turn()
         self._reading: Counter[int] = Counter()  # by user
         self._own: Counter[object] = Counter()  # by user and by kind
         self._readers = self._others = 0
@@ -258,12 +258,13 @@ class Lanes:
         with self.own_place(uid, kind) if own else self.place(uid):
             bulk, long = (self._own_bulk, self._own_long) if own else (self._bulk, self._long)
             lane = long if cost & _LONG else bulk
-            done = partial(work, *args)
-            if cost & _COMPUTES and not writes:
+            done, computes = partial(work, *args), bool(cost & _COMPUTES) and not writes
+            if computes:
                 done = partial(self.computing.one_at_a_time, self._own_turn if own else self._turn, done)
             job = lane.put(uid, kind, key, done)
-            found: Result = await lane.result(job, self._patience_s if patience_s is None else patience_s)
-            return found
+            with self._at_work if computes else nullcontext():
+                found: Result = await lane.result(job, self._patience_s if patience_s is None else patience_s)
+                return found
 
     async def begin(self, uid: int, kind: object, work: Callable[[], object], patience_s: float) -> None:
         """Have something long done that root, or who may write, wants, and return when it has begun.
