@@ -9,7 +9,8 @@ import pytest
 from worlds import Host
 
 from xenfs.calls import grants, many
-from xenfs.calls.rows import Rows, freed, repeated
+from xenfs.calls.rows import Rows, free, freed, repeated
+from xenfs.politely import polite
 
 
 def test_what_is_freed_is_freed_one_by_one_and_comes_in_order() -> None:
@@ -17,6 +18,14 @@ def test_what_is_freed_is_freed_one_by_one_and_comes_in_order() -> None:
     for number, row in enumerate(freed(rows)):
         assert (row, len(rows)) == ((number,), 4 - number)
     assert not rows
+
+
+def test_what_nobody_wants_is_freed_a_few_at_a_time() -> None:
+    rows, left = [(number,) for number in range(1000)], list[int]()
+    with polite(lambda: left.append(len(rows))):
+        free(rows)
+    assert not rows
+    assert left == list(range(1000, 0, -128))
 
 
 def test_a_struct_repeated_has_the_numbers_of_each_list_where_they_belong() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xenfs.calls.rows import freed
+from xenfs.calls.rows import free
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.metrics.snapshot import take
 from xenfs.nodes.metrics.table import GROUPS
@@ -23,11 +23,10 @@ def prometheus(xen: Hypervisor) -> Iterator[bytes]:
     """The text format's families, always in the same order, piece by piece."""
     snap = take(xen)
     for group in GROUPS:
-        for piece in families(group.metrics, list(group.items(xen, snap))):
+        for piece in politely(families(group.metrics, list(group.items(xen, snap))), 1):
             yield piece.encode("utf-8", "surrogateescape")
     for rows in (snap.guests, snap.vcpus, snap.networks, snap.disks):
-        for _ in politely(freed(rows)):
-            pass
+        free(rows)
 
 
 METRICS = Dir(

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from xenfs.calls.rows import freed
-from xenfs.politely import politely
+from xenfs.calls.rows import free
 
 Value = int | str | None
 """A sample's value: an integer, or a number as text; None where there is nothing to say."""
 
-_PIECE = 500  # samples, 50 KB: what is joined in one step, and freed in one, keeps all other threads waiting meanwhile
+_PIECE = 300  # samples, 30 KB: what is joined in one step, and freed in one, keeps all other threads waiting meanwhile
 # Everything else may stand in a label as it is. A NUL may not: readers in C, and Prometheus's own, end there.
 _ESCAPES = {ord("\\"): "\\\\", ord('"'): '\\"', ord("\n"): "\\n", 0: "\N{REPLACEMENT CHARACTER}"}
 
@@ -71,11 +70,10 @@ def families(metrics: Sequence[Metric], items: Sequence[Item]) -> Iterator[str]:
         samples = _labelled(items, values) if metric.labelled else zip(places, values, strict=True)
         name, lines = metric.name, (f"{place}{value}" for place, value in samples if value is not None)
         head = f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n"
-        while piece := list(politely(islice(lines, _PIECE))):
+        while piece := list(islice(lines, _PIECE)):
             yield f"{head}{name}" + f"\n{name}".join(piece) + "\n"
             head = ""
-    for _ in freed(places):
-        pass
+    free(places)
 
 
 def _labelled(items: Sequence[Item], values: Iterable[Sequence[tuple[str, Value]]]) -> Iterator[tuple[str, Value]]:

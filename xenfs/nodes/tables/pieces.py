@@ -23,11 +23,11 @@ class Pieces:
     def __getitem__(self, part: slice) -> bytes:
         begin, end, _ = part.indices(len(self))
         first = bisect_right(self._ends, begin)
-        found, at = [], self._ends[first - 1] if first else 0
+        found, at = list[memoryview](), self._ends[first - 1] if first else 0
         for piece in self.pieces[first:] if begin < end else ():
             if at >= end:
                 break
-            found.append(piece[max(0, begin - at) : end - at])
+            found.append(memoryview(piece)[max(0, begin - at) : end - at])
             at += len(piece)
         return b"".join(found)
 

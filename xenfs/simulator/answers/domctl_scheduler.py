@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from errno import EINVAL
 from functools import cache
+from struct import Struct
 
 from xenfs.simulator.layouts import Layouts
 from xenfs.simulator.machine import Answers, Machine
@@ -41,7 +42,15 @@ def _body(xen: Machine, op: memoryview) -> memoryview:
 
 
 def _get_weight(xen: Machine, domain: Domain, op: memoryview) -> None:
-    xen.put(_body(xen, op), "xen_domctl_sched_credit2", weight=domain.weight, cap=domain.cap)
+    form, at = _weight_and_cap(xen.layouts)
+    form.pack_into(op, at, domain.weight, domain.cap)
+
+
+@cache
+def _weight_and_cap(layouts: Layouts) -> tuple[Struct, int]:
+    """How they are packed, and where in the domctl's part: thousands of domains are asked about at once."""
+    form, at = layouts.format("xen_domctl_sched_credit2", "weight", "cap")
+    return form, layouts.offset(STRUCT, "u") + at
 
 
 def _put_credit(xen: Machine, domain: Domain, op: memoryview) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
-from xenfs.hypervisor.devices import BLOCK, NETWORK, OFTEN, Counters, Device
+from xenfs.hypervisor.devices import OFTEN, Counters, Device
 from xenfs.politely import politely
 from xenfs.simulator.world.domains import Domain
 
@@ -23,19 +24,22 @@ class Plugged(NamedTuple):
     kind: str
 
 
-def of(domain: Domain, count: int) -> list[Plugged]:
+def of(domain: Domain, count: int) -> tuple[Plugged, ...]:
     """Half of its devices are networks, half disks; domain 0 and who is not in xenstore has none."""
-    if domain.domid == 0 or domain.name is None:
-        return []
+    return () if domain.domid == 0 or domain.name is None else _of(domain.domid, count)
+
+
+@lru_cache(maxsize=1 << 14)
+def _of(domid: int, count: int) -> tuple[Plugged, ...]:
     networks = (count + 1) // 2
     found = []
     for number in range(networks):
-        backend = _SERVES if domain.domid == _DRIVER_DOMAIN else 0
-        found.append(Plugged(Device("vif", domain.domid, number), backend, "vif"))
+        backend = _SERVES if domid == _DRIVER_DOMAIN else 0
+        found.append(Plugged(Device("vif", domid, number), backend, "vif"))
     for index in range(count - networks):
-        kind = "qdisk" if (domain.domid, index) in _BY_QEMU else "vbd"
-        found.append(Plugged(Device("vbd", domain.domid, FIRST_DISK + DISK_STEP * index), 0, kind))
-    return found
+        kind = "qdisk" if (domid, index) in _BY_QEMU else "vbd"
+        found.append(Plugged(Device("vbd", domid, FIRST_DISK + DISK_STEP * index), 0, kind))
+    return tuple(found)
 
 
 def nodes(domain: Domain, count: int) -> dict[str, str]:
@@ -106,10 +110,12 @@ class Traffic(Counters):
         share = 1 + (device.domid * 7 + device.number) % 5
         if device.kind == "vif":
             packets = ms * share
-            rates = {"rx_packets": packets, "rx_bytes": packets * 900, "tx_packets": packets // 2,
-                     "tx_bytes": packets // 2 * 120, "rx_dropped": packets // 100_000}  # fmt: skip
-            return dict.fromkeys(NETWORK, 0) | rates
+            return {
+                "rx_bytes": packets * 900, "rx_packets": packets, "rx_errors": 0, "rx_dropped": packets // 100_000,
+                "tx_bytes": packets // 2 * 120, "tx_packets": packets // 2, "tx_errors": 0, "tx_dropped": 0,
+            }  # fmt: skip
         reads, writes = ms * share // 8, ms * share // 16
-        return dict.fromkeys(BLOCK, 0) | {
-            "rd_req": reads, "rd_sect": reads * 16, "wr_req": writes, "wr_sect": writes * 24, "f_req": writes // 50,
+        return {
+            "rd_req": reads, "wr_req": writes, "oo_req": 0, "f_req": writes // 50, "ds_req": 0,
+            "rd_sect": reads * 16, "wr_sect": writes * 24,
         }  # fmt: skip
