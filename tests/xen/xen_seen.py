@@ -76,6 +76,8 @@ def is_in_vain(path: str, answer: str) -> bool:
     """
     said = dict(line.split(" ", 1) for line in answer.splitlines() if " " in line)
     family, _, word = path.partition("/")
+    if word in ("setup_table", "get_status_frames"):
+        return said["status"] != "0" or "frame_list" not in said  # of none it gave none
     if family == "grant_table_op":
         return said.get("status", "0").startswith("-")
     if word.startswith("efi_runtime_call"):

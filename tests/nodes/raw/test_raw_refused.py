@@ -200,9 +200,11 @@ def test_an_address_of_the_daemon_is_no_argument(low: bool, monkeypatch: pytest.
         ("event_channel_op/status", "dom=1 port=1 port=2", 13),
         (READ, "nr_entries=2 entries.0.idx=1 entries.00.idx=2", 29),
         (READ, "nr_entries=2 entries.0.idx=1 entries.0.idx=2", 29),
-        (READ, "nr_entries=1 entries.0.u.cmd=0 entries.0.u.ret=0", 31),
+        (READ, "nr_entries=1 entries.0.u.cmd=0 entries.0.u.ret=1", 31),
+        ("domctl/set_ext_vcpucontext", "domain=1 mcg_cap=2 vmce.caps=3", 19),
         (READ, "nr_entries=1 entries.-0.idx=1", 13),
         (READ, "nr_entries=1 entries.\u0661.idx=1", 13),
+        ("domctl/bind_pt_irq", "domain=1 u.isa.isa_irq=2 u.pci.bus=1", 25),
         ("mmuext_op/SET_LDT", "count=1 requests.0.arg2.nr_ents=1 requests.0.arg2.src_mfn=1", 34),
     ],
 )
@@ -210,6 +212,17 @@ def test_a_member_has_one_value(path: str, text: str, at: int) -> None:
     with Host("xen=4.17,profile=full") as host:
         problem = refused(host, path, text, "give|no member")
         assert (problem.errno, problem.at) == (errno.EINVAL, at)
+
+
+def test_an_answer_can_be_given_back_as_it_is() -> None:
+    """It shows all arms of a union: where they agree there is nothing to choose."""
+    with Host("xen=4.17,profile=full") as host:
+        told = ask(host, "domctl/get_ext_vcpucontext", "domain=1 vcpu=0")
+        assert "vmce.caps" in told
+        assert "mcg_cap" in told
+        words = " ".join(f"{name}={value}" for name, value in told.items() if name != "result")
+        with pytest.raises(BadInput, match="not simulated"):
+            ask(host, "domctl/set_ext_vcpucontext", f"domain=1 vcpu=0 {words}")
 
 
 def test_many_elements_take_no_more_than_each_its_time() -> None:

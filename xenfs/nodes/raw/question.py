@@ -34,7 +34,7 @@ class Question:
         self.held: Word | None = None  # the held buffer that is the whole struct
         self.given: dict[str, Given] = {}
         self.elements: dict[str, list[tuple[int, Given]]] = {}  # of arrays behind handles, by the handle's name
-        self._said = set[str]()  # words about elements
+        self._said: dict[str, Given] = {}  # about elements, by the words' names
         self.life: Life | None = None
         words = list(_words(text))
         if form.nbytes and words and (words[0].name in ("bytes", "") and "bytes" not in form.leaves):
@@ -66,8 +66,9 @@ class Question:
         fixed = (self.form.op.given or {}).get(word.name)
         if fixed is not None and found != fixed:
             raise BadInput(f"{word.name} is always {fixed} here", at=word.value_at)
-        _require_alone(word, (name for name in self.form.rivals.get(leaf.name, ()) if name in self.given))
-        self.given[word.name] = Given(leaf, found, word)
+        self.given[word.name] = given = Given(leaf, found, word)
+        for rival in self.form.rivals.get(leaf.name, ()):
+            _require_agreement(given, self.given.get(rival))
         if leaf.kind is Kind.TAIL:
             assert isinstance(found, bytes)
             self.image[leaf.offset :] = found
@@ -81,10 +82,9 @@ class Question:
                 number, _, name = word.name[len(handle.name) + 1 :].partition(".")
                 leaf = self.form.elements(handle).get(name)
                 if leaf is not None and _ELEMENT.fullmatch(number):
-                    start, rivals = f"{handle.name}.{number}.", self.form.rivals_of(handle).get(leaf.name, ())
-                    _require_alone(word, (start + rival for rival in rivals if start + rival in self._said))
-                    self._said.add(word.name)
-                    given = Given(leaf, value(leaf, word), word)
+                    self._said[word.name] = given = Given(leaf, value(leaf, word), word)
+                    for rival in self.form.rivals_of(handle).get(leaf.name, ()):
+                        _require_agreement(given, self._said.get(f"{handle.name}.{number}.{rival}"))
                     self.elements.setdefault(handle.name, []).append((int(number), given))
                     return
         raise BadInput(f"{self.form.op.name} has no member {word.name}: read the file to see which", at=word.at)
@@ -116,10 +116,18 @@ class Question:
         return next(found, 0)
 
 
-def _require_alone(word: Word, others: Iterator[str]) -> None:
-    """EINVAL for a second arm of a union: one would be lost behind the other."""
-    for other in others:
-        raise BadInput(f"{word.name} lies where {other} does: give one of them", at=word.at)
+def _require_agreement(given: Given, other: Given | None) -> None:
+    """EINVAL for a second arm of a union that says something else: the first would be lost behind it."""
+    if other is None:
+        return
+    if not isinstance(given.value, Memory) and not isinstance(other.value, Memory):
+        image = bytearray(max(leaf.offset + leaf.size * leaf.length for leaf in (given.leaf, other.leaf)))
+        packed(other.leaf, other.value, image)
+        before = shown(other.leaf, image)
+        packed(given.leaf, given.value, image)
+        if shown(other.leaf, image) == before:
+            return
+    raise BadInput(f"{given.word.name} lies where {other.word.name} does: give one of them", at=given.word.at)
 
 
 def finish(form: Form, image: bytearray, at: int) -> None:
