@@ -17,9 +17,9 @@ from elf import sections
 HEADERS = (
     "xen.h", "version.h", "features.h", "sysctl.h", "domctl.h", "platform.h", "memory.h", "physdev.h", "sched.h",
     "vcpu.h", "event_channel.h", "grant_table.h", "hypfs.h", "trace.h", "kexec.h", "pmu.h", "vm_event.h",
-    "arch-x86/xen-mca.h", "arch-x86/cpuid.h", "xsm/flask_op.h", "hvm/params.h", "hvm/hvm_op.h", "hvm/dm_op.h",
-    "hvm/save.h", "hvm/hvm_info_table.h", "hvm/hvm_vcpu.h", "hvm/e820.h", "hvm/ioreq.h", "arch-x86/guest-acpi.h",
-    "arch-x86/hvm/start_info.h", "io/xs_wire.h", "argo.h", "callback.h", "nmi.h", "xenoprof.h",
+    "arch-x86/xen-mca.h", "arch-x86/cpuid.h", "arch-x86/cpufeatureset.h", "xsm/flask_op.h", "hvm/params.h",
+    "hvm/hvm_op.h", "hvm/dm_op.h", "hvm/save.h", "hvm/hvm_info_table.h", "hvm/hvm_vcpu.h", "hvm/e820.h", "hvm/ioreq.h",
+    "arch-x86/guest-acpi.h", "arch-x86/hvm/start_info.h", "io/xs_wire.h", "argo.h", "callback.h", "nmi.h", "xenoprof.h",
 )
 # fmt: on
 

@@ -40,6 +40,15 @@ a number.
 - **Releases**: the first that has it, on x86_64 and arm64 unless it says otherwise, of 4.14 to 4.22. Its first point
   releases may lack it (`compatibility.md` has those), and so may a build.
 
+### What is not a file
+
+**The ring of `domains/<d>/monitor/`.** The files there say which events of a guest's inside Xen tells. The events come
+through a ring: a page of memory that Xen shares with one program, the listener. xenfs is not that program, for three
+reasons. Most events stop the vCPU that they are of until the listener has answered, so that a `cat` which somebody
+stops, or which reads slowly, would leave the guest standing still. A domain has one ring for all, so that xenfs would
+take it from the program that is to listen. And an answer may change the guest's registers or memory: that is a
+program's decision, made anew for each event. xen-access (Debian's xen-utils has it), libvmi and drakvuf listen.
+
 ### errno values
 
 The column has those of the file itself. Beside them:

@@ -193,15 +193,49 @@ def test_a_policy_is_laid_over_a_new_domain_s(each: Caller) -> None:
     assert result == 0
     _, before, _ = domain_policy(each, domid)
     a, b, c, d = before[1, NONE]
-    assert set_policy(each, domid, [(1, NONE, a, b, c & ~(1 << 25), d)], []) == (0, NONE, NONE, NONE)
+    assert set_policy(each, domid, [(1, NONE, a, b, c & ~(1 << 23), d)], []) == (0, NONE, NONE, NONE)
     _, after, _ = domain_policy(each, domid)
-    assert after == before | {(1, NONE): (a, b, c & ~(1 << 25), d)}
+    assert after == before | {(1, NONE): (a, b, c & ~(1 << 23), d)}
     assert set_policy(each, domid, [(1, NONE, a, b, NONE, d)], [])[0] == 0
     most = host_policy(each, 3)[1][1, NONE][2]
     assert domain_policy(each, domid)[1][1, NONE][2] & ~most == 0, "no more than there is"
     each.domctl("max_vcpus", domid, "xen_domctl_max_vcpus", max=2)
     assert each.domctl("unpausedomain", domid)[0] == 0
     assert set_policy(each, domid, [(1, NONE, a, b, c, d)], [])[0] == -EEXIST
+
+
+def test_a_feature_goes_with_what_it_is_built_on(each: Caller) -> None:
+    """Without XSAVE no AVX and no extended state; without AES no VAES; how the FPU behaves is nobody's choice."""
+    _, domid = each.create(0x7FF5)
+    _, before, _ = domain_policy(each, domid)
+    a, b, c, d = before[1, NONE]
+    assert c >> 25 & c >> 26 & c >> 28 & 1
+    assert before[0xD, 0][0] & 4, "registers of AVX"
+    assert before[7, 0][2] >> 9 & 1, "VAES"
+    assert set_policy(each, domid, [(1, NONE, a, b, c & ~(1 << 25), d)], [])[0] == 0
+    _, after, _ = domain_policy(each, domid)
+    assert not after[7, 0][2] >> 9 & 1
+    assert set_policy(each, domid, [(1, NONE, a, b, c & ~(1 << 26), d)], [])[0] == 0
+    _, after, _ = domain_policy(each, domid)
+    assert not (after[1, NONE][2] >> 26 | after[1, NONE][2] >> 28 | after[7, 0][1] >> 5) & 1
+    assert (0xD, 2) not in after
+    assert after[0xD, 0] == (0, 0, 0, 0)
+    a, b, c, d = after[7, 0]
+    assert set_policy(each, domid, [(7, 0, a, b ^ (1 << 13 | 1 << 6), c, d)], [])[0] == 0
+    assert domain_policy(each, domid)[1][7, 0][1] == b
+    every_leaf = [(leaf, subleaf, *registers) for (leaf, subleaf), registers in before.items()]
+    assert set_policy(each, domid, every_leaf, [])[0] == 0
+    assert domain_policy(each, domid)[1] == before, "all of it comes back at once"
+
+
+@pytest.mark.parametrize(("release", "subleaves", "vendor"), [("4.14", 0, 0), ("4.15", 22, 0), ("4.22", 22, 22)])
+def test_what_is_compared_by_release(release: str, subleaves: int, vendor: int) -> None:
+    xen = Caller(f"xen={release},processor=intel")
+    _, domid = xen.create(0x7FF5)
+    _, before, _ = domain_policy(xen, domid)
+    assert set_policy(xen, domid, [(7, 0, 9, *before[7, 0][1:])], [])[0] == -subleaves
+    a, b, c, d = before[0, NONE]
+    assert set_policy(xen, domid, [(0, NONE, a, b ^ 1, c, d)], [])[0] == -vendor
 
 
 def test_what_a_policy_cannot_take_is_named(each: Caller) -> None:

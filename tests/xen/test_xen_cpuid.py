@@ -15,6 +15,7 @@ from xen_guests import Guest
 from xen_mount import Mount, failure
 from xen_peers import Comparison, colon, in_short, said
 
+from xenfs.abi.features import FEATURES
 from xenfs.hypervisor.base import Hypervisor
 
 pytestmark = pytest.mark.usefixtures("peers")
@@ -139,9 +140,96 @@ def test_a_policy_is_written_and_read_by_the_peer(
     assert mount.value(node) == now
 
 
+def features(mount: Mount, domid: int) -> set[str]:
+    return set(mount.value(f"domains/{domid}/cpuid/features").split())
+
+
+@pytest.mark.parametrize("hvm", [False, True], ids=["pv", "pvh"])
+def test_features_are_taken_and_given_by_name(
+    hvm: bool, mount: Mount, doomed: Callable[..., Guest], compared: list[Comparison]
+) -> None:
+    """Beside the bits that the peer shows of the domain; what is built on a feature goes with it."""
+    domid = doomed(hvm=hvm).domid
+    node = f"domains/{domid}/cpuid/policy"
+    text, before = mount.value(node), features(mount, domid)
+    assert {"sse2", "ssse3", "popcnt", "cx16"} <= before
+
+    def theirs(leaf: str, register: int, bit: int) -> str:
+        lines = sections(run(f"xen-cpuid -p {domid}"))[f"Domain {domid}"]
+        return str(int(next(line for line in lines if line.startswith(leaf)).split(" ")[1 + register], 16) >> bit & 1)
+
+    def mine(name: str) -> str:
+        return str(int(name in features(mount, domid)))
+
+    mount.write(node, "-popcnt\n-lahfsahf")
+    for name, leaf, register, bit in (
+        ("popcnt", "00000001:", 3, 23), ("cx16", "00000001:", 3, 13), ("lahf-lm", "80000001:", 3, 0),
+        ("sse2", "00000001:", 4, 26), ("nx", "80000001:", 4, 20),
+    ):  # fmt: skip
+        check(
+            Beside("domains/0/cpuid/features", "xen-cpuid -p", name), mine(name), theirs(leaf, register, bit), compared
+        )
+    assert features(mount, domid) == before - {"popcnt", "lahf-lm"}
+    mount.write(node, "+lahf_lm\n+popcnt")
+    assert mount.value(node) == text
+    mount.write(node, "-sse3")
+    gone = before - features(mount, domid)
+    assert {"sse3", "ssse3"} <= gone <= {"sse3", "ssse3", "sse4a", "sse4-1", "sse4-2"}
+    mount.write(node, "\n".join(f"+{name}" for name in gone))
+    assert mount.value(node) == text
+    kind, most = ("HVM or PVH", "hvm_max") if hvm else ("PV", "pv_max")
+    possible = (
+        set(mount.value(f"host/cpuid/features/{most}").split()) if mount.has(f"host/cpuid/features/{most}") else before
+    )
+    assert "avx512f" not in possible, "an emulated processor"
+    for wanted, named in (
+        ("+avx512f", f"no {kind} domain can have avx512f on this host"),
+        ("+svm", "Xen shows svm with what it builds on" if hvm else "no PV domain can have svm"),
+        ("-sse3\n+ssse3", "Xen shows ssse3 with what it builds on"),
+    ):
+        assert failure(lambda wanted=wanted: mount.write(node, wanted)) == errno.EINVAL, wanted  # type: ignore[misc]
+        assert named in mount.value("xenfs/error_log")
+        assert mount.value(node) == text
+
+
+def named_by_the_peer(text: str) -> dict[str, tuple[int, int]]:
+    """Word and bit of each name that xen-cpuid knows, all bits being set; of words that it says twice, the first."""
+    found: dict[str, tuple[int, int]] = {}
+    for number, names in re.findall(r"^ +\[(\d+)\] \S+ \S+ +(.*)$", text.replace("MSR_ARCH_CAPS", "MSR x"), re.M):
+        for bit, name in enumerate(names.split()):
+            if not name.startswith("<"):
+                found.setdefault(name, (int(number), bit))
+    return found
+
+
+def test_names_of_features(mount: Mount, compared: list[Comparison]) -> None:
+    """What both call alike is the same bit; since 4.20 the peer has no names of its own, and calls all as we do."""
+    theirs = named_by_the_peer(run(f"xen-cpuid {':'.join(['ffffffff'] * 19)}"))
+    alike = {name: at for name, at in theirs.items() if name in FEATURES}
+    assert len(alike) > 100
+    mine = {name: tuple(FEATURES[name]) for name in alike}
+    check(Beside("host/cpuid/features/*", "xen-cpuid", ""), str(mine), str(alike), compared)
+    if int(mount.value("version/minor")) >= 20:
+        assert not theirs.keys() - FEATURES.keys()
+
+
+def test_features_of_the_host(mount: Mount, compared: list[Comparison]) -> None:
+    """Beside xen-cpuid -d, where that has the same names."""
+    if int(mount.value("version/minor")) < 20:
+        pytest.skip("xen-cpuid had names of its own before 4.20")
+    text = run("xen-cpuid -d").partition("Dynamic sets")[2]
+    for row in SETS:
+        part = re.split(r"^\S", text.partition(f"\n{row.name} ")[2], maxsplit=1, flags=re.M)[0]
+        theirs = {name for line in part.splitlines()[1:] for name in line[31:].split() if not name.startswith("<")}
+        mine = set(mount.value(row.node.replace("featuresets", "features")).split())
+        check(row, " ".join(sorted(mine)), " ".join(sorted(theirs)), compared)
+
+
 def test_a_domain_that_runs_keeps_its_policy(mount: Mount, guest: Guest) -> None:
     node = f"domains/{guest.domid}/cpuid/policy"
     assert failure(lambda: mount.write(node, mount.value(node))) == errno.EEXIST
+    assert failure(lambda: mount.write(node, "-popcnt")) == errno.EEXIST
+    assert failure(lambda: mount.write("domains/0/cpuid/policy", "-popcnt")) == errno.EINVAL
     assert failure(lambda: mount.write("domains/0/cpuid/policy", mount.value("domains/0/cpuid/policy"))) == errno.EINVAL
 
 

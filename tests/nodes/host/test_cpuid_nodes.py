@@ -14,12 +14,12 @@ from worlds import RELEASES, Host
 from xenfs.calls import mca, msr
 from xenfs.calls.cpuid import Leaf, Msr, Policy
 from xenfs.errors import BadInput, HypercallError, XenfsError
-from xenfs.nodes.domains.cpuid import parse_policy
+from xenfs.nodes.domains.cpuid import parse_change
 from xenfs.nodes.host.cpuid import policy_text
 from xenfs.options import Options
 from xenfs.simulator.answers import mca_op, policy_op
 from xenfs.simulator.machine import Machine
-from xenfs.simulator.world import hotplug, policies
+from xenfs.simulator.world import hotplug, policies, settled
 
 SETS = {
     "raw": "raw",
@@ -69,12 +69,12 @@ def test_hw_caps_are_the_first_words(each: Host) -> None:
 def test_domains(each: Host) -> None:
     for domain in each.world.domains_from(0):
         shown = each.value(f"domains/{domain.domid}/cpuid/policy").splitlines()
-        found = parse_policy("\n".join(shown))
+        found = parse_change("\n".join(shown)).lines
         own = policy_op.of_domain(each.sim.machine, domain)
         assert [(x.leaf, x.subleaf, (x.a, x.b, x.c, x.d)) for x in found.leaves] == own.listed()
         kind = "hvm" if domain.hvm else "pv"
         most = policy_op.host_policies(each.sim.machine)[f"{kind}_max"].words
-        again = [policies.COMMON if n == 2 else 0 for n in range(len(most))]
+        again = [{2: policies.COMMON, 5: settled.FOLDED}.get(n, 0) for n in range(len(most))]
         assert all(not word & ~(limit | more) for word, limit, more in zip(own.words, most, again, strict=True))
         assert not own.words[1] & policies.VMX
 
@@ -90,7 +90,8 @@ def test_a_policy_is_written_before_the_domain_runs(each: Host) -> None:
     each.write(f"{at}/cpuid/policy", text)
     assert each.read(f"{at}/cpuid/policy") == text
     line = next(line for line in text.splitlines() if line.startswith("00000007:00000000"))
-    changed = line[:-8] + "00000000"
+    changed = line[:-8] + f"{int(line[-8:], 16) & ~(1 << 4):08x}"  # FSRM, which nothing is built on
+    assert changed != line
     each.write(f"{at}/cpuid/policy", changed)
     assert each.read(f"{at}/cpuid/policy") == text.replace(line, changed)
     each.write(f"{at}/cpuid/policy", "  " + line.replace(" ", ":").replace(":->:", " -> "))
@@ -152,7 +153,95 @@ msrs = st.lists(st.builds(Msr, words32, words64), max_size=3, unique_by=lambda e
 @given(leaves, msrs)
 def test_any_policy_is_read_as_it_was_printed(some: list[Leaf], more: list[Msr]) -> None:
     if some or more:
-        assert parse_policy(policy_text(Policy(some, more))) == Policy(some, more)
+        assert parse_change(policy_text(Policy(some, more))) == (Policy(some, more), {})
+
+
+def features(host: Host, at: str) -> set[str]:
+    return set(host.value(f"{at}/cpuid/features").split())
+
+
+def test_features_by_name(each: Host) -> None:
+    """As the words have them: of each set, and of domains."""
+    for name in SETS:
+        words = [int(word, 16) for word in each.value(f"host/cpuid/featuresets/{name}").split(":")]
+        named = set(each.value(f"host/cpuid/features/{name}").split())
+        assert ("aesni" in named) == bool(words[1] >> 25 & 1)
+        assert ("nx" in named) == bool(words[2] >> 20 & 1)
+        assert ("avx512f" in named) == bool(words[5] >> 16 & 1)
+    assert {"fpu", "sse2", "lm", "hypervisor"} <= features(each, "domains/1")
+    assert "vmx" in set(each.value("host/cpuid/features/host").split()) - features(each, "domains/1")
+
+
+def test_features_are_taken_and_given_by_name(each: Host) -> None:
+    at = build(each)
+    text, before = each.read(f"{at}/cpuid/policy"), features(each, at)
+    assert {"aesni", "vaes", "fsrm", "popcnt"} <= before
+    each.write(f"{at}/cpuid/policy", "-fsrm\n -popcnt \n")
+    assert features(each, at) == before - {"fsrm", "popcnt"}
+    each.write(f"{at}/cpuid/policy", "+popcnt\n+fsrm")
+    assert each.read(f"{at}/cpuid/policy") == text
+    each.write(f"{at}/cpuid/policy", "-aes")
+    assert features(each, at) == before - {"aesni", "vaes"}, "by xl's old name, and what is built on it goes too"
+    each.write(f"{at}/cpuid/policy", "+vaes\n+aesni")
+    assert each.read(f"{at}/cpuid/policy") == text
+    line = next(line for line in text.splitlines() if line.startswith("00000001:"))
+    each.write(f"{at}/cpuid/policy", f"-popcnt\n{line}\n-sse4_2")
+    assert features(each, at) == before - {"popcnt", "sse4-2"}, "lines come first, whatever the order"
+    each.write(f"{at}/cpuid/policy", "-monitor")
+    assert features(each, at) == before - {"popcnt", "sse4-2"}, "what is not there can be taken, too"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("-avx22", "no feature is called avx22; is avx2 meant?"),
+        ("+qqqqqqqqqq", "no feature is called qqqqqqqqqq"),
+        ("-aesni\n+aes", "aesni is there twice"),
+        ("+svm", "no HVM or PVH domain can have svm on this host; host/cpuid/features/hvm_max has what one can"),
+        ("+vmx", "Xen shows vmx with what it builds on, and only to domains that may have it; nothing was changed"),
+        ("-aesni\n+vaes", "Xen shows vaes with what it builds on"),
+    ],
+)
+def test_features_that_cannot_be(text: str, named: str) -> None:
+    with Host("xen=4.20,processor=intel") as host:
+        at = build(host)
+        before = host.read(f"{at}/cpuid/policy")
+        with pytest.raises(XenfsError) as caught:
+            host.write(f"{at}/cpuid/policy", text)
+        assert caught.value.errno == errno.EINVAL
+        assert named in host.value("xenfs/error_log")
+        assert host.read(f"{at}/cpuid/policy") == before
+
+
+def test_what_is_every_cpu_s_stays() -> None:
+    with Host("xen=4.20,processor=intel") as host:
+        at = build(host)
+        assert "no-fpu-sel" in features(host, at)
+        with pytest.raises(BadInput, match="shows no-fpu-sel to every domain; nothing was changed"):
+            host.write(f"{at}/cpuid/policy", "-no-fpu-sel\n-popcnt")
+        assert {"no-fpu-sel", "popcnt"} <= features(host, at)
+
+
+def test_a_feature_of_a_leaf_that_is_not_shown() -> None:
+    with Host("xen=4.20,processor=intel") as host:
+        at = build(host)
+        leaf = next(
+            line for line in host.read(f"{at}/cpuid/policy").splitlines() if line.startswith("00000007:00000000")
+        )
+        host.write(f"{at}/cpuid/policy", leaf.replace("-> 00000002", "-> 00000000"))
+        assert "fzrm" not in features(host, at)
+        with pytest.raises(BadInput, match="not shown leaf 0x7, subleaf 0x1, where fzrm is"):
+            host.write(f"{at}/cpuid/policy", "+fzrm")
+        host.write(f"{at}/cpuid/policy", "-fzrm")
+
+
+def test_features_of_a_domain_that_has_run(host: Host) -> None:
+    for text in ("-popcnt", "+popcnt", "-monitor"):
+        with pytest.raises(BadInput, match="has run") as caught:
+            host.write("domains/1/cpuid/policy", text)
+        assert caught.value.errno == errno.EEXIST
+    with pytest.raises(BadInput, match="itself"):
+        host.write("domains/0/cpuid/policy", "-popcnt")
 
 
 def test_microcode(each: Host) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+from xenfs.abi.features import features_of
 from xenfs.abi.numbers import Featureset, HostPolicy, LevellingCap
 from xenfs.calls import cpuid
 from xenfs.calls.cpuid import Policy
@@ -11,6 +12,7 @@ from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, File
 from xenfs.nodes.tables.conditions import answers, every, known, since, x86
 
+NAMES_FORM = "names with a blank between, as xen-cpuid and xl's cpuid= have them"
 POLICY_FORM = "leaf:subleaf -> eax ebx ecx edx, then msr -> value, hexadecimal, one a line"
 
 _SETS = {
@@ -53,6 +55,14 @@ def _featureset(index: Featureset) -> File:
     )  # fmt: skip
 
 
+def _names(index: Featureset) -> File:
+    return File(
+        index.name, f"Features by name {_SETS[index]}", read=lambda xen: features_of(cpuid.featureset(xen, index)),
+        show=show.words, call=cpuid.GET_CPU_FEATURESET.name, tier="B", format=NAMES_FORM,
+        when=known(lambda xen: cpuid.featureset(xen, index), errno.EINVAL, detail=index.name), stays=True,
+    )  # fmt: skip
+
+
 def _policy(index: HostPolicy) -> File:
     return File(
         index.name, f"CPUID leaves and MSRs {_POLICIES[index]}", read=lambda xen: cpuid.host_policy(xen, index),
@@ -66,6 +76,7 @@ CPUID = Dir(
     "What the CPUs can do",
     (
         Dir("featuresets", "Features, as words of bits", tuple(map(_featureset, _SETS))),
+        Dir("features", "Features, by name", tuple(map(_names, _SETS))),
         File(
             "levelling_caps",
             "What of CPUID Xen can hide from PV domains by hardware",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from errno import E2BIG, EEXIST, EINVAL, ENOBUFS
 
+from xenfs.simulator.layouts import version
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world import cpuid, policies
+from xenfs.simulator.world.dependencies import Dependencies, dependencies
 from xenfs.simulator.world.domains import Domain
 from xenfs.simulator.world.policies import Policy, Rejected
 from xenfs.simulator.world.refused import Refused
+from xenfs.simulator.world.settled import Bounds, compare, settle, trim
 
 SETS = ("raw", "host", "pv_default", "hvm_default", "pv_max", "hvm_max")
 """The featuresets by number, each as the policy that it is part of."""
@@ -66,7 +69,8 @@ def of_domain(xen: Machine, domain: Domain) -> Policy:
     """A domain's policy, made when it is first asked for."""
     if KEPT not in domain.kept:
         default = host_policies(xen)["hvm_default" if domain.hvm else "pv_default"]
-        domain.kept[KEPT] = policies.for_domain(default, domain.hvm)
+        domain.kept[KEPT] = default.copy()
+        settle(domain.kept[KEPT], _bounds(xen, domain))
     found: Policy = domain.kept[KEPT]
     return found
 
@@ -82,17 +86,33 @@ def set_cpu_policy(xen: Machine, domain: Domain, op: memoryview) -> int:
         return -EINVAL
     if domain.finished:
         return -EEXIST
-    policy = of_domain(xen, domain).copy()
-    most = host_policies(xen)["hvm_max" if domain.hvm else "pv_max"]
+    policy, bounds = of_domain(xen, domain).copy(), _bounds(xen, domain)
     try:
         _take_in(xen, op, policy)
-        policy.compare(most)
+        trim(policy)
+        compare(policy, bounds)
     except Rejected as why:
         xen.put(op, "xen_domctl_cpu_policy", err_leaf=why.leaf, err_subleaf=why.subleaf, err_msr=why.msr)
         return -why.code
-    policy.clamp(most)
+    settle(policy, bounds)
     domain.kept[KEPT] = policy
     return 0
+
+
+def _bounds(xen: Machine, domain: Domain) -> Bounds:
+    host, release = host_policies(xen), version(xen.settings.series)
+    return Bounds(
+        most=host["hvm_max" if domain.hvm else "pv_max"], host=host["host"], rules=_rules(xen), hvm=domain.hvm,
+        hap=domain.hap, subleaves=release >= (4, 15), vendor=release >= (4, 22),
+    )  # fmt: skip
+
+
+def _rules(xen: Machine) -> Dependencies:
+    def number(name: str) -> int | None:
+        constant = f"XEN_X86_FEATURE_{name}"
+        return xen.constant(constant) if xen.layouts.defines(constant) else None
+
+    return dependencies(number)
 
 
 def _take_in(xen: Machine, op: memoryview, policy: Policy) -> None:

@@ -187,20 +187,6 @@ class Policy:
             raise Rejected(ERANGE, msr=index)
         self.msrs[index] = value
 
-    def clamp(self, most: Policy) -> None:
-        """No features but those that a guest of the kind can have."""
-        self.words = [word & limit for word, limit in zip(self.words, most.words, strict=True)]
-        _say_again(self)
-
-    def compare(self, most: Policy) -> None:
-        """Rejected where there is more than a guest of the kind can have."""
-        wheres = ((0, NO_SUBLEAF), (7, 0), (0x80000000, NO_SUBLEAF))
-        for mine, theirs, where in zip(self.tops, most.tops, wheres, strict=True):
-            if mine > theirs:
-                raise Rejected(EINVAL, *where)
-        if self.msrs[PLATFORM_INFO] & ~most.msrs[PLATFORM_INFO]:
-            raise Rejected(EINVAL, msr=PLATFORM_INFO)
-
 
 def of_host(cpu: Processor, raw: Policy, known: Limits) -> Policy:
     """What Xen goes by: what it knows, and nothing that belongs to one CPU alone."""
@@ -211,11 +197,11 @@ def of_host(cpu: Processor, raw: Policy, known: Limits) -> Policy:
         policy.leaves[leaf, NO_SUBLEAF] = (0, 0, 0, 0)
     a, b, c, d = policy.leaf(1)
     policy.leaves[1, NO_SUBLEAF] = (a, b & 0xFF00, c, d)
-    _say_again(policy)
+    say_again(policy)
     return policy
 
 
-def _say_again(policy: Policy) -> None:
+def say_again(policy: Policy) -> None:
     """AMD has some features in two leaves, and so has a policy for AMD; Xen's own note of them has not."""
     words = policy.words
     again = words[0] & COMMON if policy.leaf(0)[2] == AMD_ECX else 0
@@ -251,16 +237,3 @@ def _only_states(policy: Policy) -> None:
     policy.leaves[0xD, 0] = (kept, size, size, d)
     for number in (17, 18):
         policy.leaves.pop((0xD, number), None)
-
-
-def for_domain(default: Policy, hvm: bool) -> Policy:
-    """What a new domain has: no nested virtualisation unless it was asked for."""
-    policy = default.copy()
-    if hvm:
-        words = policy.words
-        words[1] &= ~VMX
-        words[3] &= ~SVM
-        policy.words = words
-        policy.leaves[0x8000000A, NO_SUBLEAF] = (0, 0, 0, 0)
-    _say_again(policy)
-    return policy
