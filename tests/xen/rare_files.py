@@ -6,6 +6,8 @@ No run of all tests has these: name the file. See CONTRIBUTING.md.
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
 
 import pytest
 from xen_guests import Guest, of_on_xen
@@ -235,3 +237,53 @@ def test_neither_microcode_nor_another_kernel_is_tried(raw: Mount) -> None:
     )
     if raw.has("host/kexec/exec"):
         assert failure(lambda: raw.write("host/kexec/exec", "default")) == errno.ENOENT
+
+
+def test_a_server_for_io_is_told_of(raw: Mount, arm: bool) -> None:
+    if arm:
+        pytest.skip("an operation of x86")
+    with made(raw, "hvm", 64) as one:
+        d = one.domid
+        number = ask(raw, "dm_op/create_ioreq_server", f"domid={d} handle_bufioreq=0")["id"]
+        known = ask(raw, "dm_op/get_ioreq_server_info:no_gfns", f"domid={d} id={number}")
+        told = raw.flat(one.node(f"dm/ioreq_servers/{number}/info"))
+        assert known["bufioreq_port"] in told.values()
+        ask(raw, "dm_op/destroy_ioreq_server", f"domid={d} id={number}")
+
+
+def test_who_may_count_events(raw: Mount) -> None:
+    """With vpmu= on Xen's command line. While somebody counts, Xen only changes between self and hv."""
+    mode = "host/pmu/mode"
+    if not raw.has(mode):
+        pytest.skip("Xen was booted without vpmu")
+    before = raw.value(mode)
+    other = "hv" if before == "self" else "self"
+    assert failure(lambda: raw.write(mode, other)) in (0, errno.EBUSY)
+    raw.write(mode, before)
+    features = raw.value("host/pmu/features")
+    assert failure(lambda: raw.write("host/pmu/features", "2")) in (0, errno.EBUSY)
+    raw.write("host/pmu/features", features)
+
+
+@pytest.mark.usefixtures("peers")
+def test_machine_checks_are_feigned_as_by_xen_mceinj(raw: Mount) -> None:
+    """An error that was not corrected and asks for nothing: what Xen says to the tool, it says to the file too."""
+    if not raw.has("host/mce"):
+        pytest.skip("no machine checks for this control domain")
+    release = f"{raw.value('version/major')}.{raw.value('version/minor')}"
+    tool = f"/usr/lib/xen-{release}/bin/xen-mceinj"
+    if not os.access(tool, os.X_OK):
+        pytest.skip("no xen-mceinj here")
+    done = subprocess.run([tool, "-t", "2", "-c", "0"], capture_output=True, text=True, timeout=60, check=False)
+    print(done.stdout, done.stderr)
+    registers = "0 0x17a 0 0x425 0xbc20000080000136 0x427 0x86 0x426 0x180020"
+    mine = {
+        "Failed to inject MSR": failure(lambda: raw.write("host/mce/inject", registers)),
+        "Failed to inject MCE error": failure(lambda: raw.write("host/mce/inject", "cmci 0-1")),
+    }
+    theirs = next((line.partition(": ") for line in done.stderr.splitlines() if line.startswith("Failed")), None)
+    print(mine, theirs, raw.ask("host/mce/log", "1"))
+    if theirs:
+        assert os.strerror(mine[theirs[0]]) == theirs[2]
+    else:
+        assert not any(mine.values())

@@ -12,12 +12,15 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import xen_seen
+from xen_guests import Guest
 from xen_mount import Mount, failure, mounted
 from xen_peers import Comparison
+from xen_raw import ask
 
 POLICY = Path(os.environ.get("XENFS_OUT") or "/nowhere", "xenpolicy")
 INITIAL = ("xen", "dom0", "domio", "domxen", "unlabeled", "security", "domU")  # Xen does not find the last, domDM
@@ -130,24 +133,41 @@ def test_decisions(policy: Mount) -> None:
         assert policy.ask(f"flask/{name}", f"{DOM0} system_u:object_r:irq_t resource") == "system_u:object_r:irq_t"
 
 
-def test_who_is_at_the_other_end(policy: Mount, guest: object) -> None:
-    domid, mode = guest.domid, policy.value("flask/enforce")  # type: ignore[attr-defined]
-    policy.write(
-        "flask/enforce", "0"
-    )  # channels made before the policy are unlabeled, which it gives nobody a right to
+@pytest.fixture
+def permissive(policy: Mount) -> Iterator[None]:
+    """Nothing is refused: channels made before the policy have no label, and nobody a right to them."""
+    mode = policy.value("flask/enforce")
+    policy.write("flask/enforce", "0")
     try:
-        _ask_for_peers(policy, domid)
+        yield
     finally:
         policy.write("flask/enforce", mode)
 
 
-def _ask_for_peers(policy: Mount, domid: int) -> None:
+@pytest.mark.usefixtures("permissive")
+def test_who_is_at_the_other_end(policy: Mount, guest: Guest) -> None:
     rows = [row.split() for row in policy.value("domains/0/evtchn/ports").splitlines()]
-    ports = [row[0] for row in rows if row[-1].partition(":")[0] == str(domid) and "interdomain" in row]
+    ports = [row[0] for row in rows if row[-1].partition(":")[0] == str(guest.domid) and "interdomain" in row]
     assert ports, rows
-    sid = policy.ask("flask/context", policy.value(f"domains/{domid}/context"))
+    sid = policy.ask("flask/context", policy.value(guest.node("context")))
     assert [policy.ask("flask/peersid", port) for port in ports] == [sid] * len(ports)
     assert failure(lambda: policy.ask("flask/peersid", "0")) == errno.EINVAL
+
+
+@pytest.mark.usefixtures("permissive")
+def test_who_is_at_the_other_end_of_a_new_channel(policy: Mount, raw: Mount, guest: Guest) -> None:
+    """One that is bound after the policy was loaded: to a guest, then to this domain itself."""
+    for domid in (guest.domid, 0):
+        sid = policy.ask("flask/context", policy.value(f"domains/{domid}/context"))
+        far = ask(raw, "event_channel_op/alloc_unbound", f"dom={domid} remote_dom=0")["port"]
+        port = ask(raw, "event_channel_op/bind_interdomain", f"remote_dom={domid} remote_port={far}")["local_port"]
+        try:
+            assert policy.ask("flask/peersid", port) == sid
+            assert int(ask(raw, "xsm_op/GET_PEER_SID", f"evtchn={port}")["sid"], 0) == int(sid)
+        finally:
+            ask(raw, "event_channel_op/close", f"port={port}")
+            if not domid:
+                ask(raw, "event_channel_op/close", f"port={far}")
 
 
 def test_what_is_remembered(policy: Mount, real: bool) -> None:
