@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
 from xenfs.filesystem import computing
-from xenfs.filesystem.computing import Computing, LoopAtWork, Turn
+from xenfs.filesystem.computing import Computing, LoopAtWork, Turn, made_to_last
 from xenfs.filesystem.lanes import Lanes
 from xenfs.nodes.tables.cost import Cost
-from xenfs.politely import politely
+from xenfs.nodes.tables.pieces import Content, Pieces
+from xenfs.politely import polite, politely
 
 ANN = 1000
 
@@ -150,3 +152,25 @@ def test_each_pause_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     Computing(busy).one_at_a_time(turn, compute)  # type: ignore[arg-type]
     assert sorted(set(seen)) == [0, 64, 128, 192]
     assert not turn.taken
+
+
+def test_what_is_closed_last_is_freed_in_a_thread_and_a_few_pieces_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever closes it is the event loop: it hands the pieces over, all of them, and frees none."""
+    handed: list[Any] = []
+    monkeypatch.setattr(trio.lowlevel, "start_thread_soon", lambda work, deliver: handed.append(work))
+    made: Content | None = made_to_last(lambda xen, ids: Pieces([b"x"] * 1000), None, ())  # type: ignore[arg-type]
+    also = made
+    assert isinstance(made, Pieces)
+    pieces = made.pieces
+    del made
+    assert not handed, "somebody has it open"
+    also = None
+    assert also is None
+    (work,) = handed
+    assert len(pieces) == 1000
+    left: list[int] = []
+    with polite(lambda: left.append(len(pieces))):
+        work()
+    assert not pieces
+    assert len(left) == 8
+    assert made_to_last(lambda xen, ids: b"a value", None, ()) == b"a value"  # type: ignore[arg-type]

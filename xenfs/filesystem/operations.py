@@ -13,6 +13,7 @@ import pyfuse3
 from xenfs.errors import XenfsError
 from xenfs.filesystem.boundary import answered
 from xenfs.filesystem.callers import Caller, caller
+from xenfs.filesystem.computing import made_to_last
 from xenfs.filesystem.directories import Directories
 from xenfs.filesystem.handles import Follower, Gathering, Handle, Remembered, Watched, open_file
 from xenfs.filesystem.inodes import Inode
@@ -196,7 +197,8 @@ class Operations(Directories):
         if not handle.shared:
             return await self.lanes.run(uid, node, node.grows, handle.read, self.xen, off, size)
         ids = handle.inode.ids
-        handle.content = await self.lanes.run(uid, node, node.grows, node.content, self.xen, ids, key=(node, ids))
+        make = partial(made_to_last, node.content)
+        handle.content = await self.lanes.run(uid, node, node.grows, make, self.xen, ids, key=(node, ids))
         return handle.content[off : off + size]
 
     @answered
