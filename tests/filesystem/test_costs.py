@@ -79,8 +79,9 @@ class Loop:
     ) -> Any:
         if cost is NOTHING:
             return work(*args)
-        if work.__name__ != "_child":  # the answer does not matter
-            return Listing([], []) if work.__name__ == "_listing" else b"1\n"
+        name = getattr(work, "__name__", "")
+        if name != "_child":  # the answer does not matter
+            return Listing([], []) if name == "_listing" else b"1\n"
         began, self._away = thread_time_ns(), True
         try:
             if more["key"] not in self._names:

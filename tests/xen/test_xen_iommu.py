@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from xen_guests import eventually
 from xen_mount import Mount, failure
+from xen_peers import said
 
 SOON_S = 120.0
 TESTDEV = "0x1b36 0x0005"  # QEMU's pci-testdev: no driver of Linux's takes it
@@ -64,6 +65,21 @@ def test_a_device_goes_to_a_domain_and_comes_back(mount: Mount, domain: str, dev
     finally:
         mount.write(f"{domain}/passthrough/pci", f"-{device}")
     assert mount.value(f"{at}/assigned") == "0"
+
+
+@pytest.mark.usefixtures("peers")
+def test_what_xl_may_give_away_xen_has(mount: Mount, device: str) -> None:
+    """xl's list of devices to give away is a driver's of dom0; Xen has each of them meanwhile, so no domain uses it."""
+    said("modprobe xen-pciback")
+    assert device not in said("xl pci-assignable-list").split()
+    said(f"xl pci-assignable-add {device}")
+    try:
+        assert device in said("xl pci-assignable-list").split()
+        assert mount.value(f"host/pci/{device}/assigned") == "1"
+    finally:
+        said(f"xl pci-assignable-remove {device}")
+    assert device not in said("xl pci-assignable-list").split()
+    assert mount.value(f"host/pci/{device}/assigned") == "0"
 
 
 def test_a_domain_without_that_gets_none(mount: Mount, device: str) -> None:

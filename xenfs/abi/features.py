@@ -8,6 +8,7 @@ measured.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import NamedTuple
 
 NO_SUBLEAF = 0xFFFFFFFF  # XEN_CPUID_NO_SUBLEAF
@@ -146,7 +147,5 @@ def canonical(name: str) -> str:
 
 def alike(name: str) -> str | None:
     """The name in the table that is most like this one, which may be an old name misspelt; None where none is."""
-    from difflib import get_close_matches  # takes longer to load than a mount that nobody misspells at should wait
-
     found = get_close_matches(canonical(name), [*FEATURES, *_OLD_NAMES], n=1)
     return canonical(found[0]) if found else None
