@@ -228,5 +228,5 @@ def _devices(counted: dict[Device, dict[str, int]], about: dict[int, str], kind:
 
 def _gone(xen: Hypervisor, listed: Sequence[DomainInfo]) -> set[int]:
     """Those that went away, or whose id went to another, while the rest was asked: nothing is said of them."""
-    now = {domid: handle for domid, handle in politely(freed(domains.identities(xen)))}
+    now = dict(politely(freed(domains.identities(xen))))
     return {info.domain for info in politely(listed) if now.get(info.domain) != info.handle}
