@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,8 @@ from worlds import Host
 
 from xenfs.errors import XenfsError
 from xenfs.filesystem import shares
-from xenfs.filesystem.shares import SMALL, Shares
+from xenfs.filesystem.shares import NOTHING_MUCH, SMALL, Shares, Weight
+from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables.base import Exchange, File
 from xenfs.nodes.tables.cost import Cost
 from xenfs.options import Options
@@ -109,19 +111,60 @@ def test_a_single_big_answer_is_let_through(host: Host, monkeypatch: pytest.Monk
     trio.run(run)
 
 
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3 * SMALL)), max_size=60))
-def test_nothing_is_counted_twice_or_left(steps: list[tuple[int, int]]) -> None:
-    """Files that remember now this and now that; in the end all of it is given back."""
-    all_shares = Shares(3)
-    share = all_shares.take(5)
-    files, weights = [share, all_shares.take(5), all_shares.take(5)], [0, 0, 0]
-    for which, now in steps:
+def test_what_many_have_in_common_counts_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first has one of his own, all who come while it is made have one more: for two users and six files."""
+    monkeypatch.setattr(shares, "_MOST_BYTES", 130_000)
+    monkeypatch.setattr(shares, "_MOST_OF_ALL", 130_000)
+    go = threading.Event()
+
+    def slowly(xen: Hypervisor) -> str:
+        go.wait(20)
+        return BIG
+
+    async def run() -> None:
+        kernel = over(host, File("slow", "a value", read=slowly, grows=Cost.WAITS), options=Options(allow_other=True))
+        ops, inode = kernel.ops, (await kernel.lookup("slow")).st_ino
+        fhs = [(await ops.open(inode, 0, by(uid))).fh for uid in (7, 8) for _ in range(3)]
+        await trio.sleep(0.05)  # so that nobody has to wait for his turn because of what he has opened
+        answers: list[bytes] = []
+
+        async def read(fh: Any) -> None:
+            answers.append(await ops.read(fh, 0, 1000))
+
+        async with trio.open_nursery() as nursery:
+            for fh in fhs:
+                nursery.start_soon(read, fh)
+            while ops.lanes.waiting < len(fhs):
+                await trio.sleep(0.001)
+            go.set()
+        assert len(answers) == len(fhs)
+        assert ops.shares.total.bytes == 2 * (len(BIG) + 1)
+        for fh in fhs:
+            await ops.release(fh)
+        assert (len(ops.shares), ops.shares.total.bytes) == (0, 0)
+
+    trio.run(run)
+
+
+_THINGS = [object() for _ in range(3)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 3)), max_size=60))
+def test_nothing_is_counted_twice_or_left(steps: list[tuple[int, int, int]]) -> None:
+    """Files of two users that remember now this and now that, or the same; in the end all of it is given back."""
+    all_shares = Shares(2)
+    files = [all_shares.take(uid) for uid in (5, 5, 6, 6)]
+    weights = [NOTHING_MUCH] * 4
+    for which, what, size in steps:
+        now = Weight(_THINGS[what], (what + 1) * SMALL) if size else NOTHING_MUCH
         files[which].weigh(weights[which], now)
         weights[which] = now
-        assert share.bytes == sum(weight for weight in weights if weight > SMALL)
+        for mine, share in ((weights[:2], files[0]), (weights[2:], files[2])):
+            assert share.remembered.bytes == sum(weight.bytes for weight in set(mine) if weight.bytes > SMALL)
+        assert all_shares.total.bytes == sum(weight.bytes for weight in set(weights) if weight.bytes > SMALL)
     with pytest.raises(XenfsError) as caught:
         all_shares.take(5)
     assert caught.value.errno == errno.EMFILE
     for one, weight in zip(files, weights, strict=True):
         all_shares.give_back(one, weight)
-    assert (len(all_shares), share.bytes, share.files) == (0, 0, 0)
+    assert (len(all_shares), all_shares.total.bytes, files[0].remembered.bytes, files[0].files) == (0, 0, 0, 0)

@@ -14,7 +14,7 @@ from xenfs.filesystem.boundary import answered
 from xenfs.filesystem.callers import Caller, caller
 from xenfs.filesystem.inodes import Inode, Listing
 from xenfs.filesystem.served import Served, directory_of
-from xenfs.filesystem.shares import Share
+from xenfs.filesystem.shares import NOTHING_MUCH, Share
 from xenfs.nodes.tables.base import Dir, File, Ids, Link, Node
 from xenfs.nodes.tables.cost import NOTHING, Cost
 
@@ -76,7 +76,7 @@ class Directories(Served):
         try:
             listing = await self._listed(ctx.uid, where, directory)
         except BaseException:
-            self.shares.give_back(share, 0)
+            self.shares.give_back(share, NOTHING_MUCH)
             raise
         number = next(self._numbers)
         self._listings[number] = where, listing.entries, share
@@ -130,7 +130,7 @@ class Directories(Served):
     @answered
     async def releasedir(self, fh: int) -> None:
         where, _, share = self._listings.pop(fh)
-        self.shares.give_back(share, 0)
+        self.shares.give_back(share, NOTHING_MUCH)
         self.departed.closed(where)
 
     @answered

@@ -10,7 +10,7 @@ from xenfs.connect.watcher import VALUES
 from xenfs.errors import XenfsError
 from xenfs.filesystem.callers import NOBODY, killed
 from xenfs.filesystem.inodes import Inode
-from xenfs.filesystem.shares import Share
+from xenfs.filesystem.shares import NOTHING_MUCH, Share, Weight
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables.base import Exchange, File, Stream
 from xenfs.nodes.tables.cost import NOTHING, Cost
@@ -28,7 +28,7 @@ class Handle:
     def __init__(self, inode: Inode, node: File) -> None:
         self.inode, self.node = inode, node
         self.content: Content | None = None
-        self.weighed = 0  # bytes of it that count against its user's share
+        self.weighed = NOTHING_MUCH  # what of it counts against its user's share
         self.caller = NOBODY  # who opened it: a read or a write does not say whose it is
 
     def cost(self, offset: int) -> Cost:
@@ -43,7 +43,7 @@ class Handle:
 
     def weigh(self) -> None:
         """Count what is remembered against the user's share; where that is too much, ENOMEM, and it is forgotten."""
-        now = len(self.content or b"")
+        now = Weight(self.content, len(self.content or b""))
         try:
             self.share.weigh(self.weighed, now)
         except XenfsError:
@@ -184,8 +184,9 @@ class Gathering(Handle):
         end = offset + len(data)
         self.node.require_room(end)
         length = max(end, len(self._gathered))
-        self.share.weigh(self.weighed, length)
-        self.weighed = length
+        now = Weight(self._gathered, length)
+        self.share.weigh(self.weighed, now)
+        self.weighed = now
         self._gathered.extend(bytes(length - len(self._gathered)))
         self._gathered[offset:end] = data
         self._new = self._new or bool(data)
@@ -202,8 +203,8 @@ class Gathering(Handle):
         self._done = True
         self._new = False
         self._gathered.clear()
-        self.share.weigh(self.weighed, 0)
-        self.weighed = 0
+        self.share.weigh(self.weighed, NOTHING_MUCH)
+        self.weighed = NOTHING_MUCH
 
     @property
     def torn(self) -> bool:

@@ -31,7 +31,6 @@ _LONG_THREADS = 8  # one lock serialises most of Xen's control operations: more 
 _LONG = Cost.MEMORY | Cost.WAITS
 _COMPUTES = Cost.CPUS | Cost.VCPUS | Cost.DOMAINS | Cost.LENGTH
 SOON_S = 0.1
-_AT_ONCE = 1  # who waited for the same goes on in one turn of the event loop
 _PATIENCE_S = 20.0  # who has waited so long for a thread that none will come soon is told so
 _OF_ONE, _OF_ALL, _FOR_EACH = 96, 256, 8  # requests of readers that wait: of one user, of all; and for who comes then
 _OF_ROOT, _OF_WRITER = 96, 24  # of root and of those who write: in all, of one user and of one kind
@@ -42,7 +41,7 @@ MOST_WAITING = _MOST_READERS + _OF_ROOT
 
 
 class Gate:
-    """As trio.Event is, but those who waited go on a few at a time, so that requests of others come in between."""
+    """As trio.Event is, but those who waited go on one by one, so that requests of others come in between."""
 
     __slots__ = ("_lot", "_open")
 
@@ -56,7 +55,7 @@ class Gate:
     def set(self) -> None:
         """Open it."""
         self._open = True
-        self._lot.unpark(count=_AT_ONCE)
+        self._lot.unpark()
 
     async def wait(self) -> None:
         """Return when it is open; each who was kept waiting lets the next one go."""

@@ -17,7 +17,7 @@ from xenfs.filesystem.computing import made_to_last
 from xenfs.filesystem.directories import Directories
 from xenfs.filesystem.handles import Follower, Gathering, Handle, Remembered, Watched, open_file
 from xenfs.filesystem.inodes import Inode
-from xenfs.filesystem.shares import SMALL
+from xenfs.filesystem.shares import NOTHING_MUCH, SMALL
 from xenfs.filesystem.turns import BYTE_S, REQUEST_S
 from xenfs.filesystem.waiting import ALWAYS, Bell, Waiting
 from xenfs.hypervisor.base import Hypervisor
@@ -139,7 +139,7 @@ class Operations(Directories):
                 await self.lanes.run(ctx.uid, handle.node, handle.node.grows, handle.begin, self.xen)
                 self.waiting.opened(handle)
         except BaseException:
-            self.shares.give_back(share, 0)
+            self.shares.give_back(share, NOTHING_MUCH)
             raise
         handle.share = share
         number = next(self._numbers)
@@ -187,7 +187,7 @@ class Operations(Directories):
         elif size == PAGE and not off:
             self.attributes.shown(handle.inode, len(found))
         content = handle.content
-        if handle.weighed or (content is not None and len(content) > SMALL):
+        if handle.weighed.bytes or (content is not None and len(content) > SMALL):
             handle.weigh()
         return found
 

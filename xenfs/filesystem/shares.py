@@ -7,40 +7,84 @@ and nobody can use up root's. What is read costs memory of the daemon until it i
 from __future__ import annotations
 
 import errno
+from collections import Counter
+from typing import NamedTuple
 
 from xenfs.errors import XenfsError
 
 SMALL = 16384
 """What remembers no more than this is bounded by the number of files."""
-_MOST_BYTES = 64 << 20
+_MOST_BYTES = 96 << 20  # two pages of metrics of 10,000 domains
 _MOST_OF_ALL = 256 << 20  # of all users but root
 
 
-class Total:
-    """What open files of all users but root remember."""
+class Weight(NamedTuple):
+    """Something that an open file remembers. As long as it is counted it lives, so that no other has its id."""
 
-    bytes = 0
+    what: object
+    bytes: int
+
+
+NOTHING_MUCH = Weight(None, 0)
+
+
+class Sum:
+    """The bytes of what is remembered. What many open files have in common is there once, and is counted once."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._times: Counter[int] = Counter()
+
+    def more(self, weight: Weight) -> int:
+        """How much larger it would be with this."""
+        return weight.bytes if weight.bytes > SMALL and id(weight.what) not in self._times else 0
+
+    def add(self, weight: Weight) -> None:
+        """One more remembers it."""
+        if weight.bytes > SMALL:
+            self.bytes += self.more(weight)
+            self._times[id(weight.what)] += 1
+
+    def take(self, weight: Weight) -> None:
+        """One less."""
+        if weight.bytes > SMALL:
+            self._times[id(weight.what)] -= 1
+            if not self._times[id(weight.what)]:
+                del self._times[id(weight.what)]
+                self.bytes -= weight.bytes
 
 
 class Share:
     """What one user has open."""
 
-    __slots__ = ("_total", "bytes", "files", "uid")
+    __slots__ = ("_sums", "_total", "files", "remembered", "uid")
 
-    def __init__(self, uid: int, total: Total) -> None:
-        self.uid, self.files, self.bytes = uid, 0, 0
-        self._total = total
+    def __init__(self, uid: int, total: Sum) -> None:
+        self.uid, self.files = uid, 0
+        self.remembered, self._total = Sum(), total
+        self._sums = [self.remembered, total] if uid else [self.remembered]
 
-    def weigh(self, before: int, now: int) -> None:
-        """An open file remembers `now` bytes instead of `before`. One big answer is let through, whatever its size."""
-        more = (now if now > SMALL else 0) - (before if before > SMALL else 0)
-        if more > 0 and self.bytes and self.bytes + more > _MOST_BYTES:
-            raise XenfsError(f"user {self.uid} has read too much from files that are still open", errno.ENOMEM)
-        if self.uid != 0:
-            if more > 0 and self._total.bytes + more > _MOST_OF_ALL:
-                raise XenfsError("all users together have read too much from files that are still open", errno.ENOMEM)
-            self._total.bytes += more
-        self.bytes += more
+    def weigh(self, before: Weight, now: Weight) -> None:
+        """An open file remembers this instead of that; ENOMEM where it is too much. One big answer is let through,
+        whatever its size."""
+        if now.what is before.what and now.bytes == before.bytes:
+            return
+        for each in self._sums:
+            each.take(before)
+        problem = self._too_much(now)
+        for each in self._sums:
+            each.add(before if problem else now)
+        if problem:
+            raise XenfsError(problem, errno.ENOMEM)
+
+    def _too_much(self, now: Weight) -> str:
+        mine = self.remembered.more(now)
+        if mine and self.remembered.bytes and self.remembered.bytes + mine > _MOST_BYTES:
+            return f"user {self.uid} has read too much from files that are still open"
+        others = self._total.more(now) if self.uid else 0
+        if others and self._total.bytes + others > _MOST_OF_ALL:
+            return "all users together have read too much from files that are still open"
+        return ""
 
 
 class Shares:
@@ -49,7 +93,7 @@ class Shares:
     def __init__(self, most_files: int) -> None:
         self._most = most_files
         self._of: dict[int, Share] = {}
-        self.total = Total()
+        self.total = Sum()
 
     def __len__(self) -> int:
         return len(self._of)
@@ -64,9 +108,9 @@ class Shares:
         share.files += 1
         return share
 
-    def give_back(self, share: Share, remembered: int) -> None:
+    def give_back(self, share: Share, remembered: Weight) -> None:
         """It is closed, and what it remembered is forgotten."""
-        share.weigh(remembered, 0)
+        share.weigh(remembered, NOTHING_MUCH)
         share.files -= 1
         if not share.files:
             self._of.pop(share.uid, None)
