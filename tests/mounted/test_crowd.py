@@ -116,6 +116,33 @@ def test_fifty_loops_over_one_file_are_few_computations(crowded: Mount) -> None:
     assert listings(crowded) - before <= 6 * 200 / 4, "two hundred reads"
 
 
+TOGETHER = """
+import os, sys, threading
+os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
+together = threading.Barrier(20)
+def read():
+    fd = os.open(sys.argv[1], os.O_RDONLY)
+    together.wait()
+    try:
+        said = len(os.pread(fd, 1 << 16, 0))
+    except OSError as problem:
+        said = problem.strerror
+    together.wait()
+    os.write(1, f"{said}\\n".encode())
+    os.close(fd)
+threads = [threading.Thread(target=read) for _ in range(20)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_twenty_of_one_user_may_have_the_same_large_file_open(crowded: Mount) -> None:
+    """What all of them have read is there two or three times, and counts so often: 13 MB each time, not 20 times."""
+    words = [sys.executable, "-c", TOGETHER, str(crowded.where / "metrics/xen.prom"), str(BEN)]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=300, check=True).stdout
+    assert Counter(said.split("\n")) == {str(1 << 16): 20, "": 1}
+
+
 def test_failing_stats_list_the_domains_four_times_a_second_at_most(crowded: Mount) -> None:
     """A user without any right; counted in hypercalls, six of which list three thousand domains."""
 
