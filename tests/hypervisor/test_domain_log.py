@@ -55,6 +55,19 @@ def test_a_life(seen: list[int | None], said: str) -> None:
     assert told(*([one(flags)] if flags is not None else [] for flags in seen)) == said.split()
 
 
+def test_who_was_resumed_and_ends_again_before_anybody_looks() -> None:
+    census = Census()
+    census.update([one(RUNS), one(SHUT, 8, 2)])
+    assert [each.kind for each in census.update([one(SHUT), one(SHUT, 8, 2)])] == ["shutdown"]
+    for domain in (
+        Domain(7, 1),
+        Domain(8, 3),
+        Domain(9, 4),
+    ):  # the second is another life's, and nobody has seen the third
+        census.resumed(domain)
+    assert [(each.kind, each.domid) for each in census.update([one(SHUT), one(SHUT, 8, 2)])] == [("shutdown", 7)]
+
+
 def test_another_life_under_the_same_id() -> None:
     census = Census()
     census.update([one(RUNS, 7, 1)])

@@ -19,9 +19,12 @@ from children import mortal
 from xen_guests import Guest, created_by_xl, eventually
 from xen_mount import CHECKOUT, XENFS, Mount, environment
 
+from xenfs.calls import lifecycle
+from xenfs.hypervisor.base import Hypervisor
 from xenfs.xenstore import Watches, XenstoreClient
 
 Doomed = Callable[..., Guest]
+QUIET_S = 3.0
 SOON_S, BOOT_S = 400.0, 400.0  # an emulated machine beside other work starts a Python in minutes
 # What lets a kernel without any programs shut down when xl asks it to, and crash when xl presses its SysRq keys.
 WILLING = (
@@ -317,6 +320,78 @@ def test_both_ways_to_watch_xenstore(way: str, peers: None) -> None:
 def _heard(watches: Watches, paths: list[bytes]) -> list[bytes]:
     paths += [event.path for event in watches.events()]
     return paths
+
+
+@pytest.fixture
+def served(mount: Mount, peers: None) -> Iterator[Guest]:
+    """A domain without anything in it that xenstored serves."""
+    mount.mkdir("templates/served")
+    try:
+        mount.write("templates/served/name", "served")
+        domid = mount.ask("templates/served/commit", "any")
+    finally:
+        mount.rmdir("templates/served")
+    try:
+        if mount.value(f"domains/{domid}/type") == "pv":
+            pytest.skip("a processor without SVM: PV domains are served once they have memory")
+        yield Guest(int(domid), "served")
+    finally:
+        mount.write(f"domains/{domid}/kill", "1")
+        eventually(lambda: not mount.has(f"domains/{domid}"), SOON_S, "it is gone")
+
+
+@pytest.mark.parametrize("way", ["/dev/xen/xenbus", "/run/xenstored/socket"])
+def test_an_end_after_a_resume_is_told_of(mount: Mount, served: Guest, xen: Hypervisor, way: str) -> None:
+    """By xenstored, which tells of an end once until somebody says that the domain goes on: xenfs does as xl does."""
+    if not os.path.exists(way):
+        pytest.skip(f"no {way} here")
+    store, paths = XenstoreClient([way]), []
+    watches = store.watches()
+    events = os.open(mount.path("domains/events"), os.O_RDONLY)
+
+    def told() -> bool:
+        return bool(_heard(watches, paths))
+
+    def ends() -> int:
+        return sum(f" shutdown {served.domid} " in line for line in os.pread(events, 65536, 0).decode().splitlines())
+
+    def quiet(why: str) -> None:
+        time.sleep(QUIET_S)
+        assert not told(), why
+
+    try:
+        watches.add("@releaseDomain", b"release")
+        eventually(told, SOON_S, "it fires once up front")
+        for end in (1, 2, 3):
+            paths.clear()
+            mount.write(served.node("shutdown"), "suspend")
+            eventually(told, SOON_S, "its end is told of")
+            assert ends() == end
+            if end < 3:
+                mount.write(served.node("resume"), "1")
+        lifecycle.resume(xen, served.domid)
+        paths.clear()
+        mount.write(served.node("shutdown"), "suspend")
+        quiet("xenstored was not told that it went on")
+        lifecycle.resume(xen, served.domid)
+        store.resume(served.domid)
+        quiet("it goes on")
+        mount.write(served.node("shutdown"), "suspend")
+        eventually(told, SOON_S, "its end is told of")
+    finally:
+        os.close(events)
+        watches.close()
+        store.close()
+
+
+def test_of_a_domain_that_xenstored_does_not_serve_there_is_nothing_to_tell(
+    mount: Mount, doomed: Doomed, at_home: None
+) -> None:
+    """And nothing to complain of: the log of the daemon stays empty."""
+    guest = doomed()
+    mount.write(guest.node("shutdown"), "suspend")
+    mount.write(guest.node("resume"), "1")
+    assert mount.value(guest.node("state")) != "shutdown"
 
 
 def test_nothing_is_asked_while_nobody_waits(mount: Mount) -> None:

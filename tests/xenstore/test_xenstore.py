@@ -575,6 +575,19 @@ def test_what_is_not_there_need_not_be_taken_away(served: Callable[..., tuple[Xe
         client.introduce(7, 1, 1)
 
 
+@pytest.mark.parametrize(("said", "code"), [(b"", 0), (b"ENOENT", 0), (b"EINVAL", 0), (b"EACCES", errno.EACCES)])
+def test_a_domain_goes_on(served: Callable[..., tuple[XenstoreClient, Xenstored]], said: bytes, code: int) -> None:
+    """Of whom xenstored does not serve, and says so in one way or another, there is nothing to remember."""
+    client, xenstored = served(lambda request: [error(request, said) if said else reply(request, b"OK\0")])
+    if code:
+        with pytest.raises(XenfsError) as problem:
+            client.resume(7)
+        assert problem.value.errno == code
+    else:
+        client.resume(7)
+    assert [(request.op, request.payload) for request in xenstored.requests] == [(18, b"7\0")]
+
+
 def test_a_write_that_is_refused_says_so(served: Callable[..., tuple[XenstoreClient, Xenstored]]) -> None:
     client, _ = served(lambda request: [error(request, b"EACCES")])
     with pytest.raises(XenfsError) as problem:

@@ -265,6 +265,12 @@ def test_what_xenstored_says_of_a_simulated_domains_life(host: Host) -> None:
     world.resume(40)
     world.shutdown(40, 0)
     assert paths(watches) == [], "xenstored was not told that it was resumed"
+    world.resume(40)
+    host.xen.store.resume(40)
+    host.xen.store.resume(4000)
+    assert paths(watches) == []
+    world.shutdown(40, 0)
+    assert paths(watches) == ["@releaseDomain"], "now it was"
     world.destroy(40)
     assert paths(watches) == ["@releaseDomain"]
     host.advance(3)

@@ -113,6 +113,12 @@ class Census:
                 found += _changed(known, flags)
         return found
 
+    def resumed(self, domain: Domain) -> None:
+        """It has not shut down any more, seen or not."""
+        known = self._known.get(domain.domid)
+        if known is not None and known.domain == domain:
+            known.shutdown = False
+
     @property
     def dying(self) -> int:
         """How many are dying: no watch tells when they are gone."""
@@ -189,6 +195,11 @@ class DomainLog:
         if news and self.told is not None:
             self.told()
         return news
+
+    def resumed(self, domain: Domain) -> None:
+        """Said behind the call that has let it go on: should it end before the next look, that is another end."""
+        with self._lock:
+            self._census.resumed(domain)
 
     def reasons(self) -> dict[int, int]:
         """How many domains were seen to shut down, by shutdown code."""

@@ -107,6 +107,10 @@ class Xenstore(ABC):
         """Have a domain served over its ring, a page of its own, and its event channel. EINVAL where that cannot be."""
         raise XenfsError("this xenstore can only be read", errno.EROFS)
 
+    def resume(self, domid: int) -> None:
+        """A domain that had shut down goes on: its next end is told of again. Nothing where xenstored serves it not."""
+        raise XenfsError("this xenstore can only be read", errno.EROFS)
+
     def watches(self) -> Watches | None:
         """New watches, in the place of those before; None where this xenstore cannot be watched. Waits for nothing."""
         return None

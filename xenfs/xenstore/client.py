@@ -80,6 +80,10 @@ class XenstoreClient(Xenstore):
         """Have a domain served. EINVAL where its ring cannot be mapped or its event channel cannot be bound."""
         self._do([(Op.INTRODUCE, b"".join(text(str(number)) for number in (domid, frame, port)))])
 
+    def resume(self, domid: int) -> None:
+        """Its next end is told of again. Of a domain that it does not serve, xenstored says ENOENT or EINVAL."""
+        self._do([(Op.RESUME, text(str(domid)))], errno.ENOENT, errno.EINVAL)
+
     def _do(self, asked: Sequence[tuple[Op, bytes]], *forgiven: int) -> None:
         """Have requests done once, whose answer is only that they are."""
         deadline = time.monotonic() + self._timeout_s + _EACH_S * len(asked)

@@ -29,6 +29,9 @@ class Introducing(Protocol):
     def introduce(self, domid: int, frame: int, port: int) -> None:
         """As xenstored does; XenfsError where that cannot be."""
 
+    def resume(self, domid: int) -> None:
+        """As xenstored does."""
+
 
 class FakeXenstore(Xenstore):
     """Answers from `nodes`, absolute paths to values, which may change at any time while `lock` is held.
@@ -98,6 +101,12 @@ class FakeXenstore(Xenstore):
             raise XenfsError(f"xenstore: INTRODUCE {domid}: EINVAL", errno.EINVAL)
         with self._lock:
             self.nodes.introduce(domid, frame, port)
+
+    def resume(self, domid: int) -> None:
+        """Have the next end of a domain of this host told of."""
+        if isinstance(self.nodes, Introducing):
+            with self._lock:
+                self.nodes.resume(domid)
 
     def watches(self) -> FakeWatches:
         """A connection for watches, which ends when it is closed or hung up on."""

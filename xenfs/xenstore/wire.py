@@ -27,6 +27,7 @@ class Op(IntEnum):
     SET_PERMS = 14
     WATCH_EVENT = 15
     ERROR = 16
+    RESUME = 18
     DIRECTORY_PART = 22
 
 
@@ -138,6 +139,7 @@ _SHAPES: dict[Op, Callable[[bytes], bool]] = {
     Op.WRITE: lambda payload: payload == _DONE,
     Op.RM: lambda payload: payload == _DONE,
     Op.SET_PERMS: lambda payload: payload == _DONE,
+    Op.RESUME: lambda payload: payload == _DONE,
 }
 
 

@@ -7,7 +7,9 @@ import errno
 import pytest
 from worlds import COMBINATIONS, Host
 
+from xenfs.calls.happenings import catch_up
 from xenfs.errors import BadInput, XenfsError
+from xenfs.nodes.tables.base import Stream
 
 
 @pytest.mark.parametrize(("release", "arch"), COMBINATIONS)
@@ -29,6 +31,52 @@ def test_state_in_words() -> None:
         assert host.value("domains/12/lifecycle") == "exist shutdown"
         assert host.value("domains/15/lifecycle") == "exist dead"
         assert host.value("domains/1/unique_id") == str(host.world.domains[1].unique_id)
+
+
+def ends_of(host: Host, domid: int) -> int:
+    """How often this has shut down, as domains/events says it to whoever looks now."""
+    catch_up(host.xen)
+    stream = host.at("domains/events").node
+    assert isinstance(stream, Stream)
+    lines, _ = stream.follow(host.xen, 0)
+    return sum(line.split()[1:3] == [b"shutdown", b"%d" % domid] for line in lines.splitlines())
+
+
+@pytest.mark.parametrize("node", ["resume", "soft_reset"])
+def test_a_second_end_is_told_of(host: Host, node: str) -> None:
+    """By xenstored, and by xenfs itself, which has not looked in between."""
+    assert host.xen.store is not None
+    catch_up(host.xen)
+    watches = host.xen.store.watches()
+    assert watches is not None
+    watches.add("@releaseDomain", b"")
+    assert len(watches.events()) == 1
+    for end in (1, 2):
+        host.write("domains/3/shutdown", "soft_reset")
+        assert len(watches.events()) == 1
+        assert ends_of(host, 3) == end
+        host.write("domains/3/freeze", "1")
+        host.write(f"domains/3/{node}", "1")
+    assert watches.events() == []
+    watches.close()
+
+
+@pytest.mark.logs("domain 3 goes on, and xenstored may not tell of its next end: xenstore did not answer")
+def test_it_goes_on_though_xenstored_does_not_hear_of_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deaf(domid: int) -> None:
+        raise XenfsError("xenstore did not answer", errno.ETIMEDOUT)
+
+    monkeypatch.setattr(host.xen.store, "resume", deaf)
+    host.write("domains/3/shutdown", "crash")
+    host.write("domains/3/resume", "1")
+    assert host.value("domains/3/shutdown_reason") == ""
+
+
+def test_it_goes_on_without_a_xenstore() -> None:
+    with Host("xenstore=off") as host:
+        host.write("domains/3/shutdown", "crash")
+        host.write("domains/3/resume", "1")
+        assert host.value("domains/3/shutdown_reason") == ""
 
 
 def test_nr_vcpus_is_of_hvm_and_pvh(host: Host) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import logging
 
 from xenfs.abi.numbers import DomainCap, DomainState, Domid, DomInf, ShutdownReason, Trigger
 from xenfs.calls import dm, domains, lifecycle
 from xenfs.calls.domains import DomainInfo
-from xenfs.errors import BadInput
+from xenfs.errors import BadInput, XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.hypervisor.sources import asks
@@ -17,6 +18,8 @@ from xenfs.nodes.tables.base import File, field
 from xenfs.nodes.tables.conditions import answers, every, since, x86
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
+
+log = logging.getLogger(__name__)
 
 _MOST_VCPUS = 8191
 _REASONS = {reason.name: reason for reason in ShutdownReason}
@@ -93,6 +96,21 @@ def _shut_down(xen: Hypervisor, domain: Domain, reason: str) -> None:
 def _resume(xen: Hypervisor, domain: Domain, _: object) -> None:
     require_other(xen, domain)
     lifecycle.resume(xen, domain.domid)
+    _goes_on(xen, domain)
+
+
+def _goes_on(xen: Hypervisor, domain: Domain) -> None:
+    """Say so to those who remember that it has shut down, and would take its next end for this one.
+
+    xenstored tells of an end once, until a toolstack says that the domain was resumed.
+    """
+    xen.happenings.resumed(domain)
+    if xen.store is None:
+        return
+    try:
+        xen.store.resume(domain.domid)
+    except XenfsError as problem:  # the domain runs, whoever knows
+        log.warning("domain %d goes on, and xenstored may not tell of its next end: %s", domain.domid, problem)
 
 
 def _soft_reset(xen: Hypervisor, domain: Domain, _: object, known: DomainInfo) -> None:
@@ -102,13 +120,14 @@ def _soft_reset(xen: Hypervisor, domain: Domain, _: object, known: DomainInfo) -
     if not known.flags & DomInf.paused:
         raise BadInput("the domain must be paused: write 1 to freeze first", at=0)
     lifecycle.soft_reset(xen, domain.domid)
+    _goes_on(xen, domain)
 
 
 SOFT_RESET = File(
     "soft_reset", "Write 1: what has shut down begins anew with the memory that it has; it must be paused. The half "
     "that is Xen's: a toolstack does the rest", tier="C", option="debug", write=_soft_reset, knowing=True,
-    parse=parse.one, write_grows=Cost.MEMORY, only=is_other_hvm, when=x86,
-    call=f"domctl getdomaininfo, {lifecycle.SOFT_RESET.name}",
+    parse=parse.one, write_grows=Cost.MEMORY | Cost.WAITS, only=is_other_hvm, when=x86,
+    call=f"domctl getdomaininfo, {lifecycle.SOFT_RESET.name}, (xenstore)",
 )  # fmt: skip
 
 ENDS = (
@@ -118,8 +137,8 @@ ENDS = (
         call=lifecycle.REMOTE_SHUTDOWN.name,
     ),
     File(
-        "resume", "Write 1: it goes on after a shutdown", write=_resume, parse=parse.one,
-        option="lifecycle", tier="B", call=lifecycle.RESUMEDOMAIN.name,
+        "resume", "Write 1: it goes on after a shutdown, and xenstored hears of that", write=_resume, parse=parse.one,
+        write_grows=Cost.WAITS, option="lifecycle", tier="B", call=f"{lifecycle.RESUMEDOMAIN.name}, (xenstore)",
     ),
 )  # fmt: skip
 

@@ -271,10 +271,10 @@ def settimeoffset(xen: Machine, domain: Domain, op: memoryview) -> int:
 
 
 def soft_reset(xen: Machine, domain: Domain, op: memoryview) -> int:
-    """What has shut down and is paused goes on anew."""
+    """What has shut down and is paused goes on anew, and has not shut down any more."""
     if domain.domid == 0 or domain.shutdown_code == NOT_SHUT_DOWN or not domain.pause_count:
         return -EINVAL
-    domain.kept["soft_resets"] = domain.kept.get("soft_resets", 0) + 1
+    xen.world.resume(domain.domid)
     return 0
 
 

@@ -61,6 +61,12 @@ class DomainNodes(MutableMapping[str, bytes]):
             raise XenfsError(f"xenstore: INTRODUCE {domid}: EINVAL", errno.EINVAL)
         self.world.introduce(domain)
 
+    def resume(self, domid: int) -> None:
+        """Forget that the domain has shut down, as xenstored does when it is told so, and never of its own accord."""
+        domain = self.world.domain(domid)
+        if domain is not None:
+            domain.shutdown_told = False
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.below("/"))
 
