@@ -25,6 +25,7 @@ from xenfs.filesystem.mountinfo import mounts
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record
 from xenfs.filesystem.sinks import Sink
+from xenfs.hypervisor.qemu import qmp
 from xenfs.nodes import policy, tree
 from xenfs.nodes.raw.form import Form, form
 from xenfs.nodes.raw.leaves import Kind
@@ -192,6 +193,17 @@ def xenstored(data: bytes) -> None:
         pass
 
 
+def qemu(data: bytes) -> None:
+    """What a QEMU says to who asks for its disks: all of it, then as the rows of an answer that is well formed."""
+    for said in (data, b'{"id": "xenfs", "return": [' + data + b"]}\n"):
+        heard = qmp.Answer()
+        with contextlib.suppress(OSError):
+            for piece in (said[: len(said) // 2], said[len(said) // 2 :]):
+                for number, disk in (heard.hear(piece) or {}).items():
+                    assert 0 <= number < 1 << 29, number
+                    assert all(0 <= count < 1 << 63 for count in disk), disk
+
+
 def policies(data: bytes) -> None:
     """A policy file."""
     with tempfile.NamedTemporaryFile() as file:
@@ -255,7 +267,7 @@ def answers(data: bytes) -> None:
 
 TARGETS: dict[str, Target] = {
     "write": write, "words": words, "xenstored": xenstored, "policies": policies, "tables": tables,
-    "questions": questions, "answers": answers,
+    "questions": questions, "answers": answers, "qemu": qemu,
 }  # fmt: skip
 
 

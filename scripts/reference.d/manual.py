@@ -27,7 +27,7 @@ _ABOUT_5 = (
     "be longer has a size of 0, and this page says so.",
     "Of each path: its mode, the mount options that it needs, its tier, its format, the operation behind it, the "
     "first release of Xen that has it, and errno values. Tiers are A daily, B regular, C rare, dangerous or for "
-    "debugging, D any hypercall (raw/). (xenstore) and (sysfs) stand for what is no hypercall.",
+    "debugging, D any hypercall (raw/). (xenstore), (sysfs) and (QEMU) stand for what is no hypercall.",
     "Every file may give these errno values as well: EINVAL and ERANGE for what cannot be written, E2BIG beyond "
     "4096 bytes. ESTALE and ENOENT: the domain is gone. EPERM and EACCES: Xen, its policy or the mount's policy "
     "refuses. EBUSY: a second question before the answer was read. EAGAIN: too many requests wait. EROFS: the "

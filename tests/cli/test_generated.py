@@ -18,7 +18,7 @@ from xenfs.nodes.tables.base import Dir, File
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROWS = [*tree.directories(), *tree.reference()]
-NO_HYPERCALLS = ("xenstore", "sysfs")
+NO_HYPERCALLS = ("xenstore", "sysfs", "QEMU")
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> NoReturn:
     becoming = identity(chosen.run_as)
     forget_inheritance([fd for fd in (args.ready_fd, claim.fd, claim.lock) if fd is not None])
     unmounter = Unmounter()
-    opener = Opener(transport.candidates()) if becoming else None
+    opener = Opener(transport.candidates()) if os.geteuid() == 0 else None
     import_trio()
     try:
         imported("serving").serve_tree(args, chosen, claim, becoming, unmounter, opener)

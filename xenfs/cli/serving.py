@@ -27,6 +27,7 @@ from xenfs.filesystem.rights import PolicyRights, Rights
 from xenfs.filesystem.serve import GRACE_S, serve
 from xenfs.filesystem.sinks import sinks
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.hypervisor.qemu.disks import Qemus
 from xenfs.nodes import policy, tree
 from xenfs.nodes.policy.trusted import Untrusted
 from xenfs.nodes.tables.harmless import harmless
@@ -60,11 +61,13 @@ def serve_tree(
     if not xen.verified and not chosen.unverified:
         logging.warning("this Xen is not one that xenfs knows: mounting read-only (-o unverified allows writes)")
         chosen = options.read_only(chosen)
+    if opener and isinstance(xen.store, XenstoreClient):
+        xen.qemus = Qemus(opener.qemus)
+    elif opener:
+        opener.close()
     name_orphans(xen, refusals)
     record = _record(chosen)
     ops = Operations(xen, tree.build(xen, chosen, refusals), chosen, refusals, rights, record)
-    if opener and not isinstance(xen.store, XenstoreClient):
-        opener.close()
     notify = _service_manager()
     if xen.store is not None:
         xen.store.settle()  # what is given up later is given up by one thread

@@ -18,6 +18,7 @@ from xenfs.faults.rules import Plan, Rule
 from xenfs.hypervisor.base import Backend
 from xenfs.hypervisor.devices import Counters
 from xenfs.hypervisor.foreign import Foreign, Wanted
+from xenfs.hypervisor.qemu.disks import Qemus
 from xenfs.pool import Buffer, Pool
 from xenfs.xenstore import Xenstore
 
@@ -129,6 +130,10 @@ class Faulty(Backend):
     def counters(self) -> Counters | None:
         """The other backend's."""
         return self.inner.counters()
+
+    def qemus(self) -> Qemus | None:
+        """The other backend's."""
+        return self.inner.qemus()
 
     def booted_s(self) -> float | None:
         """The other backend's."""

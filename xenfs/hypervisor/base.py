@@ -22,6 +22,7 @@ from xenfs.hypervisor.foreign import MOST_AT_ONCE, MOST_OF_RESOURCE, Foreign, Ma
 from xenfs.hypervisor.ledger import Ledger
 from xenfs.hypervisor.lives import Domain, Lives
 from xenfs.hypervisor.operation import refusal
+from xenfs.hypervisor.qemu.disks import Qemus
 from xenfs.hypervisor.recent import Listings, RecentAnswers
 from xenfs.hypervisor.starts import Starts
 from xenfs.hypervisor.templates import Templates
@@ -72,6 +73,10 @@ class Backend(ABC):
         """What has gone through the networks and disks that this domain serves; None where nobody counts."""
         return None
 
+    def qemus(self) -> Qemus | None:
+        """The QEMUs that serve disks here; None where nobody can ask them, or somebody else will."""
+        return None
+
     def booted_s(self) -> float | None:
         """When this domain's own system came up, in seconds since 1970; None where nobody tells."""
         return None
@@ -114,6 +119,7 @@ class Hypervisor:
         self.entries: Callable[[], int] = lambda: 0  # how many files and directories whoever serves the tree knows
         self.departed: Callable[[Domain], object] = lambda domain: None  # told of each life that is known to be over
         self.store: Xenstore | None = None
+        self.qemus = backend.qemus()
         self.own_domid: int | None = None
         self.numbers: tuple[int, int] | None = None  # of CPUs and NUMA nodes that there can be, once they are known
         self.capabilities: int | None = None  # PhysCap, likewise

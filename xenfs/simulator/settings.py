@@ -62,6 +62,7 @@ class Settings:
     hypfs: bool = True
     xenstore: bool = True
     devices: int = 2
+    qemu: str = "answers"
     sharing: bool = True
     flask: bool = False
     livepatch: bool = True
@@ -126,6 +127,8 @@ dom0=pv         or pvh
 hypfs=on        off: a Xen built without hypfs
 xenstore=on     off: domains have no names, and their guests cannot be asked for anything
 devices=2       networks and disks of each domain, half of each (0 to 16)
+qemu=answers    with devices=4 or more QEMU serves the second disks of domains 3 and 6. silent: that of 6 never answers;
+                lies: it tells of a disk that nobody has made; garbles: what it says is no QMP
 sharing=on      off: a Xen built without memory sharing
 flask=off       on: FLASK in force, with a small policy
 livepatch=on    off: a Xen built without live patching
@@ -246,6 +249,7 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "hypfs": _switch,
     "xenstore": _switch,
     "devices": _integer(0, 16),
+    "qemu": _one_of("answers", "silent", "lies", "garbles"),
     "sharing": _switch,
     "flask": _switch,
     "livepatch": _switch,

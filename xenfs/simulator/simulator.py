@@ -13,6 +13,7 @@ from xenfs.errors import BadAddress
 from xenfs.hypervisor.base import Backend
 from xenfs.hypervisor.devices import Counters
 from xenfs.hypervisor.foreign import Foreign, Wanted
+from xenfs.hypervisor.qemu.disks import Qemus
 from xenfs.pool import Pool, SimulatedPages
 from xenfs.simulator import hypercalls
 from xenfs.simulator.answers import boot_log, foreign, resources
@@ -20,8 +21,9 @@ from xenfs.simulator.layouts import Layouts
 from xenfs.simulator.machine import Machine
 from xenfs.simulator.settings import Settings, parse
 from xenfs.simulator.world.churn import Churn
-from xenfs.simulator.world.devices import Traffic
+from xenfs.simulator.world.devices import ODD_QEMU, Traffic, may_have_qemu
 from xenfs.simulator.world.population import populate
+from xenfs.simulator.world.qemus import PretendedQemus
 from xenfs.simulator.world.refused import Refused
 from xenfs.simulator.world.store import DomainNodes
 from xenfs.simulator.world.world import World
@@ -55,6 +57,7 @@ class Simulator(Backend):
         nodes = DomainNodes(self.world)
         self._store = FakeXenstore(nodes, self._lock) if self.settings.xenstore else None
         self._traffic = Traffic(nodes.plugged, self.world.clock.ticks) if self.settings.xenstore else None
+        self._qemus = Qemus(PretendedQemus(self._by_qemu, may_have_qemu(), ODD_QEMU, self.settings.qemu).ask)
         if self._store is not None:
             self.world.store_changed = self._store.fire
         self._churn = Churn(self.world, self.settings.churn, self.settings.life, self._lock)
@@ -119,6 +122,14 @@ class Simulator(Backend):
     def counters(self) -> Counters | None:
         """What has gone through the pretended networks and disks."""
         return self._traffic
+
+    def qemus(self) -> Qemus | None:
+        """Of pretended domains, as xenstore has them."""
+        return None if self._traffic is None else self._qemus
+
+    def _by_qemu(self, domid: int) -> dict[str, dict[str, int]]:
+        with self._lock:
+            return {} if self._traffic is None else self._traffic.by_qemu(domid)
 
     def booted_s(self) -> float | None:
         """As if the control domain had come up with the host."""

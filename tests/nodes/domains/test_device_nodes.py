@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import re
+from collections.abc import Sequence
 
 import pytest
 from worlds import Host
 
+from xenfs.errors import XenfsError
+from xenfs.hypervisor.devices import BLOCK, OFTEN
+from xenfs.hypervisor.qemu.disks import Answers, Qemus
 from xenfs.xenstore import FakeXenstore
 
 COUNTERS = {"vif": ("rx_bytes", "tx_packets"), "vbd": ("rd_req", "wr_sect")}
@@ -40,20 +45,89 @@ def test_counters_grow_while_the_guest_runs(host: Host) -> None:
     assert all(int(host.value(path)) > was > 0 for path, was in zip(paths, before, strict=True))
 
 
-def test_what_another_serves_is_there_without_counters() -> None:
+def test_what_another_domain_serves_is_there_without_counters() -> None:
     with Host("devices=4") as host:
-        assert host.value("domains/4/devices/vif/0/backend") == "1"
-        assert host.value("domains/3/devices/vbd/51728/backend_type") == "qdisk"
-        for home in ("domains/4/devices/vif/0", "domains/3/devices/vbd/51728"):
-            assert host.value(f"{home}/state") == "connected"
-            names = host.names(home)
-            assert not {name for both in COUNTERS.values() for name in both}.intersection(names)
-        assert set(COUNTERS["vbd"]) <= set(host.names("domains/3/devices/vbd/51712"))
-        lines = host.value("domains/device_stat").splitlines()
-        assert not [line for line in lines if line.startswith(("4 vif/0 ", "3 vbd/51728 "))]
-        assert 'vbd="51728"' not in "".join(re.findall('.*domid="3".*', host.value("metrics/xen.prom")))
-        assert 'vbd="51712"' in "".join(re.findall('.*domid="3".*', host.value("metrics/xen.prom")))
-        assert "QEMU tells them to root alone" in host.at("domains/3/devices/vbd/51728").node.help
+        home = "domains/4/devices/vif/0"
+        assert host.value(f"{home}/backend") == "1"
+        assert host.value(f"{home}/state") == "connected"
+        assert not set(COUNTERS["vif"]) & set(host.names(home))
+        assert not [line for line in host.value("domains/device_stat").splitlines() if line.startswith("4 vif/0 ")]
+
+
+QDISK, QEMU_COUNTS = "domains/3/devices/vbd/51728", {"rd_req", "wr_req", "rd_sect", "wr_sect"}
+
+
+def of_disks(host: Host, domid: int) -> dict[str, dict[str, str]]:
+    """Those of a domain in the metrics, by number and name."""
+    pattern = rf'^xen_domain_block_(\w+)\{{domid="{domid}",.*vbd="(\d+)"\}} (\d+)$'
+    found: dict[str, dict[str, str]] = {}
+    for name, number, value in re.findall(pattern, host.value("metrics/xen.prom"), re.M):
+        found.setdefault(number, {})[name] = value
+    return found
+
+
+def lines_of(host: Host, domid: int) -> dict[str, dict[str, str]]:
+    """Those of device_stat for a domain's disks, by number."""
+    found = re.findall(rf"^{domid} vbd/(\d+) (.*)$", host.value("domains/device_stat"), re.M)
+    return {number: dict(word.split("=") for word in line.split()) for number, line in found}
+
+
+def test_what_qemu_serves_has_the_counters_that_qemu_has() -> None:
+    with Host("devices=4") as host:
+        assert host.value(f"{QDISK}/backend_type") == "qdisk"
+        assert set(host.names(QDISK)) & set(BLOCK) == QEMU_COUNTS
+        assert set(host.names("domains/3/devices/vbd/51712")) >= set(BLOCK)
+        before = int(host.value(f"{QDISK}/wr_sect"))
+        host.advance(60)
+        counted = {name: host.value(f"{QDISK}/{name}") for name in QEMU_COUNTS}
+        assert int(counted["wr_sect"]) > before > 0
+        assert lines_of(host, 3)["51728"] == counted
+        assert set(lines_of(host, 3)["51712"]) == set(OFTEN)
+        found = of_disks(host, 3)["51728"]
+        assert found["read_bytes_total"] == str(512 * int(counted["rd_sect"]))
+        assert found["writes_total"] == counted["wr_req"]
+        assert "no_room_total" not in found
+
+
+def test_a_qemu_that_lies_makes_no_disk() -> None:
+    """It tells of one that the toolstack has not made; of its own it may say what it likes."""
+    with Host("devices=4,qemu=lies") as host:
+        assert lines_of(host, 6).keys() == of_disks(host, 6).keys() == {"51712", "51728"}
+        assert host.names("domains/6/devices/vbd") == ["51712", "51728"]
+        assert not host.has("domains/6/devices/vbd/268441856")
+
+
+@pytest.mark.parametrize(("manner", "code"), [("silent", errno.ETIMEDOUT), ("garbles", errno.EPROTO)])
+def test_a_qemu_that_does_not_answer_costs_its_own_numbers(manner: str, code: int) -> None:
+    with Host(f"devices=4,qemu={manner}") as host:
+        with pytest.raises(XenfsError, match="this domain's QEMU") as said:
+            host.value("domains/6/devices/vbd/51728/rd_req")
+        assert said.value.errno == code
+        assert host.value("domains/6/devices/vbd/51728/state") == "connected"
+        assert int(host.value(f"{QDISK}/rd_req"))
+        assert (lines_of(host, 6).keys(), lines_of(host, 3).keys()) == ({"51712"}, {"51712", "51728"})
+        assert (of_disks(host, 6).keys(), of_disks(host, 3).keys()) == ({"51712"}, {"51712", "51728"})
+        assert re.search('^xen_collector_success{collector="qemu"} 1$', host.value("metrics/xen.prom"), re.M)
+
+
+def test_without_anybody_who_asks_qemu_there_are_no_counters() -> None:
+    with Host("devices=4") as host:
+        host.xen.qemus = None
+        assert not set(host.names(QDISK)) & set(BLOCK)
+        assert lines_of(host, 3).keys() == of_disks(host, 3).keys() == {"51712"}
+        assert 'collector="qemu"' not in host.value("metrics/xen.prom")
+
+
+def test_a_process_that_asks_and_is_gone_costs_its_part_of_the_metrics() -> None:
+    def gone(question: str, domids: Sequence[int]) -> Answers:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    with Host("devices=4") as host:
+        host.xen.qemus = Qemus(gone)
+        page = host.value("metrics/xen.prom")
+        assert re.search('^xen_collector_success{collector="qemu"} 0$', page, re.M)
+        assert re.search('^xen_collector_success{collector="devices"} 1$', page, re.M)
+        assert of_disks(host, 3).keys() == {"51712"}
 
 
 def test_a_line_for_each_device_of_the_host(host: Host) -> None:

@@ -1,8 +1,8 @@
 """domains/<d>/devices/: a domain's networks and disks, who serves them, and what has gone through them.
 
 Who serves a device is in xenstore, written by the toolstack; what has gone through it dom0's kernel counts, where it is
-the one that serves. A guest may write below its own device/, so what is said there is believed only where it names a
-backend of this very device.
+the one that serves, and QEMU where that does (qdisks.py). A guest may write below its own device/, so what is there is
+believed only where it names a backend of this very device.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from xenfs.hypervisor import devices
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.devices import BLOCK, NETWORK
 from xenfs.hypervisor.lives import Domain
+from xenfs.hypervisor.qemu.qmp import Disk
+from xenfs.nodes.domains import qdisks
 from xenfs.nodes.domains.asking import has_store, number, store, word
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, File
@@ -32,12 +34,14 @@ _STATES = ("unknown", "initialising", "init_wait", "initialised", "connected", "
 
 
 class Plugged(NamedTuple):
-    """A device of a domain: its class and number there, the domain that serves it, and the kind of its backend."""
+    """A device of a domain: its class and number there, the domain that serves it, the kind of its backend, and whether
+    that is a QEMU that can be asked."""
 
     kind: str
     number: int
     backend: int
     by: str
+    by_qemu: bool = False
 
     def node(self, domain: Domain, name: str) -> str:
         """The path of a node that the toolstack and the backend keep of it."""
@@ -53,7 +57,10 @@ def _plugged(xen: Hypervisor, domain: Domain, kind: str) -> list[tuple[str, Plug
     numbers = sorted(int(name) for name in names or [] if _NUMBER.fullmatch(name))[:_MOST]
     served = store(xen).read_many([f"{home}/{number}/backend" for number in numbers])
     found = (_believed(domain, kind, number, raw or b"") for number, raw in zip(numbers, served, strict=True))
-    return [(str(each.number), each) for each in found if each is not None]
+    listed = [each for each in found if each is not None]
+    if any(qdisks.may_be_asked(xen, each.backend, each.by) for each in listed) and qdisks.there(xen, domain):
+        listed = [each._replace(by_qemu=qdisks.may_be_asked(xen, each.backend, each.by)) for each in listed]
+    return [(str(each.number), each) for each in listed]
 
 
 def _believed(domain: Domain, kind: str, number: int, path: bytes) -> Plugged | None:
@@ -65,7 +72,7 @@ def _believed(domain: Domain, kind: str, number: int, path: bytes) -> Plugged | 
 
 _THINGS = {
     "vif": ("Networks", "; without counters where another domain serves it"),
-    "vbd": ("Disks", "; without counters where another domain or QEMU (qdisk) does: QEMU tells them to root alone"),
+    "vbd": ("Disks", "; without counters where another domain serves it"),
 }
 
 
@@ -113,15 +120,22 @@ def _is_counted(xen: Hypervisor, domain: Domain, plugged: Plugged) -> bool:
     return counters.serves(_device(domain, plugged))
 
 
+def _of_kernel(xen: Hypervisor, domain: Domain, plugged: Plugged) -> dict[str, int] | None:
+    counters = xen.backend.counters()
+    return None if counters is None else counters.one(_device(domain, plugged))
+
+
 def _counter(name: str, help: str) -> File:
     def read(xen: Hypervisor, domain: Domain, plugged: Plugged) -> int:
-        counters = xen.backend.counters()
-        found = counters and counters.one(_device(domain, plugged))
+        found = qdisks.one(xen, domain, plugged.number) if plugged.by_qemu else _of_kernel(xen, domain, plugged)
         if not found or name not in found:
             raise XenfsError("nobody counts this for the device (any more)", errno.ENODATA)
         return found[name]
 
-    return File(name, help, read=read, show=show.dec, only=_is_counted, call="(sysfs)")
+    if name not in Disk._fields:
+        return File(name, help, read=read, show=show.dec, only=_is_counted, call="(sysfs)")
+    return File(name, help, read=read, show=show.dec, call="(sysfs), (QEMU)", grows=Cost.WAITS,
+                only=lambda xen, domain, plugged: plugged.by_qemu or _is_counted(xen, domain, plugged))  # fmt: skip
 
 
 _WORDS = {
@@ -181,9 +195,9 @@ def counted(xen: Hypervisor) -> dict[devices.Device, dict[str, int]]:
 
 
 def device_stat(xen: Hypervisor) -> str:
-    """A line for each of them: its domain, class and number, and its counters."""
+    """A line for each of them, and of those of QEMU: its domain, class and number, and its counters."""
     living = {info.domain for info in domains.infos(xen)}
-    found = counted(xen)
+    found = counted(xen) | qdisks.counted(xen)
     return show.nested(
         (f"{device.domid} {device.kind}/{device.number}", found[device])
         for device in sorted(found)
@@ -192,7 +206,8 @@ def device_stat(xen: Hypervisor) -> str:
 
 
 DEVICE_STAT = File(
-    "device_stat", "A line for each network and disk that dom0 itself serves: what has gone through it, as its guest "
-    "sees it", read=device_stat, format='"d vif/n key=value ..." and "d vbd/n key=value ..." lines', when=has_store,
-    grows=Cost.DOMAINS | Cost.WAITS, call="sysctl getdomaininfolist, (sysfs)",
+    "device_stat",
+    "A line for each network and disk that dom0 or a QEMU there serves: what has gone through it, as its guest sees it",
+    read=device_stat, format='"d vif/n key=value ..." and "d vbd/n key=value ..." lines', when=has_store,
+    grows=Cost.DOMAINS | Cost.WAITS, call="sysctl getdomaininfolist, (sysfs), (QEMU)",
 )  # fmt: skip

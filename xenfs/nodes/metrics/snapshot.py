@@ -21,7 +21,7 @@ from xenfs.errors import HypercallError, XenfsError, answered_by
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.devices import Device
 from xenfs.hypervisor.lives import Domain
-from xenfs.nodes.domains import devices, facts, names, uptime
+from xenfs.nodes.domains import devices, facts, names, qdisks, uptime
 from xenfs.nodes.metrics.text import Item, escaped, labels
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.conditions import ABSENT
@@ -96,6 +96,8 @@ def take(xen: Hypervisor) -> Snapshot:
     if xen.store is not None:
         snap.part("starts", lambda: uptime.learn(xen, [domain for domain, _ in living]), None)
         counted = snap.part("devices", lambda: devices.counted(xen), dict[Device, dict[str, int]]())
+        if xen.qemus is not None:
+            counted |= snap.part("qemu", lambda: qdisks.counted(xen), dict[Device, dict[str, int]]())
         snap.networks, snap.disks = (_devices(counted, about, kind) for kind in ("vif", "vbd"))
     gone = snap.part("domains", lambda: _gone(xen, listed), set[int]())
     snap.guests = [

@@ -1,0 +1,127 @@
+"""What has gone through the disks that QEMU serves, for a daemon that may not ask QEMU itself: somebody asks for it.
+
+One answer is all that a caller waits for, and until a deadline. A QEMU that was silent, or had nothing to tell, is not
+waited for by those who ask for all: it is asked now and then beside them, and waited for again when it has told of a
+disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from time import monotonic
+from typing import NamedTuple
+
+from xenfs.errors import XenfsError
+from xenfs.hypervisor.qemu.qmp import Disks
+
+PATIENCE_S = 1.0  # for the process that asks them, beyond what they have
+KEPT_S = 0.5
+_AGAIN_S = 30.0
+_WORDS = {
+    errno.ENOENT: "this domain's QEMU has no socket for such questions",
+    errno.ECONNREFUSED: "this domain's QEMU is gone",
+    errno.EBUSY: "this domain's QEMU does not talk to us: somebody else does, such as xentop, or it hangs",
+    errno.ETIMEDOUT: "this domain's QEMU does not answer",
+    errno.EPERM: "the socket of this domain's QEMU is not one that root alone has made",
+    errno.EPROTO: "this domain's QEMU answers nonsense",
+    errno.EMSGSIZE: "this domain's QEMU answers without end",
+    errno.ECONNRESET: "this domain's QEMU hangs up",
+}
+
+
+def answer_s(count: int) -> float:
+    """So long QEMUs have for their answers, all together that are asked at a time: each needs half a millisecond."""
+    return 1.5 + 0.002 * count
+
+
+class Told(NamedTuple):
+    """Of one domain: 0, or the errno that there is instead, and its disks."""
+
+    errno: int
+    disks: Disks
+
+
+class Answers(ABC):
+    """To one question about many domains, as they come."""
+
+    @abstractmethod
+    def by(self, deadline: float) -> dict[int, Told]:
+        """Those that have come by then, by domain; at once when all have, and without waiting where it is past."""
+
+    def close(self) -> None:  # noqa: B027 - a pretended QEMU holds nothing
+        """No more of them are wanted."""
+
+
+Ask = Callable[[str, Sequence[int]], Answers]
+"""Given `listed` (which domains have a QEMU that can be asked: of no domain in particular), `there` (whether these
+have) or `disks`, and the domains. OSError: there is nobody to ask any more."""
+
+
+class Qemus:
+    """The QEMUs of this host. Thread-safe; who calls waits, so never the event loop."""
+
+    def __init__(self, ask: Ask, clock: Callable[[], float] = monotonic) -> None:
+        self._ask, self._clock = ask, clock
+        self.made: dict[int, frozenset[int]] = {}  # which disks domains have, as the toolstack was last seen to say
+        self._lock = threading.Lock()
+        self._kept: tuple[float, dict[int, Disks]] = (float("-inf"), {})
+        self._apart: set[int] = set()  # who told of no disk when they were last asked
+        self._later: Answers | None = None
+        self._again_at = float("-inf")
+
+    def there(self, domid: int) -> bool:
+        """Whether a domain has a QEMU that can be asked. It is not, for this."""
+        try:
+            return self._one("there", domid).errno == 0
+        except OSError:
+            return False
+
+    def of(self, domid: int) -> Disks:
+        """The disks of one domain as they are now. XenfsError says why that is not known."""
+        try:
+            told = self._one("disks", domid)
+        except OSError as problem:
+            raise XenfsError("the process that asks QEMU is gone", problem.errno or errno.EIO) from problem
+        if told.errno:
+            raise XenfsError(_WORDS.get(told.errno, "this domain's QEMU cannot be asked"), told.errno)
+        return told.disks
+
+    def of_all(self) -> dict[int, Disks]:
+        """Those of all domains whose QEMU answers in time, half a second old at most: asked once for all who come."""
+        with self._lock:
+            at, found = self._kept
+            now = self._clock()
+            if now - at > KEPT_S:
+                try:
+                    found = self._asked(set(self._answers("listed", [])), now)
+                except OSError as problem:
+                    raise XenfsError("the process that asks QEMU is gone", problem.errno or errno.EIO) from problem
+                self._kept = now, found
+            return found
+
+    def _one(self, question: str, domid: int) -> Told:
+        return self._answers(question, [domid]).get(domid, Told(errno.ETIMEDOUT, {}))
+
+    def _answers(self, question: str, domids: Sequence[int]) -> dict[int, Told]:
+        with closing(self._ask(question, domids)) as asked:
+            return asked.by(self._clock() + answer_s(len(domids)) + PATIENCE_S)
+
+    def _asked(self, domids: set[int], now: float) -> dict[int, Disks]:
+        self._apart &= domids
+        if self._later is not None:
+            self._apart -= {domid for domid, told in self._later.by(now).items() if told.disks}
+        waited_for = sorted(domids - self._apart)
+        if self._apart and now >= self._again_at:
+            if self._later is not None:
+                self._later.close()
+            self._later, self._again_at = self._ask("disks", sorted(self._apart)), now + _AGAIN_S
+        answers = self._answers("disks", waited_for) if waited_for else {}
+        found = {domid: told.disks for domid, told in answers.items() if told.disks}
+        if not self._apart:
+            self._again_at = now + _AGAIN_S
+        self._apart |= set(waited_for) - found.keys()
+        return found
