@@ -77,7 +77,7 @@ def plugged(kind: str, folder: Path) -> Iterator[Guest]:
 
 
 def _config(kind: str, loop: str, folder: Path) -> Path:
-    kernel = next(Path("/boot").glob("vmlinuz-*"))
+    kernel = guest_kernel()
     scripts = {"disk-script": _DISK, "network-script": _NETWORK}
     for name, text in scripts.items():
         _executable(folder / name, text)
@@ -85,7 +85,7 @@ def _config(kind: str, loop: str, folder: Path) -> Path:
     config.write_text(f"""
 type = "{kind}"
 kernel = "{kernel}"
-ramdisk = "{_initramfs(kernel.name.removeprefix("vmlinuz-"), folder)}"
+ramdisk = "{initramfs(kernel, folder, _INIT, "xen-netfront", "xen-blkfront")}"
 extra = "console=hvc0 quiet"
 memory = 160
 vcpus = 2
@@ -97,16 +97,21 @@ disk = ["format=raw,vdev=xvda,access=ro,script={folder}/disk-script,target={loop
     return config
 
 
-def _initramfs(release: str, folder: Path) -> Path:
+def guest_kernel() -> Path:
+    """dom0's own."""
+    return next(Path("/boot").glob("vmlinuz-*"))
+
+
+def initramfs(kernel: Path, folder: Path, init: str, *modules: str) -> Path:
+    """One with busybox, these modules of the kernel and what they need, and an /init."""
+    release = kernel.name.removeprefix("vmlinuz-")
     root = folder / "initramfs.d"
     for name in ("bin", "sbin", "proc", "dev", "modules"):
         (root / name).mkdir(parents=True)
     _run("cp", "/bin/busybox", str(root / "bin"))
-    _executable(root / "init", _INIT)
+    _executable(root / "init", init)
     _executable(root / "sbin" / "poweroff", _POWEROFF)
-    shown = "".join(
-        _run("modprobe", "-S", release, "--show-depends", name) for name in ("xen-netfront", "xen-blkfront")
-    )
+    shown = "".join(_run("modprobe", "-S", release, "--show-depends", name) for name in modules)
     files = dict.fromkeys(line.split()[1] for line in shown.splitlines() if line.startswith("insmod"))
     for number, file in enumerate(files):
         data = Path(file).read_bytes()
