@@ -10,8 +10,8 @@ from xenfs.abi.operations import Does, Operation
 from xenfs.calls.multicall import MULTICALL, multicall
 from xenfs.errors import BadInput, errno_name
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.nodes.raw.checked import Checked
 from xenfs.nodes.raw.form import form
-from xenfs.nodes.raw.posed import Posed
 from xenfs.nodes.raw.question import Question
 from xenfs.nodes.tables.base import Exchange
 from xenfs.nodes.tables.cost import Cost
@@ -41,12 +41,12 @@ def _lines(text: str) -> list[tuple[int, str, str]]:
 def batch(known: Callable[[], Mapping[str, Operation]], debug: bool) -> Exchange:
     """The file. `known` are the operations by their path below raw/; those that can end the host need `debug`."""
 
-    def posed(xen: Hypervisor, loans: ExitStack, at: int, name: str, rest: str) -> Posed:
+    def posed(xen: Hypervisor, loans: ExitStack, at: int, name: str, rest: str) -> Checked:
         op = known().get(name)
         if op is None or not op.exists(xen.abi.target) or (op.dangerous and not debug):
             raise BadInput(f"there is no raw/{name}", at=at)
         try:
-            call = Posed(xen, Question(form(xen.abi, op), rest), loans)
+            call = Checked(xen, Question(form(xen.abi, op), rest), loans)
             call.require()
             return call
         except BadInput as problem:
@@ -68,7 +68,7 @@ def batch(known: Callable[[], Mapping[str, Operation]], debug: bool) -> Exchange
     )  # fmt: skip
 
 
-def _require_order(calls: list[Posed], lines: list[tuple[int, str, str]]) -> None:
+def _require_order(calls: list[Checked], lines: list[tuple[int, str, str]]) -> None:
     """EINVAL for a line that an earlier one could make dangerous, or about another life: all were looked at before the
     first was made, and Xen makes them without a look in between."""
     changed = remade = False
@@ -82,7 +82,7 @@ def _require_order(calls: list[Posed], lines: list[tuple[int, str, str]]) -> Non
         remade = remade or op.does is Does.ENDS or (op.returns_domain and op.does is not Does.LOOKS)
 
 
-def _answers(calls: list[Posed], results: list[int]) -> Iterator[str]:
+def _answers(calls: list[Checked], results: list[int]) -> Iterator[str]:
     for number, (call, result) in enumerate(zip(calls, results, strict=True)):
         yield f"{number} result {result}" + (f" {errno_name(-result)}" if -4096 < result < 0 else "")
         if result >= 0:

@@ -9,8 +9,8 @@ from itertools import groupby
 from xenfs.abi.numbers import Hypercall
 from xenfs.abi.operations import Does, Operation, operations
 from xenfs.hypervisor.base import Hypervisor
+from xenfs.nodes.raw.checked import ask
 from xenfs.nodes.raw.form import form
-from xenfs.nodes.raw.posed import ask
 from xenfs.nodes.tables.base import Dir, Exchange
 from xenfs.nodes.tables.cost import NOTHING, Cost
 from xenfs.nodes.tables.forms import formed
