@@ -12,7 +12,8 @@ import trio
 import trio.testing
 
 from xenfs.errors import XenfsError
-from xenfs.filesystem.lanes import Gate, Lanes
+from xenfs.filesystem.lane import Gate
+from xenfs.filesystem.lanes import Lanes
 from xenfs.nodes.tables.cost import NOTHING, Cost
 
 ROOT, ANN, BEN = 0, 1000, 1001

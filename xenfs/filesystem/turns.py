@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from xenfs.filesystem.lanes import ROOT
+from xenfs.filesystem.lane import ROOT
 
 REQUEST_S = 300e-6  # of the loop's time, generously: what is left over keeps it free for whoever comes next
 BYTE_S = 1e-9
