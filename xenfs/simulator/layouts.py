@@ -36,9 +36,10 @@ def measurements(arch: str) -> dict[str, Any]:
     return loaded
 
 
-def releases(arch: str = "x86_64") -> list[str]:
+@cache
+def releases(arch: str = "x86_64") -> tuple[str, ...]:
     """The releases that were measured, oldest first."""
-    return list(measurements(arch)["releases"])
+    return tuple(measurements(arch)["releases"])
 
 
 class Layouts:
@@ -52,11 +53,14 @@ class Layouts:
         self.release, self.arch = release, arch
         golden, wanted = measurements(arch), version(release)
         self.interfaces: dict[str, int] = golden["interface_versions"][release]
-        self._structs = _of_release(golden["structs"], wanted)
+        structs = _of_release(golden["structs"], wanted)
+        self._structs = {tag: (kept["size"], kept["fields"]) for tag, kept in structs.items()}
         self._readers: dict[tuple[str, tuple[str, ...]], Reader] = {}
         self._writers: dict[tuple[str, str], tuple[Writer, int]] = {}
         self._arrays: dict[tuple[str, tuple[str, ...]], Struct] = {}
         self._constants = {name: kept["value"] for name, kept in _of_release(golden["constants"], wanted).items()}
+        records = _of_release(golden["hvm_save_records"], wanted)
+        self._records = {name: (kept["code"], kept["length"]) for name, kept in records.items()}
 
     def constant(self, name: str) -> int:
         """The value of a constant; KeyError where this release has none of that name."""
@@ -71,20 +75,23 @@ class Layouts:
         """Whether this release has that constant."""
         return name in self._constants
 
+    def record(self, name: str) -> tuple[int, int]:
+        """Type and length of a record in the saved state of an HVM domain."""
+        return self._records[name]
+
     def size(self, struct: str) -> int:
         """Bytes in a struct, trailing padding included."""
-        size: int = self._structs[struct]["size"]
+        size: int = self._structs[struct][0]
         return size
 
     def field(self, struct: str, member: str) -> tuple[int, int]:
         """Offset and size of a member."""
-        fields: dict[str, list[int]] = self._structs[struct]["fields"]
-        found = fields[member]
+        found = self._structs[struct][1][member]
         return found[0], found[1]
 
     def has(self, struct: str, member: str) -> bool:
         """Whether this release's struct has that member."""
-        return struct in self._structs and member in self._structs[struct]["fields"]
+        return struct in self._structs and member in self._structs[struct][1]
 
     def offset(self, struct: str, member: str) -> int:
         """Where a member begins, in bytes from the start of the struct."""
@@ -133,7 +140,9 @@ class Layouts:
 @cache
 def layouts_of(release: str, arch: str) -> Layouts:
     """The layouts of a release, made once: they never change."""
-    return Layouts(release, arch)
+    made = Layouts(release, arch)
+    measurements.cache_clear()  # what is of other releases, and how it was written: 0.8 MB
+    return made
 
 
 def _of_release(ranges: dict[str, list[dict[str, Any]]], wanted: tuple[int, int]) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,6 @@ from errno import EINVAL, ENOBUFS, ENODATA, ENOENT, ENOSPC
 from struct import Struct
 
 from xenfs.simulator.answers import registers
-from xenfs.simulator.layouts import measurements, version
 from xenfs.simulator.machine import Answers, Machine
 from xenfs.simulator.world.domains import ALIVE, Domain
 
@@ -134,20 +133,12 @@ def _record(xen: Machine, domain: Domain, name: str, instance: int) -> bytes:
     return bytes(data)
 
 
-def _measured(xen: Machine, name: str) -> dict[str, int]:
-    for candidate in measurements("x86_64")["hvm_save_records"][name]:
-        if version(candidate["since"]) <= xen.release <= version(candidate["until"]):
-            found: dict[str, int] = candidate
-            return found
-    raise KeyError(name)
-
-
 def _code(xen: Machine, name: str) -> int:
-    return _measured(xen, name)["code"]
+    return xen.layouts.record(name)[0]
 
 
 def _length(xen: Machine, name: str) -> int:
-    return _measured(xen, name)["length"]
+    return xen.layouts.record(name)[1]
 
 
 OPERATIONS: Answers = {

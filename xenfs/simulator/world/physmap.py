@@ -14,17 +14,17 @@ _FIRST = 0x1000  # the frame of the banner: 16 MiB, where kernels are put
 class Physmap:
     """The frames of one domain. `built` are those that whoever built it gave it, from frame 0 on without saying so."""
 
-    __slots__ = ("_added", "_gone", "_pages", "base", "built", "holed")
+    __slots__ = ("_changed", "_pages", "base", "built", "holed")
 
     def __init__(self, *, holed: bool, base: int = 0) -> None:
         self.built, self.holed, self.base = 0, holed, base
-        self._added: set[int] = set()
-        self._gone: set[int] = set()
+        self._changed: dict[int, bool] = {}  # since it was built, by frame: whether there is memory now
         self._pages: dict[int, bytearray] = {}
 
     def has(self, frame: int) -> bool:
         """Whether there is memory."""
-        return frame in self._added or (self._is_built(frame) and frame not in self._gone)
+        changed = self._changed.get(frame)
+        return self._is_built(frame) if changed is None else changed
 
     def _is_built(self, frame: int) -> bool:
         at = frame - self.base
@@ -36,25 +36,25 @@ class Physmap:
     def top(self) -> int:
         """The highest frame with memory, as Xen remembers it: what was taken away counts."""
         above = ABOVE - HOLE if self.holed and self.built > HOLE else 0
-        return max(self.base + self.built + above - 1 if self.built else 0, max(self._added, default=0))
+        added = max((frame for frame, there in self._changed.items() if there), default=0)
+        return max(self.base + self.built + above - 1 if self.built else 0, added)
 
     def add(self, frames: Iterable[int]) -> None:
         """Memory full of zeros."""
         for frame in frames:
-            self._added.add(frame)
+            self._changed[frame] = True
             self._pages.pop(frame, None)
 
     def place(self, frame: int, page: bytearray) -> None:
         """A page that lies elsewhere too."""
-        self._added.add(frame)
+        self._changed[frame] = True
         self._pages[frame] = page
 
     def drop(self, frame: int) -> bool:
         """Take a page away; whether there was one."""
         if not self.has(frame):
             return False
-        self._added.discard(frame)
-        self._gone.add(frame)
+        self._changed[frame] = False
         self._pages.pop(frame, None)
         return True
 
