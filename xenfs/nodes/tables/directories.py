@@ -14,7 +14,7 @@ from xenfs.nodes.tables.guard import Guard
 from xenfs.nodes.tables.node import Ids, Node, Writer
 
 
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False, slots=True)
 class Link(Node):
     """A symbolic link; `target(xen, *ids)` is relative to the link's directory, `to` the pattern of the target."""
 
@@ -28,7 +28,7 @@ class Link(Node):
         return stat.S_IFLNK | 0o777
 
 
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False, slots=True)
 class Each:
     """A place in a directory for any number of entries, one for each thing that `list` finds.
 
@@ -52,7 +52,7 @@ class Each:
         return self.node if isinstance(self.node, Node) else self.node(ident)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Dir(Node):
     """A directory: fixed entries by name, and any number of `Each`.
 
@@ -98,7 +98,7 @@ class Dir(Node):
         return self._private
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        Node.__post_init__(self)
         named: dict[str, Node] = {}
         for entry in self.entries:
             if isinstance(entry, Node):

@@ -9,7 +9,7 @@ import errno
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import field as member
 from typing import Any
 
 from xenfs.errors import BadInput, HypercallError, Stale, XenfsError
@@ -26,7 +26,7 @@ PAGE = 4096
 LONGEST_COMMAND = PAGE  # far below what the kernel would cut in pieces
 
 
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False, slots=True)
 class File(Node):
     """A value. With a reader it can be read, with a writer written.
 
@@ -65,9 +65,10 @@ class File(Node):
     long: bool | None = None
     wakes: bool = False
     stays: bool = False
+    _size: int = member(init=False)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        Node.__post_init__(self)  # until Python 3.14 super() knows no class with slots
         if self.read is None and self.write is None:
             raise ValueError(f"{self.name}: an entry must read or write")
         if self.wakes and self.grows is not NOTHING:  # it is read again and again
@@ -77,6 +78,8 @@ class File(Node):
         known = source(self.read)
         object.__setattr__(self, "call", self.call or known.call)
         object.__setattr__(self, "checked", self.checked or known.checked)
+        long = may_be_long(self.format or form(self.show).words) if self.long is None else self.long
+        object.__setattr__(self, "_size", 0 if long else PAGE)
 
     @property
     def mode(self) -> int:
@@ -84,14 +87,13 @@ class File(Node):
         readable = 0 if self.read is None else 0o400 if self.private else 0o444
         return stat.S_IFREG | readable | (0 if self.write is None else 0o200)
 
-    @cached_property
+    @property
     def size(self) -> int:
         """What stat(2) says: a page, as sysfs has it, of what fits into one, and 0 of what may be longer.
 
         sendfile(2) and splice(2) copy what there is, and no more than that.
         """
-        long = may_be_long(self.format or form(self.show).words) if self.long is None else self.long
-        return 0 if long else PAGE
+        return self._size
 
     def write_cost(self, data: bytes) -> Cost:
         """What carrying out this write grows with; asked in the event loop, before the data are looked at."""
@@ -142,7 +144,7 @@ class File(Node):
             raise BadInput("not UTF-8 text", at=problem.start) from None
 
 
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False, slots=True)
 class Exchange(File):
     """Write the question, read the answer on the same open file; `write` returns what `show` will show.
 
@@ -162,7 +164,7 @@ class Exchange(File):
         """0644, or 0600 where private or restricted: the answer is only for the open file that asked."""
         return stat.S_IFREG | (0o600 if self.private or self.restricted else 0o644)
 
-    @cached_property
+    @property
     def size(self) -> int:
         """0: without a question there is nothing to read."""
         return 0
@@ -172,7 +174,7 @@ class Exchange(File):
         text, nul, behind = data.partition(b"\0")
         if self.exact and nul and behind.strip(b"\0\n"):
             raise BadInput("the question goes on behind a NUL", at=len(text.decode("utf-8", "replace")))
-        return super().decoded(data)
+        return File.decoded(self, data)
 
     def content(self, xen: Hypervisor, ids: Ids) -> bytes:
         """The form, nothing where there is none: nobody is asked anything."""
@@ -188,7 +190,7 @@ class Exchange(File):
         return bytes(as_line(self.show(answer)))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False, slots=True)
 class Stream(File):
     """A growing file: each open has a position of its own, and `read` says at once what is new since then.
 
@@ -203,7 +205,7 @@ class Stream(File):
     take: Callable[..., tuple[bytes, Any]] | None = None
     topic: str = ""
 
-    @cached_property
+    @property
     def size(self) -> int:
         """0: it may be of any length."""
         return 0

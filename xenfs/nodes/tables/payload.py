@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from functools import cached_property
 
 from xenfs.errors import BadInput, XenfsError
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables.base import Dir, Each, File, Ids, Node
 
 
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False, slots=True)
 class Payload(File):
     """What is written to one open file, wherever in it, is handed over when it is closed, or by fsync(2).
 
@@ -22,7 +21,7 @@ class Payload(File):
     most: int
     binary: bool = True
 
-    @cached_property
+    @property
     def size(self) -> int:
         """0: it cannot be read."""
         return 0
@@ -39,7 +38,7 @@ class Payload(File):
         if not data:
             raise BadInput("nothing was written", at=0)
         self.require_room(len(data))
-        super().apply(xen, ids, data)
+        File.apply(self, xen, ids, data)
 
 
 def gathers(node: Node | Each) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 from xenfs.errors import XenfsError
 from xenfs.hypervisor.base import Hypervisor
@@ -14,7 +13,7 @@ from xenfs.nodes.tables.base import File, Ids, Writer
 _MOST_AT_ONCE = 1 << 20
 
 
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False, slots=True)
 class Region(File):
     """Bytes that are read and written where they lie, at any offset, as those of a block device: dd, xxd, pread.
 
@@ -27,7 +26,7 @@ class Region(File):
     binary: bool = True
     format: str = "binary"
 
-    @cached_property
+    @property
     def size(self) -> int:
         """0: each has a length of its own."""
         return 0
@@ -61,7 +60,7 @@ class Region(File):
         self.put(xen, ids, 0, data)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False, slots=True)
 class Clearable(File):
     """Text that any write clears, and truncate(2) to nothing too: a shell's `: >` does that and writes nothing."""
 
