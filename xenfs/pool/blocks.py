@@ -47,7 +47,7 @@ class Block:
         "start", "uses", "window", "zeros",
     )  # fmt: skip
 
-    def __init__(self, mapping: Mapping, start: int, size: int, free: list[Block], zeros: bytes | None) -> None:
+    def __init__(self, mapping: Mapping, start: int, size: int, free: list[Block], zeros: memoryview | None) -> None:
         self.mapping, self.size = mapping, size
         self.base = self.start = start  # buffers begin at `start`: behind the guard bytes where there are any
         self.free = free  # where it goes on release
@@ -88,7 +88,7 @@ class Mapping:
         """Bytes that belong to no block yet."""
         return self.nbytes - PAGE * len(self._pages)
 
-    def cut(self, size: int, count: int, free: list[Block], zeros: bytes | None) -> list[Block]:
+    def cut(self, size: int, count: int, free: list[Block], zeros: memoryview | None) -> list[Block]:
         """About `count` blocks of a size from the next whole pages, fewer where the mapping ends."""
         blocks: list[Block] = []
         while len(blocks) < count and self.left >= size:

@@ -17,6 +17,7 @@ from xenfs.pool.zones import paint
 _MAPPING = 256 << 10
 _GROWTH_BLOCKS, _GROWTH_BYTES = 16, 64 << 10
 _LOOK_AGAIN_S = 0.001
+_ZEROS = bytes(SHELVED[-1])  # for all shelves: with some for each it was 0.25 MB more
 
 
 class Shelf:
@@ -26,7 +27,7 @@ class Shelf:
         self.size = size
         self.free: list[Block] = []
         self.total = 0
-        self.zeros = bytes(size) if plain else None
+        self.zeros = memoryview(_ZEROS)[:size] if plain else None
 
     @property
     def growth(self) -> int:
