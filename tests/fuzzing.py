@@ -26,7 +26,8 @@ from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record
 from xenfs.filesystem.sinks import Sink
 from xenfs.hypervisor.qemu import qmp
-from xenfs.nodes import policy, tree
+from xenfs.nodes import tree
+from xenfs.nodes.policy import reading
 from xenfs.nodes.raw.form import Form, form
 from xenfs.nodes.raw.leaves import Kind
 from xenfs.nodes.raw.operations import by_path
@@ -210,7 +211,7 @@ def policies(data: bytes) -> None:
         file.write(data)
         file.flush()
         with contextlib.suppress(StartError):
-            policy.load(file.name, _KNOWN)
+            reading.load(file.name, _KNOWN)
 
 
 def tables(data: bytes) -> None:

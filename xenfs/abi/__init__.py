@@ -15,9 +15,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Protocol
 
-from cffi import FFI
-
-from xenfs.abi.prepared import ready_ffi, targets, write
+from xenfs.abi.prepared import parsing_ffi, ready_ffi, targets, write
 from xenfs.abi.promises import Promise, promises
 from xenfs.abi.releases import ARCHES, interfaces
 from xenfs.abi.select import Target, Version, select
@@ -57,7 +55,7 @@ class Abi:
 
     def __init__(self, release: Version, arch: str, domctl: int, sysctl: int, ffi: Any = None) -> None:
         self.release, self.arch, self.domctl, self.sysctl = release, arch, domctl, sysctl
-        self.ffi = ffi or FFI()
+        self.ffi = ffi or parsing_ffi()
         self._complete = ffi is not None
         self.target = Target(release[:2], domctl, sysctl, arch)
         self._parsed: set[str] = set()

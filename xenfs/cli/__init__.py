@@ -82,17 +82,29 @@ def _discard() -> None:
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """The parser of the whole command line. Only the command in question is imported: `doctor` has to work
     where pyfuse3 is missing, and `umount` to be quick."""
-    parser = argparse.ArgumentParser(prog="xenfs", description="Xen's hypercall interfaces as files.")
+    parser = argparse.ArgumentParser(
+        prog="xenfs", description="Xen's hypercall interfaces as files.", formatter_class=_formatter
+    )
     parser.add_argument("--version", action="version", version=f"xenfs {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     wanted = next((word for word in words if not word.startswith("-")), "")
     for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        what = f"{summary[0].upper()}{summary[1:]}."
+        command = commands.add_parser(name, help=summary, description=what, formatter_class=_formatter)
         if name == wanted:
             module = imported(name)
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """argparse's own, told how wide a line is: it would import shutil to ask, and that three compressions, 0.4 MB."""
+    try:
+        columns = int(os.environ.get("COLUMNS", 0)) or os.get_terminal_size(1).columns
+    except (ValueError, OSError):
+        columns = 0
+    return argparse.HelpFormatter(prog, width=(columns or 80) - 2)
 
 
 def parser(name: str) -> argparse.ArgumentParser:

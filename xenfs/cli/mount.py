@@ -15,7 +15,7 @@ from xenfs.cli import imported
 from xenfs.cli.mountpoint import Claim
 from xenfs.errors import StartError
 from xenfs.filesystem.confine import Opener, Unmounter, forget_inheritance, identity
-from xenfs.filesystem.lean import import_trio
+from xenfs.filesystem.lean import import_lean
 from xenfs.xenstore import transport
 
 _OPTIONS = """mount options, with commas between: ro (nothing can be written), lifecycle (domains can be made, asked
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> NoReturn:
     forget_inheritance([fd for fd in (args.ready_fd, claim.fd, claim.lock) if fd is not None])
     unmounter = Unmounter()
     opener = Opener(transport.candidates()) if os.geteuid() == 0 else None
-    import_trio()
+    import_lean()
     try:
         imported("serving").serve_tree(args, chosen, claim, becoming, unmounter, opener)
     finally:  # nothing was mounted, or not for long: otherwise it ends the process

@@ -28,7 +28,7 @@ from xenfs.filesystem.serve import GRACE_S, serve
 from xenfs.filesystem.sinks import sinks
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.qemu.disks import Qemus
-from xenfs.nodes import policy, tree
+from xenfs.nodes import tree
 from xenfs.nodes.policy.trusted import Untrusted
 from xenfs.nodes.tables.harmless import harmless
 from xenfs.nodes.tables.refusals import Refusals
@@ -115,7 +115,9 @@ def _end() -> NoReturn:
 def _rights(chosen: options.Options) -> Rights:
     if not chosen.policy:
         return Rights(chosen)
-    return PolicyRights(chosen, policy.load(chosen.policy, (row.path for row in tree.reference())))
+    from xenfs.nodes.policy.reading import load  # for TOML, and what that has of dates: 0.5 MB
+
+    return PolicyRights(chosen, load(chosen.policy, (row.path for row in tree.reference())))
 
 
 def _record(chosen: options.Options) -> Record:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import shutil
 import subprocess
 
 from xenfs.errors import XenfsError
@@ -63,7 +62,8 @@ def _ask_helper(mount: Mount, lazy: bool) -> None:
 
 def tool(mountpoint: str, lazy: bool) -> list[str]:
     """The command that unmounts for who is not root; fusermount3 is set-user-ID."""
-    fusermount = shutil.which("fusermount3")
+    places = (os.path.join(folder, "fusermount3") for folder in os.get_exec_path())
+    fusermount = next((path for path in places if os.access(path, os.X_OK)), None)  # shutil has 0.4 MB
     if fusermount is None:
         return ["umount", *(["-l"] if lazy else []), "--", mountpoint]
     return [fusermount, "-u", *(["-z"] if lazy else []), "--", mountpoint]

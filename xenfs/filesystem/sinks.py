@@ -12,9 +12,9 @@ import select
 import socket
 import struct
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from xenfs.nodes.policy.trusted import open_log
 
@@ -151,4 +151,5 @@ def _field(name: str, value: bytes) -> bytes:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, ms = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{ms:03}Z"  # datetime has 0.3 MB

@@ -11,8 +11,6 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import cffi
-
 _DECLARATIONS = """
     void *memset(void *start, int byte, size_t nbytes);
     int mlock(const void *start, size_t nbytes);
@@ -22,8 +20,10 @@ _DECLARATIONS = """
 _MADE = "xenfs.pool.made_libc"
 
 
-def _parsed() -> cffi.FFI:
-    ffi = cffi.FFI()
+def _parsed() -> Any:
+    from cffi import FFI  # see prepared.py of abi/
+
+    ffi = FFI()
     ffi.cdef(_DECLARATIONS)
     return ffi
 

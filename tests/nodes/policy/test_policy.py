@@ -16,8 +16,9 @@ from worlds import Host
 from xenfs.cli import main
 from xenfs.errors import StartError
 from xenfs.nodes import tree
-from xenfs.nodes.policy import Policy, Rule, Who, load, shown
+from xenfs.nodes.policy import Policy, Rule, Who, shown
 from xenfs.nodes.policy.globs import ANY, Glob, parts
+from xenfs.nodes.policy.reading import load
 from xenfs.nodes.policy.tellers import TELLERS
 from xenfs.nodes.tables.base import Dir, Each, Exchange, File, Link
 from xenfs.nodes.tables.cost import NOTHING, Cost

@@ -3,7 +3,6 @@
 reading.py reads it, globs.py matches paths. Open rules.py first: it says what a policy is and what it grants.
 """
 
-from xenfs.nodes.policy.reading import load
 from xenfs.nodes.policy.rules import Policy, Rule, Who, shown
 
-__all__ = ["Policy", "Rule", "Who", "load", "shown"]
+__all__ = ["Policy", "Rule", "Who", "shown"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from xenfs.errors import BadInput, XenfsError, errno_name
 from xenfs.nodes.tables.harmless import harmless
@@ -37,7 +37,7 @@ class Refusals:
 
     def add(self, path: str, data: bytes, problem: XenfsError | OSError, *, hidden: bool = False) -> None:
         """Remember one refusal; what was written only where it is not `hidden`, as a guest's inside is."""
-        when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         why = problem.why if isinstance(problem, BadInput) else str(problem)
         where, reason = harmless(path[:_LONGEST_REASON]), harmless(why[:_LONGEST_REASON])
         lines = [_cut(f"{when} {where}: {errno_name(problem.errno or 0)}: {reason}", _LONGEST_REASON)]
