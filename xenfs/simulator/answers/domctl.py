@@ -82,14 +82,14 @@ def max_mem(xen: Machine, domain: Domain, op: memoryview) -> int:
     """The limit in kB, cut to pages; it may be below what the domain has."""
     (kilobytes,) = xen.get(op, "xen_domctl_max_mem", "max_memkb")
     domain.max_pages = min(kilobytes * 1024 // PAGE, UINT_MAX)
-    domain.info = None
+    domain.changed()
     return 0
 
 
 def setdomainhandle(xen: Machine, domain: Domain, op: memoryview) -> int:
     """Another UUID."""
     (domain.handle,) = xen.get(op, "xen_domctl_setdomainhandle", "handle")
-    domain.info = None
+    domain.changed()
     return 0
 
 

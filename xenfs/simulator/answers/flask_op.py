@@ -106,7 +106,7 @@ def relabel_domain(xen: Machine, op: memoryview) -> int:
     if domain is None:
         return -ESRCH
     domain.ssidref = policy.relabeled(domain.ssidref, sid)
-    domain.info = None
+    domain.changed()
     return 0
 
 

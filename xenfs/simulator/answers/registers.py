@@ -50,7 +50,7 @@ def setvcpucontext(xen: Machine, domain: Domain, op: memoryview) -> int:
     xen.world.placement.stop(domain, xen.world.clock.ticks())
     vcpu.online = bool(up)
     xen.world.placement.start(domain, xen.world.clock.ticks())
-    domain.info = None
+    domain.changed()
     return 0
 
 

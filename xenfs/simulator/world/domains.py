@@ -42,10 +42,18 @@ class Vcpu:
         return self.load < BUSY
 
 
+class Changes:
+    """How often anything has changed that a list of all domains shows, but for time."""
+
+    count = 0
+
+
 class Domain:
-    """A domain. `info` keeps what getdomaininfo says of it besides time, until something changes it."""
+    """A domain. Until it has `changed`, `info` keeps what getdomaininfo says of it at time 0 while it does not run, and
+    its flags while it does."""
 
     __slots__ = (
+        "_changes",
         "auto_node_affinity",
         "bare",
         "born_ns",
@@ -91,7 +99,8 @@ class Domain:
         "zombie",
     )  # fmt: skip
 
-    def __init__(self, domid: int, handle: bytes, kind: str, hap: bool = True) -> None:
+    def __init__(self, domid: int, handle: bytes, kind: str, hap: bool = True, changes: Changes | None = None) -> None:
+        self._changes = changes or Changes()
         self.domid, self.handle, self.kind = domid, handle, kind
         self.hvm = kind != "pv"
         self.hap = hap and self.hvm
@@ -123,12 +132,18 @@ class Domain:
         self.guest: Any = None  # what its kernel has agreed upon with xenstore, once it was asked
         self.kept: dict[str, Any] = {}  # by the few operations that need more than this
         self.reset_schedule()
+        self.changed()
 
     def reset_schedule(self) -> None:
         """The parameters that a scheduler gives to a domain that comes to it."""
         self.weight, self.cap = 256, 0
         for vcpu in self.existing():
             vcpu.reset_schedule()
+
+    def changed(self) -> None:
+        """What getdomaininfo says of it besides time is not what it was."""
+        self.info = None
+        self._changes.count += 1
 
     def existing(self) -> list[Vcpu]:
         """The vCPUs that have been made."""
@@ -166,4 +181,4 @@ class Domain:
         for vcpu in self.existing():
             vcpu.used_ns = self.vcpu_time(vcpu, ticks)
         self.used_ns, self.since = self.cpu_time(ticks), ticks
-        self.info = None
+        self.changed()

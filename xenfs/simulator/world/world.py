@@ -14,7 +14,7 @@ from xenfs.simulator.settings import Settings
 from xenfs.simulator.world.clock import UPTIME_NS, Clock
 from xenfs.simulator.world.console import Console
 from xenfs.simulator.world.cpupools import Cpupools
-from xenfs.simulator.world.domains import ALIVE, DEAD, NOT_SHUT_DOWN, Domain, Vcpu
+from xenfs.simulator.world.domains import ALIVE, DEAD, NOT_SHUT_DOWN, Changes, Domain, Vcpu
 from xenfs.simulator.world.guests import Guests
 from xenfs.simulator.world.host import Host
 from xenfs.simulator.world.livepatches import Livepatches
@@ -54,6 +54,7 @@ class World:
         shares = self.host.x86 and settings.psr != "off"
         self.psr = Psr(self.host, settings.psr == "cdp") if shares else None
         self.domains: dict[int, Domain] = {}
+        self.changes = Changes()
         self.order: list[int] = []
         self._doomed: list[Domain] = []
         self._last_domid = 0
@@ -88,6 +89,11 @@ class World:
         start = bisect_left(self.order, domid)
         stop = None if limit is None else start + limit
         return [self.domains[number] for number in self.order[start:stop]]
+
+    def settled(self) -> int:
+        """How often anything has changed that a list of domains shows but for time, with what is due by now."""
+        self._catch_up()
+        return self.changes.count
 
     def other(self, domid: int) -> Domain:
         """A domain that the control domain may pause: EINVAL for itself, ESRCH for none."""
@@ -147,7 +153,7 @@ class World:
         """A new domain with nothing in it, paused by its builder, as createdomain makes it."""
         if domid in self.domains:
             raise Refused(EEXIST)
-        domain = Domain(domid, handle, kind, hap)
+        domain = Domain(domid, handle, kind, hap, self.changes)
         self.pools.add_domain(domain, pool)
         self._created += 1
         domain.unique_id = int.from_bytes(self.digest("unique", self._created), "little") | 1
@@ -161,6 +167,7 @@ class World:
         domain.mempool_bytes = 0 if kind == "pv" else 4 << 20
         self.domains[domid] = domain
         insort(self.order, domid)
+        domain.changed()
         return domain
 
     def free_domid(self) -> int:
@@ -188,7 +195,7 @@ class World:
             domain.pool.domains.discard(domain)
             domain.pool = self.pools.by_id[0]
             domain.pool.domains.add(domain)
-        domain.info = None
+        domain.changed()
         self._release(domain)
         if not domain.zombie:
             self._doomed.append(domain)
@@ -203,6 +210,7 @@ class World:
             self.order.remove(domid)
             domain.pool.domains.discard(domain)
             domain.gone = True
+            domain.changed()
             self._release(domain)
 
     def _catch_up(self) -> None:
@@ -294,7 +302,8 @@ class World:
     def give_pages(self, domain: Domain, pages: int) -> None:
         """Let a domain have so many pages, no more and no less."""
         self._used_pages += pages - domain.tot_pages
-        domain.tot_pages, domain.info = pages, None
+        domain.tot_pages = pages
+        domain.changed()
 
     @property
     def shared_pages(self) -> int:
@@ -303,7 +312,8 @@ class World:
 
     def _set_claim(self, domain: Domain, pages: int) -> None:
         self.claimed_pages += pages - domain.outstanding_pages
-        domain.outstanding_pages, domain.info = pages, None
+        domain.outstanding_pages = pages
+        domain.changed()
 
     # Helpers
 
