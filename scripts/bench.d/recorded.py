@@ -29,6 +29,7 @@ class Answers(Replay):
         self.unknown = 38  # ENOSYS: it was not recorded
         self._abi, self._domains = abi.load(release, recording.arch), domains
         self._sizes: dict[int, int] = {}
+        self._places: dict[int, memoryview] = {}  # a small buffer's memory stays where it is as long as its pool
         self._known: dict[tuple[int, bytes], tuple[int, bytes | None]] = {}
         for section in recording.sections.values():
             for asked, answer in section.exchanges:
@@ -38,7 +39,7 @@ class Answers(Replay):
         self._size = self._abi.sizeof("struct xen_domctl")
         self._row = self._abi.sizeof("struct xen_domctl_getdomaininfo")
         self._last = max(number for number in range(self._domains) if self._asked(number) in self._known)
-        self._rows = [self._info(number) for number in range(domains)]
+        self._rows = b"".join(self._info(number) for number in range(domains))
 
     def xenstore(self) -> Xenstore | None:
         """None: names are not what is measured."""
@@ -54,7 +55,9 @@ class Answers(Replay):
         size = self._sizes.get(number)
         if size is None or len(args) != 1:
             return super().hypercall(number, args)
-        memory = self._locate(args[0], size)
+        memory = self._places.get(args[0])
+        if memory is None or len(memory) != size:
+            memory = self._places[args[0]] = self._locate(args[0], size)
         found = self._known.get((number, bytes(memory)))
         if found is not None:
             result, data = found
@@ -70,12 +73,12 @@ class Answers(Replay):
         self._abi.sizeof(name)
         view: Any = ffi.cast(f"{name} *", ffi.from_buffer(memory))
         arm = view.u.getdomaininfolist
-        rows = self._rows[arm.first_domain : arm.first_domain + arm.max_domains]
+        rows = self._rows[arm.first_domain * self._row : (arm.first_domain + arm.max_domains) * self._row]
         at = self._abi.offsetof(name, "u", "getdomaininfolist", "buffer")
         address = int.from_bytes(memory[at : at + _HANDLE], "little")
         if rows:
-            self._locate(address, self._row * len(rows))[:] = b"".join(rows)
-        arm.num_domains = len(rows)
+            self._locate(address, len(rows))[:] = rows
+        arm.num_domains = len(rows) // self._row
         return 0
 
     def _asked(self, domid: int) -> tuple[int, bytes]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from worlds import Host
 
+from xenfs import abi
 from xenfs.calls import grants, many
 from xenfs.calls.rows import Rows, free, freed, repeated
 from xenfs.politely import polite
@@ -38,6 +42,29 @@ def test_a_struct_repeated_has_the_numbers_of_each_list_where_they_belong() -> N
         assert list(rows(made, 3)) == [(7, 1, most), (0, 2**32 - 1, most), (0x7FF0, 0, most)]
         assert len(made) == 3 * len(base)
         assert repeated(abi, "struct gnttab_query_size", base, {"dom": []}) == b""
+
+
+INFO = "struct xen_domctl_getdomaininfo"
+LAYOUT = abi.load((4, 17))
+MEMBERS = st.sampled_from([("domain", "handle"), ("flags",), ("cpu_time", "cpupool"), ("domain", "arch_config")])
+
+
+@given(MEMBERS, st.integers(1, 4), st.randoms(use_true_random=False))
+def test_columns_differ_where_rows_do(members: tuple[str, ...], count: int, dice: Random) -> None:
+    """Of two lists that differ in one byte, anywhere: in a member, or in what nobody looks at."""
+    rows = Rows(LAYOUT, INFO, members)
+    one = bytearray(dice.randbytes(rows.stride * count))
+    other = bytearray(one)
+    other[dice.randrange(len(other))] ^= 1 << dice.randrange(8)
+    alike = list(rows(memoryview(one), count)) == list(rows(memoryview(other), count))
+    assert (rows.columns(memoryview(one), count) == rows.columns(memoryview(other), count)) == alike
+
+
+@given(MEMBERS, st.integers(0, 4), st.integers(0, 4))
+def test_columns_of_lists_of_other_lengths_differ(members: tuple[str, ...], count: int, more: int) -> None:
+    rows = Rows(LAYOUT, INFO, members)
+    memory = memoryview(bytes(rows.stride * 9))
+    assert (rows.columns(memory, count) == rows.columns(memory, count + more)) == (more == 0)
 
 
 Asking = Callable[[Any, Sequence[int]], Sequence[object]]

@@ -17,7 +17,7 @@ import pyfuse3
 import pytest
 from worlds import EVERYTHING, Between, Host
 
-from xenfs.filesystem.inodes import Listing
+from xenfs.filesystem.listings import Listing
 from xenfs.filesystem.operations import Operations
 from xenfs.hypervisor.operation import Operation
 from xenfs.nodes.tables.base import Dir, Each, Exchange, File, Link, Node

@@ -69,22 +69,25 @@ class Kernel:
         finally:
             await self.ops.release(fh)
 
+    async def opendir(self, path: str) -> int:
+        return await self.ops.opendir((await self.lookup(path)).st_ino if path else ROOT, CTX)
+
+    async def readdir(self, fh: int, start: int, take: int) -> list[tuple[str, int]]:
+        """(name, where to go on) of what one request finds, the kernel's buffer holding so many entries."""
+        token = Token(take)
+        await self.ops.readdir(fh, start, token)
+        for _, inode, _ in token.entries:
+            self.lookups[inode] = self.lookups.get(inode, 0) + 1
+        return [(name, next_id) for name, _, next_id in token.entries]
+
     async def list(self, path: str, take: int = 10**6) -> list[str]:
-        """A directory, the kernel's buffer holding so many entries a request."""
-        inode = (await self.lookup(path)).st_ino if path else ROOT
-        fh = await self.ops.opendir(inode, CTX)
-        names: list[str] = []
-        start = 0
-        while True:
-            token = Token(take)
-            await self.ops.readdir(fh, start, token)
-            if not token.entries:
-                await self.ops.releasedir(fh)
-                return names
-            for name, inode, next_id in token.entries:
-                names.append(name)
-                self.lookups[inode] = self.lookups.get(inode, 0) + 1
-                start = next_id
+        """A directory, all of it."""
+        fh, names, start = await self.opendir(path), list[str](), 0
+        while found := await self.readdir(fh, start, take):
+            names += [name for name, _ in found]
+            start = found[-1][1]
+        await self.ops.releasedir(fh)
+        return names
 
 
 class Token:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import pyfuse3
@@ -29,16 +29,35 @@ def answered(handler: Handler) -> Handler:
     """Turn whatever a handler raises into one errno for one caller; pyfuse3 would end the mount."""
 
     @functools.wraps(handler)
-    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+    async def wrapper(*args: Any) -> Any:
         try:
-            return await handler(*args, **kwargs)
+            return await handler(*args)
         except pyfuse3.FUSEError:
             raise
-        except (XenfsError, OSError) as problem:
-            log.debug("%s: %s", handler.__name__, problem)
-            raise pyfuse3.FUSEError(answer(problem)) from problem
         except Exception as problem:
-            log.exception("%s%r failed", handler.__name__, args[1:])
-            raise pyfuse3.FUSEError(errno.EIO) from problem
+            raise _for_the_caller(handler, args, problem) from problem
 
     return wrapper  # type: ignore[return-value]
+
+
+def at_once(handler: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """The same of a handler that never waits: one coroutine instead of two."""
+
+    @functools.wraps(handler)
+    async def wrapper(*args: Any) -> Any:
+        try:
+            return handler(*args)
+        except pyfuse3.FUSEError:
+            raise
+        except Exception as problem:
+            raise _for_the_caller(handler, args, problem) from problem
+
+    return wrapper
+
+
+def _for_the_caller(handler: Callable[..., Any], args: tuple[Any, ...], problem: Exception) -> pyfuse3.FUSEError:
+    if isinstance(problem, (XenfsError, OSError)):
+        log.debug("%s: %s", handler.__name__, problem)
+        return pyfuse3.FUSEError(answer(problem))
+    log.error("%s%r failed", handler.__name__, args[1:], exc_info=problem)
+    return pyfuse3.FUSEError(errno.EIO)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 import pyfuse3
 
 from xenfs.errors import NotThere, XenfsError
-from xenfs.filesystem.boundary import answered
+from xenfs.filesystem.boundary import answered, at_once
 from xenfs.filesystem.callers import Caller, caller
-from xenfs.filesystem.inodes import Inode, Listing
+from xenfs.filesystem.inodes import Inode
+from xenfs.filesystem.listings import Bundle, Listing
 from xenfs.filesystem.served import Served, directory_of
 from xenfs.filesystem.shares import NOTHING_MUCH, Share
 from xenfs.nodes.tables.base import Dir, File, Ids, Link, Node
@@ -26,7 +28,7 @@ class Directories(Served):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self._listings: dict[int, tuple[Inode, list[tuple[bytes, Inode]], Share]] = {}
+        self._listings: dict[int, tuple[Inode, Listing, Share]] = {}
 
     @answered
     async def lookup(self, parent_inode: int, name: bytes, ctx: Any) -> pyfuse3.EntryAttributes:
@@ -79,7 +81,7 @@ class Directories(Served):
             self.shares.give_back(share, NOTHING_MUCH)
             raise
         number = next(self._numbers)
-        self._listings[number] = where, listing.entries, share
+        self._listings[number] = where, listing, share
         return pyfuse3.FileHandleT(number)
 
     async def _listed(self, uid: int, where: Inode, directory: Dir) -> Listing:
@@ -105,30 +107,53 @@ class Directories(Served):
 
     @answered
     async def readdir(self, fh: int, start_id: int, token: Any) -> None:
-        _, entries, share = self._listings[fh]
+        _, listing, share = self._listings[fh]
         await self._turn(share.uid)
-        attributes, hold, reply = self.attributes.of, self.inodes.hold, pyfuse3.readdir_reply
-        alike, this_round = not self.rights.by_path, self.inodes.round
+        while (bundle := listing.bundle(start_id, self.inodes.round)) is not None:
+            told = self._tell_again(bundle, start_id, token)
+            if told < len(bundle):
+                return
+            start_id += told
+        self._tell(listing, start_id, token)
+
+    def _tell_again(self, bundle: Bundle, start_id: int, token: Any) -> int:
+        """Tell the kernel of what it was told of together before; of how many there was room for."""
+        entry, reply = self.attributes.of(bundle.inodes[0]), pyfuse3.readdir_reply
+        for name, number, next_id in zip(bundle.names, bundle.numbers, count(start_id + 1), strict=False):
+            entry.st_ino = number
+            if not reply(token, name, entry, next_id):
+                told = next_id - 1 - start_id
+                for inode in bundle.inodes[:told]:
+                    self.inodes.hold(inode)
+                return told
+        bundle.lookups += 1
+        return len(bundle)
+
+    def _tell(self, listing: Listing, start_id: int, token: Any) -> None:
+        """Tell it of as many from this one on as there is room for. If all are of one shape, together from then on."""
+        attributes, hold, reply, entries = self.attributes.of, self.inodes.hold, pyfuse3.readdir_reply, listing.entries
+        alike = not self.rights.by_path
         entry: pyfuse3.EntryAttributes | None = None
         shape: Node | None = None
+        shapes, end = 0, len(entries)
         for position in range(start_id, len(entries)):
             name, inode = entries[position]
             if entry is None or inode.node is not shape:
                 entry = attributes(inode)
                 alone = isinstance(inode.node, File) or inode.node.owner(inode.ids) is not None
-                shape = inode.node if alike and not alone else None
+                shape, shapes = inode.node if alike and not alone else None, shapes + 1
             else:
                 # Equal but for the number; to make each anew is half of the cost of a listing.
                 entry.st_ino = inode.number
             if not reply(token, name, entry, position + 1):
+                end = position
                 break
-            if inode.lookups and inode.round == this_round:
-                inode.lookups += 1  # all that `hold` would do, a tenth of a listing sooner
-            else:
-                hold(inode)
+            hold(inode)
+        if shapes == 1 and shape is not None:
+            listing.bind(start_id, end, self.inodes.round)
 
-    @answered
-    async def releasedir(self, fh: int) -> None:
+    @at_once
+    def releasedir(self, fh: int) -> None:
         where, _, share = self._listings.pop(fh)
         self.shares.give_back(share, NOTHING_MUCH)
         self.departed.closed(where)

@@ -6,16 +6,19 @@ are not needed. The kernel's lookup counts say how long an entry is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import count, islice
 from typing import Any, NamedTuple
 
 import pyfuse3
 
 from xenfs.errors import Stale
+from xenfs.filesystem.listings import Bundle, Listing
 from xenfs.nodes.tables.base import Dir, Ids, Node
 
 ROOT = pyfuse3.ROOT_INODE
+_NONE = Bundle((), 0)  # of what is counted by itself
+_NONE.end()
 
 
 class Kept(NamedTuple):
@@ -31,19 +34,38 @@ class Inode:
     """An entry of the tree together with the ids that it was reached by."""
 
     __slots__ = (
-        "changed_ns", "children", "ids", "kept", "listing", "lookups", "name", "node", "number", "parent", "parted",
-        "round", "unsure",
+        "_bundle", "_lookups", "changed_ns", "children", "ids", "kept", "listing", "name", "node", "number", "parent",
+        "parted", "round", "unsure",
     )  # fmt: skip
 
     def __init__(self, number: pyfuse3.InodeT, node: Node, ids: Ids, name: str, parent: Inode | None) -> None:
         self.number, self.node, self.ids, self.name, self.parent = number, node, ids, name, parent
-        self.lookups = self.changed_ns = 0  # the latter is when it was written last
+        self._lookups, self._bundle = 0, _NONE
+        self.changed_ns = 0  # when it was written last
         self.unsure = False  # whether the kernel has been told that its size is not what it takes it for
         self.children: dict[str, Inode] | None = None  # most of ten thousand directories are never looked into
         self.listing: Listing | None = None
         self.kept: Kept | None = None
         self.parted = 0  # how often a name was removed from it
         self.round = 0  # of Keeping, in which it was last looked up
+
+    @property
+    def lookups(self) -> int:
+        """How often the kernel has been told of it and has not forgotten it: by itself and with its bundle."""
+        return self._lookups + self._bundle.lookups
+
+    @lookups.setter
+    def lookups(self, number: int) -> None:
+        self._lookups = number - self._bundle.lookups
+
+    def join(self, bundle: Bundle) -> None:
+        """Be counted with these from now on. With those before, nobody is any more: each of them would have to be."""
+        lookups, self._bundle.whole = self.lookups, False
+        self._bundle, self.lookups = bundle, lookups
+
+    def bundled(self, round: int) -> bool:
+        """Whether it is counted with others, in this round of Keeping."""
+        return self._bundle.whole and self._bundle.round == round
 
     @property
     def path(self) -> str:
@@ -56,23 +78,6 @@ class Inode:
         return not self.node.guards and not (
             self.parent and isinstance(self.parent.node, Dir) and (self.parent.node.volatile or self.parent.node.choosy)
         )
-
-
-class Listing:
-    """What a directory had when it was opened: the parts that were found, and an inode for each name.
-
-    `holds` of another finding whose parts are the same objects: where nothing changed, ten thousand domains are listed
-    without a look at each.
-    """
-
-    __slots__ = ("_found", "entries")
-
-    def __init__(self, found: list[Sequence[Any]], entries: list[tuple[bytes, Inode]]) -> None:
-        self._found, self.entries = found, entries
-
-    def holds(self, found: list[Sequence[Any]]) -> bool:
-        """Whether the same was found."""
-        return all(ours is theirs for ours, theirs in zip(self._found, found, strict=True))
 
 
 class Inodes:
@@ -128,6 +133,8 @@ class Inodes:
         """Forget those that nobody has asked for since before that round."""
         for where, asked in list(self._listings.items()):
             if asked < before or not where.lookups:
+                if where.listing is not None:
+                    where.listing.end()
                 where.listing = None
                 del self._listings[where]
 
@@ -201,6 +208,7 @@ class Inodes:
             return
         inode.lookups -= lookups
         if inode.lookups <= 0:
+            inode.join(_NONE)
             inode.lookups = 0
             del self._by_number[number]
             if inode.ids and inode.parent is not None and not inode.parent.ids:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import count
 from time import perf_counter_ns
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from xenfs.abi.numbers import DomInf
 
@@ -42,19 +42,21 @@ class Sight(NamedTuple):
 
 
 def _same(old: Sight, new: Sight, *, ordered: bool) -> bool:
-    if old.unique_id and new.unique_id:
-        return old.unique_id == new.unique_id
-    if ordered and (new.cpu_time + _CLOCKS_DIFFER_NS < old.cpu_time or old.flags & ~new.flags & _DYING):
+    uuid, flags, time, frame, unique = old  # by name each would take longer than all that is done with it
+    new_uuid, new_flags, new_time, new_frame, new_unique = new
+    if unique and new_unique:
+        return unique == new_unique
+    if ordered and (new_time + _CLOCKS_DIFFER_NS < time or flags & ~new_flags & _DYING):
         return False
-    if old.uuid != new.uuid or (old.flags ^ new.flags) & _KIND:
+    if uuid != new_uuid or (flags ^ new_flags) & _KIND:
         return False
-    return bool(new.flags & _KIND) or old.shared_frame == new.shared_frame
+    return bool(new_flags & _KIND) or frame == new_frame
 
 
 class Roll(NamedTuple):
     """The names of all domains as they were listed, and how to see that the same list still holds."""
 
-    identities: list[tuple[Any, ...]]
+    identities: list[bytes]
     changes: int
     names: list[tuple[str, Domain]]
 
