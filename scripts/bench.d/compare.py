@@ -12,7 +12,7 @@ from time import perf_counter
 
 from installed import installed
 from mounted import Mounted, recorded, xenfs
-from simulated import DOMAIN_FILE, HOST_FILE, STAYING_FILE, cpu_ms
+from simulated import DOMAIN_FILE, HOST_FILE, STAYING_FILE, as_stdio, cpu_ms
 from timing import Effort, Row, Work, in_turn, open_read_close, whole
 
 _US, _MS = 1e6, 1e3
@@ -60,6 +60,8 @@ def _requests(
         for file in (HOST_FILE, DOMAIN_FILE, STAYING_FILE):
             works = [open_read_close(side.path(file)) for side in sides]
             yield _row(f"open+read+close of `{file}`, {subject}", "µs", timed(works, _US))
+        works = [as_stdio(side.path(HOST_FILE)) for side in sides]
+        yield _row(f"the same of `{HOST_FILE}`, with the buffer of C's stdio, {subject}", "µs", timed(works, _US))
         for file in (HOST_FILE, DOMAIN_FILE):
             fds = [os.open(side.path(file), os.O_RDONLY) for side in sides]
             preads: list[Work] = [partial(os.pread, fd, 4096, 0) for fd in fds]

@@ -94,6 +94,7 @@ def requests(
     with ExitStack() as stack:
         for file in (HOST_FILE, DOMAIN_FILE):
             yield row("open+read+close of {}", open_read_close, file, at_most[0])
+        yield row("the same of {}, with the buffer of C's stdio", as_stdio, HOST_FILE, at_most[0])
         yield row("the same of {}, with a buffer of one page", partial(open_read_close, nbytes=PAGE), HOST_FILE)
         for file in (HOST_FILE, DOMAIN_FILE):
             yield row("`pread` of {}, kept open", partial(_pread, stack), file, at_most[1])
@@ -121,6 +122,11 @@ def _pread(stack: ExitStack, path: str, nbytes: int = PAGE) -> Work:
     fd = os.open(path, os.O_RDONLY)
     stack.callback(os.close, fd)
     return lambda: os.pread(fd, nbytes, 0)
+
+
+def as_stdio(path: str) -> Work:
+    """As a program of C's stdio does it: with a buffer of as many bytes as stat(2) advises."""
+    return open_read_close(path, os.stat(path).st_blksize)
 
 
 def _stat(path: str) -> Work:

@@ -105,8 +105,8 @@ def cost(count: Callable[[], int], work: Work, repeat: int = 8) -> float:
 def open_read_close(path: str, nbytes: int = 1 << 17) -> Work:
     """What `cat` does for one value, with its buffer of 128 KiB.
 
-    With one of a page, as C's stdio has, xenfs cannot tell it from sendfile(2), and has the kernel ask for the size
-    once more: see Attributes.shown.
+    With one of a page xenfs cannot tell it from sendfile(2), and has the kernel ask for the size once more: see
+    Attributes.shown. C's stdio has one of st_blksize bytes.
     """
 
     def work() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pyfuse3
 
 from xenfs.errors import XenfsError
-from xenfs.filesystem.boundary import answered
+from xenfs.filesystem.boundary import answered, at_once
 from xenfs.filesystem.callers import Caller, caller
 from xenfs.filesystem.computing import made_to_last
 from xenfs.filesystem.directories import Directories
@@ -129,7 +129,8 @@ class Operations(Directories):
 
     @answered
     async def open(self, inode: int, flags: int, ctx: Any) -> pyfuse3.FileInfo:
-        await self._turn(ctx.uid, 2 * REQUEST_S)  # and the release, which nobody waits for
+        if wait := self.turns.due(ctx.uid, 2 * REQUEST_S):  # and the release, which nobody waits for
+            await self._waited(ctx.uid, wait)
         share = self.shares.take(ctx.uid)
         try:
             handle = self._opened(self.inodes[inode], flags, ctx)
@@ -145,10 +146,10 @@ class Operations(Directories):
         number = next(self._numbers)
         self.handles[number] = handle
         kept = isinstance(handle, Remembered)
-        return pyfuse3.FileInfo(fh=pyfuse3.FileHandleT(number), direct_io=not kept, keep_cache=kept)
+        return pyfuse3.FileInfo(fh=number, direct_io=not kept, keep_cache=kept)
 
     def _opened(self, where: Inode, flags: int, ctx: Any) -> Handle:
-        handle = open_file(where, self.attributes.kept(where))
+        handle = open_file(where, where.kept and self.attributes.kept(where))
         writing = flags & os.O_ACCMODE != os.O_RDONLY
         handle.caller = caller(ctx, named=writing)
         if writing:
@@ -171,7 +172,8 @@ class Operations(Directories):
     async def read(self, fh: int, off: int, size: int) -> bytes:
         handle = self.handles[fh]
         uid = handle.caller.uid
-        await self._turn(uid)
+        if wait := self.turns.due(uid):  # as in open: a coroutine for those who need not wait takes as long as a call
+            await self._waited(uid, wait)
         done = self.xen.recent.forgotten
         cost = handle.cost(off)
         if cost is NOTHING:
@@ -249,8 +251,8 @@ class Operations(Directories):
             handle.drop()
         await self._hand_over(handle)
 
-    @answered
-    async def release(self, fh: int) -> None:
+    @at_once
+    def release(self, fh: int) -> None:
         handle = self.handles.pop(fh, None)
         if handle is not None:
             self.shares.give_back(handle.share, handle.weighed)

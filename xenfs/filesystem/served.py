@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from contextlib import suppress
 from itertools import count
+from typing import Any
 
 import trio
 
@@ -52,14 +53,17 @@ class Served(FixedNames):
         self.keeping = Keeping(xen, self.inodes)
         self.shares = Shares(options.open_max)
         self.filling = Filling()
-        self._numbers = count(1)
+        self._numbers: Any = count(1)  # of open files and directories
         self.attributes = Attributes(xen, options, self.rights)
 
     async def _turn(self, uid: int, cost_s: float = REQUEST_S, writes: Node | None = None) -> None:
         """Let others come first who have asked for less; who writes to this entry has a place that is no reader's."""
         if wait := self.turns.due(uid, cost_s):
-            with self.lanes.place(uid) if writes is None else self.lanes.own_place(uid, writes):
-                await trio.sleep(wait)
+            await self._waited(uid, wait, writes)
+
+    async def _waited(self, uid: int, wait_s: float, writes: Node | None = None) -> None:
+        with self.lanes.place(uid) if writes is None else self.lanes.own_place(uid, writes):
+            await trio.sleep(wait_s)
 
     async def _pace(self, uid: int, cost_s: float) -> None:
         """The same before an answer that is there already: where too many wait, it is given at once."""

@@ -16,6 +16,7 @@ SMALL = 16384
 """What remembers no more than this is bounded by the number of files."""
 _MOST_BYTES = 96 << 20  # two pages of metrics of 10,000 domains
 _MOST_OF_ALL = 256 << 20  # of all users but root
+_IDLE = 16  # users of whom a share is kept with nothing open: to make one for each file takes a tenth of opening it
 
 
 class Weight(NamedTuple):
@@ -96,7 +97,7 @@ class Shares:
         self.total = Sum()
 
     def __len__(self) -> int:
-        return len(self._of)
+        return sum(1 for share in self._of.values() if share.files)
 
     def take(self, uid: int) -> Share:
         """One more file or directory is opened; EMFILE where that is one too many."""
@@ -112,5 +113,5 @@ class Shares:
         """It is closed, and what it remembered is forgotten."""
         share.weigh(remembered, NOTHING_MUCH)
         share.files -= 1
-        if not share.files:
+        if not share.files and len(self._of) > _IDLE:
             self._of.pop(share.uid, None)
