@@ -183,6 +183,14 @@ def test_many_samples_come_in_pieces_that_make_one_family() -> None:
     }
 
 
+@given(st.lists(st.none() | st.integers() | st.sampled_from(["+Inf", "0.25", ""]), max_size=700))
+def test_a_line_for_each_value_that_is_there(values: list[int | str | None]) -> None:
+    items = [(f'number="{number}"', value) for number, value in enumerate(values)]
+    lines = [f"xen_thing{{{about}}} {value}\n" for about, value in items if value is not None]
+    head = "# HELP xen_thing A thing.\n# TYPE xen_thing gauge\n" if lines else ""
+    assert "".join(written([gauge("xen_thing", "A thing.", lambda value: value)], items)) == head + "".join(lines)
+
+
 @pytest.mark.parametrize(
     ("raw", "shown"),
     [
