@@ -29,7 +29,7 @@ class Answers(Replay):
         self.unknown = 38  # ENOSYS: it was not recorded
         self._abi, self._domains = abi.load(release, recording.arch), domains
         self._sizes: dict[int, int] = {}
-        self._places: dict[int, memoryview] = {}  # a small buffer's memory stays where it is as long as its pool
+        self._small: dict[int, memoryview] = {}  # a small buffer's memory stays where it is as long as its pool
         self._known: dict[tuple[int, bytes], tuple[int, bytes | None]] = {}
         for section in recording.sections.values():
             for asked, answer in section.exchanges:
@@ -55,9 +55,9 @@ class Answers(Replay):
         size = self._sizes.get(number)
         if size is None or len(args) != 1:
             return super().hypercall(number, args)
-        memory = self._places.get(args[0])
+        memory = self._small.get(args[0])
         if memory is None or len(memory) != size:
-            memory = self._places[args[0]] = self._locate(args[0], size)
+            memory = self._small[args[0]] = self._locate(args[0], size)
         found = self._known.get((number, bytes(memory)))
         if found is not None:
             result, data = found
