@@ -202,7 +202,7 @@ def qemu(data: bytes) -> None:
             for piece in (said[: len(said) // 2], said[len(said) // 2 :]):
                 for number, disk in (heard.hear(piece) or {}).items():
                     assert 0 <= number < 1 << 29, number
-                    assert all(0 <= count < 1 << 63 for count in disk), disk
+                    assert all(0 <= count < 1 << 80 for count in disk), disk
 
 
 def policies(data: bytes) -> None:

@@ -26,14 +26,30 @@ def heard(*pieces: bytes) -> Disks | None:
 
 
 def test_disks_by_their_numbers_and_in_sectors() -> None:
-    said = answer(row("xvda-qcow2", 3, 4, 4096, 1536), row("hda-raw", 1), row("#block123", 9, device="ide0-hd0"))
-    assert heard(GREETING, said) == {XVDA: Disk(3, 4, 8, 3), 768: Disk(1, 0, 0, 0)}
+    said = answer(row("xvda-qcow2", 3, 4, 4096, 1536), row("hdb-raw", 1))
+    assert heard(GREETING, said) == {XVDA: Disk(3, 4, 8, 3), 832: Disk(1, 0, 0, 0)}
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_in_whatever_pieces(size: int) -> None:
     said = GREETING + b'{"timestamp": {}, "event": "RTC_CHANGE"}\r\n' + answer(row("xvdb-raw", 5))
     assert heard(*(said[at : at + size] for at in range(0, len(said), size))) == {XVDB: Disk(5, 0, 0, 0)}
+
+
+@pytest.mark.parametrize(
+    ("node", "emulated"),
+    [("xvda-raw", "ide0-hd0"), ("hdb-raw", "ide0-hd1"), ("xvdc-raw", "ide1-hd0"), ("hdd-raw", "ide1-hd1"),
+     ("sdb-raw", "scsi0-hd1"), ("xvdf-raw", "ahcidisk-5"), ("hdc-raw", "ide-5632")],
+)  # fmt: skip
+def test_what_an_hvm_guest_does_with_the_emulated_disk_counts_too(node: str, emulated: str) -> None:
+    """As libxl names them. Of one that is no disk of the toolstack's, nothing is known."""
+    number = device_number(node)
+    others = row("#block1", 7, device="ide9-hd0"), row("#block2", 7, device="floppy0"), row("f", 7, device="scsi0-hd9")
+    found = heard(answer(row("#block3", 1, 2, 512, 1024, device=emulated), *others, row(node, 10, 20, 5120, 10240)))
+    assert found == {number: Disk(11, 22, 11, 22)}
+    assert heard(answer(row("#block3", 1, device=emulated), row("xvdg-raw", 5), row("xvda1-raw", 6))) == {
+        51808: Disk(5, 0, 0, 0), 51713: Disk(6, 0, 0, 0),
+    }  # fmt: skip
 
 
 def test_what_is_no_back_end_is_left_out() -> None:
@@ -87,7 +103,8 @@ json_values = st.recursive(
     max_leaves=12,
 )
 rows = st.fixed_dictionaries({}, optional={
-    "device": json_values, "node-name": st.sampled_from(["xvda-raw", "hda-raw", "d3p1-raw"]) | json_values,
+    "device": st.sampled_from(["ide0-hd0", "ide-51712"]) | json_values,
+    "node-name": st.sampled_from(["xvda-raw", "hda-raw", "d3p1-raw"]) | json_values,
     "stats": st.dictionaries(st.sampled_from(["rd_operations", "wr_operations", "rd_bytes", "wr_bytes"]), json_values)
     | json_values,
 })  # fmt: skip
@@ -102,7 +119,7 @@ def test_whatever_it_says_is_numbers_or_an_error(pieces: list[bytes]) -> None:
         for number, disk in (heard(*pieces) or {}).items():
             assert type(number) is int
             assert 0 <= number < 1 << 29
-            assert all(type(count) is int and 0 <= count < 1 << 63 for count in disk)
+            assert all(type(count) is int and 0 <= count < 1 << 68 for count in disk)
 
 
 class Now:

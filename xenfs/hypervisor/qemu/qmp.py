@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import re
+from operator import add
 from typing import NamedTuple
 
 QUESTION = b'{"execute": "qmp_capabilities"}\n{"execute": "query-blockstats", "id": "xenfs"}\n'
@@ -21,11 +22,14 @@ _SECTOR = 512
 _LARGEST = 1 << 63  # QEMU counts in 64 bits
 
 _VDEV = re.compile(r"(xvd|hd|sd)([a-z]{1,4})([0-9]{0,3})-[a-z0-9_-]+")
+# What libxl and QEMU call disks that are emulated: by their place, and a tray by the number of its device.
+_EMULATED = re.compile(r"ide([01])-hd([01])|(?:ahcidisk-|scsi0-hd)([0-9]{1,2})|ide-([0-9]{1,6})")
 _PARTED = re.compile(r"d([0-9]{1,7})p([0-9]{1,3})-[a-z0-9_-]+")
 
 
 class Disk(NamedTuple):
-    """What the guest has asked for: reads, writes, and sectors of 512 bytes of both.
+    """What the guest has asked for: reads, writes, and sectors of 512 bytes of both. Of an HVM guest that is what it
+    asked its emulated disk for, too, as long as it has that.
 
     Flushes and discards are not here: QEMU's back end counts those of no guest that sends them by themselves.
     """
@@ -88,16 +92,39 @@ def disks(rows: object) -> Disks:
     """Those of an answer to query-blockstats that serve a guest's front end, by their numbers there."""
     if not isinstance(rows, list):
         raise wrong()  # an error: this QEMU has no such question
-    found: Disks = {}
+    found, emulated = Disks(), list[tuple[tuple[str, int], Disk]]()
     for row in rows:
         if not isinstance(row, dict):
             raise wrong()
-        number = None if row.get("device") else device_number(row.get("node-name"))
+        name = row.get("device")
+        number = None if name else device_number(row.get("node-name"))
         if number is not None:
             found[number] = _disk(row.get("stats"))
+        elif isinstance(name, str) and (match := _EMULATED.fullmatch(name)):
+            emulated.append((_emulates(match), _disk(row.get("stats"))))
     if len(found) > _MOST_DISKS:
         raise wrong()
+    by_place = {_place(number): number for number in found}
+    for place, disk in emulated:
+        if (number := by_place.get(place)) is not None:
+            found[number] = Disk(*map(add, found[number], disk))
     return found
+
+
+def _place(number: int) -> tuple[str, int]:
+    """Which of the disks of an emulated controller is the same as a guest's; by its number where none is."""
+    major, minor = number >> 8, number & 0xFF
+    if major in (202, 8) and not minor & 15:
+        return "disk", minor >> 4
+    return ("disk", minor >> 6 | (major == 22) << 1) if major in (3, 22) and not minor & 63 else ("other", number)
+
+
+def _emulates(match: re.Match[str]) -> tuple[str, int]:
+    """The same of what QEMU emulates."""
+    bus, unit, disk, number = match.groups()
+    if number:
+        return _place(int(number))
+    return "disk", int(disk) if disk else 2 * int(bus) + int(unit)
 
 
 def _disk(stats: object) -> Disk:
