@@ -75,6 +75,30 @@ def test_an_image_is_loaded_and_forgotten(mount: Mount) -> None:
     assert outcome == errno.EADDRNOTAVAIL, "this is not kept for a crash"
 
 
+def test_what_kexec_loads_is_loaded(mount: Mount, compared: list[Comparison]) -> None:
+    """Debian's kexec-tools know Xen. They lay dom0's kernel out, and nobody boots it; and what a file has loaded they
+    forget."""
+    if not shutil.which("kexec") or not mount.has("host/kexec/load"):
+        pytest.skip("no kexec here")
+    kernel = next(Path("/boot").glob("vmlinuz-*"))
+
+    def agree(*words: str) -> None:
+        done = subprocess.run(["kexec", *words], capture_output=True, text=True, timeout=300, check=False)
+        print(words, done)
+        assert done.returncode == 0, done.stderr
+        mine, theirs = mount.value("host/kexec/loaded"), "1" if "-l" in words else "0"
+        compared.append(Comparison("host/kexec/loaded", f"kexec {words[0]}", mine, theirs, mine == theirs))
+        assert mine == theirs
+
+    try:
+        agree("-l", str(kernel), "--append=panic=1")
+        agree("-u")
+        load(mount, "host/kexec/load", image(0x200000, b"\xfa\xf4\xeb\xfd"))
+        agree("-u")
+    finally:
+        mount.write("host/kexec/loaded", "0")
+
+
 def test_the_watchdog_is_set_and_ended(mount: Mount) -> None:
     node = "domains/self/watchdog"
     number = mount.ask(node, "0 86400")

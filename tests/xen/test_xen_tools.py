@@ -116,7 +116,7 @@ def test_memory_beside_xen_mfndump(mount: Mount, frozen: Guest, compared: list[C
 def test_pages_of_the_machine_beside_xen_hptool(raw: Mount, compared: list[Comparison]) -> None:
     """What files take offline is so by the tool, and what the tool brings back is so by the files.
 
-    mem-offline itself is not tried: of a page that a domain has, dom0's too, it suspends the domain.
+    Of a page that a domain has, dom0's too, mem-offline suspends the domain: it is asked about one that is offline.
     """
     if not raw.has("raw/domctl/getpageframeinfo3"):
         pytest.skip("populate_physmap does not tell a page's number in the machine here")
@@ -137,6 +137,11 @@ def test_pages_of_the_machine_beside_xen_hptool(raw: Mount, compared: list[Compa
         agree(free, "online")
         assert raw.ask("host/memory/soft_offline_page", str(free)).split()[1].startswith("offlined")
         agree(free, "offlined")
+        by_file = raw.ask("host/memory/soft_offline_page", str(free)).split()[1].partition(",")[0]
+        by_tool = re.findall(r"PG_OFFLINE_(\w+)", said(f"xen-hptool mem-offline {free:x}"))
+        row = by_file, " ".join(by_tool).lower()
+        compared.append(Comparison("host/memory/soft_offline_page", "xen-hptool mem-offline", *row, row[0] == row[1]))
+        assert row == ("offlined", "offlined")
         assert "onlin" in said(f"xen-hptool mem-online {free:x}")
         agree(free, "online")
 

@@ -26,12 +26,13 @@ def looked(mount: Mount, *words: str) -> dict[str, Any]:
     return found
 
 
-def xentop() -> dict[str, list[str]]:
-    """What it prints of each domain, by the full name: state, CPU seconds, CPU %, memory, its %, most, its %, vCPUs.
+def xentop(*words: str) -> dict[str, list[str]]:
+    """What it prints in the end, by the full name: state, CPU seconds, CPU %, memory, its %, most, its %, vCPUs.
 
     "no limit" and "n/a" are its words for a control domain without a limit.
     """
-    done = subprocess.run([XENTOP, "-b", "-f", "-i", "1"], capture_output=True, text=True, timeout=120, check=True)
+    words = words or ("-i", "1")
+    done = subprocess.run([XENTOP, "-b", "-f", *words], capture_output=True, text=True, timeout=120, check=True)
     if os.environ.get("XENFS_OUT"):
         with open(os.path.join(os.environ["XENFS_OUT"], "xentop.txt"), "w") as out:
             out.write(done.stdout)
@@ -90,3 +91,29 @@ def test_rates_are_within_what_there_is(mount: Mount, guest: Guest) -> None:
         assert 0 <= (each["cpu_percent"] or 0) <= 150 * each["vcpus_online"] + 50, "clocks of emulated CPUs differ"
         assert len(each["vcpu_stat"]) == each["vcpus"]
     assert len(looked(mount)["domains"]) == len(mount.numbers("domains"))
+
+
+@pytest.mark.once_a_dom0("a rate is the same sum on each Xen")
+@pytest.mark.usefixtures("peers")
+def test_rates_beside_xentop(mount: Mount, guest: Guest) -> None:
+    """Of seconds in which dom0 has something to do for each of its vCPUs, and a guest is paused: whose interval it is
+    hardly matters then."""
+    mount.write(f"domains/{guest.domid}/freeze", "1")
+    name = mount.value(f"domains/{guest.domid}/name")
+    vcpus = int(mount.value("domains/0/nr_online_vcpus"))
+    busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(vcpus)]
+    try:
+        theirs = {each: float(row[2]) for each, row in xentop("-i", "2", "-d", "10").items()}
+        done = xenfs("top", str(mount.root), "--json", "--delay", "10")
+    finally:
+        for each in busy:
+            each.kill()
+            each.wait()
+        mount.write(f"domains/{guest.domid}/freeze", "0")
+    assert (done.returncode, done.stderr) == (0, "")
+    ours = {each["name"]: each["cpu_percent"] for each in json.loads(done.stdout)["domains"]}
+    print(theirs, ours)
+    dom0 = mount.value("domains/0/name")
+    assert theirs[name] == ours[name] == 0
+    for found in (theirs[dom0], ours[dom0]):
+        assert found == pytest.approx(100 * vcpus, rel=0.25)
