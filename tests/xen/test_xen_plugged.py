@@ -17,6 +17,8 @@ from xen_mount import Mount, failure, mounted
 from xen_peers import vcpus, xl_state
 from xen_plugged import BLOCK_BYTES, BLOCKS, BRIDGE, MAC, plugged
 
+from xenfs.xenstore import Entry, XenstoreClient
+
 pytestmark = [
     pytest.mark.once_a_dom0("what goes through xenstore and dom0's kernel, Xen does not see"),
     pytest.mark.skipif(not REAL, reason="needs guests with drivers"),
@@ -24,6 +26,7 @@ pytestmark = [
 ]
 KIND = os.environ.get("XENFS_PLUGGED") or next((kind for kind in KINDS if os.path.exists(f"/guest/{kind}.cfg")), "pv")
 SECTOR = 512
+ELSEWHERE, ELSEWHERES_MAC = 4242, "00:16:3e:44:55:66"  # no domain has this number
 GUEST_S = 300.0  # what an emulated arm64's guest may take, beside other work
 
 
@@ -118,6 +121,45 @@ def test_all_devices_in_one_file(mount: Mount, guest: Guest) -> None:
     eventually(
         lambda: numbers_of(mount, guest, "vbd")["rd_req"] > before, GUEST_S, "a file that stays open tells of more"
     )
+
+
+@pytest.fixture
+def elsewhere(guest: Guest) -> Iterator[str]:
+    """A network of the guest's that another domain serves, as far as xenstore tells; with odd things in it."""
+    served = f"/local/domain/{ELSEWHERE}/backend/vif/{guest.domid}/7"
+    own = f"/libxl/{guest.domid}/device/vif/7"
+    told = {
+        f"{own}/backend": served.encode(), f"{own}/handle": b"7", f"{own}/mac": ELSEWHERES_MAC.encode(),
+        f"/local/domain/{guest.domid}/device/vif/7/backend": served.encode(),
+        **{f"{served}/{name}": value for name, value in {
+            "frontend-id": str(guest.domid).encode(), "online": b"1", "handle": b"7", "state": b"4",
+            "mac": ELSEWHERES_MAC.encode(), "bridge": b"\x1b[2Jroot\n\xff", "script": b"",
+        }.items()},
+    }  # fmt: skip
+    store = XenstoreClient()
+    try:
+        store.make([Entry(path, value) for path, value in told.items()])
+        yield served
+    finally:
+        for path in (f"/local/domain/{ELSEWHERE}", own, f"/local/domain/{guest.domid}/device/vif/7"):
+            store.remove(path)
+        store.close()
+
+
+def test_a_network_that_another_domain_serves(mount: Mount, guest: Guest, elsewhere: str) -> None:
+    """It is there, as it is to xl, and dom0 counts nothing of it."""
+    home = guest.node("devices/vif/7")
+    rows = [line.split() for line in said("xl", "network-list", guest.name).splitlines()[1:]]
+    idx, backend, mac, *_, path = next(row for row in rows if row[0] == "7")
+    assert (idx, backend, mac, path) == ("7", str(ELSEWHERE), ELSEWHERES_MAC, elsewhere)
+    assert mount.names(guest.node("devices/vif")) == ["0", "7"]
+    shown = [mount.value(f"{home}/{name}") for name in ("backend", "backend_type", "mac", "state", "bridge")]
+    assert shown == [backend, "vif", mac, "connected", "\\x1b[2Jroot\\n\\xff"]
+    assert not [name for name in mount.names(home) if name.endswith(("_bytes", "_packets", "_errors", "_dropped"))]
+    assert f"{guest.domid} vif/7 " not in mount.value("domains/device_stat")
+    scraped = mount.value("metrics/xen.prom").splitlines()
+    received = [line for line in scraped if line.startswith("xen_domain_network_receive_bytes_total{")]
+    assert len([line for line in received if f'domid="{guest.domid}"' in line]) == 1, received
 
 
 @pytest.fixture(scope="module")
