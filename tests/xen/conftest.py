@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import xen_peers
@@ -23,6 +24,7 @@ from xenfs.hypervisor.privcmd import under_xen
 
 HYPERVISOR = os.environ.get("XENFS_TEST_HYPERVISOR") or ("privcmd" if under_xen() else "simulator:domains=28")
 REAL = HYPERVISOR == "privcmd"
+MOUNTED = os.environ.get("XENFS_MOUNTED")
 KINDS = ("pv", "pvh")  # the first that there is: see _at_rest
 SLOW_S = 1200  # under emulation, and with other work on the machine, a test and what it needs may take minutes
 
@@ -67,7 +69,13 @@ def real() -> bool:
 
 @pytest.fixture(scope="session")
 def mount(foreign: str) -> Iterator[Mount]:
-    """One mount for most of the tests, with everything in it that does not need -o raw."""
+    """One mount for most of the tests, with everything in it that does not need -o raw; or one that is there already.
+
+    What only looks can be tried on the packaged unit so: scripts/package.d/in-dom0.
+    """
+    if MOUNTED:
+        yield Mount(Path(MOUNTED))
+        return
     with mounted(HYPERVISOR, "lifecycle", "debug", "pool_check", announced=["xenstore"] if foreign else []) as found:
         if REAL:
             release = f"{found.value('version/major')}.{found.value('version/minor')}"
