@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from xenfs.simulator.machine import Memory
 
 _NO_MORE = (0, 0, 0, 0, 0)
+_MOST = len(_NO_MORE)
 
 
 class Simulator(Backend):
@@ -50,7 +51,7 @@ class Simulator(Backend):
         self.counts: Counter[str] = Counter()
         self._lock = RLock()
         self._calls = hypercalls.table(self.machine, self.counts)
-        self.machine.dispatch = self._alone
+        self.machine.dispatch = self.hypercall
         self._multicall = self.machine.constant("__HYPERVISOR_multicall")
         populate(self.world)
         boot_log.write(self.machine)
@@ -78,21 +79,17 @@ class Simulator(Backend):
 
     def hypercall(self, number: int, args: tuple[int, ...]) -> int:
         """The result, or -errno; -ENOSYS for what this Xen does not have, -EFAULT for a pointer into nowhere."""
-        if number == self._multicall:  # each of its members is made alone: other calls come between, as in Xen
-            return self._dispatch(number, args)
-        return self._alone(number, args)
-
-    def _alone(self, number: int, args: tuple[int, ...]) -> int:
-        with self._lock:
-            return self._dispatch(number, args)
-
-    def _dispatch(self, number: int, args: tuple[int, ...]) -> int:
         call = self._calls.get(number)
         if call is None:
             self.counts[f"hypercall {number}"] += 1
             return -ENOSYS
+        if len(args) < _MOST:  # never of a member of a multicall, of which there are thousands
+            args += _NO_MORE
         try:
-            return call(args + _NO_MORE)
+            if number == self._multicall:  # each of its members is made alone: other calls come between, as in Xen
+                return call(args)
+            with self._lock:
+                return call(args)
         except Refused as refused:
             return -refused.code
         except BadAddress:

@@ -26,4 +26,6 @@ class Clock:
 
     def ticks(self) -> int:
         """The same in units of 1024 ns."""
+        if self._speed == 1:
+            return (self._source() + self._offset) >> 10  # as `now` is, which would be a third of it: each vCPU asks
         return self.now() >> 10

@@ -54,6 +54,7 @@ class Domain:
 
     __slots__ = (
         "_changes",
+        "_waiting",
         "auto_node_affinity",
         "bare",
         "born_ns",
@@ -128,6 +129,7 @@ class Domain:
         self.ssidref = 0
         self.since = self.used_ns = self.rate = 0
         self.info: tuple[bytes, int] | None = None
+        self._waiting: bool | None = None  # likewise: each of its vCPUs is asked about
         self.born_ns = 0  # when it was made, since the host booted
         self.guest: Any = None  # what its kernel has agreed upon with xenstore, once it was asked
         self.kept: dict[str, Any] = {}  # by the few operations that need more than this
@@ -142,7 +144,7 @@ class Domain:
 
     def changed(self) -> None:
         """What getdomaininfo says of it besides time is not what it was."""
-        self.info = None
+        self.info = self._waiting = None
         self._changes.count += 1
 
     def existing(self) -> list[Vcpu]:
@@ -161,12 +163,14 @@ class Domain:
     @property
     def waiting(self) -> bool:
         """Whether all of it waits for events while none of it runs: what Xen calls blocked."""
+        if self._waiting is None:
+            self._waiting = self._waits()
+        return self._waiting
+
+    def _waits(self) -> bool:
         if self.shutdown_code != NOT_SHUT_DOWN:
             return False
-        for vcpu in self.vcpus:  # noqa: SIM110 - a generator or Vcpu.waiting costs three times as much, and each vCPU asks
-            if vcpu is not None and vcpu.online and vcpu.load >= BUSY:
-                return False
-        return True
+        return not any(vcpu.online and not vcpu.waiting for vcpu in self.existing())
 
     def cpu_time(self, ticks: int) -> int:
         """Nanoseconds that its vCPUs have run, up to this tick."""
