@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import shutil
 import struct
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import xen_peers
-from xen_guests import Guest
+from xen_guests import Guest, eventually
 from xen_mount import CHECKOUT, Mount, a_cpu_leaves
 from xen_peers import Comparison, columns, in_short, said
 
@@ -23,6 +27,7 @@ pytestmark = [
     pytest.mark.usefixtures("peers"),
 ]
 LATER = {"suspend", "resume", "dt-overlay"}  # the two since 4.20; the last on arm64 alone, since 4.18
+PLUG_S, SOON_S = 5.0, 120.0
 COLUMNS = 19  # of xentop, in 4.17 as in 4.20
 
 
@@ -185,6 +190,63 @@ def status_of_buttons(mount: Mount, domid: str) -> int:
             return int(struct.unpack_from("<IH", data, at + 8)[1])
         at += 8 + length
     raise AssertionError("no such record")
+
+
+def plugged_by_udev() -> None:
+    """Linux takes a CPU down by itself. One that comes udev switches on, which this dom0 has not."""
+    time.sleep(PLUG_S)
+    for cpu in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/online"):
+        with contextlib.suppress(OSError):  # it is going
+            if cpu.read_text() == "0\n":
+                cpu.write_text("1")
+
+
+@pytest.fixture
+def unlimited(mount: Mount) -> Iterator[None]:
+    """Domain 0 as it was: with all its vCPUs, its memory, and no limit."""
+    vcpus, kib, most = (
+        mount.value(f"domains/0/{name}") for name in ("nr_online_vcpus", "memory/current_kb", "memory/max")
+    )
+    yield
+    mount.write("domains/0/nr_vcpus_target", vcpus)
+    plugged_by_udev()
+    mount.write("domains/0/memory/target_kb", kib)
+    mount.write("domains/0/memory/max", most)
+
+
+@pytest.mark.usefixtures("unlimited")
+def test_dom0_is_asked_for_memory_and_vcpus(mount: Mount, compared: list[Comparison]) -> None:
+    """Of which xenstore may have heard nothing yet. It follows, whoever asks."""
+    now, vcpus = int(mount.value("domains/0/memory/current_kb")), int(mount.value("domains/0/nr_online_vcpus"))
+    for who, less_mib in (("xenfs", 64), ("xl", 32)):
+        mib = now // 1024 - less_mib
+        if who == "xenfs":
+            mount.write("domains/0/memory/target_kb", f"{mib}M")
+        else:
+            said(f"xl mem-set 0 {mib}")
+        asked = {"target": str(mib * 1024), "max": str(mib * 1024 + 1024)}
+        target = said("xenstore-read /local/domain/0/memory/target").strip()
+        found = {"target": mount.value("domains/0/memory/target_kb"), "max": mount.value("domains/0/memory/max")}
+        assert target == asked["target"]
+        note(compared, "domains/0/memory/target_kb", f"mem-set by {who}", found, asked)
+        eventually(
+            lambda mib=mib: abs(int(mount.value("domains/0/memory/current_kb")) // 1024 - mib) <= 2,
+            SOON_S,
+            "it follows",  # type: ignore[misc]
+        )
+    assert int(mount.value("domains/0/memory/static_max_kb")) >= now
+    if vcpus < 2:
+        return
+    for who, count in (("xenfs", vcpus - 1), ("xl", vcpus), ("xl", vcpus - 1), ("xenfs", vcpus)):
+        if who == "xenfs":
+            mount.write("domains/0/nr_vcpus_target", str(count))
+        else:
+            said(f"xl vcpu-set --ignore-host 0 {count}")
+        plugged_by_udev()
+        eventually(lambda count=count: mount.value("domains/0/nr_online_vcpus") == str(count), SOON_S, "it follows")  # type: ignore[misc]
+        listed = [row for row in xen_peers.vcpus(said("xl vcpu-list 0")) if row.cpu != "-"]
+        mine = {"": mount.value("domains/0/nr_vcpus_target")}
+        note(compared, "domains/0/nr_vcpus_target", f"vcpu-set by {who}", mine, {"": str(len(listed))})
 
 
 ABSENT = {  # what no emulated CPU has, or Debian's Xen; the node, and what its tool says then

@@ -137,6 +137,32 @@ def test_vcpus_are_asked_for_and_the_guest_takes_its_time(host: Host) -> None:
     assert (host.value("domains/3/nr_vcpus_target"), host.value("domains/3/nr_online_vcpus")) == ("3", "3")
 
 
+def test_the_control_domain_is_asked_though_nobody_told_xenstore_of_it(host: Host) -> None:
+    """No toolstack writes of its own domain before it asks it for something; then the first says both."""
+    assert host.value("domains/0/nr_vcpus_target") == host.value("domains/0/vcpus/1/availability") == ""
+    host.write("domains/0/vcpus/1/availability", "offline")
+    assert host.value("domains/0/vcpus/1/availability") == "offline"
+    most = int(host.value("domains/0/max_vcpu_id")) + 1
+    assert host.value("domains/0/nr_vcpus_target") == str(most - 1), "of the others nobody has said anything"
+    host.write("domains/0/nr_vcpus_target", str(most))
+    assert {host.value(f"domains/0/vcpus/{v}/availability") for v in range(most)} == {"online"}
+
+
+@pytest.mark.parametrize("told", [{}, {"/local/domain/0/memory/static-max": b"4194304"}])
+def test_memory_of_the_control_domain(host: Host, told: dict[str, bytes]) -> None:
+    limit = host.world.domains[0].max_pages * 4
+    store = store_of(host)
+    store.nodes = dict(told)
+    assert host.value("domains/0/memory/target_kb") == ""
+    host.write("domains/0/memory/target_kb", "1G")
+    most = str(int(told.get("/local/domain/0/memory/static-max", limit)))
+    assert (host.value("domains/0/memory/target_kb"), host.value("domains/0/memory/static_max_kb")) == ("1048576", most)
+    assert host.value("domains/0/memory/max") == str(1048576 + 1024)
+    if told:
+        assert host.refused("domains/0/memory/target_kb", "8G") == errno.ERANGE
+    assert host.refused("domains/1/memory/target_kb", "1G") == errno.EOPNOTSUPP, "of others nothing is made up"
+
+
 def test_what_is_asked_already_is_not_asked_again(host: Host) -> None:
     written: list[Path] = []
     store_of(host).write = lambda path, value: written.append(path)  # type: ignore[method-assign]

@@ -71,7 +71,11 @@ def _set_target(xen: Hypervisor, domain: Domain, kib: int, info: DomainInfo) -> 
     target, most, video = map(number, store(xen).read_many([at(domain, node) for node in nodes]))
     if target == kib:
         return
-    _require_target(xen, domain, kib, info, None if target is None else most)
+    if target is None and domain.domid == own_domid(xen):
+        most = _tell_of_own(xen, domain, info, most)
+    elif target is None:
+        most = None
+    _require_target(xen, domain, kib, info, most)
     pretends = _is_pod(xen, domain, info)
     domctl.set_max_mem(xen, domain.domid, kib + (video or 0) + _SLACK_KIB)
     try:
@@ -82,6 +86,14 @@ def _set_target(xen: Hypervisor, domain: Domain, kib: int, info: DomainInfo) -> 
         before = 2**64 - 1 if info.max_pages >= facts.NO_LIMIT_PAGES else info.max_pages * 4
         domctl.set_max_mem(xen, domain.domid, before)
         raise
+
+
+def _tell_of_own(xen: Hypervisor, domain: Domain, info: DomainInfo, most: int | None) -> int:
+    """The most that xenfs's own domain may have: where no toolstack has said so yet, it is said as the first would."""
+    if most is None:
+        most = info.max_pages * 4
+        store(xen).write(at(domain, "memory/static-max"), str(most).encode())
+    return most
 
 
 def _require_target(xen: Hypervisor, domain: Domain, kib: int, info: DomainInfo, most: int | None) -> None:
@@ -139,9 +151,9 @@ def _plug_all(xen: Hypervisor, domain: Domain, wanted: dict[int, str], info: Dom
     """Ask for what is not asked for yet, one after the other; refused where nobody would hear."""
     asked = _availability_of(xen, domain, range(facts.nr_vcpus(info)))
     changes = {vcpu: each for vcpu, each in wanted.items() if asked[vcpu] != each}
-    if changes and not all(asked):
-        raise BadInput("the toolstack has told xenstore of no vCPUs for this domain", errno.EOPNOTSUPP, at=0)
-    if changes and domain.domid != own_domid(xen):
+    if changes and domain.domid != own_domid(xen):  # of its own nobody says anything before it is asked for
+        if not all(asked):
+            raise BadInput("the toolstack has told xenstore of no vCPUs for this domain", errno.EOPNOTSUPP, at=0)
         require_listener(xen, domain, info, "vcpus")
     for vcpu, change in changes.items():
         store(xen).write(at(domain, f"cpu/{vcpu}/availability"), change.encode())
@@ -158,7 +170,7 @@ AVAILABILITY = File(
 
 def _nr_vcpus(xen: Hypervisor, domain: Domain) -> str:
     asked = _availability_of(xen, domain, range(facts.nr_vcpus(domains.info(xen, domain))))
-    return str(asked.count("online")) if any(asked) else ""
+    return str(len(asked) - asked.count("offline")) if any(asked) else ""
 
 
 def _set_nr_vcpus(xen: Hypervisor, domain: Domain, count: int, info: DomainInfo) -> None:

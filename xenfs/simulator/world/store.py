@@ -129,6 +129,9 @@ class DomainNodes(MutableMapping[str, bytes]):
                 nodes[f"{home}/cpu/{vcpu.id}/availability"] = b"online" if online else b"offline"
             said = b"1" if guest.drivers else b""  # the toolstack has made the nodes, and the guest fills them
             nodes |= {f"{home}/control/feature-{word}": said for word in FEATURES}
+        else:  # what a control domain was asked for, and nothing before
+            for number, online in guest.wanted.items():
+                nodes[f"{home}/cpu/{number}/availability"] = b"online" if online else b"offline"
         told = devices.nodes(domain, self.world.settings.devices)
         return nodes | {path: value.encode() for path, value in told.items()}
 
