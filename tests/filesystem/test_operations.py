@@ -225,6 +225,27 @@ def test_listing_is_a_snapshot(host: Host) -> None:
     trio.run(run)
 
 
+def test_what_programs_are_told_to_ask_for_is_no_page(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C's stdio goes by it; a read of a page looks like sendfile(2), and costs two messages more."""
+
+    async def run() -> None:
+        k = kernel(host)
+        shown: list[int] = []
+        monkeypatch.setattr(k.ops.attributes, "shown", lambda inode, nbytes: shown.append(nbytes))
+        for path in ("host/cpu_khz", "domains/1/memory/current_kb"):
+            entry, fh = await k.lookup(path), (await k.open(path)).fh
+            assert (entry.st_size, entry.st_blksize) == (4096, 8192)
+            value = await k.ops.read(fh, 0, entry.st_blksize)
+            assert not shown
+            assert await k.ops.read(fh, 0, 4096) == value
+            assert shown == [len(value)]
+            shown.clear()
+        for path in ("domains", "domains/stat", "metrics/xen.prom"):
+            assert (await k.lookup(path)).st_blksize == 131072
+
+    trio.run(run)
+
+
 def test_attributes(host: Host) -> None:
     async def run() -> None:
         options = Options(uid=7, gid=8, umask=0o044)
