@@ -154,6 +154,8 @@ def test_memory_of_the_control_domain(host: Host, told: dict[str, bytes]) -> Non
     store = store_of(host)
     store.nodes = dict(told)
     assert host.value("domains/0/memory/target_kb") == ""
+    assert host.refused("domains/0/memory/target_kb", "127M") == errno.ERANGE
+    assert store.nodes == told, "what is refused tells nobody anything"
     host.write("domains/0/memory/target_kb", "1G")
     most = str(int(told.get("/local/domain/0/memory/static-max", limit)))
     assert (host.value("domains/0/memory/target_kb"), host.value("domains/0/memory/static_max_kb")) == ("1048576", most)

@@ -71,12 +71,14 @@ def _set_target(xen: Hypervisor, domain: Domain, kib: int, info: DomainInfo) -> 
     target, most, video = map(number, store(xen).read_many([at(domain, node) for node in nodes]))
     if target == kib:
         return
-    if target is None and domain.domid == own_domid(xen):
-        most = _tell_of_own(xen, domain, info, most)
-    elif target is None:
-        most = None
-    _require_target(xen, domain, kib, info, most)
+    begins = target is None and domain.domid == own_domid(xen)  # of its own no toolstack has said anything yet
+    told = most is not None
+    if begins and not told:
+        most = info.max_pages * 4
+    _require_target(xen, domain, kib, info, None if target is None and not begins else most)
     pretends = _is_pod(xen, domain, info)
+    if begins and not told:  # as the first toolstack that asks for a target would
+        store(xen).write(at(domain, "memory/static-max"), str(most).encode())
     domctl.set_max_mem(xen, domain.domid, kib + (video or 0) + _SLACK_KIB)
     try:
         if pretends:
@@ -86,14 +88,6 @@ def _set_target(xen: Hypervisor, domain: Domain, kib: int, info: DomainInfo) -> 
         before = 2**64 - 1 if info.max_pages >= facts.NO_LIMIT_PAGES else info.max_pages * 4
         domctl.set_max_mem(xen, domain.domid, before)
         raise
-
-
-def _tell_of_own(xen: Hypervisor, domain: Domain, info: DomainInfo, most: int | None) -> int:
-    """The most that xenfs's own domain may have: where no toolstack has said so yet, it is said as the first would."""
-    if most is None:
-        most = info.max_pages * 4
-        store(xen).write(at(domain, "memory/static-max"), str(most).encode())
-    return most
 
 
 def _require_target(xen: Hypervisor, domain: Domain, kib: int, info: DomainInfo, most: int | None) -> None:
