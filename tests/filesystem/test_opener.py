@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import resource
 import socket
 import threading
 import time
@@ -195,6 +197,63 @@ def test_three_hundred_at_once(qemus: Qemus, start: Starter) -> None:
     found = qemus.of_all()
     assert found.keys() == set(range(1, 301)) - {100, 200, 300}
     assert all(told == TOLD for told in found.values())
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other process may have few descriptors, and spares some of them."""
+
+    def allow() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+    monkeypatch.setattr(sockets, "allow_many", allow)
+    monkeypatch.setattr(sockets, "_SPARED", 20)
+
+
+def test_more_of_them_than_there_are_descriptors(few: None, qemus: Qemus, start: Starter) -> None:
+    for domid in range(1, 101):
+        start(domid, TELLS)
+    assert qemus.of_all() == dict.fromkeys(range(1, 101), TOLD)
+
+
+@impatient
+def test_many_silent_ones_leave_descriptors_to_others(few: None, opener: Opener, qemus: Qemus, start: Starter) -> None:
+    """A question about many does not take all, and of one that comes when there is none only itself is lost."""
+    start(5, TELLS)
+    for domid in range(101, 201):
+        start(domid, SILENT)
+    own = Path(f"/proc/{opener._pid}/fd")
+    with contextlib.ExitStack() as asked:
+        many = asked.enter_context(contextlib.closing(opener.qemus("disks", range(101, 201))))
+        until(lambda: len(list(own.iterdir())) >= 20)
+        os.close(opener("/dev/null", 1.0))
+        assert qemus.of(5) == TOLD
+        for domid in range(180, 200):
+            asked.enter_context(contextlib.closing(opener.qemus("disks", [domid])))
+        told = many.by(time.monotonic() + PATIENCE_S)
+        assert {told[domid].errno for domid in range(101, 111)} == {errno.EBUSY}
+        assert {told[domid].errno for domid in range(130, 201)} == {errno.EMFILE}
+    assert qemus.of(5) == TOLD, "and lives on"
+    until(lambda: len(list(own.iterdir())) < 10)
+
+
+def test_where_no_thread_can_be_made(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under a limit of tasks: who asks is told so, and the process that asks lives on."""
+
+    def refuse(thread: threading.Thread) -> None:
+        if (home / "no more").exists():
+            raise RuntimeError("can't start new thread")
+        plain(thread)
+
+    plain = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with contextlib.closing(Opener(["/dev/null"])) as opener:
+        (home / "no more").touch()
+        with pytest.raises(ConnectionResetError):
+            opener("/dev/null", 1.0)
+        assert not Qemus(opener.qemus).there(5)
+        (home / "no more").unlink()
+        os.close(opener("/dev/null", 1.0))
 
 
 def test_only_sockets_that_are_ours_where_nobody_else_makes_any(qemus: Qemus, start: Starter, home: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scripted_qemu import GREETING, answer, row
 
 from xenfs.errors import XenfsError
-from xenfs.hypervisor.qemu.disks import KEPT_S, Answers, Qemus, Told
+from xenfs.hypervisor.qemu.disks import KEPT_S, Answers, Qemus, Told, answer_s
 from xenfs.hypervisor.qemu.qmp import LONGEST, Answer, Disk, Disks, device_number
 
 XVDA, XVDB = 51712, 51728
@@ -131,14 +131,17 @@ class Now:
 
 
 class Scripted(Answers):
-    def __init__(self, told: dict[int, Told], clock: Now) -> None:
+    """Some come at once, the others after what they need."""
+
+    def __init__(self, told: dict[int, Told], clock: Now, needs_s: dict[int, float]) -> None:
         self._told, self._clock = told, clock
+        self._at = {domid: clock.s + needs_s.get(domid, 0.0) for domid in told}
         self.closed = False
 
     def by(self, deadline: float) -> dict[int, Told]:
-        if any(told.errno == errno.ETIMEDOUT for told in self._told.values()):
-            self._clock.s = max(self._clock.s, deadline)
-        return self._told
+        last = max(self._at.values(), default=0.0)
+        self._clock.s = max(self._clock.s, min(last, deadline))
+        return {domid: told for domid, told in self._told.items() if self._at[domid] <= self._clock.s}
 
     def close(self) -> None:
         self.closed = True
@@ -149,16 +152,18 @@ class Host:
 
     def __init__(self, *living: int) -> None:
         self.now, self.living = Now(), set(living)
-        self.silent, self.empty = set[int](), set[int]()
+        self.silent, self.empty, self.slow = set[int](), set[int](), set[int]()
         self.asked: list[list[int]] = []
         self.given: list[Scripted] = []
         self.qemus = Qemus(self._ask, self.now)
 
     def _ask(self, question: str, domids: Sequence[int]) -> Answers:
         if question == "listed":
-            return Scripted({domid: Told(0, {}) for domid in self.living}, self.now)
+            return Scripted({domid: Told(0, {}) for domid in self.living}, self.now, {})
         self.asked.append(list(domids))
-        self.given.append(Scripted({domid: self._told(domid) for domid in domids}, self.now))
+        most = answer_s(len(domids))
+        needs_s = dict.fromkeys(self.slow, 0.9 * most) | dict.fromkeys(self.silent, most)
+        self.given.append(Scripted({domid: self._told(domid) for domid in domids}, self.now, needs_s))
         return self.given[-1]
 
     def _told(self, domid: int) -> Told:
@@ -213,6 +218,32 @@ def test_one_that_answers_again_is_waited_for_again() -> None:
     host.silent = set()
     assert host.later(60) == {1}, "it is asked beside the others"
     assert host.later() == host.later() == {1, 2}
+
+
+@pytest.mark.parametrize("manner", ["silent", "slow"])
+def test_one_that_answers_only_when_nobody_waits_costs_ever_fewer(manner: str) -> None:
+    """Nor does what it has told then count, once it has been silent since."""
+    host, waited = Host(1, 2, 3), list[int]()
+    for scrape in range(4 * 60 * 24):
+        aside = 2 in host.qemus._apart
+        setattr(host, manner, set() if aside else {2})
+        assert host.later(15) in ({1, 3}, {1, 2, 3})
+        if host.waited_s:
+            waited.append(scrape)
+    assert 5 < len(waited) < 32, "once an hour"
+    assert 2 <= waited[1] - waited[0] <= 6, "the first time it may have been an accident"
+    assert waited[2] - waited[1] >= 4
+    assert waited[-1] - waited[-2] >= 240
+
+
+def test_one_that_was_slow_once_is_forgiven() -> None:
+    host = Host(1, 2)
+    for _ in range(10):
+        host.slow = {2}
+        assert host.later(2 * 86400) == {1, 2}, "what it tells in time counts"
+        host.slow = set()
+        assert host.later(60) == {1}
+        assert host.later(15) == {1, 2}
 
 
 def test_one_that_is_gone_is_forgotten() -> None:

@@ -115,13 +115,20 @@ def _wait(ours: socket.socket, paths: Sequence[str]) -> None:
     sockets.allow_many()
     while True:
         question, fds, _, _ = socket.recv_fds(ours, _LONGEST, 1)
-        if not (question and fds):
+        if not question:
             return
-        answer = socket.socket(fileno=fds[0])
-        if threading.active_count() > _MOST_AT_ONCE:
-            answer.close()
-        else:
+        for fd in fds:  # none where this process has no descriptor left: whoever asks sees that there is no answer
+            _begin(question, socket.socket(fileno=fd), paths)
+
+
+def _begin(question: bytes, answer: socket.socket, paths: Sequence[str]) -> None:
+    try:
+        if threading.active_count() <= _MOST_AT_ONCE:
             threading.Thread(target=_answer, args=(question, answer, paths), daemon=True).start()
+            return
+    except RuntimeError:  # this system allows no more threads now
+        pass
+    answer.close()
 
 
 def _answer(question: bytes, answer: socket.socket, paths: Sequence[str]) -> None:

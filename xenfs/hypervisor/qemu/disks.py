@@ -1,8 +1,8 @@
 """What has gone through the disks that QEMU serves, for a daemon that may not ask QEMU itself: somebody asks for it.
 
-One answer is all that a caller waits for, and until a deadline. A QEMU that was silent, or had nothing to tell, is not
-waited for by those who ask for all: it is asked now and then beside them, and waited for again when it has told of a
-disk.
+One answer is all that a caller waits for, and until a deadline. A QEMU that was silent or slow, or had nothing to tell,
+is not waited for by those who ask for all: it is asked now and then beside them, and waited for again when it has told
+of a disk. Who was waited for in vain before is kept apart for longer each time: it may do so on purpose.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from xenfs.hypervisor.qemu.qmp import Disks
 PATIENCE_S = 1.0  # for the process that asks them, beyond what they have
 KEPT_S = 0.5
 _AGAIN_S = 30.0
+_LONGEST_APART_S = 3600.0
+_FORGOTTEN_S = 86400.0
 _WORDS = {
     errno.ENOENT: "this domain's QEMU has no socket for such questions",
     errno.ECONNREFUSED: "this domain's QEMU is gone",
@@ -30,6 +32,7 @@ _WORDS = {
     errno.EPROTO: "this domain's QEMU answers nonsense",
     errno.EMSGSIZE: "this domain's QEMU answers without end",
     errno.ECONNRESET: "this domain's QEMU hangs up",
+    errno.EMFILE: "there are too many QEMUs that do not answer to ask this domain's",
 }
 
 
@@ -69,8 +72,10 @@ class Qemus:
         self.made: dict[int, frozenset[int]] = {}  # which disks domains have, as the toolstack was last seen to say
         self._lock = threading.Lock()
         self._kept: tuple[float, dict[int, Disks]] = (float("-inf"), {})
-        self._apart: set[int] = set()  # who told of no disk when they were last asked
+        self._apart: set[int] = set()  # who told of no disk when they were last asked, or late
+        self._lapses: dict[int, _Lapse] = {}
         self._later: Answers | None = None
+        self._later_at = float("-inf")
         self._again_at = float("-inf")
 
     def there(self, domid: int) -> bool:
@@ -107,21 +112,56 @@ class Qemus:
         return self._answers(question, [domid]).get(domid, Told(errno.ETIMEDOUT, {}))
 
     def _answers(self, question: str, domids: Sequence[int]) -> dict[int, Told]:
+        return self._answers_and_late(question, domids)[0]
+
+    def _answers_and_late(self, question: str, domids: Sequence[int]) -> tuple[dict[int, Told], set[int]]:
+        """And who needed more than half of the time."""
+        has_s = answer_s(len(domids))
         with closing(self._ask(question, domids)) as asked:
-            return asked.by(self._clock() + answer_s(len(domids)) + PATIENCE_S)
+            began = self._clock()
+            late = set(domids) - asked.by(began + has_s / 2).keys()
+            return asked.by(began + has_s + PATIENCE_S), late
 
     def _asked(self, domids: set[int], now: float) -> dict[int, Disks]:
         self._apart &= domids
+        for gone in self._lapses.keys() - domids:
+            del self._lapses[gone]
         if self._later is not None:
-            self._apart -= {domid for domid, told in self._later.by(now).items() if told.disks}
+            told = self._later.by(now)
+            self._apart -= {each for each in self._apart & told.keys() if told[each].disks and self._is_over(each, now)}
         waited_for = sorted(domids - self._apart)
         if self._apart and now >= self._again_at:
             if self._later is not None:
                 self._later.close()
-            self._later, self._again_at = self._ask("disks", sorted(self._apart)), now + _AGAIN_S
-        answers = self._answers("disks", waited_for) if waited_for else {}
+            self._later, self._later_at = self._ask("disks", sorted(self._apart)), now
+            self._again_at = now + _AGAIN_S
+        answers, late = self._answers_and_late("disks", waited_for) if waited_for else ({}, set())
         found = {domid: told.disks for domid, told in answers.items() if told.disks}
         if not self._apart:
             self._again_at = now + _AGAIN_S
-        self._apart |= set(waited_for) - found.keys()
+        for domid in late:
+            self._lapses[domid] = _next(self._lapses.get(domid), now)
+        self._apart |= (set(waited_for) - found.keys()) | late
         return found
+
+    def _is_over(self, domid: int, now: float) -> bool:
+        lapse = self._lapses.get(domid)
+        return lapse is None or (now >= lapse.until and self._later_at > lapse.at)  # what it has told before is stale
+
+
+class _Lapse(NamedTuple):
+    """One was waited for in vain or for long: when last, and until when it is not waited for again."""
+
+    at: float
+    apart_s: float
+
+    @property
+    def until(self) -> float:
+        return self.at + self.apart_s
+
+
+def _next(before: _Lapse | None, now: float) -> _Lapse:
+    """The first costs it nothing more than to be asked apart; each one after that within a day twice as long."""
+    if before is None or now - before.at > _FORGOTTEN_S:
+        return _Lapse(now, 0.0)
+    return _Lapse(now, min(_LONGEST_APART_S, 2 * before.apart_s or 2 * _AGAIN_S))

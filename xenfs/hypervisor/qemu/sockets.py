@@ -13,6 +13,7 @@ import resource
 import selectors
 import socket
 import stat
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
@@ -24,6 +25,7 @@ _NAME = re.compile(r"qmp-libxenstat-([0-9]{1,5})")
 _CHUNK = 1 << 16
 _MOST_HELD = 1 << 24  # bytes of answers that are not whole yet, of all QEMUs together
 _DESCRIPTORS = 1 << 14  # one for each QEMU that is asked at a time
+_SPARED = 1 << 8  # of these: a question about many leaves so many to the others, and to xenstore
 
 Told = Callable[[int, int, Disks], object]
 """Given the domain, 0 or the errno that there is instead, and its disks."""
@@ -101,27 +103,34 @@ class Asking:
 
     def __init__(self, told: Told) -> None:
         self._told, self._held = told, 0
+        self._most, self._last = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARED, -1
         self._open: dict[int, tuple[int, socket.socket, Answer]] = {}  # by descriptor: the domain, and what it says
         self._poll = selectors.DefaultSelector()
 
     def ask(self, domids: Sequence[int], deadline: float, batch: Callable[[], object] = lambda: None) -> None:
         """Tell of each domain by then; `batch` is called after a few of them."""
+        waiting = deque(domids)
         try:
-            for domid in domids:
-                self._begin(domid)
-            batch()
-            while self._open and (left := deadline - monotonic()) > 0:
-                for key, _ in self._poll.select(left):
+            while (waiting or self._open) and (left := deadline - monotonic()) > 0:
+                while waiting and self._has_room():
+                    self._begin(waiting.popleft())
+                batch()
+                for key, _ in self._poll.select(left) if self._open else ():
                     if key.fd in self._open:
                         self._hear(key.fd)
-                batch()
             for fd, (_, _, answer) in list(self._open.items()):
                 self._end(fd, errno.ETIMEDOUT if answer.greeted else errno.EBUSY)
+            for domid in waiting:
+                self._told(domid, errno.EMFILE, {})
             batch()
         finally:
             for _, connection, _ in self._open.values():
                 connection.close()
             self._poll.close()
+
+    def _has_room(self) -> bool:
+        """For one always. The kernel gives the lowest number that is free: a high one tells that many are not."""
+        return not self._open or self._last < self._most
 
     def _begin(self, domid: int) -> None:
         try:
@@ -129,7 +138,8 @@ class Asking:
         except OSError as problem:
             self._told(domid, problem.errno or errno.EIO, {})
             return
-        self._open[connection.fileno()] = domid, connection, Answer()
+        self._last = connection.fileno()
+        self._open[self._last] = domid, connection, Answer()
         self._poll.register(connection, selectors.EVENT_READ)
 
     def _hear(self, fd: int) -> None:
@@ -155,6 +165,7 @@ class Asking:
 
     def _end(self, fd: int, code: int, disks: Disks | None = None) -> None:
         domid, connection, answer = self._open.pop(fd)
+        self._last = fd
         self._held -= answer.held
         self._poll.unregister(connection)
         connection.close()
