@@ -140,6 +140,28 @@ def test_who_gets_on_keeps_the_turn_and_who_hangs_loses_it_after_a_lease(monkeyp
     assert not turn.taken
 
 
+def test_the_turn_goes_to_who_has_waited_longest() -> None:
+    """Not to who gave it up and wants it again at once: that would be whoever asks most."""
+    turn, order = Turn(), list[str]()
+
+    def wait() -> None:
+        turn.take()
+        order.append("waited")
+        turn.give_up()
+
+    assert turn.take()
+    thread = threading.Thread(target=wait)
+    thread.start()
+    eventually(lambda: bool(turn._waiting))
+    turn.give_up()
+    assert turn.take()
+    order.append("again")
+    turn.give_up()
+    thread.join()
+    assert order == ["waited", "again"]
+    assert not turn.taken
+
+
 def test_each_pause_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     busy, turn, seen = Busy(monkeypatch), Turn(), list[float]()
     monkeypatch.setattr(Busy, "busy", False)

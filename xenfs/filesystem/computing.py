@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from time import monotonic, sleep
@@ -72,28 +73,41 @@ class LoopAtWork(trio.abc.Instrument):
 
 
 class Turn:
-    """To compute: one thread has it at a time, as long as it gets on. One that hangs, in Xen, holds nobody up."""
+    """To compute: one thread has it at a time, as long as it gets on. One that hangs, in Xen, holds nobody up.
+
+    It is handed to who has waited longest: whoever is quickest would be a user who asks again and again.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # for a few instructions
+        self._waiting: deque[threading.Lock] = deque()  # each is released to hand it over
+        self.taken = False
         self.seen_at = 0.0  # when who has it last gave a sign of life
 
     def take(self) -> bool:
         """Have it; or not, where who has it hangs."""
-        while not self._lock.acquire(timeout=LEASE_S):
-            if monotonic() - self.seen_at > LEASE_S:
-                return False
+        with self._lock:
+            if not self.taken:
+                self.taken, self.seen_at = True, monotonic()
+                return True
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        while not mine.acquire(timeout=LEASE_S):
+            with self._lock:
+                if mine in self._waiting and monotonic() - self.seen_at > LEASE_S:
+                    self._waiting.remove(mine)
+                    return False
         self.seen_at = monotonic()
         return True
 
     def give_up(self) -> None:
         """Let the next one have it."""
-        self._lock.release()
-
-    @property
-    def taken(self) -> bool:
-        """Whether somebody has it."""
-        return self._lock.locked()
+        with self._lock:
+            self.taken = bool(self._waiting)
+            if self._waiting:
+                self.seen_at = monotonic()
+                self._waiting.popleft().release()
 
 
 class Computing(threading.local):
