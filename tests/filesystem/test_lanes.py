@@ -142,6 +142,44 @@ def test_readers_take_no_place_of_root_and_of_writers(cost: Cost) -> None:
     trio.run(run)
 
 
+@pytest.mark.parametrize("kinds", ["kill", "others"])
+def test_writers_take_no_place_and_no_thread_of_root(kinds: str) -> None:
+    """However many of those who may write hang, in what root wants as well: he waits for none, and they for each other
+    alone."""
+
+    async def run() -> None:
+        lanes, hung = Lanes(patience_s=30), Hung()
+        codes: list[int] = []
+
+        async def one(uid: int, kind: object) -> None:
+            codes.append(await code_of(lanes.run(uid, kind, WAITS, hung, writes=True)))
+
+        async with trio.open_nursery() as nursery:
+            for user in range(6):
+                for number in range(30):
+                    nursery.start_soon(one, 1000 + user, "kill" if kinds == "kill" else (user, number))
+            await trio.testing.wait_all_tasks_blocked()
+            assert codes.count(errno.EAGAIN) >= 180 - 72
+            with trio.fail_after(20):
+                assert await lanes.run(ROOT, "kill", WAITS, lambda: 7, writes=True) == 7
+                for _ in range(4):
+                    nursery.start_soon(one, ROOT, "kill")
+                await until(2 + 4 if kinds == "kill" else 3 + 4, hung)
+                assert await lanes.run(ROOT, "freeze", WAITS, lambda: 7, writes=True) == 7
+            hung.go.set()
+        assert lanes.idle
+
+    trio.run(run)
+
+
+def test_one_writer_leaves_a_thread_to_another() -> None:
+    async def test(lanes: Lanes, hung: Hung, codes: list[int]) -> None:
+        await until(2, hung)
+        assert await lanes.run(BEN, "other", WAITS, lambda: 7, writes=True) == 7
+
+    assert trio.run(lambda: among(test, 20, kind=lambda number: number, writes=True)) == [0] * 20
+
+
 def test_who_comes_late_finds_a_place_among_readers() -> None:
     async def run() -> None:
         lanes, hung = Lanes(), Hung()

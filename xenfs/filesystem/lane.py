@@ -61,16 +61,19 @@ class Job:
 class Lane:
     """Some threads, which users take in turns: no user and no kind of work (an entry of the tables) has more than half.
 
-    Root may have all. Jobs that have the same key are never done at once.
+    Root may have all, half for one kind. What all `others` together may have is less where root has work here: half of
+    that is one user's then, and one kind's. Jobs that have the same key are never done at once.
     """
 
-    def __init__(self, threads: int) -> None:
-        self._threads, self._part = threads, max(1, threads // 2)
+    def __init__(self, threads: int, others: int | None = None) -> None:
+        self._threads, self._of_root = threads, max(1, threads // 2)
+        self._others = threads if others is None else others
+        self._part = max(1, (self._others + 1) // 2)
         self._queues: dict[int, deque[Job]] = {}  # in the order of turns
         self._gathering: dict[Hashable, Job] = {}  # jobs with a key that have not begun
         self._busy = 0
         self._of_user: Counter[int] = Counter()
-        self._of_kind: Counter[object] = Counter()
+        self._of_kind: Counter[tuple[object, bool]] = Counter()  # root's are counted apart
         self._keys: set[Hashable] = set()  # of jobs that have begun
 
     @property
@@ -142,9 +145,11 @@ class Lane:
     def _next(self) -> tuple[int, Job] | None:
         """The first job that may begin, of the user whose turn it is."""
         for uid, queue in self._queues.items():
-            if uid == ROOT or self._of_user[uid] < self._part:
+            own = uid == ROOT
+            if own or (self._of_user[uid] < self._part and self._busy - self._of_user[ROOT] < self._others):
+                most = self._of_root if own else self._part
                 for job in queue:
-                    if job.key not in self._keys and self._of_kind[job.kind] < self._part:
+                    if job.key not in self._keys and self._of_kind[job.kind, own] < most:
                         return uid, job
         return None
 
@@ -156,7 +161,7 @@ class Lane:
         job.started.set()
         self._busy += 1
         self._of_user[uid] += 1
-        self._of_kind[job.kind] += 1
+        self._of_kind[job.kind, uid == ROOT] += 1
         if job.key is not None:
             self._keys.add(job.key)
         token = trio.lowlevel.current_trio_token()
@@ -170,7 +175,7 @@ class Lane:
     def _end(self, uid: int, job: Job, result: Any) -> None:
         self._busy -= 1
         less(self._of_user, uid)
-        less(self._of_kind, job.kind)
+        less(self._of_kind, (job.kind, uid == ROOT))
         self._keys.discard(job.key)
         try:
             job.value = result.unwrap()

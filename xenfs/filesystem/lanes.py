@@ -31,6 +31,8 @@ SOON_S = 0.1
 _PATIENCE_S = 20.0  # who has waited so long for a thread that none will come soon is told so
 _OF_ONE, _OF_ALL, _FOR_EACH = 96, 256, 8  # requests of readers that wait: of one user, of all; and for who comes then
 _OF_ROOT, _OF_WRITER = 96, 24  # of root and of those who write: in all, of one user and of one kind
+_OF_WRITERS = _OF_ROOT - _OF_WRITER  # of all who write but root
+_WRITERS_BULK, _WRITERS_LONG = 1, 3  # of the threads for both; beside these and half for one kind, root has one more
 
 _MOST_READERS = _OF_ALL + 16 * _FOR_EACH
 MOST_WAITING = _MOST_READERS + _OF_ROOT
@@ -43,12 +45,13 @@ class Lanes:
     def __init__(self, patience_s: float = _PATIENCE_S) -> None:
         self._patience_s = patience_s
         self._bulk, self._long = Lane(_BULK_THREADS), Lane(_LONG_THREADS)
-        self._own_bulk, self._own_long = Lane(_BULK_THREADS), Lane(_LONG_THREADS)
+        self._own_bulk = Lane(_BULK_THREADS, _WRITERS_BULK)
+        self._own_long = Lane(_LONG_THREADS, _WRITERS_LONG)
         self._at_work = LoopAtWork()
         self.computing = Computing(self._at_work)
         self._turn, self._own_turn = Turn(), Turn()
         self._reading: Counter[int] = Counter()  # by user
-        self._own: Counter[object] = Counter()  # by user and by kind
+        self._own: Counter[object] = Counter()  # by user and by kind; None is root
         self._readers = self._others = 0
 
     @property
@@ -124,15 +127,19 @@ class Lanes:
     @contextmanager
     def own_place(self, uid: int, kind: object) -> Iterator[None]:
         """Root, or somebody who writes, waits inside."""
-        user = None if uid == ROOT else uid
-        if self._others >= _OF_ROOT or self._own[kind] >= _OF_WRITER or (user and self._own[user] >= _OF_WRITER):
+        whose = ("user", uid) if uid != ROOT else None
+        of_kind = kind, whose is None  # nobody can use up what root has
+        full = self._others >= _OF_ROOT or self._own[of_kind] >= _OF_WRITER
+        if whose and (self._own[whose] >= _OF_WRITER or self._others - self._own[None] >= _OF_WRITERS):
+            full = True
+        if full:
             raise XenfsError("too many operations of this kind, or of this user, are waiting", errno.EAGAIN)
         self._others += 1
-        self._own[kind] += 1
-        self._own[user] += 1
+        self._own[of_kind] += 1
+        self._own[whose] += 1
         try:
             yield
         finally:
             self._others -= 1
-            less(self._own, kind)
-            less(self._own, user)
+            less(self._own, of_kind)
+            less(self._own, whose)
