@@ -17,6 +17,7 @@ from worlds import Host
 
 from xenfs.connect import watcher
 from xenfs.filesystem import waiting
+from xenfs.filesystem.handles import Follower
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.waiting import ALWAYS, NEWS
 
@@ -201,6 +202,54 @@ def test_hundreds_wait_and_each_is_told_once(host: Host) -> None:
         assert [bell.rung for bell in bells] == [0, *[1] * 499]
         listings = host.asked(before)["sysctl getdomaininfolist"]
         assert listings <= 20 + (trio.current_time() - began) / 0.02, "a listing serves for so long"
+
+    run(host, test)
+
+
+def test_hundreds_are_told_a_few_at_a_time(host: Host) -> None:
+    """Whoever asks for something else comes in between. What is new while they are told, they are told as well."""
+
+    async def test(opened: Any) -> None:
+        for path in (CALLS, "domains/1/state"):
+            files = [await opened(path) for _ in range(500)]
+            bells = [Bell() for _ in files]
+            for file, bell in zip(files, bells, strict=True):
+                await file.poll(bell)
+            steps, told = [], 0
+            await (await opened("host/memory/free_kb")).read()
+            with trio.fail_after(PATIENCE_S):
+                while told < 500:
+                    await trio.lowlevel.checkpoint()
+                    before, told = told, sum(bell.rung for bell in bells)
+                    steps.append(told - before)
+            assert max(steps) <= 2 * waiting._RUNG
+            again = Bell()
+            await files[0].poll(again)
+            await (await opened("host/memory/free_kb")).read()
+            await until(lambda again=again: again.rung)
+            assert {bell.rung for bell in bells} == {1}
+            for file in files:
+                await file.close()
+
+    run(host, test)
+
+
+def test_how_long_a_file_is_costs_no_more_for_who_has_it_open_often(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Follower] = []
+    grown = Follower.grown
+    monkeypatch.setattr(Follower, "grown", lambda self, xen: looked.append(self) or grown(self, xen))
+
+    async def test(opened: Any) -> None:
+        files = [await opened(CONSOLE) for _ in range(100)]
+        host.world.console.print("something new")
+        assert (await files[0].ops.getattr(files[0].inode, CTX)).st_size
+        assert len(looked) == waiting._FOLLOWED
+        assert files[-1].ops.handles[files[-1].fh] in looked
+        for file in files:
+            await file.close()
+        assert not files[0].ops.waiting._open
 
     run(host, test)
 

@@ -59,7 +59,7 @@ class Operations(Directories):
         for each in followers:
             if await self.lanes.run(ctx.uid, node, node.grows, each.grown, self.xen):
                 self.attributes.written(where)
-                if each in self.waiting.followers(where, ctx.pid):  # it may have been closed meanwhile
+                if self.waiting.follows(each):  # it may have been closed meanwhile
                     each.keep()
         attributes = self.attributes.of(where)
         attributes.st_size = max((each.length for each in followers), default=0)

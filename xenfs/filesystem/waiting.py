@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import select
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from time import monotonic
 from typing import NamedTuple, Protocol
 
@@ -27,6 +29,8 @@ ALWAYS = select.POLLIN | select.POLLRDNORM | select.POLLOUT | select.POLLWRNORM 
 NEWS = select.POLLIN | select.POLLRDNORM | select.POLLPRI
 OTHER = ALWAYS | select.POLLERR | select.POLLPRI  # as cgroup.events, which can always be read
 _ASK_AGAIN_S = 5.0  # who waits for a value is to say so again; the kernel does not tell who has stopped
+_RUNG = 16  # in a turn of the loop: each takes 20 us, and one user may wait for thousands
+_FOLLOWED = 8  # opens of one process whose news are looked for when it asks how long the file is
 
 
 class Bell(Protocol):
@@ -50,7 +54,9 @@ class Waiting:
     def __init__(self, xen: Hypervisor) -> None:
         self._xen = xen
         self._armed: defaultdict[str, dict[int, Armed]] = defaultdict(dict)
-        self._open: defaultdict[Inode, set[Follower]] = defaultdict(set)
+        self._open: defaultdict[tuple[Inode, int], dict[Follower, None]] = defaultdict(dict)  # by process, in order
+        self._telling: set[str] = set()  # topics whose waiters are being rung for
+        self._again: set[str] = set()  # those of them that there is more news of meanwhile
         self._token: trio.lowlevel.TrioToken | None = None
         self._watcher: Watcher | None = None
 
@@ -66,7 +72,7 @@ class Waiting:
 
     def opened(self, follower: Follower) -> None:
         """A growing file was opened: what happens from now on is for its reader to find."""
-        self._open[follower.inode].add(follower)
+        self._open[follower.inode, follower.caller.pid][follower] = None
         if self._watcher is not None:
             self._watcher.hold(follower.topic)
 
@@ -76,16 +82,20 @@ class Waiting:
             self._count(handle.topic)
         if isinstance(handle, Watched):
             return
-        self._open[handle.inode].discard(handle)
-        if not self._open[handle.inode]:
-            del self._open[handle.inode]
+        mine = self._open[handle.inode, handle.caller.pid]
+        mine.pop(handle, None)
+        if not mine:
+            del self._open[handle.inode, handle.caller.pid]
         if self._watcher is not None:
             self._watcher.hold(handle.topic, -1)
 
     def followers(self, inode: Inode, pid: int) -> list[Follower]:
-        """Who of this process follows a growing file."""
-        found = self._open.get(inode)
-        return [each for each in found if each.caller.pid == pid] if found else []
+        """Who of this process follows a growing file: the last few, however often it has opened it."""
+        return list(islice(reversed(self._open.get((inode, pid), {})), _FOLLOWED))
+
+    def follows(self, follower: Follower) -> bool:
+        """Whether it is open still."""
+        return follower in self._open.get((follower.inode, follower.caller.pid), {})
 
     def poll(self, fh: int, handle: Follower | Watched, bell: Bell | None) -> int:
         """What there is now. The bell is kept for the next news, hung up before the look so that none is between them.
@@ -111,14 +121,37 @@ class Waiting:
             self._token.run_sync_soon(self.news, topic, idempotent=True)
 
     def news(self, topic: str) -> None:
-        """Ring for those for whom there is something new. Nothing may come out of here: it would end the event loop."""
+        """Ring for those for whom there is something new. What comes while that goes on is for another round, so that
+        nobody is left out."""
+        if topic in self._telling:
+            self._again.add(topic)
+        else:
+            self._telling.add(topic)
+            self._tell(topic, iter(list(self._armed[topic].items())))
+
+    def _tell(self, topic: str, round: Iterator[tuple[int, Armed]]) -> None:
+        """Of a few in this turn of the loop, and of the others in those that follow. Nothing may come out of here: it
+        would end the event loop."""
         try:
-            for fh, armed in list(self._armed[topic].items()):
-                if _ahead(self._xen, armed.handle):
+            some = list(islice(round, _RUNG))
+            for fh, armed in some:
+                if self._armed[topic].get(fh) is armed and _ahead(self._xen, armed.handle):
                     self._ring(topic, fh, armed)
             self._count(topic)
+            if len(some) == _RUNG:
+                self._soon(self._tell, topic, round)
+                return
         except Exception:
             log.exception("news of %s", topic)
+        self._telling.discard(topic)
+        if topic in self._again:
+            self._again.discard(topic)
+            self._soon(self.news, topic)
+
+    def _soon(self, call: Callable[..., object], *args: object) -> None:
+        assert self._token is not None
+        with suppress(trio.RunFinishedError):  # then nobody waits any more
+            self._token.run_sync_soon(call, *args)
 
     def _compare(self) -> None:
         """In the watcher's thread, where Xen may be asked: look at each value that somebody waits for."""
@@ -130,18 +163,19 @@ class Waiting:
                 if now - armed.since > _ASK_AGAIN_S or _ahead(self._xen, armed.handle)
             ]
             if found and self._token is not None:
-                self._token.run_sync_soon(self._others, found)
-        except trio.RunFinishedError:
-            pass
+                self._soon(self._others, iter(found))
         except Exception:
             log.exception("values that are waited for")
 
-    def _others(self, found: list[tuple[int, Armed]]) -> None:
-        """These are other values, or are to be asked for again."""
-        for fh, armed in found:
+    def _others(self, found: Iterator[tuple[int, Armed]]) -> None:
+        """These are other values, or are to be asked for again; a few in each turn."""
+        some = list(islice(found, _RUNG))
+        for fh, armed in some:
             if self._armed[VALUES].get(fh) is armed:
                 self._ring(VALUES, fh, armed)
         self._count(VALUES)
+        if len(some) == _RUNG:
+            self._soon(self._others, found)
 
     def _ring(self, topic: str, fh: int, armed: Armed) -> None:
         del self._armed[topic][fh]
