@@ -46,6 +46,7 @@ def opener(
     """To be made before any thread, and so before the QEMUs. These have a minute, or less where some say nothing."""
     for module in ("xenfs.filesystem.confine.opener", "xenfs.hypervisor.qemu.disks"):
         monkeypatch.setattr(f"{module}.answer_s", lambda count: getattr(request, "param", PATIENCE_S))
+    monkeypatch.setattr("xenfs.hypervisor.qemu.disks.PATIENCE_S", PATIENCE_S)
     made = Opener([str(tmp_path / "xenstored"), "/dev/null"])
     yield made
     made.close()
@@ -237,6 +238,46 @@ def test_many_silent_ones_leave_descriptors_to_others(few: None, opener: Opener,
     until(lambda: len(list(own.iterdir())) < 10)
 
 
+@pytest.fixture
+def bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other process has smaller bounds, that tests may reach."""
+    monkeypatch.setattr(sockets, "_MOST_HELD", 100_000)
+    monkeypatch.setattr("xenfs.filesystem.confine.opener._MOST_AT_ONCE", 4)
+    monkeypatch.setattr("xenfs.filesystem.confine.opener._ANSWER_S", 0.5)
+
+
+@impatient
+def test_who_says_most_is_not_believed(bounded: None, opener: Opener, start: Starter) -> None:
+    """Of all that is not whole yet, there is so much and no more."""
+    start(5, says(GREETING, b"x" * 90_000))
+    start(6, says(GREETING, b"x" * 30_000))
+    start(7, TELLS)
+    with contextlib.closing(opener.qemus("disks", [5, 6, 7])) as asked:
+        told = asked.by(time.monotonic() + PATIENCE_S)
+    assert [told[domid].errno for domid in (5, 6, 7)] == [errno.EMSGSIZE, errno.ETIMEDOUT, 0]
+
+
+@impatient
+def test_so_many_questions_at_once(bounded: None, opener: Opener, qemus: Qemus, start: Starter) -> None:
+    """One more gets no answer, and others do when those have theirs."""
+    for domid in range(11, 18):
+        start(domid, SILENT)
+    start(6, TELLS)
+    with contextlib.ExitStack() as asked:
+        several = [asked.enter_context(contextlib.closing(opener.qemus("disks", [domid]))) for domid in range(11, 18)]
+        told = [each.by(time.monotonic() + PATIENCE_S) for each in several]
+    assert [len(each) for each in told] == [1] * 4 + [0] * 3
+    until(lambda: answers(qemus, 6))
+
+
+def test_an_answer_that_nobody_reads_is_not_kept(bounded: None, opener: Opener, qemus: Qemus) -> None:
+    tasks = Path(f"/proc/{opener._pid}/task")
+    with contextlib.closing(opener.qemus("there", range(1, 20_001))):
+        until(lambda: len(list(tasks.iterdir())) == 2)
+        until(lambda: len(list(tasks.iterdir())) == 1)
+    assert not qemus.there(5), "and it lives on"
+
+
 def test_where_no_thread_can_be_made(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As under a limit of tasks: who asks is told so, and the process that asks lives on."""
 
@@ -296,7 +337,7 @@ def test_to_all_else_it_says_nothing(opener: Opener, qemus: Qemus, start: Starte
     assert qemus.of(5) == TOLD, "and lives on"
 
 
-def test_it_has_no_more_than_it_needs(opener: Opener, qemus: Qemus, start: Starter) -> None:
+def test_it_has_no_more_than_it_needs(opener: Opener, qemus: Qemus, start: Starter, home: Path) -> None:
     """After a hundred questions no descriptor, no thread is left; and it ends with the daemon."""
     own = Path(f"/proc/{opener._pid}")
 
@@ -307,6 +348,7 @@ def test_it_has_no_more_than_it_needs(opener: Opener, qemus: Qemus, start: Start
     start(5, TELLS)
     start(6, says(GREETING, b"no json\r\n"))
     assert not qemus.there(7)
+    (home / "qmp-libxenstat-8").write_text("no socket")
     status = dict(line.split(":\t", 1) for line in (own / "status").read_text().splitlines() if ":\t" in line)
     assert (status["Name"], status["CapEff"], status["CapPrm"]) == ("xenfs-open", "0" * 16, "0" * 16)
     assert status["NoNewPrivs"] == "1" or os.geteuid()
@@ -314,7 +356,9 @@ def test_it_has_no_more_than_it_needs(opener: Opener, qemus: Qemus, start: Start
     assert len([link for link in before if link.startswith("socket:")]) == 1
     for _ in range(50):
         assert qemus.of(5) == TOLD
-        refused(lambda: qemus.of(6))
+        os.close(opener("/dev/null", 1.0))
+        for domid in (6, 7, 8):
+            refused(lambda domid=domid: qemus.of(domid))  # type: ignore[misc]
     assert held() == before
     opener.close()
     assert not own.exists()

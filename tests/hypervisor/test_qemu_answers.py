@@ -97,6 +97,16 @@ def test_an_answer_ends_somewhere() -> None:
             heard(*[endless] * (LONGEST // len(endless) + 1))
 
 
+def test_disks_end_somewhere() -> None:
+    """Each is kept until the next question. Those of 256 KB could be two thousand."""
+    disks_256 = [row(f"d{n}p0-raw") for n in range(256)]
+    for each in disks_256:
+        each["stats"] = {name: 1 for name in ("rd_operations", "wr_operations", "rd_bytes", "wr_bytes")}
+    assert len(heard(answer(*disks_256)) or {}) == 256
+    with pytest.raises(OSError, match="Protocol error"):
+        heard(answer(*disks_256, disks_256[0] | {"node-name": "d256p0-raw"}))
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
@@ -252,6 +262,7 @@ def test_one_that_is_gone_is_forgotten() -> None:
     host.later()
     host.living, host.silent = {1}, set()
     assert host.later() == {1}
+    assert not host.qemus._lapses
     host.living = {1, 2}
     assert host.later() == {1, 2}, "another domain of that number"
 
