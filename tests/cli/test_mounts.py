@@ -115,10 +115,17 @@ def test_umount_says_why_not(
     assert ("-l" in asked[0] or "-z" in asked[0]) == bool(flags)
 
 
-@pytest.mark.parametrize(("there", "wanted"), [(True, ["/bin/fusermount3", "-u", "-z"]), (False, ["umount", "-l"])])
-def test_umount_tool(monkeypatch: pytest.MonkeyPatch, there: bool, wanted: list[str]) -> None:
-    monkeypatch.setattr(umount.shutil, "which", lambda name: f"/bin/{name}" if there else None)
-    assert umount.tool("/x", True) == [*wanted, "--", "/x"]
+def test_umount_tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """fusermount3 where the PATH has it: a program, not a folder or a text of that name."""
+    places = [tmp_path / name for name in ("folder", "text", "program")]
+    for place in places:
+        place.mkdir()
+    (places[0] / "fusermount3").mkdir()
+    (places[1] / "fusermount3").touch(0o644)
+    monkeypatch.setenv("PATH", ":".join(map(str, places)))
+    assert umount.tool("/x", True) == ["umount", "-l", "--", "/x"]
+    (places[2] / "fusermount3").touch(0o755)
+    assert umount.tool("/x", True) == [f"{places[2]}/fusermount3", "-u", "-z", "--", "/x"]
 
 
 @pytest.mark.parametrize("uid", [0, 1000])

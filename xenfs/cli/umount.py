@@ -63,7 +63,8 @@ def _ask_helper(mount: Mount, lazy: bool) -> None:
 def tool(mountpoint: str, lazy: bool) -> list[str]:
     """The command that unmounts for who is not root; fusermount3 is set-user-ID."""
     places = (os.path.join(folder, "fusermount3") for folder in os.get_exec_path())
-    fusermount = next((path for path in places if os.access(path, os.X_OK)), None)  # shutil has 0.4 MB
+    programs = (path for path in places if os.path.isfile(path) and os.access(path, os.X_OK))
+    fusermount = next(programs, None)  # shutil, which could tell, has 0.4 MB
     if fusermount is None:
         return ["umount", *(["-l"] if lazy else []), "--", mountpoint]
     return [fusermount, "-u", *(["-z"] if lazy else []), "--", mountpoint]
