@@ -17,7 +17,7 @@ from patience import PATIENCE_S, until
 from scripted_qemu import GREETING, Qemu, answer, row, says
 
 from xenfs.errors import XenfsError
-from xenfs.filesystem.confine import Opener
+from xenfs.filesystem.confine import Opener, landlock
 from xenfs.hypervisor.qemu import sockets
 from xenfs.hypervisor.qemu.disks import Qemus
 from xenfs.hypervisor.qemu.qmp import QUESTION, Disk
@@ -47,6 +47,8 @@ def opener(
     for module in ("xenfs.filesystem.confine.opener", "xenfs.hypervisor.qemu.disks"):
         monkeypatch.setattr(f"{module}.answer_s", lambda count: getattr(request, "param", PATIENCE_S))
     monkeypatch.setattr("xenfs.hypervisor.qemu.disks.PATIENCE_S", PATIENCE_S)
+    for name in ("KEPT_S", "_SILENT_S"):  # each question is asked
+        monkeypatch.setattr(f"xenfs.hypervisor.qemu.disks.{name}", -1.0)
     made = Opener([str(tmp_path / "xenstored"), "/dev/null"])
     yield made
     made.close()
@@ -75,6 +77,19 @@ def refused(ask: Callable[[], object]) -> int:
     with pytest.raises(XenfsError) as said:
         ask()
     return said.value.errno
+
+
+def test_it_may_reach_no_file_but_where_xenstored_is(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told"
+    monkeypatch.setattr(landlock, "restrict", lambda folders: told.write_text(" ".join(sorted(folders))))
+    made = Opener([str(tmp_path / "xenstored"), "/dev/xen/xenbus"])
+    try:
+        until(told.exists)
+        until(lambda: told.read_text() == f"/dev/xen {tmp_path}")
+    finally:
+        made.close()
 
 
 def test_numbers_come_back_and_one_thing_is_said(qemus: Qemus, start: Starter) -> None:

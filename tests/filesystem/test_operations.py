@@ -125,6 +125,27 @@ async def refused(call: Awaitable[Any]) -> int:
     return int(caught.value.errno)
 
 
+def test_thousands_are_forgotten_a_few_at_a_time(host: Host) -> None:
+    """As where memory is short: whoever asks something meanwhile has his turns in between."""
+
+    async def run() -> None:
+        k, turns = kernel(host), 0
+
+        async def another() -> None:
+            nonlocal turns
+            while True:
+                await trio.lowlevel.checkpoint()
+                turns += 1
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(another)
+            await k.ops.forget([(number, 1) for number in range(100_000, 108_000)])
+            nursery.cancel_scope.cancel()
+        assert turns >= 8000 // 64 - 1
+
+    trio.run(run)
+
+
 def test_names_and_lookup_counts(host: Host) -> None:
     async def run() -> None:
         k = kernel(host)

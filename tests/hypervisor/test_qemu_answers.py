@@ -267,16 +267,31 @@ def test_one_that_is_gone_is_forgotten() -> None:
     assert host.later() == {1, 2}, "another domain of that number"
 
 
-def test_one_domain_is_always_asked_and_waits_for_nobody() -> None:
+def test_one_domain_is_asked_twice_a_second_at_most_and_waits_for_nobody() -> None:
+    """A reader in a loop would take half of a QEMU's time. One that is silent is waited for again after two seconds."""
     host = Host(1, 2)
     host.silent = {2}
     host.later()
-    assert host.qemus.of(1) == {XVDA: Disk(2, 0, 0, 0)}
-    assert host.qemus.of(1) == {XVDA: Disk(3, 0, 0, 0)}
-    with pytest.raises(XenfsError, match="does not answer") as said:
-        host.qemus.of(2)
-    assert said.value.errno == errno.ETIMEDOUT
+    for expected in (2, 3):
+        for _ in range(4):
+            assert host.qemus.of(1) == {XVDA: Disk(expected, 0, 0, 0)}
+            host.now.s += 0.12
+        host.now.s += 0.12
+    for wait_s, questions in ((0.0, 1), (1.9, 0), (0.2, 1)):
+        host.now.s += wait_s
+        asked = len(host.asked)
+        with pytest.raises(XenfsError, match="does not answer") as said:
+            host.qemus.of(2)
+        assert said.value.errno == errno.ETIMEDOUT
+        assert len(host.asked) - asked == questions
     assert all(given.closed for given in host.given)
+
+
+def test_answers_of_single_domains_are_not_kept_for_ever() -> None:
+    host = Host()
+    for domid in range(5000):
+        host.qemus.of(domid)
+    assert len(host.qemus._recent) <= 1024
 
 
 def test_one_domain_does_not_wait_for_who_asks_all() -> None:

@@ -20,6 +20,9 @@ from xenfs.hypervisor.qemu.qmp import Disks
 
 PATIENCE_S = 1.0  # for the process that asks them, beyond what they have
 KEPT_S = 0.5
+"""How old an answer may be: a reader in a loop would take half of its QEMU's time, and so slow its guest's disks."""
+_SILENT_S = 2.0  # so long nobody waits again for who was waited for in vain: a grep reads many counters of one domain
+_MOST_KEPT = 1024
 _AGAIN_S = 30.0
 _LONGEST_APART_S = 3600.0
 _FORGOTTEN_S = 86400.0
@@ -77,6 +80,8 @@ class Qemus:
         self._later: Answers | None = None
         self._later_at = float("-inf")
         self._again_at = float("-inf")
+        self._recent: dict[int, tuple[float, Told]] = {}  # of single domains: until when, and what
+        self._recent_lock = threading.Lock()
 
     def there(self, domid: int) -> bool:
         """Whether a domain has a QEMU that can be asked. It is not, for this."""
@@ -86,9 +91,9 @@ class Qemus:
             return False
 
     def of(self, domid: int) -> Disks:
-        """The disks of one domain as they are now. XenfsError says why that is not known."""
+        """The disks of one domain, as they were half a second ago at most. XenfsError says why that is not known."""
         try:
-            told = self._one("disks", domid)
+            told = self._recently(domid)
         except OSError as problem:
             raise XenfsError("the process that asks QEMU is gone", problem.errno or errno.EIO) from problem
         if told.errno:
@@ -107,6 +112,20 @@ class Qemus:
                     raise XenfsError("the process that asks QEMU is gone", problem.errno or errno.EIO) from problem
                 self._kept = now, found
             return found
+
+    def _recently(self, domid: int) -> Told:
+        began = self._clock()
+        with self._recent_lock:
+            until, told = self._recent.get(domid, (began, None))
+        if told is None or began >= until:
+            told = self._one("disks", domid)
+            now = self._clock()
+            kept_s = _SILENT_S if told.errno and now - began > KEPT_S else KEPT_S
+            with self._recent_lock:
+                if len(self._recent) >= _MOST_KEPT:
+                    self._recent.clear()
+                self._recent[domid] = now + kept_s, told
+        return told
 
     def _one(self, question: str, domid: int) -> Told:
         return self._answers(question, [domid]).get(domid, Told(errno.ETIMEDOUT, {}))
