@@ -27,7 +27,8 @@ _READS = 300
 _Sides = tuple[list[float], list[float]]  # beside them, without
 
 _HOSTILE = """
-import os, sys, threading
+import errno, os, sys, threading
+told = set()
 os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
 def loop(path):
     while True:
@@ -37,8 +38,10 @@ def loop(path):
                 os.pread(fd, 1 << 17, 0)
             finally:
                 os.close(fd)
-        except OSError:
-            pass
+        except OSError as problem:
+            if problem.errno not in told:
+                told.add(problem.errno)
+                os.write(1, b"%s " % errno.errorcode[problem.errno].encode())
 files = ("metrics/xen.prom", "domains/names", "domains/stat")
 threads = [threading.Thread(target=loop, args=(f"{sys.argv[1]}/{files[n % 3]}",)) for n in range(int(sys.argv[3]))]
 for thread in threads: thread.start()
@@ -98,9 +101,13 @@ def rows(effort: Effort, say: Callable[[str], None]) -> Iterator[Row]:
                 beside[side].append(_p99_us(other)[0])
                 if not side:
                     codes += _acts(mount, range(100 + 4 * number, 104 + 4 * number))
+        crowd.kill()
+        errors = crowd.communicate()[0].split()
         yield Row(what, "µs", *took)
         yield Row("the same, without what he and the loop waited for a processor", "µs", *own, at_most=5.0)
         yield Row("the same of bare pyfuse3, which they ask for nothing, as the clock has it", "µs", *beside)
+        note = " ".join(errors)
+        yield Row("sorts of errors that they were told", "", [len(errors)], at_most=0, absolute=True, note=note)
         refused = sum(count for code, count in codes.items() if code)
         note = ", ".join(f"{errno.errorcode.get(code, 'done')} {count}" for code, count in sorted(codes.items()))
         yield Row(

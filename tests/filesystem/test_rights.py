@@ -15,6 +15,7 @@ import trio
 from worlds import Host
 
 from xenfs.errors import XenfsError
+from xenfs.filesystem import callers
 from xenfs.filesystem.callers import Caller, caller, who
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Act, Record
@@ -60,6 +61,26 @@ def test_groups_that_are_not_certain(tmp_path: Path, asking: Caller, why: str) -
         (tmp_path / str(pid) / "status").write_text(text)
     found = who(asking, groups=True, proc=tmp_path)
     assert (found.groups, found.certain) == ({asking.gid}, False), why
+
+
+def test_who_has_thousands_of_groups_is_not_asked_for_them_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel takes 30 ms and more to write them down. They are not certain, then, for a minute."""
+    now = [1000.0]
+    monkeypatch.setattr(callers, "monotonic", lambda: now[0])
+    monkeypatch.setattr(callers, "_too_many", {})
+    status(tmp_path, 7, 1000, 1001, " ".join(map(str, range(4097))))
+    asking = Caller(1000, 1001, 7)
+    assert not who(asking, groups=True, proc=tmp_path).certain
+    (tmp_path / "7" / "comm").unlink()
+    (tmp_path / "7" / "status").unlink()
+    (tmp_path / "7").rmdir()
+    status(tmp_path, 7, 1000, 1001, " ".join(map(str, range(4096))))
+    assert not who(asking, groups=True, proc=tmp_path).certain, "it was not looked at"
+    now[0] += 61
+    found = who(asking, groups=True, proc=tmp_path)
+    assert (found.certain, len(found.groups)) == (True, 4096)
 
 
 def test_the_own_process_as_it_really_is() -> None:

@@ -2,12 +2,14 @@
 
 The kernel names user, group and thread of a request. The other groups are in the thread's /proc/<pid>/status: it waits
 in the kernel for our answer and cannot change them meanwhile. They are not known where that file is not to be seen
-(another PID namespace, a hidden /proc). Nor are they where it is another's: a number used again, a server for others.
+(another PID namespace, a hidden /proc). Nor are they where it is another's: a number used again, a server for others;
+nor of who has thousands: the kernel writes them down for 30 ms and more, which nobody else is to wait for.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
 from xenfs.nodes.policy import Who
@@ -15,6 +17,9 @@ from xenfs.nodes.policy import Who
 _PROC = Path("/proc")
 _FLAGS = 6  # the ninth word of /proc/<pid>/stat; the first two are cut off
 _LONGEST_COMM = 4096  # Linux gives 16 bytes, and longer names of its own threads
+_MOST_GROUPS = 4096
+_AGAIN_S = 60.0  # who had more is looked at again after that
+_MOST_KNOWN = 4096  # such users
 _SIGNALED = 0x400  # Linux's PF_SIGNALED: a signal ends the thread
 
 
@@ -26,6 +31,8 @@ class Caller(NamedTuple):
     pid: int
     command: str = ""
 
+
+_too_many: dict[int, float] = {}  # users, and until when their groups are not asked for
 
 NOBODY = Caller(2**32 - 1, 2**32 - 1, 0)
 """Stands for whoever is not known yet."""
@@ -64,12 +71,18 @@ def _command(pid: int, proc: Path) -> str:
 
 def _groups(asking: Caller, proc: Path) -> frozenset[int] | None:
     """The supplementary groups, None where it is not certain that they are the caller's."""
-    if asking.pid <= 0:
+    if asking.pid <= 0 or monotonic() < _too_many.get(asking.uid, 0.0):
         return None
     try:
         status = (proc / str(asking.pid) / "status").read_bytes()
         lines = dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
         acting = tuple(int(lines[key].split()[3]) for key in (b"Uid", b"Gid"))
-        return frozenset(map(int, lines[b"Groups"].split())) if acting == (asking.uid, asking.gid) else None
+        groups = lines[b"Groups"].split()
+        if len(groups) > _MOST_GROUPS:
+            if len(_too_many) >= _MOST_KNOWN:
+                _too_many.clear()
+            _too_many[asking.uid] = monotonic() + _AGAIN_S
+            return None
+        return frozenset(map(int, groups)) if acting == (asking.uid, asking.gid) else None
     except (OSError, KeyError, ValueError, IndexError):
         return None
