@@ -23,6 +23,8 @@ from xen_guests import Guest, created_by_xl, eventually
 from xen_mount import Mount, failure, mounted
 from xen_plugged import guest_kernel, initramfs
 
+from xenfs.hypervisor.qemu.disks import KEPT_S
+
 QEMU = Path("/usr/libexec/xen-qemu-system-i386")
 pytestmark = [
     pytest.mark.once_a_dom0("what QEMU serves, Xen does not see"),
@@ -203,6 +205,7 @@ def unanswered(mount: Mount, guest: Guest) -> int:
 def test_a_monitor_that_somebody_else_has(mount: Mount, guest: Guest) -> None:
     """It takes one at a time. The page of metrics is there without this domain's disks."""
     with monitor(guest):
+        time.sleep(2 * KEPT_S)
         began = time.monotonic()
         assert unanswered(mount, guest) == errno.EBUSY
         print("busy after", time.monotonic() - began)
@@ -220,6 +223,7 @@ def test_a_qemu_that_stands_still(mount: Mount, guest: Guest) -> None:
     """What does not ask it goes on, the rest of its domain's directory too; then it is asked again by itself."""
     pid = qemu_of(guest)
     os.kill(pid, signal.SIGSTOP)
+    time.sleep(2 * KEPT_S)
     try:
         assert unanswered(mount, guest) in (errno.EBUSY, errno.ETIMEDOUT)
         assert mount.value(guest.node(f"devices/vbd/{WRITTEN}/state")) == "connected"
