@@ -12,7 +12,7 @@ arch=$1 suite=$2 archive=$3 disk=$4 file=$5
 
 work=$(mktemp -d -p "$(dirname "$file")")
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work"/{lists/partial,cache/archives/partial,state,root}
+mkdir -p "$work"/{lists/partial,cache/archives/partial,state,system}
 apt_line "$arch" "$suite" "$archive" >"$work/sources.list"
 debugfs -R 'cat /var/lib/dpkg/status' "$disk" >"$work/status" 2>/dev/null
 options=(-qq
@@ -22,8 +22,8 @@ options=(-qq
     -o Acquire::Languages=none -o Acquire::Retries=3 -o APT::Sandbox::User=)
 apt-get "${options[@]}" update
 apt-get "${options[@]}" install --yes --download-only --no-install-recommends qemu-system-xen
-for package in "$work"/cache/archives/*.deb; do dpkg-deb --extract "$package" "$work/root"; done
+for package in "$work"/cache/archives/*.deb; do dpkg-deb --extract "$package" "$work/system"; done
 # Words in all languages, pictures, and what starts another kind of machine.
-rm -rf "$work"/root/usr/share/{doc,man,locale,iso-codes,xml,icons,applications,qemu/slof.bin}
-tar -C "$work/root" -cf "$file.new" .
+rm -rf "$work"/system/usr/share/{doc,man,locale,iso-codes,xml,icons,applications,qemu/slof.bin}
+tar -C "$work/system" -cf "$file.new" .
 mv "$file.new" "$file"

@@ -32,7 +32,7 @@ def there(xen: Hypervisor, domain: Domain) -> bool:
 
 
 def one(xen: Hypervisor, domain: Domain, number: int) -> dict[str, int] | None:
-    """The counters of one disk, as they are now."""
+    """The counters of one disk, as they were half a second ago at most."""
     found = None if xen.qemus is None else xen.qemus.of(domain.domid).get(number)
     return None if found is None else found._asdict()
 
