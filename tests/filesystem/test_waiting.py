@@ -234,6 +234,23 @@ def test_hundreds_are_told_a_few_at_a_time(host: Host) -> None:
     run(host, test)
 
 
+def test_a_value_is_asked_for_once_for_all_who_wait_for_it(host: Host) -> None:
+    async def test(opened: Any) -> None:
+        for path in ("domains/1/state", "domains/2/state"):
+            for number in range(100):
+                file = await opened(path)
+                if number:
+                    await file.read()
+                await file.poll(Bell())
+        before = host.counts.copy()
+        await trio.to_thread.run_sync(file.ops.waiting._compare)
+        asked = host.asked(before)
+        await until(lambda: len(file.ops.waiting._armed[file.ops.handles[file.fh].topic]) <= 198)
+        assert sum(asked.values()) <= 6, "the watcher may look as well"
+
+    run(host, test)
+
+
 def test_how_long_a_file_is_costs_no_more_for_who_has_it_open_often(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

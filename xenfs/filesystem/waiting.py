@@ -127,15 +127,16 @@ class Waiting:
             self._again.add(topic)
         else:
             self._telling.add(topic)
-            self._tell(topic, iter(list(self._armed[topic].items())))
+            self._tell(topic, iter(list(self._armed[topic])))
 
-    def _tell(self, topic: str, round: Iterator[tuple[int, Armed]]) -> None:
+    def _tell(self, topic: str, round: Iterator[int]) -> None:
         """Of a few in this turn of the loop, and of the others in those that follow. Nothing may come out of here: it
         would end the event loop."""
         try:
             some = list(islice(round, _RUNG))
-            for fh, armed in some:
-                if self._armed[topic].get(fh) is armed and _ahead(self._xen, armed.handle):
+            for fh in some:
+                armed = self._armed[topic].get(fh)
+                if armed is not None and _ahead(self._xen, armed.handle):
                     self._ring(topic, fh, armed)
             self._count(topic)
             if len(some) == _RUNG:
@@ -154,13 +155,14 @@ class Waiting:
             self._token.run_sync_soon(call, *args)
 
     def _compare(self) -> None:
-        """In the watcher's thread, where Xen may be asked: look at each value that somebody waits for."""
+        """In the watcher's thread, where Xen may be asked: look at each value that somebody waits for, once for all who
+        wait for the same."""
         try:
-            now = monotonic()
+            now, look = monotonic(), _Look(self._xen)
             found = [
                 (fh, armed)
                 for fh, armed in self._armed[VALUES].copy().items()
-                if now - armed.since > _ASK_AGAIN_S or _ahead(self._xen, armed.handle)
+                if now - armed.since > _ASK_AGAIN_S or look.ahead(armed.handle)
             ]
             if found and self._token is not None:
                 self._soon(self._others, iter(found))
@@ -183,6 +185,26 @@ class Waiting:
             armed.bell.notify()
         except OSError as problem:  # the one who waited has closed it meanwhile
             log.debug("a waiter is gone: %s", problem)
+
+
+class _Look:
+    """At values: each is asked for once, however many wait for it. One user may have thousands of opens of one file."""
+
+    def __init__(self, xen: Hypervisor) -> None:
+        self._xen = xen
+        self._found: dict[Inode, bytes | None] = {}  # None where the read will say what is wrong
+
+    def ahead(self, handle: Follower | Watched) -> bool:
+        """Whether a read would find something else than this open has read last."""
+        if not isinstance(handle, Watched):
+            return _ahead(self._xen, handle)
+        if handle.inode not in self._found:
+            try:
+                self._found[handle.inode] = handle.node.produce(self._xen, handle.inode.ids)
+            except XenfsError:
+                self._found[handle.inode] = None
+        found = self._found[handle.inode]
+        return found is None or found != handle.content
 
 
 def _ahead(xen: Hypervisor, handle: Follower | Watched) -> bool:
