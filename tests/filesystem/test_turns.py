@@ -83,6 +83,23 @@ def test_root_never_waits(clock: Clock) -> None:
     assert not any(ours.due(ROOT) for _ in range(10_000))
 
 
+def test_thousands_of_ids_keep_nobody_waiting_for_long(clock: Clock) -> None:
+    """One user may have them, and ask as each of them; they are forgotten a few at a time."""
+    ours = Turns()
+    for uid in range(100_000, 110_000):
+        ours.due(uid)
+    assert sum(ours.due(BEN) > 0 for _ in range(3)) == 2
+    assert ours.due(BEN) < 4 * 64 * REQUEST_S
+    clock.now += 2
+    before, requests = len(ours), 0
+    while len(ours) > 1:
+        ours.due(BEN)
+        requests, before, gone = requests + 1, len(ours), before - len(ours)
+        assert gone <= 256
+    assert requests < 60
+    assert ours.due(BEN) == 0
+
+
 def test_who_is_gone_is_forgotten(clock: Clock) -> None:
     ours = Turns()
     for uid in range(1000, 1100):

@@ -6,6 +6,7 @@ A user who asks for more than his part is answered later; who asks for less neve
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from time import monotonic
 
 from xenfs.filesystem.lane import ROOT
@@ -14,6 +15,8 @@ REQUEST_S = 300e-6  # of the loop's time, generously: what is left over keeps it
 BYTE_S = 1e-9
 _PRESENT_S = 1.0  # who asked so recently is there
 _AHEAD_S = 0.004  # a few dozen requests at once are nothing
+_MOST_PARTS = 64  # a user may have thousands of ids (subuid), and nobody is to wait for a part of each
+_FORGOTTEN_AT_ONCE = 256
 
 
 class Turn:
@@ -29,7 +32,7 @@ class Turns:
     """The users who are there now."""
 
     def __init__(self) -> None:
-        self._of: dict[int, Turn] = {}
+        self._of: OrderedDict[int, Turn] = OrderedDict()  # who was there last comes last
         self._sweep_at = 0.0
 
     def __len__(self) -> int:
@@ -41,6 +44,8 @@ class Turns:
         turn = self._of.get(uid)
         if turn is None:
             turn = self._of[uid] = Turn()
+        else:
+            self._of.move_to_end(uid)
         turn.seen_at = now
         if now >= self._sweep_at:
             self.sweep(now)
@@ -48,11 +53,14 @@ class Turns:
         if users == 1 or uid == ROOT:
             return 0.0
         begin = turn.free_at if turn.free_at > now - _AHEAD_S else now - _AHEAD_S
-        turn.free_at = begin + cost_s * users
+        turn.free_at = begin + cost_s * min(users, _MOST_PARTS)
         return begin - now if begin > now else 0.0
 
     def sweep(self, now: float) -> None:
-        """Forget who is gone."""
-        self._sweep_at = now + _PRESENT_S / 2
-        for uid in [uid for uid, turn in self._of.items() if turn.seen_at < now - _PRESENT_S]:
+        """Forget who is gone; of thousands some now, and some with the next request."""
+        for _ in range(_FORGOTTEN_AT_ONCE):
+            uid, turn = next(iter(self._of.items()))
+            if turn.seen_at >= now - _PRESENT_S:
+                self._sweep_at = now + _PRESENT_S / 2
+                return
             del self._of[uid]
