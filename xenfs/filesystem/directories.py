@@ -52,6 +52,16 @@ class Directories(Served):
         self.inodes.hold(inode)
         return inode
 
+    async def _filled(self, parent: Inode, name: str, ctx: Any) -> Inode | None:
+        """What is made in a directory that is being filled; None where it is not."""
+        if not self.filling.takes(parent, name, ctx.pid):
+            return None
+        try:
+            return await self._entered(ctx.uid, parent, name)
+        except BaseException:
+            self.filling.drops(parent, name)
+            raise
+
     async def _found(self, uid: int, parent: Inode, directory: Dir, name: str) -> tuple[Node, Ids]:
         if directory.find_grows is not NOTHING:
             self.keeping.listed()
@@ -178,8 +188,8 @@ class Directories(Served):
         parent = self.inodes[parent_inode]
         await self._turn(ctx.uid, writes=parent.node)
         make, text = directory_of(parent).make, os.fsdecode(name)
-        if self.filling.takes(parent, text, ctx.pid):
-            return self.attributes.of(await self._entered(ctx.uid, parent, text))
+        if (filled := await self._filled(parent, text, ctx)) is not None:
+            return self.attributes.of(filled)
         if make is None:
             raise XenfsError(f"nothing can be made in {parent.path or '/'}", errno.EPERM)
         await self._act(

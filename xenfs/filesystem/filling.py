@@ -62,6 +62,12 @@ class Filling:
         found.until = time.monotonic() + _LASTS_S
         return True
 
+    def drops(self, parent: Inode, name: str) -> None:
+        """There is no such name: nothing is kept of as many as somebody can think of."""
+        found = self._of(parent)
+        if found is not None:
+            found.made.discard(f"{parent.path}/{name}")
+
     def _going_on(self, inode: Inode, pid: int) -> _Filled | None:
         found = self._of(inode)
         return found if found is not None and found.pid == pid and found.until > time.monotonic() else None
