@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Coroutine, Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from time import thread_time_ns
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -40,13 +41,35 @@ class Work(NamedTuple):
     ns: int
 
 
-class Loop:
+class Asked:
+    """A host, and what the event loop asks of its Xen: how often, and for how long, which is no work of xenfs's."""
+
+    def __init__(self, settings: str) -> None:
+        self.calls = self.apart_ns = 0
+        self.away = False
+        self._thread = get_ident()
+        self.host = Host(settings, EVERYTHING, wrap=self._between)
+
+    def _between(self, sim: Simulator) -> Between:
+        self._sim = sim
+        return Between(sim, self._answer)
+
+    def _answer(self, number: int, args: tuple[int, ...]) -> int:
+        if self.away or get_ident() != self._thread:
+            return self._sim.hypercall(number, args)
+        began = thread_time_ns()
+        try:
+            return self._sim.hypercall(number, args)
+        finally:
+            self.calls += 1
+            self.apart_ns += thread_time_ns() - began
+
+
+class Loop(Asked):
     """Makes requests without an event loop; of what is sent to a thread only names are found, and not counted."""
 
     def __init__(self, settings: str, vcpus: int) -> None:
-        self._calls = self._apart_ns = 0
-        self._away = False
-        self.host = Host(settings, EVERYTHING, wrap=self._between)
+        super().__init__(settings)
         self.host.sim.world.create(BIG_GUEST, type="pv", vcpus=vcpus, memory_kb=65536)
         self._made = self.host.xen._made
         self.host.xen._made = self._watched  # type: ignore[method-assign]
@@ -56,21 +79,8 @@ class Loop:
         self.ops.lanes.run = self._elsewhere  # type: ignore[method-assign, assignment]
         self.ops.attributes.keep = lambda *_: None  # type: ignore[method-assign]  # there is no loop to do it after
 
-    def _between(self, sim: Simulator) -> Between:
-        self._sim = sim
-        return Between(sim, self._answer)
-
-    def _answer(self, number: int, args: tuple[int, ...]) -> int:
-        began = thread_time_ns()
-        try:
-            return self._sim.hypercall(number, args)
-        finally:
-            if not self._away:
-                self._calls += 1
-                self._apart_ns += thread_time_ns() - began
-
     def _watched(self, op: Operation, *args: Any) -> int:
-        if op.slow and not self._away:
+        if op.slow and not self.away:
             self.long.add(op.name)
         return self._made(op, *args)
 
@@ -82,25 +92,25 @@ class Loop:
         name = getattr(work, "__name__", "")
         if name != "_child":  # the answer does not matter
             return Listing([], []) if name == "_listing" else b"1\n"
-        began, self._away = thread_time_ns(), True
+        began, self.away = thread_time_ns(), True
         try:
             if more["key"] not in self._names:
                 self._names[more["key"]] = work(*args)
             return self._names[more["key"]]
         finally:
-            self._away = False
-            self._apart_ns += thread_time_ns() - began
+            self.away = False
+            self.apart_ns += thread_time_ns() - began
 
     def measured(self, request: Callable[[], Coroutine[Any, Any, Any]]) -> tuple[Any, Work]:
         """What it answers, None where it fails, and what it costs."""
-        self._calls = self._apart_ns = 0
+        self.calls = self.apart_ns = 0
         began = thread_time_ns()
         try:
             request().send(None)
         except StopIteration as done:
-            return done.value, Work(self._calls, thread_time_ns() - began - self._apart_ns)
+            return done.value, Work(self.calls, thread_time_ns() - began - self.apart_ns)
         except pyfuse3.FUSEError:
-            return None, Work(self._calls, thread_time_ns() - began - self._apart_ns)
+            return None, Work(self.calls, thread_time_ns() - began - self.apart_ns)
         raise AssertionError("it waits for something")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import struct
@@ -17,7 +18,7 @@ from patience import PATIENCE_S
 
 from xenfs.filesystem import sinks
 from xenfs.filesystem.callers import Caller
-from xenfs.filesystem.record import UNKNOWN, Act, Record
+from xenfs.filesystem.record import LONG, UNKNOWN, Act, Record
 from xenfs.filesystem.sinks import Fields, File, Journal, Sink, Stderr, Syslog
 from xenfs.hypervisor.ledger import Watch
 from xenfs.nodes.policy.trusted import Untrusted
@@ -82,6 +83,10 @@ def test_long_binary_and_private_values() -> None:
     assert "sha256" in parts(b"\x01\x02", binary=True)
     assert "value" not in parts(b"\x01\x02", binary=True)
     assert "sha256" in parts(b"\x01" * 200), "short, but not when it is made harmless"
+    megabyte = Act("write", ROOT, "x", b"y" * (LONG + 1))
+    assert "sha256" not in megabyte.parts(), "the event loop makes none of so much"
+    megabyte.seal()
+    assert megabyte.parts()["sha256"] == hashlib.sha256(b"y" * (LONG + 1)).hexdigest()
     assert parts(b"\x01" * 200)["value"] == "\\x01" * 128 + "…", "cut between characters"
     assert parts(b"rip 0x1234", private=True) | {"bytes": ""} == parts(b"anything x", private=True) | {"bytes": ""}
     assert parts(b"caf\xc3\xa9")["value"] == "café"

@@ -8,6 +8,7 @@ nor of who has thousands: the kernel writes them down for 30 ms and more, which 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -77,12 +78,19 @@ def _groups(asking: Caller, proc: Path) -> frozenset[int] | None:
         status = (proc / str(asking.pid) / "status").read_bytes()
         lines = dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
         acting = tuple(int(lines[key].split()[3]) for key in (b"Uid", b"Gid"))
-        groups = lines[b"Groups"].split()
-        if len(groups) > _MOST_GROUPS:
+        groups = _numbers(lines[b"Groups"])
+        if groups is None:
             if len(_too_many) >= _MOST_KNOWN:
                 _too_many.clear()
             _too_many[asking.uid] = monotonic() + _AGAIN_S
             return None
-        return frozenset(map(int, groups)) if acting == (asking.uid, asking.gid) else None
+        return groups if acting == (asking.uid, asking.gid) else None
     except (OSError, KeyError, ValueError, IndexError):
         return None
+
+
+@lru_cache(16)  # users: whoever opens many files has the same groups each time
+def _numbers(line: bytes) -> frozenset[int] | None:
+    """The groups in it; None of too many."""
+    words = line.split()
+    return None if len(words) > _MOST_GROUPS else frozenset(map(int, words))

@@ -11,6 +11,7 @@ from itertools import count, islice
 from typing import Any, NamedTuple
 
 import pyfuse3
+import trio
 
 from xenfs.errors import Stale
 from xenfs.filesystem.listings import Bundle, Listing
@@ -19,6 +20,7 @@ from xenfs.nodes.tables.base import Dir, Ids, Node
 ROOT = pyfuse3.ROOT_INODE
 _NONE = Bundle((), 0)  # of what is counted by itself
 _NONE.end()
+_DROPPED = 16  # listings: of some hundreds of names each
 
 
 class Kept(NamedTuple):
@@ -92,7 +94,7 @@ class Inodes:
         self._beyond = 1 << 62
         self._told: Callable[[], None] = lambda: None
         self._listings: dict[Inode, int] = {}  # directories of which one is remembered; in which round it was asked for
-        self._of: dict[Any, tuple[Inode, ...]] = {}  # by the thing that an `Each` of a fixed directory found
+        self._of: dict[Any, dict[Inode, None]] = {}  # by the thing that an `Each` of a fixed directory found
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -127,16 +129,25 @@ class Inodes:
     def keep_listing(self, where: Inode, listing: Listing) -> None:
         """Remember what a directory had last, while it is asked for."""
         where.listing = listing
-        self._listings[where] = self.round
+        self._listings.pop(where, None)
+        self._listings[where] = self.round  # the longest unused come first
 
     def drop_listings(self, before: int) -> None:
-        """Forget those that nobody has asked for since before that round."""
-        for where, asked in list(self._listings.items()):
-            if asked < before or not where.lookups:
-                if where.listing is not None:
-                    where.listing.end()
-                where.listing = None
-                del self._listings[where]
+        """Forget those that nobody has asked for since before that round: a few in this turn of the loop, and the
+        others in those that follow. Somebody may have listed thousands."""
+        some = list(islice(self._listings.items(), _DROPPED))
+        for where, asked in some:
+            if asked >= before:
+                return
+            self._drop_listing(where)
+        if len(some) == _DROPPED:
+            trio.lowlevel.current_trio_token().run_sync_soon(self.drop_listings, before)
+
+    def _drop_listing(self, where: Inode) -> None:
+        if where.listing is not None:
+            where.listing.end()
+        where.listing = None
+        self._listings.pop(where, None)
 
     def hold(self, inode: Inode) -> None:
         """Count a lookup: the kernel has this number now, and gives it back by `forget`."""
@@ -150,8 +161,7 @@ class Inodes:
                     inode.parent.children = {}
                 inode.parent.children[inode.name] = inode
                 if inode.ids and not inode.parent.ids:
-                    thing = inode.ids[0]
-                    self._of[thing] = (*self._of.get(thing, ()), inode)
+                    self._of.setdefault(inode.ids[0], {})[inode] = None
         elif inode.round != self.round:
             self._by_number[inode.number] = self._by_number.pop(inode.number)  # the longest unused come first
         inode.round = self.round
@@ -210,6 +220,7 @@ class Inodes:
         if inode.lookups <= 0:
             inode.join(_NONE)
             inode.lookups = 0
+            self._drop_listing(inode)
             del self._by_number[number]
             if inode.ids and inode.parent is not None and not inode.parent.ids:
                 self._unlist(inode)
@@ -218,12 +229,10 @@ class Inodes:
                 del siblings[inode.name]
 
     def _unlist(self, inode: Inode) -> None:
-        thing = inode.ids[0]
-        others = tuple(other for other in self._of.get(thing, ()) if other is not inode)
-        if others:
-            self._of[thing] = others
-        else:
-            self._of.pop(thing, None)
+        others = self._of.get(inode.ids[0], {})
+        others.pop(inode, None)
+        if not others:
+            self._of.pop(inode.ids[0], None)
 
 
 def _entry(inode: Inode) -> list[tuple[pyfuse3.InodeT, bytes]]:

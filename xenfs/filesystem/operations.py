@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,12 +18,13 @@ from xenfs.filesystem.computing import made_to_last
 from xenfs.filesystem.directories import Directories
 from xenfs.filesystem.handles import Follower, Gathering, Handle, Remembered, Watched, open_file
 from xenfs.filesystem.inodes import Inode
+from xenfs.filesystem.record import LONG
 from xenfs.filesystem.shares import NOTHING_MUCH, SMALL
 from xenfs.filesystem.turns import BYTE_S, REQUEST_S
 from xenfs.filesystem.waiting import ALWAYS, Bell, Waiting
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables.base import PAGE, Dir, Stream
-from xenfs.nodes.tables.cost import NOTHING
+from xenfs.nodes.tables.cost import NOTHING, Cost
 from xenfs.nodes.tables.payload import gathers
 from xenfs.nodes.tables.region import Clearable, Region
 
@@ -118,9 +120,9 @@ class Operations(Directories):
     async def create(self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: Any) -> Any:
         await self._turn(ctx.uid, 2 * REQUEST_S)
         parent, text = self.inodes[parent_inode], os.fsdecode(name)
-        if not self.filling.takes(parent, text, ctx.pid):
+        inode = await self._filled(parent, text, ctx)
+        if inode is None:
             raise XenfsError("files cannot be made here", errno.EACCES)
-        inode = await self._entered(ctx.uid, parent, text)
         try:
             return await self.open(inode.number, flags & ~(os.O_CREAT | os.O_EXCL), ctx), self.attributes.of(inode)
         except BaseException:
@@ -210,13 +212,25 @@ class Operations(Directories):
         await self._turn(handle.caller.uid, writes=node)
         if isinstance(handle, Gathering):
             return self._gather(handle, data, off)
-        with self.witness.seeing("write", handle.caller, handle.inode.path, node, buf):
-            cost = node.write_cost(data)
-            await self.lanes.run(handle.caller.uid, node, cost, handle.write, self.xen, data, off, writes=True)
+        await self._write(handle, data, partial(handle.write, self.xen, data, off))
         self.attributes.written(handle.inode)
         if handle.content is not None:
             handle.keep()
         return len(buf)
+
+    async def _write(self, handle: Handle, data: bytes, work: Callable[[], object]) -> None:
+        """Carry it out; in a thread where it is so long that to read it, or to make its digest, takes milliseconds."""
+        node, uid = handle.node, handle.caller.uid
+        with self.witness.seeing("write", handle.caller, handle.inode.path, node, data) as act:
+            if len(data) <= LONG:
+                await self.lanes.run(uid, node, node.write_cost(data), work, writes=True)
+                return
+
+            def sealed() -> None:
+                act.seal()
+                work()
+
+            await self.lanes.run(uid, node, node.write_cost(data) | Cost.LENGTH, sealed, writes=True)
 
     def _gather(self, handle: Gathering, data: bytes, off: int) -> int:
         try:
@@ -230,9 +244,7 @@ class Operations(Directories):
         data, node = handle.taken(), handle.node
         if not data:
             return
-        with self.witness.seeing("write", handle.caller, handle.inode.path, node, data):
-            work = partial(node.apply, self.xen, handle.inode.ids, data)
-            await self.lanes.run(handle.caller.uid, node, node.write_cost(data), work, writes=True)
+        await self._write(handle, data, partial(node.apply, self.xen, handle.inode.ids, data))
         handle.drop()
         self.attributes.written(handle.inode)
 

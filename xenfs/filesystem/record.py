@@ -28,6 +28,8 @@ _MOST_BUCKETS = 512  # users times two who are busy at once; beyond, they share
 _ROOT = 0  # never left out: nobody but root can make noise as root
 _SUMMARY_S = 5.0
 _LONGEST_VALUE = 256
+LONG = 1 << 16
+"""Of what is longer a digest takes milliseconds: it is made in a thread, or there is none."""
 _MOST_ROWS = 16
 # Bytes of what is shown: with quotes escaped and all that is around it, below the 4096 that a pipe takes at once.
 _LONGEST_PATH, _LONGEST_TEXT, _LONGEST_CALLS, _LONGEST_COMMAND = 640, 512, 1024, 64
@@ -39,9 +41,10 @@ UNKNOWN = -1
 """Instead of an errno: nobody will know what came of it."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Act:
-    """Something that was tried: write, mkdir, rmdir, or an open for writing that was refused; `code` is its errno."""
+    """Something that was tried: write, mkdir, rmdir, or an open for writing that was refused; `code` is its errno, and
+    `digest` is of what was written, once `seal` has made it."""
 
     what: str
     caller: Caller
@@ -52,13 +55,21 @@ class Act:
     calls: Watch = field(default_factory=Watch)
     binary: bool = False
     private: bool = False
+    digest: str = ""
+
+    def seal(self) -> None:
+        """Make the digest, where there is to be one."""
+        if self.binary or not self.private:
+            self.digest = hashlib.sha256(self.data).hexdigest()
 
     def value(self) -> dict[str, str]:
         """What was written: as text, cut where it is long; or length and digest; of a guest's inside the length."""
         size = {"bytes": str(len(self.data))}
         if self.private and not self.binary:
             return size
-        digest = {**size, "sha256": hashlib.sha256(self.data).hexdigest()}
+        if not self.digest and len(self.data) <= LONG:
+            self.seal()
+        digest = {**size, "sha256": self.digest} if self.digest else size
         if self.binary:
             return digest
         text = cut(self.data[: _LONGEST_VALUE + 1].removesuffix(b"\n"), _LONGEST_TEXT)

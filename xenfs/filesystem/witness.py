@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from time import perf_counter_ns
 
 from xenfs.errors import XenfsError
@@ -28,7 +27,7 @@ class Witness:
         self._running: set[Act] = set()
 
     @contextmanager
-    def seeing(self, what: str, caller: Caller, path: str, node: Node, data: bytes = b"") -> Iterator[None]:
+    def seeing(self, what: str, caller: Caller, path: str, node: Node, data: bytes = b"") -> Iterator[Act]:
         """Do the work inside; what goes wrong is noted and goes on to the caller."""
         private, binary = getattr(node, "private", False), getattr(node, "binary", False)
         calls, code, began = Watch(), 0, perf_counter_ns()
@@ -37,7 +36,7 @@ class Witness:
         watching, acting = watch.set(calls), asking.set(caller.uid)
         try:
             with self.refusals.noting(path, data, hidden=private or binary):
-                yield
+                yield act
         except BaseException as problem:
             code = answer(problem)
             raise
@@ -46,7 +45,8 @@ class Witness:
             asking.reset(acting)
             if act in self._running:
                 self._running.remove(act)
-                self._note(replace(act, code=code, took_ns=perf_counter_ns() - began))
+                act.code, act.took_ns = code, perf_counter_ns() - began
+                self._note(act)
 
     def last_words(self) -> None:
         """The daemon ends: what still runs is recorded as it stands, its outcome unknown."""

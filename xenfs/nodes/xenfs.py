@@ -12,6 +12,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File, Stream
 from xenfs.nodes.tables.conditions import answers
+from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.refusals import Refusals
 from xenfs.nodes.tables.region import Clearable
 from xenfs.options import Options
@@ -103,7 +104,7 @@ def about(facts: About) -> Dir:
             ),
             Stream(
                 "log", "The last calls; a file that is kept open follows them", read=_log, follow=_log, tier="B",
-                ahead=lambda xen, position: xen.calls.last > (position or 0), topic=CALLS,
+                ahead=lambda xen, position: xen.calls.last > (position or 0), topic=CALLS, grows=Cost.LENGTH,
             ),
         ),
     )  # fmt: skip

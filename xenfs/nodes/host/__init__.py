@@ -131,7 +131,7 @@ CONSOLE = Dir(
         Stream(
             "log", "The console ring; a file that is kept open follows it",
             read=sysctl.console, follow=sysctl.console, ahead=sysctl.console_goes_on, topic=CONSOLE_TOPIC,
-            call="sysctl readconsole",
+            grows=Cost.LENGTH, call="sysctl readconsole",
         ),
         File(
             "log_clear", "Write 1: the console ring is emptied", write=lambda xen, _: sysctl.console_clear(xen),
