@@ -39,8 +39,10 @@ def helper(tmp_path: Path) -> Iterator[Run]:
 
     yield run
     if (tmp_path / "pid").exists():
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+        pid = int((tmp_path / "pid").read_text())
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if os.fsencode(tmp_path) in Path(f"/proc/{pid}/environ").read_bytes():  # nobody else has the number
+                os.kill(pid, signal.SIGKILL)
 
 
 def executable(path: Path, script: str) -> Path:
@@ -49,7 +51,7 @@ def executable(path: Path, script: str) -> Path:
     return path
 
 
-READY = 'eval "echo READY >&$fd"; sleep 600'
+READY = 'eval "echo READY >&$fd"; exec sleep 600'
 
 
 def test_leaves_when_ready(helper: Run, tmp_path: Path) -> None:
@@ -127,5 +129,5 @@ def test_command_that_cannot_run(tmp_path: Path) -> None:
 def test_what_comes_later_goes_to_syslog(helper: Run, tmp_path: Path) -> None:
     lines = "".join(f"line {number}\n" for number in range(20000))  # more than a pipe holds
     (tmp_path / "lines").write_text(lines)
-    helper(f'eval "echo READY >&$fd"; sleep 0.2; cat {tmp_path}/lines >&2; sleep 60', "none", "/mnt")
+    helper(f'eval "echo READY >&$fd"; sleep 0.2; cat {tmp_path}/lines >&2; exec sleep 60', "none", "/mnt")
     until(lambda: (tmp_path / "logged").read_text() == lines)

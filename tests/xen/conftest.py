@@ -92,6 +92,13 @@ def raw(mount: Mount) -> Iterator[Mount]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def as_the_unit(guest: Guest) -> Iterator[Mount]:
+    """Mounted as contrib/xenfs.service does, beside a guest: another user, in a network of its own."""
+    with mounted(HYPERVISOR, "run_as=nobody", inside=("unshare", "--net")) as found:
+        yield found
+
+
 @pytest.fixture
 def pvh(raw: Mount) -> Iterator[xen_raw.Made]:
     """A PVH domain of the test's own, with pages."""

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import HYPERVISOR, KINDS, REAL
+from conftest import KINDS, REAL
 from xen_guests import Guest, eventually
-from xen_mount import Mount, failure, mounted
+from xen_mount import Mount, failure, without_rights
 from xen_peers import vcpus, xl_state
 from xen_plugged import BLOCK_BYTES, BLOCKS, BRIDGE, MAC, plugged
 
@@ -162,19 +162,9 @@ def test_a_network_that_another_domain_serves(mount: Mount, guest: Guest, elsewh
     assert len([line for line in received if f'domid="{guest.domid}"' in line]) == 1, received
 
 
-@pytest.fixture(scope="module")
-def as_the_unit(guest: Guest) -> Iterator[Mount]:
-    """Mounted as contrib/xenfs.service does: another user, in a network of its own."""
-    with mounted(HYPERVISOR, "run_as=nobody", inside=("unshare", "--net")) as found:
-        yield found
-
-
 def test_a_daemon_without_rights_counts_too(mount: Mount, as_the_unit: Mount, guest: Guest) -> None:
     """Which is not root, has no capability and cannot run anything: /sys and /proc let it read the counters."""
-    assert as_the_unit.process is not None
-    pid = as_the_unit.process.pid
-    status = dict(re.findall(r"^(Uid|CapEff|NoNewPrivs):\s+(\w+)", Path(f"/proc/{pid}/status").read_text(), re.M))
-    assert status == {"Uid": "65534", "CapEff": "0" * 16, "NoNewPrivs": "1"}
+    pid = without_rights(as_the_unit)
     assert os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
     for kind in ("vif", "vbd"):
         before = numbers_of(mount, guest, kind)

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import HYPERVISOR, KINDS, REAL
+from conftest import KINDS, REAL
 from xen_guests import Guest, created_by_xl, eventually
-from xen_mount import Mount, failure, mounted
+from xen_mount import Mount, failure, without_rights
 from xen_plugged import guest_kernel, initramfs
 
 from xenfs.hypervisor.qemu.disks import KEPT_S
@@ -175,18 +175,8 @@ def test_files_of_all(mount: Mount, guest: Guest) -> None:
     assert str(BLOCKS_WRITTEN * BLOCK_BYTES) in dict(found).values()
 
 
-@pytest.fixture(scope="module")
-def as_the_unit(guest: Guest) -> Iterator[Mount]:
-    """Mounted as contrib/xenfs.service does: another user, in a network of its own."""
-    with mounted(HYPERVISOR, "run_as=nobody", inside=("unshare", "--net")) as found:
-        yield found
-
-
 def test_a_daemon_without_rights_is_told_and_has_no_way_to_qemu(as_the_unit: Mount, mount: Mount, guest: Guest) -> None:
-    assert as_the_unit.process is not None
-    pid = as_the_unit.process.pid
-    status = dict(re.findall(r"^(Uid|CapEff):\s+(\w+)", Path(f"/proc/{pid}/status").read_text(), re.M))
-    assert status == {"Uid": "65534", "CapEff": "0" * 16}
+    without_rights(as_the_unit)
     assert ours(as_the_unit, guest, WRITTEN) == ours(mount, guest, WRITTEN)
     path = f"/run/xen/qmp-libxenstat-{guest.domid}"
     attempt = subprocess.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 import select
 import signal
 import subprocess
@@ -148,6 +149,15 @@ def failure(attempt: Callable[[], object]) -> int:
 def called(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
     """The operations that were called between two looks at the counts."""
     return {op: count - before.get(op, 0) for op, count in after.items() if count != before.get(op, 0)}
+
+
+def without_rights(mount: Mount) -> int:
+    """The number of its daemon, which is not root, and of which the kernel says that it can do nothing of root's."""
+    assert mount.process is not None
+    pid = mount.process.pid
+    status = dict(re.findall(r"^(Uid|CapEff|NoNewPrivs):\s+(\w+)", Path(f"/proc/{pid}/status").read_text(), re.M))
+    assert status == {"Uid": "65534", "CapEff": "0" * 16, "NoNewPrivs": "1"}
+    return pid
 
 
 @contextlib.contextmanager

@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from time import monotonic
 from typing import NamedTuple
 
@@ -67,6 +67,15 @@ Ask = Callable[[str, Sequence[int]], Answers]
 have) or `disks`, and the domains. OSError: there is nobody to ask any more."""
 
 
+@contextmanager
+def _somebody_asks() -> Iterator[None]:
+    """XenfsError where there is nobody to ask any more."""
+    try:
+        yield
+    except OSError as problem:
+        raise XenfsError("the process that asks QEMU is gone", problem.errno or errno.EIO) from problem
+
+
 class Qemus:
     """The QEMUs of this host. Thread-safe; who calls waits, so never the event loop."""
 
@@ -92,10 +101,8 @@ class Qemus:
 
     def of(self, domid: int) -> Disks:
         """The disks of one domain, as they were half a second ago at most. XenfsError says why that is not known."""
-        try:
+        with _somebody_asks():
             told = self._recently(domid)
-        except OSError as problem:
-            raise XenfsError("the process that asks QEMU is gone", problem.errno or errno.EIO) from problem
         if told.errno:
             raise XenfsError(_WORDS.get(told.errno, "this domain's QEMU cannot be asked"), told.errno)
         return told.disks
@@ -106,10 +113,8 @@ class Qemus:
             at, found = self._kept
             now = self._clock()
             if now - at > KEPT_S:
-                try:
+                with _somebody_asks():
                     found = self._asked(set(self._answers("listed", [])), now)
-                except OSError as problem:
-                    raise XenfsError("the process that asks QEMU is gone", problem.errno or errno.EIO) from problem
                 self._kept = now, found
             return found
 
