@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -73,7 +73,7 @@ def vcpu_affinity(xen: Hypervisor, domid: int, vcpu: int, which: Affinity, nr_cp
 
 
 def set_vcpu_affinity(
-    xen: Hypervisor, domid: int, vcpu: int, which: Affinity, chosen: frozenset[int], nr_cpus: int
+    xen: Hypervisor, domid: int, vcpu: int, which: Affinity, chosen: Iterable[int], nr_cpus: int
 ) -> list[int]:
     """Set the CPUs, and return those that take effect; EINVAL where none would. domctl setvcpuaffinity."""
     name = "cpumap_hard" if which == Affinity.HARD else "cpumap_soft"

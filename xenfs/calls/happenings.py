@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from xenfs.calls import domains
 from xenfs.calls.domains import DomainInfo
+from xenfs.calls.rows import free
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 
@@ -25,4 +26,13 @@ def catch_up(xen: Hypervisor, *, not_older_s: float = 0.0) -> bool:
 
     Without a call where the last look was begun less than `not_older_s` ago.
     """
-    return xen.happenings.catch_up(lambda: domains.living(xen), xen.names.known, not_older_s=not_older_s)
+    found: list[tuple[Domain, DomainInfo]] = []
+
+    def listing() -> list[tuple[Domain, DomainInfo]]:
+        found[:] = domains.living(xen)
+        return found
+
+    try:
+        return xen.happenings.catch_up(listing, xen.names.known, not_older_s=not_older_s)
+    finally:
+        free(found)

@@ -36,8 +36,8 @@ def nr_online(xen: Hypervisor) -> int:
         return int(view.u.mc_physcpuinfo.ncpus)
 
 
-def logical_cpus(xen: Hypervisor) -> dict[int, Any]:
-    """struct mcinfo_logical_cpu of every online CPU by its number; mca physcpuinfo.
+def logical_cpu(xen: Hypervisor, wanted: int) -> Any:
+    """struct mcinfo_logical_cpu of a CPU, None of one that is not online; mca physcpuinfo.
 
     Every online CPU fills in its place in an array that Xen makes as long as is asked for. Were fewer asked for than
     are online, as one came up a moment ago, Xen would write past the end. So there is room for all there can be.
@@ -50,7 +50,7 @@ def logical_cpus(xen: Hypervisor) -> dict[int, Any]:
         fill(xen.abi, buf, body, {"ncpus": most, "info": cpus})
         xen.hypercall(PHYSCPUINFO, buf)
         found = xen.abi.array(_CPU, int(body.ncpus), cpus)
-        return {int(cpu.mc_cpunr): xen.abi.copy(cpu) for cpu in found}
+        return next((xen.abi.copy(cpu) for cpu in found if cpu.mc_cpunr == wanted), None)
 
 
 class Telemetry(NamedTuple):

@@ -5,10 +5,11 @@ This file has the tables; cpus.py and settings.py have what is written and what 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from xenfs.abi.numbers import Limit, SchedId
 from xenfs.calls import domains, sysctl
+from xenfs.calls.rows import freed
 from xenfs.calls.sysctl import cpupool
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.cpupools import names
@@ -33,8 +34,8 @@ def _free_cpus(xen: Hypervisor) -> list[int]:
     return sysctl.free_cpus(xen, sysctl.nr_cpu_ids(xen))
 
 
-def _domains(xen: Hypervisor, pool: int) -> str:
-    return show.lines(info.domain for info in domains.infos(xen) if info.cpupool == pool)
+def _domains(xen: Hypervisor, pool: int) -> Iterator[str]:
+    return (str(info.domain) for info in freed(domains.infos(xen)) if info.cpupool == pool)
 
 
 def _scheduled_by(*kinds: SchedId) -> Callable[..., bool]:
@@ -57,9 +58,8 @@ POOL = Dir(
         ),
         SCHEDULER,
         CPUS,
-        File("domains", "Ids of the domains in the pool, one a line", read=_domains, call="sysctl getdomaininfolist",
-             grows=Cost.DOMAINS,
-             format="one a line"),
+        File("domains", "Ids of the domains in the pool, one a line", read=_domains, show=show.many_lines,
+             call="sysctl getdomaininfolist", grows=Cost.DOMAINS),
         field(cpupool, "nr_domains", show.dec, "How many domains are in the pool"),
         SCHED_GRAN,
         Dir(

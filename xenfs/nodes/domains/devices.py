@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from xenfs.calls import domains
+from xenfs.calls.rows import freed
 from xenfs.connect.own import own_domid
 from xenfs.errors import XenfsError
 from xenfs.hypervisor import devices
@@ -25,6 +26,7 @@ from xenfs.nodes.domains.asking import has_store, number, store, word
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import Dir, Each, File
 from xenfs.nodes.tables.cost import Cost
+from xenfs.politely import politely
 
 _BACKEND = re.compile(rb"/local/domain/(\d{1,5})/backend/([a-z0-9_]{1,16})/(\d{1,5})/(\d{1,10})")
 _NUMBER = re.compile(rb"0|[1-9]\d{0,9}")
@@ -194,20 +196,25 @@ def counted(xen: Hypervisor) -> dict[devices.Device, dict[str, int]]:
     return {} if counters is None else counters.everything()
 
 
-def device_stat(xen: Hypervisor) -> str:
-    """A line for each of them, and of those of QEMU: its domain, class and number, and its counters."""
-    living = {info.domain for info in domains.infos(xen)}
-    found = counted(xen) | qdisks.counted(xen)
-    return show.nested(
-        (f"{device.domid} {device.kind}/{device.number}", found[device])
-        for device in sorted(found)
-        if device.domid in living
-    )
+def device_stat(xen: Hypervisor) -> Iterator[tuple[str, dict[str, int]]]:
+    """Each of them, and of those of QEMU, by class, domain and number: what it is called, and its counters."""
+    living = {info.domain for info in freed(domains.infos(xen))}
+    found = counted(xen)
+    found.update(qdisks.counted(xen))
+    sorts: dict[str, dict[int, list[devices.Device]]] = {}  # few at a time, as sorting gives the interpreter to nobody
+    for device in politely(found):
+        if device.domid in living:
+            sorts.setdefault(device.kind, {}).setdefault(device.domid, []).append(device)
+    for _, of_kind in sorted(sorts.items()):
+        for domid in sorted(of_kind):
+            for device in sorted(of_kind.pop(domid)):
+                yield f"{domid} {device.kind}/{device.number}", found.pop(device)
 
 
 DEVICE_STAT = File(
     "device_stat",
     "A line for each network and disk that dom0 or a QEMU there serves: what has gone through it, as its guest sees it",
-    read=device_stat, format='"d vif/n key=value ..." and "d vbd/n key=value ..." lines', when=has_store,
+    read=device_stat, show=show.many_nested, format='"d vif/n key=value ..." and "d vbd/n key=value ..." lines',
+    when=has_store,
     grows=Cost.DOMAINS | Cost.WAITS, call="sysctl getdomaininfolist, (sysfs), (QEMU)",
 )  # fmt: skip

@@ -24,8 +24,7 @@ def _start(xen: Hypervisor) -> int:
 def _follow(xen: Hypervisor, position: int) -> tuple[bytes, int]:
     catch_up(xen, not_older_s=_FRESH_S)
     found = xen.happenings.since(position)
-    lines = "".join(f"{_line(each)}\n" for each in found)
-    return lines.encode("utf-8", "surrogateescape"), found[-1].seq if found else position
+    return bytes(show.many_lines(map(_line, found))), found[-1].seq if found else position
 
 
 def _line(each: Happening) -> str:

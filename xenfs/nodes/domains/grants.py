@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 
 from xenfs.abi.numbers import Domid, DomInf, EventStatus, GrantFlag, Resource, Virq
 from xenfs.calls import evtchn, grants
@@ -10,6 +11,7 @@ from xenfs.calls.domains import DomainInfo
 from xenfs.calls.evtchn import Port
 from xenfs.calls.grants import Grant
 from xenfs.calls.resources import OPERATIONS
+from xenfs.calls.rows import freed
 from xenfs.errors import BadInput
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
@@ -81,8 +83,8 @@ def _line(port: Port) -> str:
     return f"{port.port} {state} {port.vcpu} {':'.join(map(str, port.peer)) or '-'}"
 
 
-def _ports(xen: Hypervisor, domain: Domain) -> str:
-    return show.lines(map(_line, evtchn.ports(xen, domain.domid)))
+def _ports(xen: Hypervisor, domain: Domain) -> Iterator[str]:
+    return map(_line, freed(evtchn.ports(xen, domain.domid)))
 
 
 _MOST_PORT = 2**17 - 1
@@ -111,7 +113,8 @@ EVTCHN = Dir(
     (
         File(
             "ports", '"port state vcpu peer" of each that is open; the peer is domid:port, domid, or a number',
-            read=_ports, grows=Cost.LENGTH, format='"port state vcpu peer" lines', call=evtchn.STATUS.name,
+            read=_ports, show=show.many_lines, grows=Cost.LENGTH, format='"port state vcpu peer" lines',
+            call=evtchn.STATUS.name,
         ),
         File(
             "reset", "Write 1: all of them are closed. The domain must be paused", tier="C", option="debug",

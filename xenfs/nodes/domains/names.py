@@ -11,6 +11,7 @@ from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.harmless import file_name, harmless
+from xenfs.politely import politely
 
 
 def name(xen: Hypervisor, domain: Domain) -> str:
@@ -44,13 +45,20 @@ def _meant(named: Iterable[tuple[str, Domain, domains.DomainInfo]]) -> dict[str,
 
     For a moment a guest that restarts is two domains, one on its way out and one that begins.
     """
-    best: dict[str, tuple[int, int, Domain]] = {}
-    for name, domain, info in named:
-        ending = 2 * bool(info.flags & DomInf.dying) + bool(info.flags & DomInf.shutdown)
-        here = (-ending, domain.life, domain)
-        if name and (name not in best or here[:2] > best[name][:2]):
-            best[name] = here
-    return {name: domain for name, (_, _, domain) in sorted(best.items(), key=lambda each: each[1][2].domid)}
+    meant: dict[str, Domain] = {}
+    ending: dict[str, int] = {}  # where it is not 0
+    for name, domain, info in politely(named):
+        ends = 2 * bool(info.flags & DomInf.dying) + bool(info.flags & DomInf.shutdown)
+        if name in meant:
+            if (-ends, domain.life) <= (-ending.get(name, 0), meant[name].life):
+                continue
+            del meant[name]  # its place is behind, as this one's id is higher
+            ending.pop(name, None)
+        if name:
+            meant[name] = domain
+            if ends:
+                ending[name] = ends
+    return meant
 
 
 def by_name(xen: Hypervisor) -> list[tuple[str, Domain]]:
@@ -66,10 +74,10 @@ def by_name(xen: Hypervisor) -> list[tuple[str, Domain]]:
     xen.names.only(domids)
     store = xen.store
     values = xen.names.listed(lambda: xen.names.read(store, domids), [None] * len(domids))
-    found = _meant((file_name(value or b""), *each) for each, value in zip(living, values, strict=True))
+    found = _meant((file_name(value or b""), *each) for each, value in zip(freed(living), values, strict=True))
     if xen.names.keeps_all(domids):
         xen.names.keep_index("name", changes, found)
-    return list(found.items())
+    return list(politely(found.items()))
 
 
 def find_name(xen: Hypervisor, wanted: str) -> Domain | None:
@@ -80,9 +88,9 @@ def find_name(xen: Hypervisor, wanted: str) -> Domain | None:
 def by_uuid(xen: Hypervisor) -> list[tuple[str, Domain]]:
     """(UUID, domain) of every domain; of equal UUIDs who is meant."""
     changes = xen.names.changes
-    found = _meant((show.handle(info.handle), domain, info) for domain, info in neighbours.living(xen))
+    found = _meant((show.handle(info.handle), domain, info) for domain, info in freed(neighbours.living(xen)))
     xen.names.keep_index("uuid", changes, found)
-    return list(found.items())
+    return list(politely(found.items()))
 
 
 def find_uuid(xen: Hypervisor, wanted: str) -> Domain | None:
@@ -102,5 +110,5 @@ def _known(xen: Hypervisor, what: str, wanted: str) -> Domain | None:
 
 def _listed(xen: Hypervisor, listing: Callable[[Hypervisor], list[tuple[str, Domain]]], wanted: str) -> Domain | None:
     """What a listing of a moment ago has. A name that it has not is not there, and costs nobody another listing."""
-    domain = xen.listings.recent(listing, lambda: dict(listing(xen))).get(wanted)
+    domain = xen.listings.recent(listing, lambda: dict(politely(freed(listing(xen))))).get(wanted)
     return None if domain is None or xen.lives.ended(domain) else domain

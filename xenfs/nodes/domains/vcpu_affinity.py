@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from xenfs.abi.numbers import Affinity
 from xenfs.calls import domains, domctl
+from xenfs.calls.bitmaps import bitmap, members
 from xenfs.calls.domains import DomainInfo
 from xenfs.calls.sysctl import Topology, cpu_topology, cpupool, cpus_of_nodes, nr_cpu_ids
 from xenfs.errors import BadInput, HypercallError
@@ -18,6 +19,7 @@ from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import File, Writer
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
+from xenfs.politely import politely
 
 _NO_VCPU = (errno.EINVAL, errno.ESRCH, errno.ENOENT)
 
@@ -32,7 +34,7 @@ def _of_vcpu(which: Affinity) -> Callable[[Hypervisor, Domain, int], list[int]]:
 def _set_of_vcpu(which: Affinity) -> Writer:
     def write(xen: Hypervisor, domain: Domain, vcpu: int, asked: parse.Numbers, known: DomainInfo) -> None:
         now = _of_vcpu(which)(xen, domain, vcpu) if asked.change else []
-        _set(xen, domain, which, {vcpu: _chosen(cpu_topology(xen), asked, now)}, known)
+        _set(xen, domain, which, [(vcpu, _chosen(cpu_topology(xen), asked, now))], known)
 
     return write
 
@@ -45,11 +47,11 @@ def _chosen(places: dict[int, Topology], asked: parse.Numbers, now: list[int]) -
 
 
 def _set(
-    xen: Hypervisor, domain: Domain, which: Affinity, wanted: dict[int, frozenset[int]], known: DomainInfo
+    xen: Hypervisor, domain: Domain, which: Affinity, wanted: Iterable[tuple[int, Iterable[int]]], known: DomainInfo
 ) -> None:
     nr_cpus = nr_cpu_ids(xen)
     try:
-        for vcpu, cpus in wanted.items():
+        for vcpu, cpus in wanted:
             domctl.set_vcpu_affinity(xen, domain.domid, vcpu, which, cpus, nr_cpus)
     except HypercallError as problem:
         if problem.errno != errno.EINVAL:
@@ -58,41 +60,50 @@ def _set(
         raise BadInput(f"none of these CPUs is in cpupool {pool.id} ({show.ranges(pool.cpus).strip()})", at=0) from None
 
 
-def _of_all(which: Affinity) -> Callable[[Hypervisor, Domain], dict[int, list[int]]]:
+def _of_all(which: Affinity) -> Callable[[Hypervisor, Domain], dict[int, str]]:
     """By vCPU, of those that there are."""
 
-    return lambda xen, domain: _by_vcpu(xen, domain, which, domains.info(xen, domain))
+    def read(xen: Hypervisor, domain: Domain) -> dict[int, str]:
+        of_each = _by_vcpu(xen, domain, which, domains.info(xen, domain))
+        return {vcpu: show.ranges(cpus).strip() for vcpu, cpus in of_each}
+
+    return read
 
 
-def _by_vcpu(xen: Hypervisor, domain: Domain, which: Affinity, known: DomainInfo) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
-    for vcpu in range(facts.nr_vcpus(known)):
+def _by_vcpu(xen: Hypervisor, domain: Domain, which: Affinity, known: DomainInfo) -> Iterator[tuple[int, list[int]]]:
+    """Those of one after the other: all CPUs of a thousand vCPUs are a hundred megabytes."""
+    for vcpu in politely(range(facts.nr_vcpus(known)), 1):
         try:
-            found[vcpu] = _of_vcpu(which)(xen, domain, vcpu)
+            yield vcpu, _of_vcpu(which)(xen, domain, vcpu)
         except HypercallError as problem:
             if problem.errno not in _NO_VCPU:
                 raise
-    return found
 
 
 def _set_of_all(which: Affinity) -> Writer:
     """All vCPUs or none: where one is refused, those before it get back what they had."""
 
     def write(xen: Hypervisor, domain: Domain, asked: parse.Numbers, known: DomainInfo) -> None:
-        before, places = _by_vcpu(xen, domain, which, known), cpu_topology(xen)
-        wanted = {vcpu: _chosen(places, asked, now) for vcpu, now in before.items()}
+        places, nr_cpus = cpu_topology(xen), nr_cpu_ids(xen)
+        before, wanted = dict[int, bytes](), dict[int, bytes]()
+        for vcpu, now in _by_vcpu(xen, domain, which, known):
+            before[vcpu] = bitmap(now, nr_cpus)
+            wanted[vcpu] = bitmap(_chosen(places, asked, now), nr_cpus)
         try:
-            _set(xen, domain, which, wanted, known)
+            _set(xen, domain, which, _members(wanted), known)
         except (BadInput, HypercallError):
-            _set(xen, domain, which, {vcpu: frozenset(cpus) for vcpu, cpus in before.items()}, known)
+            _set(xen, domain, which, _members(before), known)
             raise
 
     return write
 
 
+def _members(bitmaps: dict[int, bytes]) -> Iterator[tuple[int, list[int]]]:
+    return ((vcpu, members(bits)) for vcpu, bits in politely(bitmaps.items(), 1))
+
+
 @formed('list such as 0-3,8; "v list" lines where the vCPUs differ')
-def _shown(by_vcpu: dict[int, list[int]]) -> str:
-    lists = {vcpu: show.ranges(cpus).strip() for vcpu, cpus in by_vcpu.items()}
+def _shown(lists: dict[int, str]) -> str:
     if len(set(lists.values())) == 1:
         return next(iter(lists.values()))
     return show.flat((str(vcpu), cpus) for vcpu, cpus in lists.items())

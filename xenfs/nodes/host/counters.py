@@ -8,6 +8,7 @@ from xenfs.abi.numbers import LockprofType
 from xenfs.abi.operations import Operation
 from xenfs.calls import counters
 from xenfs.calls.counters import Counter, Lock
+from xenfs.calls.rows import freed
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables import parse, show
 from xenfs.nodes.tables.base import Dir, File
@@ -15,6 +16,7 @@ from xenfs.nodes.tables.conditions import answers
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.forms import formed
 from xenfs.nodes.tables.harmless import harmless
+from xenfs.nodes.tables.pieces import Pieces
 
 
 def _reset(begin_anew: Callable[[Hypervisor], None], operation: Operation, grows: Cost) -> File:
@@ -37,9 +39,9 @@ def _owner(lock: Lock) -> str:
 
 
 @formed('"name key=value ..." lines')
-def lock_lines(found: list[Lock]) -> str:
-    """A line for each lock, of a domain with its number."""
-    return show.nested(
+def lock_lines(found: list[Lock]) -> Pieces:
+    """A line for each lock, of a domain with its number; the list is empty then."""
+    return show.many_nested(
         (
             harmless(lock.name).replace(" ", "_"),
             {
@@ -47,7 +49,7 @@ def lock_lines(found: list[Lock]) -> str:
                 "held_ns": lock.held_ns, "waited_ns": lock.waited_ns,
             },
         )
-        for lock in found
+        for lock in freed(found)
     )  # fmt: skip
 
 

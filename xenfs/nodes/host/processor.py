@@ -18,7 +18,7 @@ from xenfs.nodes.tables.members import members
 
 
 def _mca(xen: Hypervisor, cpu: int) -> str:
-    found = there(mca.logical_cpus(xen).get(cpu), f"CPU online: {cpu}")
+    found = there(mca.logical_cpu(xen, cpu), f"CPU online: {cpu}")
     rows = {name.removeprefix("mc_"): value for name, value in members(xen.abi, found)}
     spare = [name for name in rows if name.startswith("msrvalues.")]
     return show.flat({name: value for name, value in rows.items() if name not in spare} | _registers(found))

@@ -51,7 +51,7 @@ def words(values: Iterable[object]) -> str:
 @formed("one a line")
 def lines(values: Iterable[object]) -> str:
     """One value a line; nothing at all for none."""
-    return "\n".join(map(str, values))
+    return "\n".join(map(str, politely(values)))
 
 
 @formed("one a line")
@@ -88,13 +88,25 @@ def handle(value: bytes) -> str:
 def flat(pairs: Mapping[str, object] | Iterable[tuple[str, object]]) -> str:
     """Flat keyed: a "key value" line each."""
     items = pairs.items() if isinstance(pairs, Mapping) else pairs
-    return "\n".join(f"{key} {value}" for key, value in items)
+    return "\n".join(f"{key} {value}" for key, value in politely(items))
 
 
 @formed('"name key=value ..." lines')
 def nested(rows: Iterable[tuple[object, Mapping[str, object]]]) -> str:
     """Nested keyed: a "name key=value key=value" line each."""
-    return "\n".join(" ".join((str(name), *(f"{key}={value}" for key, value in pairs.items()))) for name, pairs in rows)
+    return "\n".join(map(nested_line, politely(rows)))
+
+
+@formed('"name key=value ..." lines')
+def many_nested(rows: Iterable[tuple[object, Mapping[str, object]]]) -> Pieces:
+    """The same of thousands."""
+    return many_lines(map(nested_line, rows))
+
+
+def nested_line(row: tuple[object, Mapping[str, object]]) -> str:
+    """A line of `nested`."""
+    name, pairs = row
+    return " ".join((str(name), *(f"{key}={value}" for key, value in pairs.items())))
 
 
 @formed("text")
