@@ -82,9 +82,11 @@ class DomainNodes(MutableMapping[str, bytes]):
         if words[1:3] == ["local", "domain"] and words[4:5] == ["backend"]:
             words = words[:3] + words[6:7]  # those are about the domain that is served
         named = self._domain(words)
-        all_of_them = () if words[1:3] == ["local", "pool"] else self.world.domains_from(0)
-        for domain in all_of_them if named is None else [named]:
-            found |= self._nodes(domain)
+        if named is not None:
+            found |= self._nodes(named)
+        elif words[1:3] != ["local", "pool"]:
+            for domain in self.world.domains_from(0):
+                found |= self._nodes(domain)
         return found | {node: value for node, value in self._told.items() if f"{node}/".startswith(path)}
 
     def plugged(self, domid: int | None = None) -> Iterator[tuple[Domain, Plugged]]:
