@@ -6,7 +6,7 @@ at one is answered for that one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from time import perf_counter_ns
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,16 +16,17 @@ from xenfs.calls.lists import batches
 from xenfs.errors import Stale
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.hypervisor.lives import Domain
+from xenfs.politely import politely
 
 Answer = TypeVar("Answer")
 
 
 class Sighting(NamedTuple):
-    """A domain that was seen, and where in the row of those that were seen together."""
+    """A domain that was seen, and where in the row of those that were seen together, which does not have it in turn."""
 
     domain: Domain
     info: DomainInfo
-    row: list[Sighting]
+    row: Sequence[tuple[Domain, DomainInfo]]
     at: int
 
 
@@ -48,11 +49,8 @@ def life_recent(xen: Hypervisor, domid: int) -> Domain | None:
 def living(xen: Hypervisor) -> list[tuple[Domain, DomainInfo]]:
     """Every domain, as `domains.living` has them: who looks at each of them next need not ask again."""
     keep, found = xen.recent.keeping(), domains.living(xen)
-    for part in batches(found, xen.recent.furthest):
-        row: list[Sighting] = []
-        for domain, info in part:
-            row.append(Sighting(domain, info, row, len(row)))
-            keep(domain.domid, row[-1])
+    for row in batches(found, xen.recent.furthest):
+        _keep(keep, row)
     return found
 
 
@@ -64,9 +62,9 @@ def together(question: Callable[[Hypervisor, Sequence[DomainInfo]], Sequence[Ans
         if known is None:
             sighting, keep = _sighting(xen, domain), xen.recent.keeping()
             row = sighting.row[sighting.at :]
-            answers = question(xen, [each.info for each in row])
-            for each, answer in zip(row, answers, strict=True):
-                keep((question, each.domain), answer)
+            answers = question(xen, [info for _, info in row])
+            for (each, _), answer in zip(row, answers, strict=True):
+                keep((question, each), answer)
             known = answers[0]
         return known  # type: ignore[no-any-return]
 
@@ -90,12 +88,17 @@ def _found(xen: Hypervisor, domid: int) -> Sighting | None:
 def _look(xen: Hypervisor, domid: int) -> Sighting | None:
     """Look at a domain and those behind it; what is not there is over."""
     asked, keep = perf_counter_ns(), xen.recent.keeping()
-    row: list[Sighting] = []
-    for info in infos_from(xen, domid, xen.recent.read_ahead(domid)):
-        life = xen.lives.observe(info.domain, info.sight(), asked)
-        row.append(Sighting(life, info, row, len(row)))
-        keep(info.domain, row[-1])
-    if row and row[0].info.domain == domid:
-        return row[0]
+    row = [
+        (xen.lives.observe(info.domain, info.sight(), asked), info)
+        for info in infos_from(xen, domid, xen.recent.read_ahead(domid))
+    ]
+    _keep(keep, row)
+    if row and row[0][0].domid == domid:
+        return Sighting(*row[0], row, 0)
     xen.lives.gone(domid, asked)
     return None
+
+
+def _keep(keep: Callable[[Hashable, Any], object], row: Sequence[tuple[Domain, DomainInfo]]) -> None:
+    for at, (domain, info) in enumerate(politely(row)):
+        keep(domain.domid, Sighting(domain, info, row, at))

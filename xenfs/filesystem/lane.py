@@ -113,9 +113,15 @@ class Lane:
                 await job.done.wait()
         finally:
             self._leave(job)
-        if job.error is not None:
-            raise job.error
-        return job.value
+        error = job.error
+        if error is None:
+            return job.value
+        if not job.waiting:
+            job.error = None  # its traceback has this job: the two would keep each other
+        try:
+            raise error
+        finally:
+            del error
 
     async def begun(self, job: Job, patience_s: float, soon_s: float) -> Any:
         """What comes of it where it is over within `soon_s`; else None, as soon as that has passed since it began."""
@@ -177,12 +183,14 @@ class Lane:
         less(self._of_user, uid)
         less(self._of_kind, (job.kind, uid == ROOT))
         self._keys.discard(job.key)
-        try:
+        problem = getattr(result, "error", None)
+        if not isinstance(problem, Exception):
             job.value = result.unwrap()
-        except Exception as problem:
-            job.error = problem
+        else:
+            job.error = _told(problem)
             if not job.waiting:
                 log.warning("%s: what was begun has failed after it was answered: %s", job.kind, problem)
+                job.error = None
         job.done.set()
         self._go_on()
 
@@ -193,6 +201,18 @@ class Lane:
                 del self._queues[uid]
         if job.key is not None:
             del self._gathering[job.key]
+
+
+def _told(problem: Exception) -> Exception:
+    """An error without the way that it took through the thread: by that it would keep itself, until Python looked.
+
+    Of a mistake of xenfs's own it stays, for the log.
+    """
+    step: BaseException | None = problem
+    while isinstance(step, (XenfsError, OSError)):
+        step.__traceback__ = None
+        step = step.__cause__ or step.__context__
+    return problem
 
 
 def less(counter: Counter[Any], key: object) -> None:
