@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from xenfs.filesystem import computing
-from xenfs.filesystem.computing import Computing, LoopAtWork, Turn, made_to_last
+from xenfs.filesystem.computing import Computing, LoopAtWork, Turn
 from xenfs.filesystem.lanes import Lanes
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.pieces import Content, Pieces
@@ -120,7 +120,7 @@ def test_it_waits_as_long_as_the_loop_is_at_work_and_looks_once_more_after_that(
     monkeypatch.setattr(Busy, "busy", property(lambda self: next(looks)))
 
     def compute() -> None:
-        for _ in politely(range(100)):
+        for _ in politely(range(20)):
             busy.now += 1.0
 
     Computing(busy).one_at_a_time(Turn(), compute)  # type: ignore[arg-type]
@@ -167,32 +167,52 @@ def test_each_pause_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Busy, "busy", False)
 
     def compute() -> None:
-        for _ in politely(range(200)):
+        for _ in politely(range(50)):
             busy.now += 1.0
             seen.append(turn.seen_at)
 
     Computing(busy).one_at_a_time(turn, compute)  # type: ignore[arg-type]
-    assert sorted(set(seen)) == [0, 64, 128, 192]
+    assert sorted(set(seen)) == [0, 16, 32, 48]
     assert not turn.taken
 
 
 def test_what_is_closed_last_is_freed_in_a_thread_and_a_few_pieces_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever closes it is the event loop: it hands the pieces over, all of them, and frees none."""
     handed: list[Any] = []
-    monkeypatch.setattr(trio.lowlevel, "start_thread_soon", lambda work, deliver: handed.append(work))
-    made: Content | None = made_to_last(lambda xen, ids: Pieces([b"x"] * 1000), None, ())  # type: ignore[arg-type]
-    also = made
+    monkeypatch.setattr(trio.lowlevel, "start_thread_soon", lambda *work, name: handed.append(work))
+    lanes, left = Lanes(), list[int]()
+    monkeypatch.setattr(Computing, "pause", lambda self: left.append(len(pieces)))
+
+    def handed_over() -> list[bytes]:
+        made: Content | None = lanes.lasting(lambda xen, ids: Pieces([b"x"] * 1000), None, ())  # type: ignore[arg-type]
+        also = made
+        assert isinstance(made, Pieces)
+        pieces = made.pieces
+        del made
+        assert not handed, "somebody has it open"
+        assert also is not None
+        return pieces
+
+    async def main() -> None:
+        nonlocal pieces
+        pieces = handed_over()
+        ((work, over),) = handed
+        assert len(pieces) == 1000
+        assert lanes._at_work.busy, "who frees has to know when the loop is at work"
+        await trio.to_thread.run_sync(lambda: over(work()))
+        await trio.testing.wait_all_tasks_blocked()
+        assert not lanes._at_work.busy
+
+    pieces: list[bytes] = []
+    trio.run(main)
+    assert not pieces
+    assert left == list(range(1000, 0, -4))
+    assert lanes.lasting(lambda xen, ids: b"a value", None, ()) == b"a value"  # type: ignore[arg-type]
+
+
+def test_what_a_thread_drops_is_freed_there() -> None:
+    made: Content | None = Lanes().lasting(lambda xen, ids: Pieces([b"x"] * 10), None, ())  # type: ignore[arg-type]
     assert isinstance(made, Pieces)
     pieces = made.pieces
     del made
-    assert not handed, "somebody has it open"
-    also = None
-    assert also is None
-    (work,) = handed
-    assert len(pieces) == 1000
-    left: list[int] = []
-    with polite(lambda: left.append(len(pieces))):
-        work()
     assert not pieces
-    assert len(left) == 8
-    assert made_to_last(lambda xen, ids: b"a value", None, ()) == b"a value"  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -352,8 +353,10 @@ class Counted:
         self.now = self.most = self.done = 0
 
     def __call__(self) -> None:
-        if self._waits:
-            self._lanes.computing.give_up()
+        with self._lanes.computing.waiting() if self._waits else nullcontext():
+            self._counted()
+
+    def _counted(self) -> None:
         with self._lock:
             self.now += 1
             self.most = max(self.most, self.now)
@@ -370,6 +373,21 @@ def test_what_grows_is_computed_one_at_a_time_whatever_thread_does_it(waits: boo
     work = Counted(lanes, waits)
     trio.run(computing, lanes, [BULK, BULK | WAITS, BULK | WAITS, Cost.CPUS], work)
     assert (work.most, work.done) == (most, 4)
+    assert lanes.idle
+
+
+def test_who_has_waited_computes_when_it_is_his_turn_again() -> None:
+    """Or the dearest file of all would be made beside another one from the moment on at which it asked xenstore."""
+    lanes = Lanes()
+    counted = Counted(lanes)
+
+    def work() -> None:
+        with lanes.computing.waiting(), lanes.computing.waiting():
+            threading.Event().wait(0.01)
+        counted()
+
+    trio.run(computing, lanes, [BULK, BULK | WAITS, BULK | WAITS, Cost.CPUS], work)
+    assert (counted.most, counted.done) == (1, 4)
     assert lanes.idle
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from worlds import Host
 
 from xenfs.calls import domains, neighbours
 from xenfs.errors import Stale
-from xenfs.hypervisor.recent import KEPT_S, RecentAnswers
+from xenfs.hypervisor.recent import KEPT_S, Listings, RecentAnswers
 
 
 class Clock:
@@ -148,3 +150,30 @@ def test_a_question_about_many_is_asked_once(host: Host) -> None:
     assert [double(host.xen, domain) for domain in living] == [2 * domain.domid for domain in living]
     assert sorted(domid for each in asked for domid in each) == [domain.domid for domain in living]
     assert len(asked) <= 5
+
+
+def test_who_waits_for_a_listing_of_somebody_else_says_so() -> None:
+    """He may hold something meanwhile that who lists needs: he gives it up, which nobody does who need not wait."""
+    listings, said, listing = Listings(RecentAnswers()), list[str](), threading.Event()
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        said.append("waits")
+        go_on.set()
+        yield
+        said.append("goes on")
+
+    def slow() -> str:
+        listing.set()
+        assert go_on.wait(60)
+        return "all"
+
+    listings.waiting, go_on = waiting, threading.Event()
+    first = threading.Thread(target=listings.recent, args=("names", slow))
+    first.start()
+    assert listing.wait(60)
+    assert listings.recent("names", lambda: "others") == "all"
+    first.join()
+    assert said == ["waits", "goes on"]
+    assert listings.recent("names", lambda: "others") == "all"
+    assert len(said) == 2

@@ -12,7 +12,7 @@ from xenfs.abi import Abi
 from xenfs.politely import politely
 
 Item = TypeVar("Item")
-_FREED = 128  # rows in one step
+_FREED = 4  # rows in one step
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
@@ -113,7 +113,11 @@ def freed(items: list[Item]) -> Iterator[Item]:
         yield items.pop()
 
 
-def free(items: list[Any]) -> None:
+def free(items: list[Any] | dict[Any, Any]) -> None:
     """The same where nobody wants them any more."""
     for _ in politely(range(0, len(items), _FREED), 1):
-        del items[-_FREED:]
+        if isinstance(items, list):
+            del items[-_FREED:]
+        else:
+            for _ in range(min(_FREED, len(items))):
+                items.popitem()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import codecs
 import errno
-import gc
 import logging
 import os
 import socket
@@ -20,6 +19,7 @@ from xenfs.calls import version
 from xenfs.cli.mountpoint import Claim
 from xenfs.connect.opening import faulty, open_hypervisor
 from xenfs.errors import StartError
+from xenfs.filesystem import garbage
 from xenfs.filesystem.confine import Identity, Opener, Unmounter, give_up_rights
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record
@@ -130,17 +130,11 @@ def _record(chosen: options.Options) -> Record:
 
 
 def _settle() -> None:
-    """Have what will be needed, and tune the garbage collector to a daemon: what is here now stays, and a listing makes
-    many tuples but no cycles. None ran while all this was made, which would have been a tenth of the start.
-
-    With the usual thresholds a tenth of a listing of 10,000 domains would be spent looking for cycles in it. While it
-    looks, no other thread runs: 0.4 ms for 2,000 new objects, 10 ms for 50,000.
-    """
+    """Have what will be needed, and keep it. No cycles were looked for while all this was made, which would have been a
+    tenth of the start."""
     for name in _CODECS:
         codecs.lookup(name)
-    gc.freeze()
-    gc.set_threshold(2_000, 2_500, 10)
-    gc.enable()
+    garbage.settle()
 
 
 def _which(xen: Hypervisor) -> str:

@@ -7,19 +7,14 @@ be quicker to take it than the loop is, and so each one more makes every request
 from __future__ import annotations
 
 import threading
-import weakref
 from collections import deque
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import TypeVar, TypeVarTuple
 
 import trio
 
-from xenfs.calls.rows import free
-from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.tables.base import Ids
-from xenfs.nodes.tables.pieces import Content, Pieces
 from xenfs.politely import polite
 
 Args = TypeVarTuple("Args")
@@ -127,7 +122,7 @@ class Computing(threading.local):
             with polite(self.pause):
                 return work(*args)
         finally:
-            self.give_up()
+            self._leave()
 
     def pause(self) -> None:
         """Wait while the event loop has something to do: half of the time at the most, so that this ends as well."""
@@ -141,18 +136,21 @@ class Computing(threading.local):
             sleep(LINGER_S)
             self._waited_s += monotonic() - began
 
-    def give_up(self) -> None:
-        """Let another thread have the turn, because this one is about to wait for something."""
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Let another thread have the turn, because this one waits for something; then have it again.
+
+        Nobody waits for a lock with the turn who could wait for the turn with that lock: see docs/threads.md.
+        """
+        turn = self._turn
+        self._leave()
+        try:
+            yield
+        finally:
+            if turn is not None and turn.take():
+                self._turn = turn
+
+    def _leave(self) -> None:
         turn, self._turn = self._turn, None
         if turn is not None:
             turn.give_up()
-
-
-def made_to_last(make: Callable[[Hypervisor, Ids], Content], xen: Hypervisor, ids: Ids) -> Content:
-    """Content that a thread frees, a few pieces at a time, when the last reader has closed it: the event loop, which
-    closes it, would need 2 ms for 28 MB."""
-    content = make(xen, ids)
-    if isinstance(content, Pieces):
-        freeing = partial(free, content.pieces)
-        weakref.finalize(content, trio.lowlevel.start_thread_soon, freeing, lambda _: None).atexit = False
-    return content

@@ -7,18 +7,23 @@ what root does or anybody writes. Readers can fill only their own. Of what is re
 from __future__ import annotations
 
 import errno
+import weakref
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from typing import TypeVar, TypeVarTuple
 
 import trio
 
+from xenfs.calls.rows import free
 from xenfs.errors import XenfsError
 from xenfs.filesystem.computing import Computing, LoopAtWork, Turn
 from xenfs.filesystem.lane import ROOT, Lane, less
+from xenfs.hypervisor.base import Hypervisor
+from xenfs.nodes.tables.base import Ids
 from xenfs.nodes.tables.cost import NOTHING, Cost
+from xenfs.nodes.tables.pieces import Content, Pieces
 
 Args = TypeVarTuple("Args")
 Result = TypeVar("Result")
@@ -49,7 +54,7 @@ class Lanes:
         self._own_long = Lane(_LONG_THREADS, _WRITERS_LONG)
         self._at_work = LoopAtWork()
         self.computing = Computing(self._at_work)
-        self._turn, self._own_turn = Turn(), Turn()
+        self._turn, self._own_turn, self._freeing = Turn(), Turn(), Turn()
         self._reading: Counter[int] = Counter()  # by user
         self._own: Counter[object] = Counter()  # by user and by kind; None is root
         self._readers = self._others = 0
@@ -104,6 +109,29 @@ class Lanes:
         with self.own_place(uid, kind):
             job = self._own_long.put(uid, kind, None, work)
             await self._own_long.begun(job, patience_s, SOON_S)
+
+    def lasting(self, make: Callable[[Hypervisor, Ids], Content], xen: Hypervisor, ids: Ids) -> Content:
+        """Content that a thread frees, a few pieces at a time, when the last reader has closed it: the event loop,
+        which closes it, would need 2 ms for 28 MB."""
+        content = make(xen, ids)
+        if isinstance(content, Pieces):
+            weakref.finalize(content, self._free, content.pieces).atexit = False
+        return content
+
+    def _free(self, pieces: list[bytes]) -> None:
+        try:
+            token = trio.lowlevel.current_trio_token()
+        except RuntimeError:  # not in the event loop: a thread made it for somebody who did not wait for it
+            free(pieces)
+            return
+
+        def over(_: object) -> None:
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(self._at_work.__exit__)
+
+        self._at_work.__enter__()
+        freeing = partial(self.computing.one_at_a_time, self._freeing, free, pieces)
+        trio.lowlevel.start_thread_soon(freeing, over, name="xenfs-free")
 
     async def drained(self) -> None:
         """Return when nothing runs in the background any more."""

@@ -14,7 +14,6 @@ import pyfuse3
 from xenfs.errors import XenfsError
 from xenfs.filesystem.boundary import answered, at_once
 from xenfs.filesystem.callers import Caller, caller
-from xenfs.filesystem.computing import made_to_last
 from xenfs.filesystem.directories import Directories
 from xenfs.filesystem.handles import Follower, Gathering, Handle, Remembered, Watched, open_file
 from xenfs.filesystem.inodes import Inode
@@ -201,7 +200,7 @@ class Operations(Directories):
         if not handle.shared:
             return await self.lanes.run(uid, node, node.grows, handle.read, self.xen, off, size)
         ids = handle.inode.ids
-        make = partial(made_to_last, node.content)
+        make = partial(self.lanes.lasting, node.content)
         handle.content = await self.lanes.run(uid, node, node.grows, make, self.xen, ids, key=(node, ids))
         return handle.content[off : off + size]
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 
 import pyfuse3
 import trio
 
+from xenfs.filesystem import garbage
 from xenfs.filesystem.lanes import MOST_WAITING
 from xenfs.filesystem.operations import Operations
+from xenfs.filesystem.promptness import be_prompt
 from xenfs.filesystem.stopping import Stopping
 from xenfs.filesystem.turnstile import turnstile
 
 GRACE_S = 4.0
-_SWITCH_S = 0.0001
-"""How long a thread may keep the interpreter from the event loop, which has to get it back several times a request.
-docs/threads.md says what was measured."""
 _HANDLERS = MOST_WAITING + 64  # so many are never all waiting
 
 
@@ -51,7 +49,7 @@ async def serve(
         ops.witness.last_words()
         unmount()
 
-    sys.setswitchinterval(_SWITCH_S)
+    be_prompt()
     stopping = Stopping(grace_s, last_words)  # nothing that comes before the mount is missed
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ops.witness.record.tend)
@@ -66,6 +64,7 @@ async def serve(
                 inner.start_soon(_main, inner.cancel_scope)
                 inner.start_soon(ops.departed.run)
                 inner.start_soon(ops.keeping.run)
+                inner.start_soon(garbage.tend)
                 ready()
                 stopping.listen()
             await ops.lanes.drained()

@@ -48,7 +48,7 @@ class Served(FixedNames):
         self.lanes, self.turns = Lanes(), Turns()
         self.departed = Departed(self.inodes, xen.lives)
         xen.departed = self.departed.gone
-        xen.names.waits = self.lanes.computing.give_up
+        xen.names.waiting = xen.listings.waiting = self.lanes.computing.waiting
         xen.entries = lambda: len(self.inodes)
         self.keeping = Keeping(xen, self.inodes)
         self.shares = Shares(options.open_max)

@@ -7,7 +7,8 @@ again and again. So answers about names are kept for as long as the kernel keeps
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -95,16 +96,27 @@ class Listings:
         self._recent, self._clock = recent, clock
         self._locks: dict[Hashable, threading.Lock] = {}
         self._kept: dict[Hashable, tuple[float, int, Any]] = {}
+        self.waiting: Callable[[], AbstractContextManager[object]] = nullcontext  # around waiting for somebody
 
     def recent(self, question: Hashable, ask: Callable[[], Answer]) -> Answer:
         """The last answer where it was begun within LISTING_KEPT_S and nothing was done since; else a new one."""
-        with self._locks.setdefault(question, threading.Lock()):
+        with self._held(self._locks.setdefault(question, threading.Lock())):
             begun_at, forgotten, answer = self._kept.get(question, (float("-inf"), 0, None))
             if self._clock() - begun_at > LISTING_KEPT_S or forgotten != self._recent.forgotten:
                 begun_at, forgotten = self._clock(), self._recent.forgotten
                 answer = ask()
                 self._kept[question] = begun_at, forgotten, answer
             return answer  # type: ignore[no-any-return]
+
+    @contextmanager
+    def _held(self, lock: threading.Lock) -> Iterator[None]:
+        if not lock.acquire(blocking=False):
+            with self.waiting():
+                lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def tidy(self) -> None:
         """Give back what is old."""

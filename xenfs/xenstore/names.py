@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, TypeVar
 
 from xenfs.errors import XenfsError
+from xenfs.politely import politely
 from xenfs.xenstore import Xenstore
 from xenfs.xenstore.wire import ErrorReply
 
@@ -45,29 +47,40 @@ class StoreNames:
         self._indexes: dict[str, Index] = {}
         self.want: Callable[[int], object] | None = None  # set a watch; None where nobody would
         self.unwant: Callable[[int], object] = lambda domid: None
-        self.waits: Callable[[], object] = lambda: None  # told before xenstore is asked, which may not answer
+        self.waiting: Callable[[], AbstractContextManager[object]] = nullcontext  # around what may not be answered
         self.domains_watched = False
         self.changes = 0  # how often anything was heard to change
         self.silent = False  # whether the last question of a listing had no answer
 
     def read(self, store: Xenstore, domids: Sequence[int]) -> list[bytes | None]:
         """The name of each domain, None where xenstore has none."""
-        with self._lock:
-            values = {domid: self._kept[domid] for domid in domids if domid in self._kept}
-            missing = [domid for domid in domids if domid not in values]
-            fired = {domid: self._fired.get(domid) for domid in missing}
-            unwatched = [domid for domid in missing if domid not in self._asked_for] if self.want else []
-            self._asked_for.update(unwatched)
-        for domid in unwatched:
-            assert self.want is not None
-            self.want(domid)
+        values: dict[int, bytes | None] = {}
+        missing = []
+        for domid in politely(domids):
+            try:
+                values[domid] = self._kept[domid]
+            except KeyError:
+                missing.append(domid)
         if missing:
-            self.waits()
-            found: dict[int, bytes | None] = {}
-            for domid, value in zip(missing, store.read_many(list(map(name_path, missing))), strict=True):
-                found[domid] = values[domid] = value  # one by one: `dict` would let no other thread in
-            self._keep(found, fired)
-        return [values[domid] for domid in domids]
+            fired = {domid: self._fired.get(domid) for domid in politely(missing)}
+            self._want(missing)
+            with self.waiting():
+                read = store.read_many([name_path(domid) for domid in politely(missing)])
+            for domid, value in politely(zip(missing, read, strict=True)):
+                values[domid] = value
+                self._keep(domid, value, fired[domid])
+        return [values[domid] for domid in politely(domids)]
+
+    def _want(self, domids: Iterable[int]) -> None:
+        """Have their names watched from now on, where somebody would."""
+        if self.want is None:
+            return
+        for domid in politely(domids):
+            with self._lock:
+                if domid in self._asked_for:
+                    continue
+                self._asked_for.add(domid)
+            self.want(domid)
 
     def listed(self, ask: Callable[[], Sequence[Found]], nothing: Sequence[Found]) -> Sequence[Found]:
         """What `ask` finds for a directory; `nothing` where xenstore is dead, or alive but deaf.
@@ -95,14 +108,12 @@ class StoreNames:
 
         Those that are not watched yet are from now on, where somebody would: then they are read again as they change.
         """
-        with self._lock:
-            listed = list(domids)
-            found = {domid: self._last[domid] for domid in listed if domid in self._last}
-            unwatched = [domid for domid in listed if domid not in self._asked_for] if self.want else []
-            self._asked_for.update(unwatched)
-        for domid in unwatched:
-            assert self.want is not None
-            self.want(domid)
+        found, listed = dict[int, bytes](), list[int]()
+        for domid in politely(domids):
+            listed.append(domid)
+            if (name := self._last.get(domid)) is not None:
+                found[domid] = name
+        self._want(listed)
         return found
 
     def heard(self, domid: int, value: bytes | None) -> bool:
@@ -114,23 +125,25 @@ class StoreNames:
             self._kept[domid], self._last[domid] = value, value or b""
             return before != self._last[domid]
 
-    def _keep(self, found: dict[int, bytes | None], fired: dict[int, int | None]) -> None:
+    def _keep(self, domid: int, value: bytes | None, fired: int | None) -> None:
         with self._lock:
-            for domid, value in found.items():
-                self._last[domid] = value or b""
-                if fired[domid] is not None and self._fired.get(domid) == fired[domid]:
-                    self._kept[domid] = value
+            self._last[domid] = value or b""
+            if fired is not None and self._fired.get(domid) == fired:
+                self._kept[domid] = value
 
-    def only(self, domids: Iterable[int]) -> None:
+    def only(self, domids: Sequence[int]) -> None:
         """These are all domains that there are: nobody else's name needs to be watched."""
+        named = asked_for = 0  # no copy, and no set, of all names: to make one would let no other thread in
+        for domid in politely(domids):
+            named += domid in self._last
+            asked_for += domid in self._asked_for
+        if named == len(self._last) and asked_for == len(self._asked_for):
+            return
+        here = set(domids)
         with self._lock:
-            here = set(domids)
-            gone = self._asked_for - here
-            self._asked_for -= gone
-            for domid in gone | (self._last.keys() - here):
-                self._forget(domid)
-        for domid in gone:
-            self.unwant(domid)
+            known = {*self._asked_for, *self._last}
+        for domid in politely(known - here):
+            self.gone(domid)
 
     def gone(self, domid: int) -> None:
         """That domain is over: xenstore's watch for its name would stay there for good."""
@@ -176,8 +189,7 @@ class StoreNames:
 
     def keeps_all(self, domids: Iterable[int]) -> bool:
         """Whether a change of any of these domains' names would be heard."""
-        with self._lock:
-            return all(domid in self._kept for domid in domids)
+        return all(domid in self._kept for domid in politely(domids))
 
     def keep_index(self, what: str, changes: int, by_name: dict[str, Any]) -> None:
         """Remember what a listing found that was begun when there had been so many `changes`."""

@@ -41,8 +41,8 @@ def counted(xen: Hypervisor) -> dict[Device, dict[str, int]]:
     """Those of all disks, of QEMUs that answer in time."""
     if xen.qemus is None:
         return {}
-    xen.names.waits()
-    told, made = xen.qemus.of_all(), xen.qemus.made
+    with xen.names.waiting():
+        told, made = xen.qemus.of_all(), xen.qemus.made
     for gone in made.keys() - told.keys():
         made.pop(gone, None)
     for domid, disks in politely(told.items()):

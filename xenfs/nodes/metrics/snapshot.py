@@ -15,7 +15,7 @@ from xenfs.calls.domains import DomainInfo
 from xenfs.calls.happenings import looked
 from xenfs.calls.many import VcpuTime
 from xenfs.calls.pmstat import CStates
-from xenfs.calls.rows import freed
+from xenfs.calls.rows import free, freed
 from xenfs.calls.scheduler import PARAMETERS
 from xenfs.errors import HypercallError, XenfsError, answered_by
 from xenfs.hypervisor.base import Hypervisor
@@ -113,6 +113,8 @@ def take(xen: Hypervisor) -> Snapshot:
     if gone:
         snap.networks = [each for each in snap.networks if each[1].domid not in gone]
         snap.disks = [each for each in snap.disks if each[1].domid not in gone]
+    for rows in (held, shared, called, about, listed):
+        free(rows)
     snap.took_ns = perf_counter_ns() - began
     return snap
 
