@@ -15,7 +15,7 @@ from xenfs.filesystem.computing import Computing, LoopAtWork, Turn
 from xenfs.filesystem.lanes import Lanes
 from xenfs.nodes.tables.cost import Cost
 from xenfs.nodes.tables.pieces import Content, Pieces
-from xenfs.politely import polite, politely
+from xenfs.politely import politely
 
 ANN = 1000
 

@@ -1,4 +1,4 @@
-"""How memory is given back: nothing keeps itself, what is looked at is little, and what is large goes as it is freed."""
+"""How memory is given back: nothing keeps itself, little is looked at, and what is large goes as it is freed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xenfs.filesystem import garbage
 from xenfs.filesystem.lanes import Lanes
 from xenfs.nodes.tables.cost import Cost
 
-ANN, BEN = 1000, 1001
+ANN = 1000
 
 
 class Node:

@@ -1,4 +1,4 @@
-"""The event loop gets what it waits for soon: it asks for what needs no right. docs/threads.md says what was measured."""
+"""The event loop gets what it waits for soon. It asks for what needs no right; see docs/threads.md."""
 
 from __future__ import annotations
 

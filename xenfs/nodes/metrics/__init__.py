@@ -25,8 +25,9 @@ def prometheus(xen: Hypervisor) -> Iterator[bytes]:
     for group in GROUPS:
         for piece in politely(families(group.metrics, list(group.items(xen, snap))), 1):
             yield piece.encode("utf-8", "surrogateescape")
-    for rows in (snap.guests, snap.vcpus, snap.networks, snap.disks):
-        free(rows)
+    for rows in vars(snap).values():
+        if isinstance(rows, list | dict):
+            free(rows)
 
 
 METRICS = Dir(
