@@ -13,12 +13,17 @@ import patch_file
 import pyfuse3
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from worlds import Host
 
 from xenfs.calls import version
 from xenfs.filesystem import shares
 from xenfs.filesystem.callers import killed
+from xenfs.filesystem.handles import Gathering
+from xenfs.filesystem.inodes import Inode
 from xenfs.filesystem.operations import Operations
+from xenfs.filesystem.shares import Shares
 from xenfs.options import Options
 
 CTX: Any = SimpleNamespace(uid=0, gid=0, pid=1, umask=0)
@@ -75,6 +80,38 @@ def test_many_writes_are_one_payload(host: Host, end: str) -> None:
 
     trio.run(run)
     assert host.counts["sysctl livepatch_op UPLOAD"] == 1
+
+
+WRITE = st.tuples(st.integers(0, 300_000), st.integers(0, 70_000), st.binary(min_size=1, max_size=1))
+
+
+@given(writes=st.lists(WRITE, max_size=12), sequential=st.booleans())
+def test_what_is_gathered_is_what_a_file_would_have(writes: list[tuple[int, int, bytes]], sequential: bool) -> None:
+    """Written in any order, one upon another, with holes."""
+    node: Any = SimpleNamespace(require_room=lambda end: None)
+    handle, all_shares = Gathering(Inode(pyfuse3.InodeT(2), node, (), "x", None), node), Shares(16)
+    handle.share = all_shares.take(1000)
+    model = bytearray()
+    for at, length, fill in writes:
+        begin = len(model) if sequential else at
+        handle.gather(fill * length, begin)
+        model.extend(bytes(max(0, begin + length - len(model))))
+        model[begin : begin + length] = fill * length
+        assert handle.weighed.bytes >= len(model)
+    if any(length for _, length, _ in writes):
+        assert handle.taken() == model
+    assert handle.taken() == b""
+    all_shares.give_back(handle.share, handle.weighed)
+    assert not all_shares.total.bytes
+
+
+def test_small_parts_count_for_what_they_take() -> None:
+    node: Any = SimpleNamespace(require_room=lambda end: None)
+    handle = Gathering(Inode(pyfuse3.InodeT(2), node, (), "x", None), node)
+    handle.share = Shares(16).take(1000)
+    for at in range(10_000):
+        handle.gather(b"x", 1000 - at % 2 * 500)
+    assert handle.weighed.bytes > 10_000 * 200
 
 
 def test_close_says_what_xen_says(host: Host) -> None:

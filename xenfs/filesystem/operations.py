@@ -240,7 +240,12 @@ class Operations(Directories):
         return len(data)
 
     async def _hand_over(self, handle: Gathering) -> None:
-        data, node = handle.taken(), handle.node
+        node = handle.node
+        try:
+            data = await self.lanes.run(handle.caller.uid, node, handle.taking, handle.taken, writes=True)
+        except XenfsError as problem:
+            self.witness.refused("write", handle.caller, handle.inode.path, problem)
+            raise
         if not data:
             return
         await self._write(handle, data, partial(node.apply, self.xen, handle.inode.ids, data))

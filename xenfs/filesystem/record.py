@@ -72,7 +72,7 @@ class Act:
         digest = {**size, "sha256": self.digest} if self.digest else size
         if self.binary:
             return digest
-        text = cut(self.data[: _LONGEST_VALUE + 1].removesuffix(b"\n"), _LONGEST_TEXT)
+        text = cut(bytes(self.data[: _LONGEST_VALUE + 1]).removesuffix(b"\n"), _LONGEST_TEXT)
         whole = len(self.data) <= _LONGEST_VALUE and not text.endswith("…")
         return {"value": text} if whole else {"value": text, **digest}
 

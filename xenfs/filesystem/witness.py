@@ -31,7 +31,7 @@ class Witness:
         """Do the work inside; what goes wrong is noted and goes on to the caller."""
         private, binary = getattr(node, "private", False), getattr(node, "binary", False)
         calls, code, began = Watch(), 0, perf_counter_ns()
-        act = Act(what, caller, path, bytes(data), binary=binary, private=private, calls=calls, code=UNKNOWN)
+        act = Act(what, caller, path, data, binary=binary, private=private, calls=calls, code=UNKNOWN)
         self._running.add(act)
         watching, acting = watch.set(calls), asking.set(caller.uid)
         try:

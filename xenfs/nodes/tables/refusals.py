@@ -32,7 +32,7 @@ class Refusals:
         try:
             yield
         except (XenfsError, OSError) as problem:
-            self.add(path, bytes(data), problem, hidden=hidden)
+            self.add(path, data, problem, hidden=hidden)
             raise
 
     def add(self, path: str, data: bytes, problem: XenfsError | OSError, *, hidden: bool = False) -> None:
