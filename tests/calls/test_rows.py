@@ -29,12 +29,12 @@ def test_what_nobody_wants_is_freed_a_few_at_a_time() -> None:
     with polite(lambda: left.append(len(rows))):
         free(rows)
     assert not rows
-    assert left == list(range(1000, 0, -4))
-    named = {number: str(number) for number in range(10)}
+    assert left == list(range(1000, 0, -16))
+    named = {number: str(number) for number in range(40)}
     with polite(lambda: left.append(len(named))):
         free(named)
     assert not named
-    assert left[-3:] == [10, 6, 2]
+    assert left[-3:] == [40, 24, 8]
 
 
 def test_a_struct_repeated_has_the_numbers_of_each_list_where_they_belong() -> None:

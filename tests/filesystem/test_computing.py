@@ -120,7 +120,7 @@ def test_it_waits_as_long_as_the_loop_is_at_work_and_looks_once_more_after_that(
     monkeypatch.setattr(Busy, "busy", property(lambda self: next(looks)))
 
     def compute() -> None:
-        for _ in politely(range(20)):
+        for _ in politely(range(40)):
             busy.now += 1.0
 
     Computing(busy).one_at_a_time(Turn(), compute)  # type: ignore[arg-type]
@@ -167,12 +167,12 @@ def test_each_pause_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Busy, "busy", False)
 
     def compute() -> None:
-        for _ in politely(range(50)):
+        for _ in politely(range(100)):
             busy.now += 1.0
             seen.append(turn.seen_at)
 
     Computing(busy).one_at_a_time(turn, compute)  # type: ignore[arg-type]
-    assert sorted(set(seen)) == [0, 16, 32, 48]
+    assert sorted(set(seen)) == [0, 32, 64, 96]
     assert not turn.taken
 
 
@@ -206,7 +206,7 @@ def test_what_is_closed_last_is_freed_in_a_thread_and_a_few_pieces_at_a_time(mon
     pieces: list[bytes] = []
     trio.run(main)
     assert not pieces
-    assert left == list(range(1000, 0, -4))
+    assert left == list(range(1000, 0, -16))
     assert lanes.lasting(lambda xen, ids: b"a value", None, ()) == b"a value"  # type: ignore[arg-type]
 
 

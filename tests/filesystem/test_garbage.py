@@ -1,11 +1,9 @@
-"""How memory is given back: nothing keeps itself, little is looked at, and what is large goes as it is freed."""
+"""Nothing keeps itself, and little is looked at at a time."""
 
 from __future__ import annotations
 
 import errno
 import gc
-import subprocess
-import sys
 import weakref
 from collections.abc import Callable, Iterator
 
@@ -129,29 +127,3 @@ def test_what_was_looked_at_twice_is_put_aside_until_many_cycles_were_found() ->
     finally:
         gc.unfreeze()
     assert not any(getattr(call, "__module__", "") == garbage.__name__ for call in gc.callbacks)
-
-
-_GIVEN_BACK = """
-import sys, threading
-from xenfs.filesystem import garbage
-if sys.argv[1] == "settled":
-    garbage.settle()
-def resident():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096
-def work():
-    pieces = [b"x" * 40_000 for _ in range(500)]
-    before = resident()
-    del pieces[:400]
-    print(before - resident())
-thread = threading.Thread(target=work)
-thread.start()
-thread.join()
-"""
-
-
-@pytest.mark.parametrize(("how", "given_back"), [("settled", True), ("as it is", False)])
-def test_a_piece_is_given_back_as_it_is_freed_and_not_all_at_the_end(how: str, given_back: bool) -> None:
-    """By itself the C library keeps 16 MB, until what lies behind them is free as well, and then gives back all."""
-    done = subprocess.run([sys.executable, "-c", _GIVEN_BACK, how], capture_output=True, text=True, check=True)
-    assert (int(done.stdout) > 12_000_000) is given_back

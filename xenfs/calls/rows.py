@@ -12,7 +12,7 @@ from xenfs.abi import Abi
 from xenfs.politely import politely
 
 Item = TypeVar("Item")
-_FREED = 4  # rows in one step
+_FREED = 16  # rows in one step
 _CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
