@@ -20,7 +20,7 @@ from worlds import Host
 from xenfs import abi
 from xenfs.cli.roll import Roll
 from xenfs.errors import BadInput, StartError, XenfsError
-from xenfs.filesystem.handles import Gathering
+from xenfs.filesystem.gathering import Gathering
 from xenfs.filesystem.mountinfo import mounts
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 Row = TypeVar("Row")
 
-_AT_ONCE = 32  # rows: some 50 us where they come from memory; a question costs a tenth of a microsecond
+_AT_ONCE = 32  # rows: some 50 us, while a question costs a tenth of a microsecond
 _LOOKS = 256
 """So often, in rows, Python is had look for cycles among what is new. By itself it counts what was freed meanwhile
 against that, and then looks at twenty thousand rows in one step of 3 ms."""

@@ -20,7 +20,7 @@ from worlds import Host
 from xenfs.calls import version
 from xenfs.filesystem import shares
 from xenfs.filesystem.callers import killed
-from xenfs.filesystem.handles import Gathering
+from xenfs.filesystem.gathering import Gathering
 from xenfs.filesystem.inodes import Inode
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.shares import Shares
@@ -156,7 +156,7 @@ def test_nothing_is_handed_over_of_a_writer_that_was_killed(host: Host, monkeypa
         ops = operations(host)
         fh = await opened(ops)
         await written(ops, fh, built(host))
-        monkeypatch.setattr("xenfs.filesystem.handles.killed", lambda pid: pid == 1)
+        monkeypatch.setattr("xenfs.filesystem.gathering.killed", lambda pid: pid == 1)
         await ops.flush(fh)
         await ops.release(fh)
 

@@ -17,7 +17,7 @@ from worlds import Host
 
 from xenfs.connect import watcher
 from xenfs.filesystem import waiting
-from xenfs.filesystem.handles import Follower
+from xenfs.filesystem.following import Follower
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.waiting import ALWAYS, NEWS
 

@@ -1,4 +1,4 @@
-"""Python looks for what only cycles keep in small steps, as no other thread runs Python meanwhile.
+"""Python looks for what only a cycle keeps alive, and no other thread runs Python meanwhile: so in small steps.
 
 By itself it looks at what is new, and now and then at all that there is, which took 25 ms and more beside a crowd.
 Here what was looked at twice is put aside and not looked at again. xenfs makes no cycles that it could know of; should

@@ -15,8 +15,11 @@ from xenfs.errors import XenfsError
 from xenfs.filesystem.boundary import answered, at_once
 from xenfs.filesystem.callers import Caller, caller
 from xenfs.filesystem.directories import Directories
-from xenfs.filesystem.handles import Follower, Gathering, Handle, Remembered, Watched, open_file
+from xenfs.filesystem.following import Follower
+from xenfs.filesystem.gathering import Gathering
+from xenfs.filesystem.handles import Handle, Remembered, Watched
 from xenfs.filesystem.inodes import Inode
+from xenfs.filesystem.opening import open_file
 from xenfs.filesystem.record import LONG
 from xenfs.filesystem.shares import NOTHING_MUCH, SMALL
 from xenfs.filesystem.turns import BYTE_S, REQUEST_S

@@ -19,7 +19,8 @@ import trio
 
 from xenfs.connect.watcher import VALUES, Watcher
 from xenfs.errors import XenfsError
-from xenfs.filesystem.handles import Follower, Watched
+from xenfs.filesystem.following import Follower
+from xenfs.filesystem.handles import Watched
 from xenfs.filesystem.inodes import Inode
 from xenfs.hypervisor.base import Hypervisor
 

@@ -9,7 +9,7 @@ from pyfuse3 import InodeT
 from worlds import Host
 
 from xenfs.errors import Stale
-from xenfs.filesystem.handles import Follower
+from xenfs.filesystem.following import Follower
 from xenfs.filesystem.inodes import Inode
 from xenfs.nodes.tables.base import Stream
 from xenfs.simulator.answers.foreign import pv_frames

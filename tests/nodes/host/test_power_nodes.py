@@ -13,8 +13,8 @@ from worlds import EVERYTHING, Between, Clock, Host
 
 from xenfs.calls import cpufreq, pmstat
 from xenfs.errors import BadInput, HypercallError, NotThere, XenfsError
-from xenfs.filesystem.handles import open_file
 from xenfs.filesystem.inodes import Inodes
+from xenfs.filesystem.opening import open_file
 from xenfs.nodes.host.cpufreq import window, window_us
 from xenfs.nodes.tables.base import File
 from xenfs.options import Options
