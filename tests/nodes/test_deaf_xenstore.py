@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from worlds import Host
@@ -110,13 +112,20 @@ def test_devices_nobody_tells_of_are_an_empty_directory(host: Host, fault: str) 
     host.xen.close()
 
 
-def test_who_waits_for_xenstore_says_so_before(host: Host) -> None:
-    """So that others may compute meanwhile; not where all is known."""
+def test_who_waits_for_xenstore_says_so(host: Host) -> None:
+    """So that others may compute meanwhile."""
     store = host.xen.store
     assert isinstance(store, Deaf)
     order: list[str] = []
     read_many = store.read_many
     store.read_many = lambda paths: order.append("asked") or read_many(paths)  # type: ignore[method-assign]
-    host.xen.names.waits = lambda: order.append("waits")
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        order.append("waits")
+        yield
+        order.append("goes on")
+
+    host.xen.names.waiting = waiting
     assert host.value("domains/1/name")
-    assert order == ["waits", "asked"]
+    assert order == ["waits", "asked", "goes on"]

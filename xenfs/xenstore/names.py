@@ -42,7 +42,7 @@ class StoreNames:
         self._lock = threading.Lock()
         self._kept: dict[int, bytes | None] = {}
         self._last: dict[int, bytes] = {}  # as they were when they were last read, by whoever it was
-        self._fired: dict[int, int] = {}  # by domid, for every watch that is set
+        self._fired: dict[int, int] = {}  # by domid, for every watch that is set: which of all changes it told of last
         self._asked_for: set[int] = set()
         self._indexes: dict[str, Index] = {}
         self.want: Callable[[int], object] | None = None  # set a watch; None where nobody would
@@ -127,8 +127,11 @@ class StoreNames:
 
     def _keep(self, domid: int, value: bytes | None, fired: int | None) -> None:
         with self._lock:
+            if self._fired.get(domid) != fired:  # whoever watches has read it since, or will
+                self._last.setdefault(domid, value or b"")
+                return
             self._last[domid] = value or b""
-            if fired is not None and self._fired.get(domid) == fired:
+            if fired is not None:
                 self._kept[domid] = value
 
     def only(self, domids: Sequence[int]) -> None:
@@ -153,6 +156,8 @@ class StoreNames:
                 return
             self._asked_for.remove(domid)
         self.unwant(domid)
+        if self.want is not None and domid in self._asked_for:  # again, since then: it may be watched no longer
+            self.want(domid)
 
     def _forget(self, domid: int) -> None:
         for kept in (self._kept, self._last, self._fired):
@@ -166,7 +171,7 @@ class StoreNames:
             self.changes += 1
             if domid not in self._asked_for:
                 return False
-            self._fired[domid] = self._fired.get(domid, 0) + 1
+            self._fired[domid] = self.changes  # no two watches of a name ever have the same
             self._kept.pop(domid, None)
             return True
 
