@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from worlds import Host
 
 from xenfs.calls import version
+from xenfs.errors import XenfsError
 from xenfs.filesystem import shares
 from xenfs.filesystem.callers import killed
 from xenfs.filesystem.gathering import Gathering
@@ -82,36 +84,118 @@ def test_many_writes_are_one_payload(host: Host, end: str) -> None:
     assert host.counts["sysctl livepatch_op UPLOAD"] == 1
 
 
-WRITE = st.tuples(st.integers(0, 300_000), st.integers(0, 70_000), st.binary(min_size=1, max_size=1))
+WRITE = st.tuples(
+    st.integers(0, 300_000) | st.integers(0, 20),
+    st.integers(0, 70_000) | st.integers(0, 20),
+    st.binary(min_size=1, max_size=1),
+)
 
 
 @given(writes=st.lists(WRITE, max_size=12), sequential=st.booleans())
 def test_what_is_gathered_is_what_a_file_would_have(writes: list[tuple[int, int, bytes]], sequential: bool) -> None:
     """Written in any order, one upon another, with holes."""
-    node: Any = SimpleNamespace(require_room=lambda end: None)
-    handle, all_shares = Gathering(Inode(pyfuse3.InodeT(2), node, (), "x", None), node), Shares(16)
+    handle, all_shares = gathering(), Shares(16)
     handle.share = all_shares.take(1000)
-    model = bytearray()
-    for at, length, fill in writes:
-        begin = len(model) if sequential else at
-        handle.gather(fill * length, begin)
-        model.extend(bytes(max(0, begin + length - len(model))))
-        model[begin : begin + length] = fill * length
-        assert handle.weighed.bytes >= len(model)
-    if any(length for _, length, _ in writes):
-        assert handle.taken() == model
+    with TemporaryFile() as file:
+        for at, length, fill in writes:
+            begin = os.fstat(file.fileno()).st_size if sequential else at
+            handle.gather(fill * length, begin)
+            os.pwrite(file.fileno(), fill * length, begin)
+            assert handle.weighed.bytes >= os.fstat(file.fileno()).st_size
+        if any(length for _, length, _ in writes):
+            assert handle.taken() == file.read()
     assert handle.taken() == b""
     all_shares.give_back(handle.share, handle.weighed)
     assert not all_shares.total.bytes
 
 
-def test_small_parts_count_for_what_they_take() -> None:
+def gathering() -> Gathering:
     node: Any = SimpleNamespace(require_room=lambda end: None)
     handle = Gathering(Inode(pyfuse3.InodeT(2), node, (), "x", None), node)
     handle.share = Shares(16).take(1000)
+    return handle
+
+
+def test_small_parts_count_for_what_they_take() -> None:
+    handle = gathering()
     for at in range(10_000):
         handle.gather(b"x", 1000 - at % 2 * 500)
     assert handle.weighed.bytes > 10_000 * 200
+
+
+def test_what_is_written_over_and_over_takes_no_memory_without_end() -> None:
+    """Nor do more parts than can be freed at once; what goes on, or lies where the last one was, is none."""
+    big, small = gathering(), gathering()
+
+    def over_and_over(times: int) -> None:
+        for number in range(times):
+            big.gather(b"x" * 100_000, 1000 * (number % 2))
+
+    over_and_over(160)
+    with pytest.raises(XenfsError, match="over too often") as problem:
+        over_and_over(40)
+    assert problem.value.errno == errno.ENOMEM
+    assert big.weighed.bytes < 20 << 20
+    for at in range(1 << 14):
+        small.gather(b"x", 2 * at)
+    with pytest.raises(XenfsError, match="too many parts"):
+        small.gather(b"x", 0)
+    assert len(small._parts) == 1 << 14
+    for _ in range(1000):
+        small.gather(b"yy", (2 << 14) - 2)
+    assert len(small.taken()) == 2 << 14
+
+
+def test_nothing_is_lost_or_torn_while_it_is_handed_over(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By somebody who has the same open file: his write is refused, and his close hands nothing over again."""
+
+    async def run() -> None:
+        ops = operations(host)
+        fh = await opened(ops)
+        await written(ops, fh, built(host))
+        going_on, seen = ops.lanes.run, []
+
+        async def meanwhile(*args: Any, **more: Any) -> Any:
+            assert await fails(ops.write(fh, 1 << 20, b"other")) == errno.EBUSY
+            await ops.flush(fh)
+            seen.append(args)
+            return await going_on(*args, **more)
+
+        monkeypatch.setattr(ops.lanes, "run", meanwhile)
+        await ops.fsync(fh, False)
+        assert len(seen) == 2
+        assert host.value(f"{PATH}/state") == "checked"
+
+    trio.run(run)
+    assert host.counts["sysctl livepatch_op UPLOAD"] == 1
+
+
+@pytest.mark.parametrize("turned_away", [0, 1])
+def test_what_was_turned_away_can_be_handed_over_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch, turned_away: int
+) -> None:
+    """Too much is waiting, for it to be put together or to be carried out: nothing has been done."""
+
+    async def run() -> None:
+        ops = operations(host)
+        fh = await opened(ops)
+        await written(ops, fh, built(host))
+        going_on, seen = ops.lanes.run, []
+
+        async def full(*args: Any, **more: Any) -> Any:
+            seen.append(args)
+            if len(seen) == turned_away + 1:
+                raise XenfsError("full", errno.EAGAIN)
+            return await going_on(*args, **more)
+
+        monkeypatch.setattr(ops.lanes, "run", full)
+        assert await fails(ops.fsync(fh, False)) == errno.EAGAIN
+        assert host.value(f"{PATH}/state") == "empty"
+        await ops.fsync(fh, False)
+        assert host.value(f"{PATH}/state") == "checked"
+
+    trio.run(run)
+    assert host.counts["sysctl livepatch_op UPLOAD"] == 1
 
 
 def test_close_says_what_xen_says(host: Host) -> None:

@@ -202,6 +202,32 @@ def test_who_comes_late_finds_a_place_among_readers() -> None:
     trio.run(run)
 
 
+def test_who_has_many_ids_can_take_all_places_of_readers_and_none_of_root() -> None:
+    """Each of his ids is a user: docs/permissions.md says so, and how many it takes."""
+
+    async def run() -> None:
+        lanes, hung = Lanes(), Hung()
+        async with trio.open_nursery() as nursery:
+            for users, each in ((range(3), 96), (range(3, 19), 8)):
+                for uid in users:
+                    for number in range(each):
+                        nursery.start_soon(code_of, lanes.run(100_000 + uid, (uid, number), WAITS, hung))
+                await trio.testing.wait_all_tasks_blocked()
+            try:
+                await turned_away(lanes)
+            finally:
+                hung.go.set()
+
+    async def turned_away(lanes: Lanes) -> None:
+        assert lanes.waiting == 384
+        assert await code_of(lanes.run(BEN, "read", WAITS, lambda: 7)) == errno.EAGAIN
+        assert await code_of(lanes.run(BEN, "read", NOTHING, lambda: 7)) == 0
+        assert await lanes.run(ROOT, "read", WAITS, lambda: 7) == 7
+        assert await lanes.run(BEN, "write", WAITS, lambda: 7, writes=True) == 7
+
+    trio.run(run)
+
+
 def test_what_is_too_much_of_one_kind_is_turned_away() -> None:
     async def test(lanes: Lanes, hung: Hung, codes: list[int]) -> None:
         assert codes == [errno.EAGAIN] * 76

@@ -43,6 +43,16 @@ def test_groups_come_from_the_process_that_asks(tmp_path: Path) -> None:
     assert who(Caller(1000, 1001, 7), groups=False, proc=tmp_path).groups == {1001}
 
 
+def test_groups_are_those_of_now(tmp_path: Path) -> None:
+    """A thread that has others than a moment ago, or whose number was used again, keeps and gets none by that."""
+    for number, groups in enumerate(("4 27", "4", "", "4 27", "27")):
+        proc = tmp_path / str(number)
+        proc.mkdir()
+        status(proc, 7, 1000, 1001, groups)
+        found = who(Caller(1000, 1001, 7), groups=True, proc=proc)
+        assert (found.groups, found.certain) == ({1001, *map(int, groups.split())}, True)
+
+
 @pytest.mark.parametrize(
     ("asking", "why"),
     [

@@ -243,16 +243,19 @@ class Operations(Directories):
         return len(data)
 
     async def _hand_over(self, handle: Gathering) -> None:
-        node = handle.node
-        try:
-            data = await self.lanes.run(handle.caller.uid, node, handle.taking, handle.taken, writes=True)
-        except XenfsError as problem:
-            self.witness.refused("write", handle.caller, handle.inode.path, problem)
-            raise
-        if not data:
+        if handle.under_way:  # whoever began it is told how it ends
             return
-        await self._write(handle, data, partial(node.apply, self.xen, handle.inode.ids, data))
-        handle.drop()
+        node = handle.node
+        with handle.handing_over():
+            try:
+                data = await self.lanes.run(handle.caller.uid, node, handle.taking, handle.taken, writes=True)
+            except XenfsError as problem:
+                self.witness.refused("write", handle.caller, handle.inode.path, problem)
+                raise
+            if not data:
+                return
+            await self._write(handle, data, partial(node.apply, self.xen, handle.inode.ids, data))
+            handle.drop()
         self.attributes.written(handle.inode)
 
     @answered
