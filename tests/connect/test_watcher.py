@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -67,6 +68,19 @@ def test_nothing_is_asked_and_no_thread_is_there_while_nobody_wants_anything() -
         time.sleep(0.1)
         assert not it.host.asked(before)
         assert it.watcher._thread is None
+
+
+@pytest.mark.logs("no thread is to be had")
+def test_where_no_thread_is_to_be_had_the_next_one_who_waits_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with watched() as it:
+        with monkeypatch.context() as bomb:
+            bomb.setattr(threading.Thread, "start", none)
+            it.watcher.hold(DOMAINS)
+        it.watcher.wait(DOMAINS, 1)
+        it.settled()
 
 
 @pytest.mark.parametrize("settings", ["", "xenstore=off"])

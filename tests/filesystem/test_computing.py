@@ -216,3 +216,21 @@ def test_what_a_thread_drops_is_freed_there() -> None:
     pieces = made.pieces
     del made
     assert not pieces
+
+
+def test_where_no_thread_is_to_be_had_it_is_freed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nobody goes on telling the threads when the loop is at work."""
+
+    def none(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(trio.lowlevel, "start_thread_soon", none)
+    lanes = Lanes()
+
+    async def main() -> None:
+        made: Content | None = lanes.lasting(lambda xen, ids: Pieces([b"x"] * 10), None, ())  # type: ignore[arg-type]
+        assert made is not None
+        del made
+        assert not lanes._at_work.busy
+
+    trio.run(main)

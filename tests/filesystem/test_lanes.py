@@ -472,3 +472,38 @@ def test_many_who_waited_for_the_same_go_on_a_few_at_a_time() -> None:
         await gate.wait()
 
     trio.run(main)
+
+
+@pytest.mark.parametrize("cost", [WAITS, BULK])
+def test_where_no_thread_is_to_be_had_who_asks_is_told_so_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, cost: Cost
+) -> None:
+    """A fork bomb of somebody's: as long as it lasts. What waits is begun as another job ends, in the event loop."""
+    codes: list[int] = []
+
+    def none(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        lanes, hung = Lanes(), Hung()
+
+        async def one(number: int) -> None:
+            codes.append(await code_of(lanes.run(ANN + number, number, cost, hung)))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(one, number)
+            await trio.testing.wait_all_tasks_blocked()
+            with monkeypatch.context() as bomb:
+                bomb.setattr(trio.lowlevel, "start_thread_soon", none)
+                hung.go.set()
+                with trio.fail_after(30):
+                    while len(codes) < 20:
+                        await trio.sleep(0.005)
+                assert await code_of(lanes.run(ANN, "hung", cost, hung)) == errno.EAGAIN
+        assert lanes.idle
+        assert await lanes.run(ANN, "hung", cost, hung) == "done"
+
+    trio.run(main)
+    begun = {WAITS: 8, BULK: 2}[cost]
+    assert sorted(codes) == [0] * begun + [errno.EAGAIN] * (20 - begun)

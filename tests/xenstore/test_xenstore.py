@@ -630,3 +630,21 @@ def test_fake() -> None:
     nodes["/local/domain/7/name"] = b"new"
     assert fake.directory("/local/domain") == [b"0", b"3", b"7"]
     assert fake.read_many(["/local/domain/7/name", "/x"]) == [b"new", None]
+
+
+def test_what_no_thread_was_to_be_had_for_is_not_asked_later(
+    served: Callable[..., tuple[XenstoreClient, Xenstored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who writes was told that nothing was written; and the next one who asks has a thread again."""
+
+    def none(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    client, xenstored = served(lambda request: [reply(request, b"value")])
+    with monkeypatch.context() as bomb:
+        bomb.setattr(threading.Thread, "start", none)
+        with pytest.raises(XenfsError) as caught:
+            client.write("/local/domain/1/memory/target", b"1024")
+    assert caught.value.errno == errno.EAGAIN
+    assert client.read("/a") == b"value"
+    assert {request.op for request in xenstored.requests} == {Op.READ}

@@ -96,8 +96,13 @@ class Watcher:
             if self._stopped:
                 return
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as problem:  # who wants something next tries again
+                    log.warning("nobody looks for news, as no thread is to be had: %s", problem)
+                    return
+                self._thread = thread
             os.eventfd_write(self._fd, 1)
 
     # In the thread

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
@@ -56,6 +56,12 @@ class Job:
         self.error: Exception | None = None
         self.uids: list[int] = []
         self.waiting = 0
+
+
+class _NotBegun(NamedTuple):
+    """As trio has it where work fails."""
+
+    error: Exception
 
 
 class Lane:
@@ -176,7 +182,10 @@ class Lane:
             with suppress(trio.RunFinishedError):  # the mount was left with this still under way
                 token.run_sync_soon(self._end, uid, job, result)
 
-        trio.lowlevel.start_thread_soon(job.work, deliver, name="xenfs-work")
+        try:
+            trio.lowlevel.start_thread_soon(job.work, deliver, name="xenfs-work")
+        except RuntimeError as problem:  # it comes out as any end does: out of `_end` it would end the event loop
+            deliver(_NotBegun(XenfsError(f"no thread is to be had: {problem}", errno.EAGAIN)))
 
     def _end(self, uid: int, job: Job, result: Any) -> None:
         self._busy -= 1

@@ -131,7 +131,10 @@ class Lanes:
 
         self._at_work.__enter__()
         freeing = partial(self.computing.one_at_a_time, self._freeing, free, pieces)
-        trio.lowlevel.start_thread_soon(freeing, over, name="xenfs-free")
+        try:
+            trio.lowlevel.start_thread_soon(freeing, over, name="xenfs-free")
+        except RuntimeError:  # none is to be had
+            self._at_work.__exit__()
 
     async def drained(self) -> None:
         """Return when nothing runs in the background any more."""

@@ -12,6 +12,7 @@ import select
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 
@@ -56,7 +57,12 @@ class Talk:
     def post(self, series: Series) -> None:
         """Have it asked."""
         self._posted.append(series)
-        self._rouse()
+        try:
+            self._rouse()
+        except XenfsError:
+            with suppress(ValueError):  # another caller has found a thread meanwhile, and it is asked
+                self._posted.remove(series)  # nothing is asked, or written, later for who was told that it was not
+                raise
 
     def missed(self, series: Series) -> None:
         """A caller has waited in vain. If the thread was held up all the time, the next ones need not wait as well."""
@@ -95,9 +101,16 @@ class Talk:
     def _rouse(self) -> None:
         with self._lock:
             if self._thread is None and not self._closed:
-                self._waker = Waker()
-                self._thread = threading.Thread(target=self._run, args=[self._waker], name="xenstore", daemon=True)
-                self._thread.start()
+                waker = Waker()
+                thread = threading.Thread(target=self._run, args=[waker], name="xenstore", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as problem:
+                    waker.close()
+                    raise XenfsError(
+                        f"xenstore is not asked, no thread is to be had: {problem}", errno.EAGAIN
+                    ) from None
+                self._waker, self._thread = waker, thread
             self._wake()
 
     def _wake(self) -> None:
