@@ -177,3 +177,26 @@ def test_who_waits_for_a_listing_of_somebody_else_says_so() -> None:
     assert said == ["waits", "goes on"]
     assert listings.recent("names", lambda: "others") == "all"
     assert len(said) == 2
+
+
+def test_what_is_forgotten_while_another_thread_turns_does_not_come_back() -> None:
+    """Between two instructions: the thread that turns has what was kept in its hands, and puts it aside as older."""
+    now, threads = 0.0, list[threading.Thread]()
+
+    class Raced(RecentAnswers):
+        """Something is done in another thread as the older answers are set."""
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "_older" and now and not threads:
+                threads.append(threading.Thread(target=self.forget))
+                threads[0].start()
+                threads[0].join(0.2)
+            super().__setattr__(name, value)
+
+    recent = Raced(lambda: now)
+    recent.keeping()("who", "Ann")
+    now = KEPT_S / 2
+    recent.get("who")
+    threads[0].join()
+    assert recent.forgotten == 1
+    assert recent.get("who") is None

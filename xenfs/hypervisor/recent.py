@@ -33,6 +33,7 @@ class RecentAnswers:
         self.forgotten = 0  # how often all was forgotten because something was done
         self.furthest = _FURTHEST
         self._last, self._ahead = 2**16, 1
+        self._lock = threading.Lock()  # for a few instructions: what is forgotten is not to come back as the older ones
 
     def get(self, question: Hashable) -> Any:
         """The answer that was kept, None where there is none."""
@@ -68,8 +69,9 @@ class RecentAnswers:
 
     def forget(self) -> None:
         """Something was done: ask anew whatever is asked next, and let what is being asked now be kept by nobody."""
-        self.forgotten += 1
-        self._newer, self._older = {}, {}
+        with self._lock:
+            self.forgotten += 1
+            self._newer, self._older = {}, {}
 
     def tidy(self) -> None:
         """Give back what is old, where nobody asks any more."""
@@ -77,10 +79,13 @@ class RecentAnswers:
 
     def _turn(self) -> None:
         now = self._clock()
-        if now >= self._turn_at:
-            self._older = self._newer if now < self._turn_at + KEPT_S / 2 else {}
-            self._newer = {}
-            self._turn_at = now + KEPT_S / 2
+        if now < self._turn_at:
+            return
+        with self._lock:
+            if now >= self._turn_at:
+                self._older = self._newer if now < self._turn_at + KEPT_S / 2 else {}
+                self._newer = {}
+                self._turn_at = now + KEPT_S / 2
 
 
 LISTING_KEPT_S = 0.25
