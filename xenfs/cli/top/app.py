@@ -53,6 +53,8 @@ class App:
                         return 0
                     for key in keys:
                         self._press(key)
+                if signals.arrived(signal.SIGTSTP):
+                    terminal.stop()
                 if signals.arrived(signal.SIGCONT):
                     terminal.repaint()
                 self._over |= signals.arrived(signal.SIGINT)
@@ -199,7 +201,10 @@ def _at_end(fd: int) -> bool:
 
 
 class _Signals:
-    """Signals that wake the loop, and the one that ends it. SIGTSTP is left to curses, SIGHUP to the kernel."""
+    """Signals that wake the loop, and the one that ends it. SIGHUP is left to the kernel.
+
+    SIGTSTP is not left to curses: its handler would write to the terminal in whatever thread the signal came to.
+    """
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -213,14 +218,14 @@ class _Signals:
         return came
 
     def __enter__(self) -> _Signals:
-        for number in (signal.SIGWINCH, signal.SIGCONT, signal.SIGINT):
+        for number in (signal.SIGWINCH, signal.SIGCONT, signal.SIGINT, signal.SIGTSTP):
             self._before[number] = signal.signal(number, self._woken)
         self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, _ended)
         return self
 
     def __exit__(self, *exc: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)  # None is one that Python did not set
 
     def _woken(self, number: int, frame: object) -> None:
         self._arrived.add(number)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import curses
 import locale
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
@@ -132,6 +134,16 @@ class Terminal:
                 if x >= columns:
                     break
         self._screen.refresh()
+
+    def stop(self) -> None:
+        """Give the terminal back and stop, as any other program does at ^Z; here again when it is continued."""
+        curses.def_prog_mode()
+        curses.endwin()
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)  # of this thread: it goes no further before that
+        signal.signal(signal.SIGTSTP, handler)
+        curses.reset_prog_mode()
+        self.repaint()
 
     def repaint(self) -> None:
         """Trust nothing of what is on the screen."""
