@@ -112,7 +112,8 @@ def test_devices_nobody_tells_of_are_an_empty_directory(host: Host, fault: str) 
     host.xen.close()
 
 
-def test_who_waits_for_xenstore_says_so(host: Host) -> None:
+@pytest.mark.parametrize("path", ["domains/1/name", "domains/names", "metrics/xen.prom", "cpupools/by-name"])
+def test_who_waits_for_xenstore_says_so(host: Host, path: str) -> None:
     """So that others may compute meanwhile."""
     store = host.xen.store
     assert isinstance(store, Deaf)
@@ -127,5 +128,7 @@ def test_who_waits_for_xenstore_says_so(host: Host) -> None:
         order.append("goes on")
 
     host.xen.names.waiting = waiting
-    assert host.value("domains/1/name")
-    assert order == ["waits", "asked", "goes on"]
+    assert host.names(path) if path.endswith("by-name") else host.value(path)
+    asked = [at for at, what in enumerate(order) if what == "asked"]
+    assert asked
+    assert all(order[at - 1 : at + 2] == ["waits", "asked", "goes on"] for at in asked)

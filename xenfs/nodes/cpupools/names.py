@@ -24,7 +24,8 @@ def by_name(xen: Hypervisor) -> list[tuple[str, int]]:
     numbers = [pool.id for pool in sysctl.cpupools(xen)]
     found: dict[str, int] = {}
     store = xen.store
-    values = xen.names.listed(lambda: store.read_many(list(map(_path, numbers))), [None] * len(numbers))
+    with xen.names.waiting():
+        values = xen.names.listed(lambda: store.read_many(list(map(_path, numbers))), [None] * len(numbers))
     for number, value in zip(numbers, values, strict=True):
         if text := file_name(value or b""):
             found.setdefault(text, number)

@@ -59,5 +59,6 @@ def counted(xen: Hypervisor) -> dict[Device, dict[str, int]]:
 def _made(xen: Hypervisor, domid: int) -> frozenset[int]:
     """The disks that the toolstack has made for a domain: asked where QEMU tells of one that was not known."""
     home = f"/local/domain/{own_domid(xen)}/backend/{BACKEND}/{domid}"
-    names = xen.names.listed(lambda: store(xen).directory(home) or [], list[bytes]())
+    with xen.names.waiting():
+        names = xen.names.listed(lambda: store(xen).directory(home) or [], list[bytes]())
     return frozenset(int(name) for name in names if _NUMBER.fullmatch(name))

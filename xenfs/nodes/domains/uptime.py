@@ -21,9 +21,11 @@ def learn(xen: Hypervisor, domains: Sequence[Domain]) -> None:
     due = xen.starts.due(domains)
     if not due:
         return
-    vms = store(xen).read_many([at(domain, "vm") for domain in due])
+    with xen.names.waiting():
+        vms = store(xen).read_many([at(domain, "vm") for domain in due])
     having = [(domain, vm) for domain, vm in zip(due, vms, strict=True) if vm is not None and vm.startswith(b"/vm/")]
-    times = store(xen).read_many([vm + b"/start_time" for _, vm in having])
+    with xen.names.waiting():
+        times = store(xen).read_many([vm + b"/start_time" for _, vm in having])
     told = dict(zip((domain for domain, _ in having), map(_seconds, times), strict=True))
     for domain in due:
         if domain.domid == own_domid(xen):
