@@ -310,6 +310,13 @@ async def _gathered(user: User, many: int) -> None:
         await user.ops.write(user.gathers, number * 8000, b"x" * 8000)
 
 
+async def _scattered(user: User, many: int) -> None:
+    """A byte here, a byte there."""
+    user.gathers = await user.open("host/microcode/payload", os.O_WRONLY)
+    for number in range(many):
+        await user.ops.write(user.gathers, number * 2, b"x")
+
+
 THINGS: dict[str, Many] = {
     "opens of a growing file": Many(partial(_opens, GROWING)),
     "opens of a value that can be waited for": Many(partial(_opens, VALUE)),
@@ -332,6 +339,7 @@ THINGS: dict[str, Many] = {
     "answers that are remembered": Many(_answers),
     "requests that wait for a thread": Many(_pending, many=90),
     "bytes that are gathered": Many(_gathered),
+    "parts that are gathered": Many(_scattered, many=4000),
     "names made in a directory that is filled": Many(_made),
 }
 """A new kind of thing is a line here."""
@@ -352,6 +360,7 @@ async def requests(user: User) -> None:
         await user.note("write of more", lambda: ops.write(gathers, 0, b"y"))
         await user.note("fsync of it", lambda: ops.fsync(gathers, False))
         user.failed.pop("fsync of it", None)
+        await user.note("release of it", lambda: ops.release(gathers))
     await user.note("statfs", lambda: ops.statfs(CONTEXT))
     fh = await user.open("xenfs/error_log", os.O_WRONLY)
     await user.note("write", lambda: ops.write(fh, 0, b"1\n"))

@@ -242,6 +242,7 @@ def shapes(xen: str) -> set[str]:
         return {path for path, *_ in places(small, inode=pyfuse3.ROOT_INODE)}
 
 
+@pytest.mark.timeout(1800)  # it computes for a minute, and for many where others want the processors too
 @pytest.mark.parametrize("xen", ["4.17"])
 def test_no_step_of_what_grows_keeps_the_event_loop_waiting(xen: str) -> None:
     known, walk = shapes(xen), Walk(f"xen={xen},{HUGE}", 1000)

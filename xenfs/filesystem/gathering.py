@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 from xenfs.errors import XenfsError
 from xenfs.filesystem.callers import killed
@@ -18,7 +18,7 @@ from xenfs.politely import politely
 
 LARGE = 1 << 16
 _PART = 256  # bytes that a part takes beside its own
-_MOST_PARTS = 1 << 14  # to free them as the file is closed takes a millisecond
+_MOST_PARTS = 1 << 12
 _MOST_OVER = 16 << 20  # bytes that lie below others, beside as many as the whole has
 
 
@@ -47,7 +47,7 @@ class Gathering(Handle):
     @property
     def taking(self) -> Cost:
         """What handing it over grows with."""
-        return Cost.LENGTH if self._length > LARGE else NOTHING
+        return Cost.LENGTH if max(self._length, self._held) > LARGE else NOTHING
 
     def gather(self, data: bytes, offset: int) -> None:
         """Put these bytes there, as in any file; zeros where nothing was written. EFBIG, ENOMEM; EBUSY when over, or
@@ -96,13 +96,14 @@ class Gathering(Handle):
             whole[offset : offset + len(part)] = part
         return cast(bytes, whole)  # nobody else has it: to make bytes of it is one more copy, in one step
 
-    def drop(self) -> None:
-        """It has been taken, or never will be: remember nothing."""
+    def drop(self) -> list[Any]:
+        """It has been taken, or never will be: remember nothing. What there was is given back, to be freed."""
         self._done = True
         self._new = False
-        self._parts.clear()
+        parts, self._parts = self._parts, []
         self.share.weigh(self.weighed, NOTHING_MUCH)
         self.weighed = NOTHING_MUCH
+        return parts
 
     @property
     def torn(self) -> bool:

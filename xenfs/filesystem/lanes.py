@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
-from typing import TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 import trio
 
@@ -115,10 +115,11 @@ class Lanes:
         which closes it, would need 2 ms for 28 MB."""
         content = make(xen, ids)
         if isinstance(content, Pieces):
-            weakref.finalize(content, self._free, content.pieces).atexit = False
+            weakref.finalize(content, self.free, content.pieces).atexit = False
         return content
 
-    def _free(self, pieces: list[bytes]) -> None:
+    def free(self, pieces: list[Any]) -> None:
+        """Have a thread free these."""
         try:
             token = trio.lowlevel.current_trio_token()
         except RuntimeError:  # not in the event loop: a thread made it for somebody who did not wait for it

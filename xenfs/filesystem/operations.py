@@ -31,6 +31,7 @@ from xenfs.nodes.tables.payload import gathers
 from xenfs.nodes.tables.region import Clearable, Region
 
 _WAITING = (Follower, Watched)  # what can be waited for
+_FEW = 16  # parts, which may as well be freed at once
 
 
 class Operations(Directories):
@@ -255,8 +256,12 @@ class Operations(Directories):
             if not data:
                 return
             await self._write(handle, data, partial(node.apply, self.xen, handle.inode.ids, data))
-            handle.drop()
+            self._drop(handle)
         self.attributes.written(handle.inode)
+
+    def _drop(self, handle: Gathering) -> None:
+        if len(parts := handle.drop()) > _FEW:
+            self.lanes.free(parts)
 
     @answered
     async def flush(self, fh: int) -> None:
@@ -270,12 +275,14 @@ class Operations(Directories):
         if handle.torn:
             problem = XenfsError("its writer was killed: what he has written is dropped", errno.EINTR)
             self.witness.refused("write", handle.caller, handle.inode.path, problem)
-            handle.drop()
+            self._drop(handle)
         await self._hand_over(handle)
 
     @at_once
     def release(self, fh: int) -> None:
         handle = self.handles.pop(fh, None)
+        if isinstance(handle, Gathering):
+            self._drop(handle)
         if handle is not None:
             self.shares.give_back(handle.share, handle.weighed)
             self.departed.closed(handle.inode)
