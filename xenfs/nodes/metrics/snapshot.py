@@ -113,7 +113,7 @@ def take(xen: Hypervisor) -> Snapshot:
     if gone:
         snap.networks = [each for each in snap.networks if each[1].domid not in gone]
         snap.disks = [each for each in snap.disks if each[1].domid not in gone]
-    for rows in (held, shared, called, about, listed):
+    for rows in (held, shared, called, about, listed, domids):
         free(rows)
     snap.took_ns = perf_counter_ns() - began
     return snap
