@@ -82,6 +82,7 @@ def take(xen: Hypervisor) -> Snapshot:
         snap.cpus = snap.part("cpus", lambda: _cpus(xen, snap.host.max_cpu_id + 1), list[Item]())
         idle = snap.part("cstates", lambda: _idle_states(xen, range(snap.host.max_cpu_id + 1)), dict[int, CStates]())
         snap.cstates, snap.hardware = list(_states(idle)), list(_hardware_states(idle))
+        free(idle)
         snap.nodes = snap.part("numa", lambda: _nodes(xen), list[Item]())
         snap.pools = snap.part("cpupools", lambda: _pools(xen), list[Item]())
     living = snap.part("domains", lambda: looked(xen), list[tuple[Domain, DomainInfo]]())
@@ -99,6 +100,7 @@ def take(xen: Hypervisor) -> Snapshot:
         if xen.qemus is not None:
             counted |= snap.part("qemu", lambda: qdisks.counted(xen), dict[Device, dict[str, int]]())
         snap.networks, snap.disks = (_devices(counted, about, kind) for kind in ("vif", "vbd"))
+        free(counted)
     gone = snap.part("domains", lambda: _gone(xen, listed), set[int]())
     snap.guests = [
         (about[domid], Guest(info, facts.kind(xen, info), held.get(domid, {}), shared.get(domid), began_s))
