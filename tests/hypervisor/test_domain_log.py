@@ -10,12 +10,14 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import Host
+from worlds import Between, Host
 
-from xenfs.abi.numbers import DomInf
+from xenfs.abi.numbers import DomInf, Hypercall, Sysctl
+from xenfs.calls import domains
 from xenfs.calls.happenings import catch_up
 from xenfs.hypervisor.domain_log import Census, Change, DomainLog, Happening
 from xenfs.hypervisor.lives import Domain
+from xenfs.simulator import Simulator
 
 RUNS, SHUT, DIES = 0, int(DomInf.shutdown), int(DomInf.shutdown | DomInf.dying)
 KILLED = int(DomInf.dying)
@@ -187,6 +189,37 @@ def test_of_simulated_domains(xen: str) -> None:
         host.world.pause(1)
         host.write("domains/1/uuid", "01234567-89ab-cdef-0123-456789abcdef")
         assert not catch_up(host.xen), "a new UUID is not a new life, and a pause nothing to tell of"
+
+
+@pytest.mark.parametrize("xen", ["4.17", "4.20", "4.22"])
+def test_who_ends_while_it_is_being_listed_has_one_life(xen: str) -> None:
+    """Xen has put it into the list, and says to whoever asks before the list is handed over that there is none."""
+    asks_meanwhile: list[int] = []
+
+    def answer(number: int, args: tuple[int, ...]) -> int | None:
+        if number != Hypercall.sysctl or not asks_meanwhile or not lists(host.sim, args):
+            return None
+        domid = asks_meanwhile.pop()
+        result = host.sim.hypercall(number, args)
+        host.world.vanish(domid)
+        assert domains.life_now(host.xen, domid) is None
+        return result
+
+    with Host(f"xen={xen}", wrap=lambda sim: Between(sim, answer)) as host:
+        catch_up(host.xen)
+        host.world.create(40)
+        catch_up(host.xen)
+        host.world.destroy(40)
+        asks_meanwhile.append(40)
+        catch_up(host.xen)
+        catch_up(host.xen)
+        assert not asks_meanwhile
+        assert kinds(host.xen.happenings.since(0), 40) == ["created", "dying", "gone"]
+
+
+def lists(sim: Simulator, args: tuple[int, ...]) -> bool:
+    """Whether this sysctl is getdomaininfolist."""
+    return int.from_bytes(sim.machine.at(args[0], 4)[:4], "little") == Sysctl.getdomaininfolist
 
 
 def test_a_storm_of_a_thousand_short_lives_under_a_few_ids(host: Host) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from time import perf_counter_ns
 from typing import Any
 from uuid import UUID
 
@@ -270,6 +271,46 @@ def test_a_listing_from_before_ends_no_life_that_began_since() -> None:
     assert lives.ended(old)
     lives.gone(5, NOW)
     assert lives.ended(first)
+
+
+@pytest.mark.parametrize("then", ["nobody", "another"])
+def test_a_listing_from_before_begins_no_life_anew_that_ended_since(then: str) -> None:
+    """Seen on a real 4.20: Xen had put a dying domain into a list, and said to another thread that there was none."""
+    lives = Lives()
+    first = lives.observe(5, sight(), NOW)
+    asked = perf_counter_ns()
+    if then == "nobody":
+        lives.gone(5, NOW)
+        second = None
+    else:
+        second = lives.observe(5, sight(uuid=2), NOW)
+    assert lives.ended(first)
+    changes = lives.changes
+    assert lives.observe(5, sight(flags=DomInf.dying), asked) == first
+    assert lives.ended(first), "it is over all the same"
+    assert lives.changes == changes
+    if second is not None:
+        assert not lives.ended(second)
+        assert lives.observe(5, sight(uuid=2), NOW) == second
+    assert lives.observe(5, sight(uuid=3), asked) not in (first, second), "nobody who was known"
+    assert lives.observe(5, sight(), NOW) != first
+
+
+def test_who_is_over_is_remembered_for_as_long_as_an_answer_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [NOW]
+    monkeypatch.setattr("xenfs.hypervisor.lives.perf_counter_ns", lambda: now[0])
+    lives = Lives()
+    for domid in range(1000):
+        lives.observe(domid, sight(), now[0])
+    now[0] += 1
+    lives.keep_only([], now[0])
+    assert len(lives._over) == 1000
+    now[0] += 61 * 10**9
+    for domid in range(1000, 2000):
+        lives.observe(domid, sight(), now[0])
+        now[0] += 1
+        lives.gone(domid, now[0])
+    assert not any(domid < 1000 for domid in lives._over)
 
 
 def test_gone_and_back_is_another_life() -> None:

@@ -10,7 +10,7 @@ handle, that is a domain restored under its old id and UUID.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import count
+from itertools import count, islice
 from time import perf_counter_ns
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ _DYING = int(DomInf.dying)
 # Xen adds what runs at this moment from the clock of the CPU that answers, and clocks differ: by microseconds on
 # hardware, by 11 ms as seen on an emulated machine. A new life begins near zero, so only a real fall tells.
 _CLOCKS_DIFFER_NS = 500_000_000
+_LONGEST_NS = 60_000_000_000  # no answer is under way for so long
 
 
 class Domain(NamedTuple):
@@ -69,6 +70,7 @@ class Lives:
         self._told = ended
         self._serials = count(1)
         self._seen: dict[int, tuple[Domain, Sight, int]] = {}
+        self._over: dict[int, tuple[Domain, Sight, int]] = {}  # the last life that ended, and when that was known
         self.changes = 0  # how many lives have begun or ended
         self.roll: Roll | None = None
 
@@ -76,7 +78,8 @@ class Lives:
         """The life that a fresh sight belongs to: the one known, or a new one.
 
         `asked_ns` is the perf_counter_ns from before the hypercall: of two calls that overlapped, in two
-        threads, neither is known to be the later one, and CPU time may seem to fall between them.
+        threads, neither is known to be the later one, and CPU time may seem to fall between them. For the same reason
+        a sight that was asked for before it was known that a life had ended may be one of that life.
         """
         known = self._seen.get(domid)
         if known is not None and _same(known[1], sight, ordered=asked_ns > known[2]):
@@ -84,10 +87,13 @@ class Lives:
             if not sight.unique_id and known[1].unique_id:
                 sight = sight._replace(unique_id=known[1].unique_id)
         else:
+            over = self._over.get(domid)
+            if over is not None and asked_ns <= over[2] and _same(over[1], sight, ordered=False):
+                return over[0]
             domain = Domain(domid, next(self._serials))
             self.changes += 1
             if known is not None:
-                self._told(known[0])
+                self._end(known)
         self._seen[domid] = (domain, sight, perf_counter_ns())
         return domain
 
@@ -106,7 +112,17 @@ class Lives:
         if known is not None and asked_ns > known[2]:
             self._seen.pop(domid, None)
             self.changes += 1
-            self._told(known[0])
+            self._end(known)
+
+    def _end(self, known: tuple[Domain, Sight, int]) -> None:
+        domain, sight, _ = known
+        now = perf_counter_ns()
+        self._over.pop(domain.domid, None)
+        self._over[domain.domid] = (domain, sight, now)  # the last of all
+        for domid in list(islice(self._over, 2)):
+            if self._over[domid][2] < now - _LONGEST_NS:
+                self._over.pop(domid, None)
+        self._told(domain)
 
     def keep_only(self, domids: Iterable[int], asked_ns: int) -> None:
         """A whole listing was read, which was begun at `asked_ns`: whatever is not in it is over."""
