@@ -73,7 +73,7 @@ def test_who_computes_waits_until_the_loop_has_nothing_to_do(monkeypatch: pytest
             assert not threading.Event().wait(0.05)
             assert not taken
         assert lanes.idle
-        assert not lanes._at_work.busy
+        assert not lanes.at_work.busy
 
     trio.run(main)
     assert taken == [0, 1, 2]
@@ -198,10 +198,10 @@ def test_what_is_closed_last_is_freed_in_a_thread_and_a_few_pieces_at_a_time(mon
         pieces = handed_over()
         ((work, over),) = handed
         assert len(pieces) == 1000
-        assert lanes._at_work.busy, "who frees has to know when the loop is at work"
+        assert lanes.at_work.busy, "who frees has to know when the loop is at work"
         await trio.to_thread.run_sync(lambda: over(work()))
         await trio.testing.wait_all_tasks_blocked()
-        assert not lanes._at_work.busy
+        assert not lanes.at_work.busy
 
     pieces: list[bytes] = []
     trio.run(main)
@@ -231,6 +231,6 @@ def test_where_no_thread_is_to_be_had_it_is_freed_at_once(monkeypatch: pytest.Mo
         made: Content | None = lanes.lasting(lambda xen, ids: Pieces([b"x"] * 10), None, ())  # type: ignore[arg-type]
         assert made is not None
         del made
-        assert not lanes._at_work.busy
+        assert not lanes.at_work.busy
 
     trio.run(main)

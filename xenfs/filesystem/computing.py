@@ -35,6 +35,12 @@ class LoopAtWork(trio.abc.Instrument):
         self.busy = False
         self._lock, self._taken = threading.Lock(), False
         self._computing = 0
+        self.computed = trio.Event()  # set when nobody computes any more; whoever wants it again makes another
+
+    @property
+    def computes(self) -> bool:
+        """Whether anybody computes."""
+        return self._computing > 0
 
     def __enter__(self) -> None:
         if not self._computing:
@@ -47,6 +53,7 @@ class LoopAtWork(trio.abc.Instrument):
         if not self._computing:
             trio.lowlevel.remove_instrument(self)
             self.before_io_wait(1)
+            self.computed.set()
 
     def after_io_wait(self, timeout: float) -> None:
         """It goes on. Who is just being woken may have the lock; he looks once more whether it is busy."""

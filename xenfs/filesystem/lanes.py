@@ -52,8 +52,8 @@ class Lanes:
         self._bulk, self._long = Lane(_BULK_THREADS), Lane(_LONG_THREADS)
         self._own_bulk = Lane(_BULK_THREADS, _WRITERS_BULK)
         self._own_long = Lane(_LONG_THREADS, _WRITERS_LONG)
-        self._at_work = LoopAtWork()
-        self.computing = Computing(self._at_work)
+        self.at_work = LoopAtWork()
+        self.computing = Computing(self.at_work)
         self._turn, self._own_turn, self._freeing = Turn(), Turn(), Turn()
         self._reading: Counter[int] = Counter()  # by user
         self._own: Counter[object] = Counter()  # by user and by kind; None is root
@@ -96,7 +96,7 @@ class Lanes:
             if computes:
                 done = partial(self.computing.one_at_a_time, self._own_turn if own else self._turn, done)
             job = lane.put(uid, kind, key, done)
-            with self._at_work if computes else nullcontext():
+            with self.at_work if computes else nullcontext():
                 found: Result = await lane.result(job, self._patience_s if patience_s is None else patience_s)
                 return found
 
@@ -128,14 +128,14 @@ class Lanes:
 
         def over(_: object) -> None:
             with suppress(trio.RunFinishedError):
-                token.run_sync_soon(self._at_work.__exit__)
+                token.run_sync_soon(self.at_work.__exit__)
 
-        self._at_work.__enter__()
+        self.at_work.__enter__()
         freeing = partial(self.computing.one_at_a_time, self._freeing, free, pieces)
         try:
             trio.lowlevel.start_thread_soon(freeing, over, name="xenfs-free")
         except RuntimeError:  # none is to be had
-            self._at_work.__exit__()
+            self.at_work.__exit__()
 
     async def drained(self) -> None:
         """Return when nothing runs in the background any more."""

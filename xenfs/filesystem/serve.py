@@ -9,6 +9,7 @@ import pyfuse3
 import trio
 
 from xenfs.filesystem import garbage
+from xenfs.filesystem.giving_back import give_back
 from xenfs.filesystem.lanes import MOST_WAITING
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.promptness import be_prompt
@@ -65,6 +66,7 @@ async def serve(
                 inner.start_soon(ops.departed.run)
                 inner.start_soon(ops.keeping.run)
                 inner.start_soon(garbage.tend)
+                inner.start_soon(give_back, ops.lanes.at_work)
                 ready()
                 stopping.listen()
             await ops.lanes.drained()
