@@ -15,6 +15,7 @@ import trio.testing
 from xenfs.errors import XenfsError
 from xenfs.filesystem.lane import Gate
 from xenfs.filesystem.lanes import Lanes
+from xenfs.hypervisor.recent import Listings, RecentAnswers
 from xenfs.nodes.tables.cost import NOTHING, Cost
 
 ROOT, ANN, BEN = 0, 1000, 1001
@@ -424,6 +425,32 @@ def test_who_hangs_keeps_the_turn_for_half_a_second_at_the_most() -> None:
         assert not codes
 
     trio.run(among, test, 1, ANN, BULK)
+
+
+def test_a_listing_that_hangs_costs_one_thread_and_who_needs_it_an_error() -> None:
+    """Names that are not there, asked for by somebody in a loop: his threads would wait for the listing for good."""
+    lanes, hung, codes = Lanes(), Hung(), list[int]()
+    listings = Listings(RecentAnswers(), wait_s=0.1)
+    listings.waiting = lanes.computing.waiting
+
+    async def look_up(uid: int) -> None:
+        codes.append(await code_of(lanes.run(uid, "by-name", BULK | WAITS, listings.recent, "names", hung)))
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look_up, ANN)
+            await until(1, hung)
+            try:
+                async with trio.open_nursery() as others:
+                    for number in range(20):
+                        others.start_soon(look_up, (ANN, BEN)[number % 2])
+                assert codes == [errno.EAGAIN] * 20
+                assert (lanes._long._busy, hung.begun) == (1, 1)
+            finally:
+                hung.go.set()
+        assert lanes.idle
+
+    trio.run(main)
 
 
 def test_root_computes_beside_a_reader_who_does() -> None:

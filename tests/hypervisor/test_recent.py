@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ import pytest
 from worlds import Host
 
 from xenfs.calls import domains, neighbours
-from xenfs.errors import Stale
+from xenfs.errors import Stale, XenfsError
 from xenfs.hypervisor.recent import KEPT_S, Listings, RecentAnswers
 
 
@@ -177,6 +178,104 @@ def test_who_waits_for_a_listing_of_somebody_else_says_so() -> None:
     assert said == ["waits", "goes on"]
     assert listings.recent("names", lambda: "others") == "all"
     assert len(said) == 2
+
+
+def test_who_waits_for_a_listing_that_does_not_end_is_told_so() -> None:
+    """After a while, and who comes then at once: he has no listing of his own, which would hang as well."""
+    listings, go_on, began = Listings(RecentAnswers(), wait_s=0.2), threading.Event(), threading.Event()
+    others = list[str]()
+
+    def hangs() -> str:
+        began.set()
+        assert go_on.wait(60)
+        return "all"
+
+    first = threading.Thread(target=listings.recent, args=("names", hangs))
+    first.start()
+    assert began.wait(60)
+    for _ in range(3):
+        with pytest.raises(XenfsError) as told:
+            listings.recent("names", lambda: others.append("names"))
+        assert told.value.errno == errno.EAGAIN
+    assert not others
+    assert listings.recent("uuids", lambda: "others") == "others"
+    go_on.set()
+    first.join()
+    assert listings.recent("names", lambda: "anew") in {"all", "anew"}
+
+
+def test_nobody_waits_for_a_listing_that_has_taken_too_long(clock: Clock) -> None:
+    listings, go_on, began = Listings(RecentAnswers(), clock, wait_s=20), threading.Event(), threading.Event()
+    assert listings.recent("names", lambda: "of long ago") == "of long ago"
+    clock.now += 100
+    waits = list[float]()
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        waits.append(clock.now)
+        go_on.set()
+        yield
+
+    def hangs() -> str:
+        began.set()
+        assert go_on.wait(60)
+        return "late"
+
+    listings.waiting = waiting
+    first = threading.Thread(target=listings.recent, args=("names", hangs))
+    first.start()
+    assert began.wait(60)
+    clock.now += 20
+    with pytest.raises(XenfsError):
+        listings.recent("names", lambda: "another")
+    assert not waits
+    clock.now -= 0.1
+    assert listings.recent("names", lambda: "another") == "another"
+    assert waits == [219.9]
+    first.join()
+
+
+def test_who_has_just_begun_is_waited_for(clock: Clock) -> None:
+    """However long ago the last one was: between two instructions he has the lock, and has not said since when."""
+    listings = Listings(RecentAnswers(), clock, wait_s=20)
+    assert listings.recent("names", lambda: "of long ago") == "of long ago"
+    clock.now += 100
+    lock = listings._making["names"].lock
+    lock.acquire()
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        lock.release()
+        yield
+
+    listings.waiting = waiting
+    assert listings.recent("names", lambda: "another") == "another"
+
+
+def test_who_waited_takes_what_was_begun_meanwhile(clock: Clock) -> None:
+    """Each of many who wait for one that takes long would make one after the other otherwise."""
+    listings, waits, made = Listings(RecentAnswers(), clock), threading.Semaphore(0), list[float]()
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        waits.release()
+        yield
+
+    def slow() -> float:
+        if not made:
+            assert all(waits.acquire(timeout=60) for _ in range(5))
+        made.append(clock.now)
+        clock.now += 10
+        return made[-1]
+
+    listings.waiting = waiting
+    threads = [threading.Thread(target=listings.recent, args=("names", slow)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [100]
+    assert listings.recent("names", slow) == 110
 
 
 def test_what_is_forgotten_while_another_thread_turns_does_not_come_back() -> None:

@@ -6,11 +6,14 @@ again and again. So answers about names are kept for as long as the kernel keeps
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
 from typing import Any, TypeVar
+
+from xenfs.errors import XenfsError
 
 Answer = TypeVar("Answer")
 
@@ -89,39 +92,63 @@ class RecentAnswers:
 
 
 LISTING_KEPT_S = 0.25
+LISTING_WAIT_S = 20.0  # for one of somebody else's, from its beginning; as long as for a thread
+
+
+class _Making:
+    """The lock of who makes a listing, and since when he does; infinite while nobody does."""
+
+    __slots__ = ("lock", "since")
+
+    def __init__(self) -> None:
+        self.lock, self.since = threading.Lock(), float("inf")
 
 
 class Listings:
     """Whole listings, for questions about names that need one: made once for all who ask within a quarter of a second.
 
-    For worker threads, which wait for one another here; the event loop never asks.
+    For worker threads, which wait for one another here; the event loop never asks. Who makes one may hang in Xen.
+    Nobody then makes another: it would hang as well, and each such call takes a thread, and a processor of the control
+    domain's. Who waits gives his thread back after a while, and who comes later is told at once.
     """
 
-    def __init__(self, recent: RecentAnswers, clock: Callable[[], float] = monotonic) -> None:
-        self._recent, self._clock = recent, clock
-        self._locks: dict[Hashable, threading.Lock] = {}
+    def __init__(
+        self, recent: RecentAnswers, clock: Callable[[], float] = monotonic, wait_s: float = LISTING_WAIT_S
+    ) -> None:
+        self._recent, self._clock, self._wait_s = recent, clock, wait_s
+        self._making: dict[Hashable, _Making] = {}
         self._kept: dict[Hashable, tuple[float, int, Any]] = {}
         self.waiting: Callable[[], AbstractContextManager[object]] = nullcontext  # around waiting for somebody
 
     def recent(self, question: Hashable, ask: Callable[[], Answer]) -> Answer:
-        """The last answer where it was begun within LISTING_KEPT_S and nothing was done since; else a new one."""
-        with self._held(self._locks.setdefault(question, threading.Lock())):
+        """The last answer where it was begun no earlier than LISTING_KEPT_S ago, and nothing was done since; else a new
+        one. EAGAIN where somebody has been making it for too long."""
+        came = self._clock()  # what was begun while this one waited is new enough for him
+        with self._held(self._making.setdefault(question, _Making())):
             begun_at, forgotten, answer = self._kept.get(question, (float("-inf"), 0, None))
-            if self._clock() - begun_at > LISTING_KEPT_S or forgotten != self._recent.forgotten:
+            if came - begun_at > LISTING_KEPT_S or forgotten != self._recent.forgotten:
                 begun_at, forgotten = self._clock(), self._recent.forgotten
                 answer = ask()
                 self._kept[question] = begun_at, forgotten, answer
             return answer  # type: ignore[no-any-return]
 
     @contextmanager
-    def _held(self, lock: threading.Lock) -> Iterator[None]:
-        if not lock.acquire(blocking=False):
-            with self.waiting():
-                lock.acquire()
+    def _held(self, making: _Making) -> Iterator[None]:
+        if not making.lock.acquire(blocking=False) and not self._waited(making):
+            raise XenfsError("a listing that this needs is being made, and does not end", errno.EAGAIN)
+        making.since = self._clock()
         try:
             yield
         finally:
-            lock.release()
+            making.since = float("inf")
+            making.lock.release()
+
+    def _waited(self, making: _Making) -> bool:
+        most_s = min(self._wait_s, making.since + self._wait_s - self._clock())
+        if most_s <= 0:
+            return False
+        with self.waiting():
+            return making.lock.acquire(timeout=most_s)
 
     def tidy(self) -> None:
         """Give back what is old."""
