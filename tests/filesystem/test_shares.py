@@ -16,7 +16,7 @@ from worlds import Host
 
 from xenfs.errors import XenfsError
 from xenfs.filesystem import shares
-from xenfs.filesystem.shares import NOTHING_MUCH, SMALL, Shares, Weight
+from xenfs.filesystem.shares import NOTHING_MUCH, SMALL, Share, Shares, Weight
 from xenfs.hypervisor.base import Hypervisor
 from xenfs.nodes.tables.base import Exchange, File
 from xenfs.nodes.tables.cost import Cost
@@ -168,3 +168,44 @@ def test_nothing_is_counted_twice_or_left(steps: list[tuple[int, int, int]]) -> 
     for one, weight in zip(files, weights, strict=True):
         all_shares.give_back(one, weight)
     assert (len(all_shares), all_shares.total.bytes, files[0].remembered.bytes, files[0].files) == (0, 0, 0, 0)
+
+
+def taken(share: Share, size: int) -> list[Weight]:
+    """As many answers of this size as somebody can remember until he is told that it is too much."""
+    kept = list[Weight]()
+
+    def remember_all() -> None:
+        for _ in range(1000):
+            now = Weight(object(), size)
+            share.weigh(NOTHING_MUCH, now)
+            kept.append(now)
+
+    with pytest.raises(XenfsError) as told:
+        remember_all()
+    assert told.value.errno == errno.ENOMEM
+    return kept
+
+
+def test_who_has_many_ids_can_take_all_memory_but_roots() -> None:
+    """Each of his ids is a user: docs/permissions.md says so, and how many it takes. A user who comes then has none."""
+    everybody, megabyte = Shares(4096), 1 << 20
+    kept = [taken(everybody.take(uid), megabyte) for uid in (100_001, 100_002, 100_003, 100_004, 7, 0)]
+    assert [len(each) for each in kept] == [96, 96, 64, 0, 0, 96]
+    assert everybody.total.bytes == 256 << 20
+
+
+def test_who_has_many_ids_can_open_as_many_files_as_four_and_none_of_roots() -> None:
+    """What a file remembers that is not counted is 16 KiB: so it is bounded by the number of files of all."""
+    everybody = Shares(100)
+    opened = [everybody.take(100_000 + number // 100) for number in range(400)]
+    for uid in (100_000, 7):
+        with pytest.raises(XenfsError) as told:
+            everybody.take(uid)
+    assert told.value.errno == errno.ENFILE
+    assert [everybody.take(0).files for _ in range(100)][-1] == 100
+    everybody.give_back(opened.pop(), NOTHING_MUCH)
+    assert everybody.take(7).files == 1
+    with pytest.raises(XenfsError):
+        everybody.take(7)
+    everybody.give_back(opened.pop(), NOTHING_MUCH)
+    assert everybody.take(7).files == 2

@@ -100,6 +100,23 @@ def test_thousands_of_ids_keep_nobody_waiting_for_long(clock: Clock) -> None:
     assert ours.due(BEN) == 0
 
 
+def test_beside_thousands_of_ids_another_has_one_request_in_twenty_milliseconds(clock: Clock) -> None:
+    """And each of the ids as well: so they may ask for more than the loop can do, and no turn holds them up."""
+    ours, ids = Turns(), range(100_000, 102_000)
+    for _ in range(50):
+        clock.now += 0.02
+        assert ours.due(BEN) == 0
+        assert not any(ours.due(uid) for uid in ids)
+        assert ours.due(ROOT) == 0
+    assert len(ids) * REQUEST_S > 0.02
+    for _ in range(50):
+        clock.now += 0.01
+        ours.due(BEN)
+        for uid in ids:
+            ours.due(uid)
+    assert ours.due(BEN) > 0.4
+
+
 def test_who_is_gone_is_forgotten(clock: Clock) -> None:
     ours = Turns()
     for uid in range(1000, 1100):

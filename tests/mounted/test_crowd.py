@@ -9,8 +9,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from mmap import mmap
+from pathlib import Path
 
 import pytest
 from mounting import Mount, Mounter, open_up
@@ -91,6 +93,73 @@ def listings(mount: Mount) -> int:
     """Hypercalls that list domains, six for all three thousand."""
     found = re.search(r"getdomaininfolist .*?count=(\d+)", mount.read("xenfs/calls/stat"))
     return int(found[1]) if found else 0
+
+
+MANY_IDS = """
+import ctypes, os, sys, threading
+setfsuid, libc = {"x86_64": 122, "aarch64": 151}[os.uname().machine], ctypes.CDLL(None)
+path, first, many = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+done = ctypes.c_ulong * many
+counts = done.from_buffer(__import__("mmap").mmap(os.open(sys.argv[4], os.O_RDWR), ctypes.sizeof(done)))
+def loop(number):
+    libc.syscall(setfsuid, first + number)  # of this thread alone
+    fd = os.open(path, os.O_RDONLY)
+    while True:
+        os.pread(fd, 4096, 0)
+        counts[number] += 1
+for number in range(many): threading.Thread(target=loop, args=(number,)).start()
+"""
+
+
+def mapped(file: Path) -> memoryview:
+    """Numbers that another process writes."""
+    with open(file, "r+b") as opened:
+        return memoryview(mmap(opened.fileno(), 0)).cast("L")
+
+
+@contextmanager
+def many_ids(mount: Mount, folder: Path, processes: int = 4, threads: int = 75) -> Iterator[Callable[[], int]]:
+    """Somebody who asks as hundreds of users, each in a thread of its own; how many requests were answered so far."""
+    files = [folder / f"{number}.counts" for number in range(processes)]
+    for file in files:
+        file.write_bytes(bytes(8 * threads))
+    maps = [mapped(file) for file in files]
+    words = [sys.executable, "-c", MANY_IDS, str(mount.where / "host/memory/free_kb")]
+    running = [
+        subprocess.Popen([*words, str(100_000 + number * threads), str(threads), str(file)], stdin=subprocess.DEVNULL)
+        for number, file in enumerate(files)
+    ]
+    try:
+        until(lambda: all(all(counts) for counts in maps), "all of them ask")
+        yield lambda: sum(sum(counts) for counts in maps)
+    finally:
+        for each in running:
+            each.kill()
+        for each in running:
+            each.wait()
+
+
+@pytest.mark.parametrize("uid", [BEN, 0])
+def test_beside_hundreds_of_ids_a_request_comes_after_one_of_each_thread(
+    crowded: Mount, tmp_path: Path, uid: int
+) -> None:
+    """No turn holds back who asks as hundreds of users. The kernel hands requests over as they came: so a request of
+    another's, root's too, waits for as many as there are threads that ask."""
+    threads = 4 * 75
+    with many_ids(crowded, tmp_path) as answered:
+        os.seteuid(uid)
+        try:
+            fd = os.open(crowded.where / "host/memory/free_kb", os.O_RDONLY)
+        finally:
+            os.seteuid(0)
+        before = []
+        for _ in range(30):
+            time.sleep(0.05)
+            begun = answered()
+            assert os.pread(fd, 4096, 0)
+            before.append(answered() - begun)
+        os.close(fd)
+    assert sorted(before)[7] <= 1.5 * threads  # between the answer and the look it may have to wait for a processor
 
 
 LOOPS = """

@@ -16,6 +16,7 @@ SMALL = 16384
 """What remembers no more than this is bounded by the number of files."""
 _MOST_BYTES = 96 << 20  # two pages of metrics of 10,000 domains
 _MOST_OF_ALL = 256 << 20  # of all users but root
+_USERS = 4  # so many may have all the files open that one may: a user may have thousands of ids (subuid)
 _IDLE = 16  # users of whom a share is kept with nothing open: to make one for each file takes a tenth of opening it
 
 
@@ -94,18 +95,23 @@ class Shares:
     def __init__(self, most_files: int) -> None:
         self._most = most_files
         self._of: dict[int, Share] = {}
+        self._files = 0  # of all users but root
         self.total = Sum()
 
     def __len__(self) -> int:
         return sum(1 for share in self._of.values() if share.files)
 
     def take(self, uid: int) -> Share:
-        """One more file or directory is opened; EMFILE where that is one too many."""
+        """One more file or directory is opened; EMFILE where this user has too many, ENFILE where all but root have."""
         share = self._of.get(uid)
         if share is None:
             share = self._of[uid] = Share(uid, self.total)
         if share.files >= self._most:
             raise XenfsError(f"user {uid} has {share.files} files open here (open_max={self._most})", errno.EMFILE)
+        if uid:
+            if self._files >= _USERS * self._most:
+                raise XenfsError(f"all users together have {self._files} files open here", errno.ENFILE)
+            self._files += 1
         share.files += 1
         return share
 
@@ -113,5 +119,6 @@ class Shares:
         """It is closed, and what it remembered is forgotten."""
         share.weigh(remembered, NOTHING_MUCH)
         share.files -= 1
+        self._files -= bool(share.uid)
         if not share.files and len(self._of) > _IDLE:
             self._of.pop(share.uid, None)
