@@ -14,6 +14,7 @@ import pyfuse3
 import trio
 
 from xenfs.filesystem.inodes import Inode, Inodes
+from xenfs.filesystem.threads import in_a_thread
 from xenfs.hypervisor.lives import Domain, Lives
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Departed:
                 await self._news.wait()
                 self._news = trio.Event()
                 while names := self._names():
-                    await trio.to_thread.run_sync(forget, names, limiter=self._limiter)
+                    await in_a_thread(forget, names, limiter=self._limiter)
         finally:
             self._token = None
             self._gone.clear()

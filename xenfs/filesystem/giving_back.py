@@ -13,6 +13,7 @@ from contextlib import suppress
 import trio
 
 from xenfs.filesystem.computing import LoopAtWork
+from xenfs.filesystem.threads import in_a_thread
 
 _AFTER_S = 30.0
 
@@ -20,7 +21,7 @@ _AFTER_S = 30.0
 async def trim() -> None:
     """Have the C library give back all that is free: some milliseconds of a thread that leaves Python to others."""
     with suppress(AttributeError):  # another C library
-        await trio.to_thread.run_sync(ctypes.CDLL(None).malloc_trim, ctypes.c_size_t(0))
+        await in_a_thread(ctypes.CDLL(None).malloc_trim, ctypes.c_size_t(0))
 
 
 async def give_back(at_work: LoopAtWork, trim: Callable[[], Awaitable[None]] = trim, after_s: float = _AFTER_S) -> None:

@@ -10,6 +10,7 @@ import trio
 
 from xenfs.filesystem.departed import forget
 from xenfs.filesystem.inodes import Inodes
+from xenfs.filesystem.threads import in_a_thread
 from xenfs.hypervisor.base import Hypervisor
 
 _ROUND_S = 5.0
@@ -60,4 +61,4 @@ class Keeping:
             names = self._inodes.unused(before, self._most, _BATCH)
             if not names:
                 return
-            await trio.to_thread.run_sync(forget, names, limiter=self._limiter)
+            await in_a_thread(forget, names, limiter=self._limiter)
