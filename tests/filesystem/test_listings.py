@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from sys import getrefcount
 from typing import Any
 
 import pyfuse3
@@ -96,4 +98,35 @@ def test_who_lists_again_as_before_has_nobody_counted_by_himself(monkeypatch: py
         assert len(one_by_one) < 210, "those of the first request, of which some are files"
 
     with Host("domains=900") as host:
+        trio.run(run, host)
+
+
+@pytest.mark.parametrize(("domains", "threads"), [(900, 0), (1100, 1)])
+def test_a_long_listing_that_is_given_back_is_freed_by_a_thread(
+    domains: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop, which forgets it, frees none of it; a short one is not worth a thread."""
+    handed: list[Callable[[], object]] = []
+
+    async def run(host: Host) -> None:
+        k = kernel(host)
+        fh = await k.opendir("domains")
+        where, listing, _ = k.ops._listings[fh]
+        parts = listing.parts
+        while getrefcount(listing) > 4:  # the thread that made it is about to let go of it
+            await trio.sleep(0.001)
+        del listing
+        monkeypatch.setattr(trio.lowlevel, "start_thread_soon", lambda work, over, name: handed.append(work))
+        k.ops.inodes.drop_listings(k.ops.inodes.round + 1)
+        assert where.listing is None
+        assert not handed, "somebody has it open"
+        await k.ops.releasedir(fh)
+        assert len(handed) == threads
+        assert len(parts[-1]) >= domains
+        for work in handed:
+            work()
+            assert not parts
+            k.ops.lanes.at_work.__exit__()
+
+    with Host(f"domains={domains}") as host:
         trio.run(run, host)

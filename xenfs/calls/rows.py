@@ -121,3 +121,9 @@ def free(items: list[Any] | dict[Any, Any]) -> None:
         else:
             for _ in range(min(_FREED, len(items))):
                 items.popitem()
+
+
+def free_parts(parts: list[Sequence[Any]]) -> None:
+    """The same of several lists, which somebody else may have as well, or rows of them."""
+    while parts:
+        free(list(parts.pop()))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pyfuse3
 import trio
 
+from xenfs.calls.rows import free
 from xenfs.errors import Stale
 from xenfs.filesystem.listings import Bundle, Listing
 from xenfs.nodes.tables.base import Dir, Ids, Node
@@ -116,7 +117,8 @@ class Inodes:
     def listed(self, where: Inode, names: Iterable[tuple[str, Node, Ids]]) -> list[tuple[bytes, Inode]]:
         """An entry for each name. What was in the listing before is the same object: many listings of ten thousand
         domains, where some come and go meanwhile, take little more memory than one."""
-        before = {entry[1].name: entry for entry in where.listing.entries} if where.listing else {}
+        known = where.listing  # the loop may forget it meanwhile
+        before = {entry[1].name: entry for entry in known.entries} if known else {}
         found = []
         for name, node, ids in names:
             entry = before.get(name)
@@ -124,6 +126,7 @@ class Inodes:
             if entry is None or entry[1] is not inode:
                 entry = (name.encode("utf-8", "surrogateescape"), inode)
             found.append(entry)
+        free(before)
         return found
 
     def keep_listing(self, where: Inode, listing: Listing) -> None:

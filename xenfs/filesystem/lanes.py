@@ -115,15 +115,19 @@ class Lanes:
         which closes it, would need 2 ms for 28 MB."""
         content = make(xen, ids)
         if isinstance(content, Pieces):
-            weakref.finalize(content, self.free, content.pieces).atexit = False
+            self.free_after(content, content.pieces)
         return content
 
-    def free(self, pieces: list[Any]) -> None:
-        """Have a thread free these."""
+    def free_after(self, thing: object, rows: list[Any], free: Callable[[list[Any]], object] = free) -> None:
+        """Have a thread free these rows, which this has, when nobody has it any more."""
+        weakref.finalize(thing, self.free, rows, free).atexit = False
+
+    def free(self, rows: list[Any], free: Callable[[list[Any]], object] = free) -> None:
+        """Have a thread free these; a thread does it itself."""
         try:
             token = trio.lowlevel.current_trio_token()
         except RuntimeError:  # not in the event loop: a thread made it for somebody who did not wait for it
-            free(pieces)
+            free(rows)
             return
 
         def over(_: object) -> None:
@@ -131,7 +135,7 @@ class Lanes:
                 token.run_sync_soon(self.at_work.__exit__)
 
         self.at_work.__enter__()
-        freeing = partial(self.computing.one_at_a_time, self._freeing, free, pieces)
+        freeing = partial(self.computing.one_at_a_time, self._freeing, free, rows)
         try:
             trio.lowlevel.start_thread_soon(freeing, over, name="xenfs-free")
         except RuntimeError:  # none is to be had

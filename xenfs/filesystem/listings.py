@@ -44,15 +44,20 @@ class Listing:
     without a look at each.
     """
 
-    __slots__ = ("_bundles", "_found", "entries")
+    __slots__ = ("__weakref__", "_bundles", "parts")
 
     def __init__(self, found: list[Sequence[Any]], entries: list[Entry]) -> None:
-        self._found, self.entries = found, entries
+        self.parts: list[Any] = [*found, entries]  # all that takes long to free
         self._bundles: dict[int, Bundle] = {}  # by the place of the first entry
+
+    @property
+    def entries(self) -> list[Entry]:
+        """A name and an inode each."""
+        return self.parts[-1]  # type: ignore[no-any-return]
 
     def holds(self, found: list[Sequence[Any]]) -> bool:
         """Whether the same was found."""
-        return all(ours is theirs for ours, theirs in zip(self._found, found, strict=True))
+        return all(ours is theirs for ours, theirs in zip(self.parts, found, strict=False))
 
     def bundle(self, start: int, round: int) -> Bundle | None:
         """What begins there and the kernel has been told of together, in this round of Keeping."""
