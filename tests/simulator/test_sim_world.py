@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from errno import EEXIST, EINVAL, ENODEV, ESRCH
 from uuid import UUID
@@ -11,6 +12,7 @@ from caller import Caller
 
 from xenfs.simulator import Simulator
 from xenfs.simulator.world import hotplug
+from xenfs.simulator.world.domains import Domain
 from xenfs.simulator.world.refused import Refused
 
 
@@ -147,3 +149,30 @@ def test_xenstore_tells_names() -> None:
 
 def test_a_host_without_xenstore() -> None:
     assert Caller("xenstore=off").sim.xenstore() is None
+
+
+def gone() -> int:
+    """Domains that are gone and still in memory."""
+    return sum(isinstance(thing, Domain) and thing.gone for thing in gc.get_objects())
+
+
+@pytest.mark.parametrize("kind", ["pv", "pvh", "hvm"])
+def test_nothing_is_kept_of_a_domain_that_is_gone(kind: str) -> None:
+    """Not by itself either: Python looks for cycles that are old only where many were found (garbage.py)."""
+    xen = Caller()
+    gc.collect()
+    gc.disable()
+    try:
+        before = gone()
+        for number in range(10):
+            domid = xen.world.create(type=kind, name=f"passing-{number}", vcpus=3, memory_kb=1 << 14, load=100).domid
+            assert xen.info(domid, "nr_online_vcpus") == 3
+            if number % 2:
+                xen.world.shutdown(domid, 0)
+            xen.world.guests.request(xen.world.domains[domid], "poweroff")
+            xen.world.destroy(domid)
+            xen.time.passes(10)
+            assert xen.world.domain(domid) is None
+        assert gone() == before
+    finally:
+        gc.enable()

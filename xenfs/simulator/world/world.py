@@ -210,6 +210,7 @@ class World:
             self.order.remove(domid)
             domain.pool.domains.discard(domain)
             domain.gone = True
+            domain.vcpus.clear()  # each has its domain: Python would have to look for what keeps only itself
             domain.changed()
             self._release(domain)
 
