@@ -84,6 +84,16 @@ class Follower(Handle):
         """What was not read yet is looked for once more."""
         self.content, self._position = b"", self._before
 
+    @property
+    def unread(self) -> bool:
+        """Whether something is there that a read would find without asking."""
+        return self._taken < self._end
+
+    @property
+    def position(self) -> Any:
+        """Up to where it was followed."""
+        return self._position
+
     def ahead(self, xen: Hypervisor) -> bool:
         """Whether a read that goes on where the last one ended would find something."""
-        return self._taken < self._end or self.node.ahead(xen, *self.inode.ids, self._position)
+        return self.unread or self.node.ahead(xen, *self.inode.ids, self._position)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import select
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from itertools import islice
 from time import monotonic
@@ -194,11 +194,12 @@ class _Look:
     def __init__(self, xen: Hypervisor) -> None:
         self._xen = xen
         self._found: dict[Inode, bytes | None] = {}  # None where the read will say what is wrong
+        self._grown: dict[tuple[Inode, Hashable], bool] = {}  # by how far it was followed
 
     def ahead(self, handle: Follower | Watched) -> bool:
         """Whether a read would find something else than this open has read last."""
         if not isinstance(handle, Watched):
-            return _ahead(self._xen, handle)
+            return self._ahead(handle)
         if handle.inode not in self._found:
             try:
                 self._found[handle.inode] = handle.node.produce(self._xen, handle.inode.ids)
@@ -206,6 +207,15 @@ class _Look:
                 self._found[handle.inode] = None
         found = self._found[handle.inode]
         return found is None or found != handle.content
+
+    def _ahead(self, handle: Follower) -> bool:
+        """Of a console: all who have read it to its end have come equally far."""
+        if handle.unread:
+            return True
+        place = handle.inode, handle.position
+        if place not in self._grown:
+            self._grown[place] = _ahead(self._xen, handle)
+        return self._grown[place]
 
 
 def _ahead(xen: Hypervisor, handle: Follower | Watched) -> bool:
