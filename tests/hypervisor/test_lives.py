@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import errno
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
+from itertools import count
 from time import perf_counter_ns
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 from worlds import Between, Host, Place
@@ -255,7 +263,7 @@ def test_overlapping_sights_out_of_order_end_no_life() -> None:
     lives = Lives()
     first = lives.observe(5, sight(cpu_time=200, flags=DomInf.dying), NOW)
     assert lives.observe(5, sight(cpu_time=100), EARLIER) == first
-    assert lives.observe(5, sight(cpu_time=300), NOW) == first
+    assert lives.observe(5, sight(cpu_time=200, flags=DomInf.dying), NOW) == first
 
 
 def test_a_listing_from_before_ends_no_life_that_began_since() -> None:
@@ -286,14 +294,14 @@ def test_a_listing_from_before_begins_no_life_anew_that_ended_since(then: str) -
         second = lives.observe(5, sight(uuid=2), NOW)
     assert lives.ended(first)
     changes = lives.changes
-    assert lives.observe(5, sight(flags=DomInf.dying), asked) == first
-    assert lives.ended(first), "it is over all the same"
+    assert lives.observe(5, sight(flags=DomInf.dying), asked) is None, "Xen is to be asked once more"
     assert lives.changes == changes
     if second is not None:
         assert not lives.ended(second)
         assert lives.observe(5, sight(uuid=2), NOW) == second
-    assert lives.observe(5, sight(uuid=3), asked) not in (first, second), "nobody who was known"
-    assert lives.observe(5, sight(), NOW) != first
+    assert lives.observe(5, sight(uuid=3), asked) is None, "nor somebody who was there before both"
+    assert lives.changes == changes
+    assert lives.observe(5, sight(), NOW) not in (None, first, second)
 
 
 def test_who_is_over_is_remembered_for_as_long_as_an_answer_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +313,7 @@ def test_who_is_over_is_remembered_for_as_long_as_an_answer_may_take(monkeypatch
     now[0] += 1
     lives.keep_only([], now[0])
     assert len(lives._over) == 1000
-    now[0] += 61 * 10**9
+    now[0] += 3601 * 10**9
     for domid in range(1000, 2000):
         lives.observe(domid, sight(), now[0])
         now[0] += 1
@@ -324,14 +332,223 @@ def test_gone_and_back_is_another_life() -> None:
     assert lives.ended(second)
 
 
+OTHER = (2).to_bytes(16, "big")
+
+
 def test_a_new_uuid_given_by_xenfs_is_no_new_life() -> None:
     lives = Lives()
-    first = lives.observe(5, sight(), NOW)
-    lives.renamed(first, (2).to_bytes(16, "big"))
-    assert lives.observe(5, sight(uuid=2), NOW) == first
-    lives.renamed(Domain(6, 1), b"")
-    lives.renamed(Domain(5, 99), b"")
-    assert lives.observe(5, sight(uuid=2), NOW) == first
+    first = lives.observe(5, sight(), perf_counter_ns())
+    asked = perf_counter_ns()
+    with lives.renaming(5, OTHER):
+        assert lives.observe(5, sight(), perf_counter_ns()) == first, "Xen has not done it yet"
+        assert lives.observe(5, sight(uuid=2), perf_counter_ns()) == first, "or it has"
+        assert lives.observe(5, sight(uuid=2), perf_counter_ns()) == first
+    assert lives.observe(5, sight(), asked) is None, "as it was called before"
+    assert lives.observe(5, sight(uuid=2), perf_counter_ns()) == first
+    assert lives.observe(5, sight(uuid=3), NOW) != first
+
+
+def test_a_uuid_that_xenfs_could_not_give_is_anothers() -> None:
+    lives = Lives()
+    first = lives.observe(5, sight(), perf_counter_ns())
+    with pytest.raises(ZeroDivisionError), lives.renaming(5, OTHER):
+        raise ZeroDivisionError
+    assert lives.observe(5, sight(), perf_counter_ns()) == first
+    assert lives.observe(5, sight(uuid=2), perf_counter_ns()) != first
+
+
+def test_who_was_never_seen_begins_with_the_uuid_that_xenfs_has_given() -> None:
+    lives = Lives()
+    asked = perf_counter_ns()
+    with lives.renaming(5, OTHER):
+        pass
+    assert lives.observe(5, sight(), asked) is None
+    first = lives.observe(5, sight(uuid=2), perf_counter_ns())
+    assert first is not None
+    assert first.life == 1
+
+
+def test_of_two_overlapping_sights_the_one_asked_for_later_is_kept() -> None:
+    lives = Lives()
+    first = lives.observe(5, sight(flags=DomInf.dying, cpu_time=10**9), perf_counter_ns())
+    assert lives.observe(5, sight(), EARLIER) == first
+    assert lives.observe(5, sight(), perf_counter_ns()) != first, "the dying do not recover"
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30),
+    st.lists(st.tuples(st.integers(0, 90), st.sampled_from(["come", "go", "rename"])), max_size=12),
+)
+def test_however_answers_overlap_each_life_is_one(
+    questions: list[tuple[int, int, int]], deeds: list[tuple[int, str]]
+) -> None:
+    """Each question is asked, answered by Xen and handed over at times of their own; all that Xen says is true then.
+
+    A rename by xenfs begins, is done and is known to be done, likewise. Each UUID is one life's.
+    """
+    begins, now, script = 0, [0], list[tuple[int, int, Callable[[], object]]]()
+    truth: dict[str, int] = {}  # the life that there is, and its UUID now
+    uuids, found = count(1), dict[int, set[Domain]]()
+    lives, renaming = Lives(), list[AbstractContextManager[None]]()
+
+    def ask(begins: int, until_answer: int, until_over: int) -> None:
+        answer: dict[str, int] = {}
+
+        def over() -> None:
+            if not answer:
+                lives.gone(5, begins)
+            elif (life := lives.observe(5, sight(uuid=answer["uuid"]), begins)) is not None:
+                found.setdefault(answer["life"], set()).add(life)
+
+        answered = begins + 1 + 10 * until_answer
+        script.extend([(answered, 1, lambda: answer.update(truth)), (answered + 1 + 10 * until_over, 2, over)])
+
+    def do(deed: str) -> None:
+        if renaming:
+            return
+        if deed == "go":
+            truth.clear()
+        elif deed == "come" and not truth:
+            uuid = next(uuids)
+            truth.update(life=uuid, uuid=uuid)
+        elif deed == "rename" and truth:
+            life = lives.observe(5, sight(uuid=truth["uuid"]), now[0])
+            if life is None:
+                return
+            found.setdefault(truth["life"], set()).add(life)
+            given = next(uuids)
+            renaming.append(lives.renaming(5, given.to_bytes(16, "big")))
+            renaming[0].__enter__()
+            script.extend([(now[0] + 4, 3, lambda: truth.update(uuid=given)), (now[0] + 8, 4, known)])
+            script.sort(key=lambda each: each[:2])
+
+    def known() -> None:
+        renaming.pop().__exit__(None, None, None)
+
+    for gap, until_answer, until_over in questions:
+        begins += gap
+        ask(begins, until_answer, until_over)
+    script += [(at, 0, partial(do, deed)) for at, deed in [(0, "come"), *deeds]]
+    script.sort(key=lambda each: each[:2])
+    with patch("xenfs.hypervisor.lives.perf_counter_ns", lambda: now[0]):
+        while script:
+            now[0], _, step = script.pop(0)
+            step()
+    assert all(len(each) == 1 for each in found.values()), "one life was taken for several"
+    assert len(set.union(set(), *found.values())) == len(found), "several lives were taken for one"
+
+
+@pytest.fixture
+def quick_switches() -> Iterator[None]:
+    """Threads take turns after each instruction, or nearly so."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("quick_switches")
+def test_who_is_seen_first_by_two_threads_at_once_has_one_life() -> None:
+    for _ in range(40):
+        ended: list[Domain] = []
+        lives, both = Lives(ended.append), threading.Barrier(2)
+
+        def see(lives: Lives = lives, both: threading.Barrier = both) -> list[Domain | None]:
+            both.wait()
+            return [lives.observe(domid, sight(), perf_counter_ns()) for domid in range(300)]
+
+        with ThreadPoolExecutor(2) as pool:
+            one, other = (each.result() for each in [pool.submit(see), pool.submit(see)])
+        assert one == other
+        assert not ended
+        assert lives.changes == 300
+
+
+@pytest.mark.usefixtures("quick_switches")
+def test_lives_that_end_in_several_threads_are_told_of_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xenfs.hypervisor.lives._LONGEST_NS", 0)
+    ended: list[Domain] = []
+    lives = Lives(ended.append)
+    begun: list[Domain | None] = []
+
+    def live(round: int) -> None:
+        for domid in range(20):
+            begun.append(lives.observe(domid, sight(uuid=round), perf_counter_ns()))
+            lives.gone(domid, NOW)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(live, range(2000)))
+    assert len(ended) == len(set(ended))
+    assert set(ended) == set(begun) - {None}
+
+
+@pytest.mark.parametrize("release", ["4.17", "4.22"])
+def test_who_is_renamed_while_a_list_is_under_way_has_one_life(release: str) -> None:
+    """Xen has put it into the list by the UUID before, and has given it another when the list is handed over."""
+
+    def answer(number: int, args: tuple[int, ...]) -> int | None:
+        if number != Hypercall.sysctl or not armed:
+            return None
+        result = host.sim.hypercall(number, args)
+        if armed.pop():
+            host.write("domains/3/uuid", str(UUID(int=77)))
+        return result
+
+    armed: list[bool] = []
+    with Host(f"xen={release}", wrap=lambda sim: Between(sim, answer)) as host:
+        before = dict(domains.named(host.xen))
+        changes = host.xen.lives.changes
+        armed.append(True)
+        assert dict((str(life.domid), life) for life, _ in domains.living(host.xen)) == before
+        assert not armed
+        assert domains.life_now(host.xen, 3) == before["3"]
+        assert host.xen.lives.changes == changes
+
+
+def test_a_template_is_one_life_from_its_first_step_on() -> None:
+    """It is begun with a UUID that says that it is not finished, and whoever looks meanwhile sees that one."""
+
+    def answer(number: int, args: tuple[int, ...]) -> None:
+        if looking and number == Hypercall.domctl and host.sim.machine.at(args[0], 4)[0] == Domctl.max_mem:
+            looking.pop()
+            seen.extend(domains.named(host.xen))
+
+    looking: list[bool] = []
+    seen: list[tuple[str, Domain]] = []
+    with Host("xen=4.17", wrap=lambda sim: Between(sim, answer)) as host:
+        before = {name for name, _ in domains.named(host.xen)}
+        looking.append(True)
+        host.mkdir("templates/new")
+        host.write("templates/new/commit", "any")
+        (new,) = [each for each in seen if each[0] not in before]
+        assert new in domains.named(host.xen)
+
+
+def test_a_list_that_was_never_true_is_not_kept() -> None:
+    """5 ends while it is listed, and comes back under its UUID before the next list: nobody has seen it twice."""
+
+    def answer(number: int, args: tuple[int, ...]) -> int | None:
+        if number != Hypercall.sysctl or not ending:
+            return None
+        result = host.sim.hypercall(number, args)
+        ending.pop()
+        if not ending:
+            host.world.vanish(3)
+            assert domains.life_now(host.xen, 3) is None
+            host.world.create(3, uuid=handle)
+            assert domains.life_now(host.xen, 3) is not None
+        return result
+
+    ending: list[int] = []
+    with Host("xen=4.17", wrap=lambda sim: Between(sim, answer)) as host:
+        handle = UUID(bytes=host.world.domains[3].handle)
+        ending += [1, 2]
+        host.world.create(40)
+        domains.named(host.xen)
+        assert not ending
+        for _ in range(2):
+            assert dict(domains.named(host.xen))["3"] == domains.life_now(host.xen, 3)
 
 
 @pytest.mark.parametrize("release", ["4.14", "4.17", "4.18", "4.21"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+from bisect import insort
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from time import perf_counter_ns
@@ -27,8 +29,10 @@ GETDOMAININFOLIST = operation(Sysctl.getdomaininfolist)
 # Of one domain it takes nothing away, and may be asked again.
 GET_DOMAIN_STATE = replace(operation(Domctl.get_domain_state), repeatable=True)
 
+_TRIES = 16  # of who hears something else from Xen than other threads at the same time
 _BATCH = 512  # domains a call: Xen holds its domain list lock meanwhile
 _STRUCT = "struct xen_domctl_getdomaininfo"
+Beside = Callable[[memoryview, int], object]
 _tuple: Any = tuple.__new__  # what _make comes to, in half of its time: nearly every read of a domain's file makes two
 _BODY = 16  # where the union of struct xen_domctl begins, in every release
 
@@ -100,19 +104,23 @@ def unique_id(xen: Hypervisor, domid: int) -> int:
     return int(domctl(xen, GET_DOMAIN_STATE, domid, "get_domain_state", version=0).unique_id)
 
 
-def _seen_now(xen: Hypervisor, domid: int) -> tuple[Domain, DomainInfo] | None:
+def seen_now(xen: Hypervisor, domid: int) -> tuple[Domain, DomainInfo] | None:
     """The life that goes on under this id, and what getdomaininfo says of it; None where there is none."""
-    asked = perf_counter_ns()
-    info = info_now(xen, domid)
-    if info is None:
-        xen.lives.gone(domid, asked)
-        return None
-    return xen.lives.observe(domid, info.sight(_identity(xen, domid)), asked), info
+    for _ in range(_TRIES):
+        asked = perf_counter_ns()
+        info = info_now(xen, domid)
+        if info is None:
+            xen.lives.gone(domid, asked)
+            return None
+        life = xen.lives.observe(domid, info.sight(_identity(xen, domid)), asked)
+        if life is not None:
+            return life, info
+    return None
 
 
 def life_now(xen: Hypervisor, domid: int) -> Domain | None:
     """The life that goes on under this id, None where there is none."""
-    seen = _seen_now(xen, domid)
+    seen = seen_now(xen, domid)
     return seen and seen[0]
 
 
@@ -128,7 +136,7 @@ def _identity(xen: Hypervisor, domid: int) -> int:
 @asks(GETDOMAININFO, checked=True)
 def info(xen: Hypervisor, domain: Domain) -> DomainInfo:
     """What getdomaininfo says of this life of a domain; Stale when it is over."""
-    seen = _seen_now(xen, domain.domid)
+    seen = seen_now(xen, domain.domid)
     if seen is None:
         raise Stale(f"domain {domain.domid}")
     if seen[0] != domain:
@@ -148,7 +156,7 @@ def require_same(xen: Hypervisor, domain: Domain, *_: object) -> DomainInfo | No
     does not say.
     """
     try:
-        seen = _seen_now(xen, domain.domid)
+        seen = seen_now(xen, domain.domid)
     except HypercallError:
         return None
     if seen is not None and seen[0] != domain:
@@ -180,10 +188,15 @@ def infos_from(xen: Hypervisor, first: int, most: int) -> list[DomainInfo]:
         return list(map(DomainInfo._make, layout(buf.memory, arm.num_domains)))
 
 
-def _listed(xen: Hypervisor, rows: Rows) -> list[tuple[Any, ...]]:
+def _listed(xen: Hypervisor, rows: Rows, beside: Beside | None = None) -> list[tuple[Any, ...]]:
     """A row for each domain, the id first, a batch a call."""
+    found: list[tuple[Any, ...]] = []
     with xen.pool.take(rows.stride * _BATCH) as buf:
-        return [row for count in _batches(xen, rows, buf) for row in politely(rows(buf.memory, count))]
+        for count in _batches(xen, rows, buf):
+            found += politely(rows(buf.memory, count))
+            if beside is not None:
+                beside(buf.memory, count)
+    return found
 
 
 def _batches(xen: Hypervisor, rows: Rows, buf: Buffer) -> Iterator[int]:
@@ -206,13 +219,24 @@ def identities(xen: Hypervisor) -> list[tuple[Any, ...]]:
     return _listed(xen, _identities(xen.abi))
 
 
-def living(xen: Hypervisor) -> list[tuple[Domain, DomainInfo]]:
-    """Every domain with the life that it is in."""
+def living(xen: Hypervisor, beside: Beside | None = None) -> list[tuple[Domain, DomainInfo]]:
+    """Every domain with the life that it is in; `beside` is shown each batch as it lies in memory."""
     asked = perf_counter_ns()
-    found = infos(xen)
+    found = list(map(DomainInfo._make, politely(freed(_listed(xen, _rows(xen.abi), beside)))))
     xen.lives.keep_only((info.domain for info in found), asked)
     observe = xen.lives.observe
-    return [(observe(info.domain, info.sight(), asked), info) for info in politely(found)]
+    seen, unsure = list[tuple[Domain, DomainInfo]](), list[int]()
+    for info in politely(found):
+        life = observe(info.domain, info.sight(), asked)
+        if life is not None:
+            seen.append((life, info))
+        else:
+            unsure.append(info.domain)
+    for domid in unsure:
+        with suppress(HypercallError):
+            if again := seen_now(xen, domid):
+                insort(seen, again, key=lambda each: each[0].domid)
+    return seen
 
 
 def named(xen: Hypervisor) -> list[tuple[str, Domain]]:
@@ -226,9 +250,24 @@ def named(xen: Hypervisor) -> list[tuple[str, Domain]]:
         now = [layout.columns(buf.memory, count) for count in politely(_batches(xen, layout, buf), 1)]
     roll = xen.lives.roll
     if roll is None or roll.identities != now or roll.changes != xen.lives.changes:
-        names = [(str(domain.domid), domain) for domain, _ in living(xen)]
-        roll = xen.lives.roll = Roll(now, xen.lives.changes, names)
+        roll = _roll(xen, layout)
     return roll.names
+
+
+def _roll(xen: Hypervisor, layout: Rows) -> Roll:
+    """One that is kept only if it has been true at one time: who ended meanwhile may be back when it is looked at."""
+    now, listed = list[bytes](), list[int]()
+
+    def beside(memory: memoryview, count: int) -> None:
+        now.append(layout.columns(memory, count))
+        listed.append(count)
+
+    names = [(str(domain.domid), domain) for domain, _ in living(xen, beside)]
+    roll = Roll(now, xen.lives.changes, names)
+    ended = xen.lives.ended
+    if len(names) == sum(listed) and not any(ended(domain) for _, domain in politely(names)):
+        xen.lives.roll = roll
+    return roll
 
 
 @cache

@@ -34,8 +34,9 @@ def trigger(xen: Hypervisor, domid: int, what: Trigger, vcpu: int = 0) -> None:
 
 
 def rename(xen: Hypervisor, domid: int, handle: bytes) -> None:
-    """Give a domain another UUID, sixteen bytes; domctl setdomainhandle."""
-    domctl(xen, SETDOMAINHANDLE, domid, "setdomainhandle", handle=handle)
+    """Give a domain another UUID, sixteen bytes, and know it for the same life; domctl setdomainhandle."""
+    with xen.lives.renaming(domid, handle):
+        domctl(xen, SETDOMAINHANDLE, domid, "setdomainhandle", handle=handle)
 
 
 def shut_down(xen: Hypervisor, domid: int, reason: ShutdownReason) -> None:

@@ -88,13 +88,15 @@ def _found(xen: Hypervisor, domid: int) -> Sighting | None:
 def _look(xen: Hypervisor, domid: int) -> Sighting | None:
     """Look at a domain and those behind it; what is not there is over."""
     asked, keep = perf_counter_ns(), xen.recent.keeping()
-    row = [
-        (xen.lives.observe(info.domain, info.sight(), asked), info)
-        for info in infos_from(xen, domid, xen.recent.read_ahead(domid))
-    ]
+    infos = infos_from(xen, domid, xen.recent.read_ahead(domid))
+    seen = [(xen.lives.observe(info.domain, info.sight(), asked), info) for info in infos]
+    row = [(life, info) for life, info in seen if life is not None]
     _keep(keep, row)
     if row and row[0][0].domid == domid:
         return Sighting(*row[0], row, 0)
+    if infos and infos[0].domain == domid:
+        alone = domains.seen_now(xen, domid)
+        return Sighting(*alone, [alone], 0) if alone else None
     xen.lives.gone(domid, asked)
     return None
 

@@ -144,8 +144,6 @@ ENDS = (
 
 
 def rename(xen: Hypervisor, domain: Domain, handle: bytes, known: DomainInfo) -> None:
-    """Give the domain another UUID, and know it for the same life afterwards."""
-    if handle == known.handle:
-        return
-    lifecycle.rename(xen, domain.domid, handle)
-    xen.lives.renamed(domain, handle)
+    """Give the domain another UUID; it stays the same life."""
+    if handle != known.handle:
+        lifecycle.rename(xen, domain.domid, handle)
