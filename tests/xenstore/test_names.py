@@ -91,3 +91,50 @@ def test_who_wants_a_name_while_it_is_given_up_has_it_watched() -> None:
     told.names.unwant = told.watched.discard
     told.names.gone(DOMID)
     assert not told.watched
+
+
+def test_of_two_answers_without_a_watch_the_one_asked_for_later_counts() -> None:
+    """One question among ten thousand is answered early, and handed over with all the others."""
+    told = Told()
+    told.names.want = None
+
+    def meanwhile() -> None:
+        told.nodes[name_path(DOMID)] = b"new"
+        told.read()
+
+    told.store.meanwhile = meanwhile
+    assert told.read() == b"old"
+    assert told.names.known([DOMID]) == {DOMID: b"new"}
+
+
+def test_what_is_heard_late_is_not_taken_for_the_last_one() -> None:
+    """Its watch has fired, and before the answer is fetched another reader has asked, and has a later name."""
+    told = Told()
+    told.read()
+    assert told.names.changed(DOMID)
+    told.nodes[name_path(DOMID)] = b"new"
+    assert told.read() == b"new"
+    assert not told.names.heard(DOMID, b"old")
+    assert told.read() == b"new"
+    assert told.names.known([DOMID]) == {DOMID: b"new"}
+    assert told.names.changed(DOMID)
+    assert told.names.heard(DOMID, b"newer")
+    assert told.names.known([DOMID]) == {DOMID: b"newer"}
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_what_was_asked_of_who_is_gone_is_nobodys_name(watched: bool) -> None:
+    """The next domain with its id would be told of by it."""
+    told = Told()
+    if not watched:
+        told.names.want = None
+    else:
+        told.read()
+        assert told.names.changed(DOMID)
+    told.store.meanwhile = lambda: told.names.gone(DOMID)
+    assert told.read() == b"old"
+    assert not told.names.known([DOMID])
+    if watched:
+        assert not told.names.heard(DOMID, b"old"), "as was asked when the watch of the one before fired"
+        assert not told.names.known([DOMID])
+    assert not told.names._ended, "of questions that are over nothing is kept"

@@ -85,7 +85,7 @@ class _Life:
 
 class Lives:
     """The lives that are known to go on; every sight of a domain passes through `observe`. `ended` is told of each one
-    that is over.
+    that is over, and asks nothing.
 
     Thread-safe. Lives begin and end under a lock; to see one again, as thousands are in each listing, takes none.
     """
@@ -130,13 +130,18 @@ class Lives:
                     return life.domain
             if asked_ns <= (self._over.get(domid, -1) if life is None else come):
                 return None
+            if life is not None:
+                self._end(life.domain)
             begun = self._seen[domid] = _Life(Domain(domid, next(self._serials)), sight, asked_ns)
             self.changes += 1
-            if life is not None:
-                self._given.pop(domid, None)
-        if life is not None:
-            self._told(life.domain)
-        return begun.domain
+            return begun.domain
+
+    def _end(self, domain: Domain) -> None:
+        """Under the lock also who is told: what he forgets of an id is not to be what the next life has brought."""
+        del self._seen[domain.domid]
+        self.changes += 1
+        self._given.pop(domain.domid, None)
+        self._told(domain)
 
     @contextmanager
     def renaming(self, domid: int, uuid: bytes) -> Iterator[None]:
@@ -168,11 +173,8 @@ class Lives:
             life = self._seen.get(domid)
             if life is None or asked_ns <= life.last[2]:
                 return
-            del self._seen[domid]
-            self.changes += 1
-            self._given.pop(domid, None)
             self._note_over(domid)
-        self._told(life.domain)
+            self._end(life.domain)
 
     def _note_over(self, domid: int) -> None:
         now = perf_counter_ns()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import count
 from typing import Any, NamedTuple, TypeVar
 
 from xenfs.errors import XenfsError
@@ -42,7 +43,10 @@ class StoreNames:
         self._lock = threading.Lock()
         self._kept: dict[int, bytes | None] = {}
         self._last: dict[int, bytes] = {}  # as they were when they were last read, by whoever it was
-        self._fired: dict[int, int] = {}  # by domid, for every watch that is set: which of all changes it told of last
+        self._moments = count()
+        self._asked_at: dict[int, int] = {}  # by domid: when that was asked for
+        self._fired: dict[int, int] = {}  # by domid, for every watch that is set: when it told of a change last
+        self._ended: dict[int, set[int]] = {}  # for each question that is under way: who has ended since
         self._asked_for: set[int] = set()
         self._indexes: dict[str, Index] = {}
         self.want: Callable[[int], object] | None = None  # set a watch; None where nobody would
@@ -64,12 +68,25 @@ class StoreNames:
         if missing:
             fired = {domid: self._fired.get(domid) for domid in politely(missing)}
             self._want(missing)
-            with self.waiting():
-                read = store.read_many([name_path(domid) for domid in politely(missing)])
-            for domid, value in politely(zip(missing, read, strict=True)):
-                values[domid] = value
-                self._keep(domid, value, fired[domid])
+            with self._asking() as asked_at:
+                with self.waiting():
+                    read = store.read_many([name_path(domid) for domid in politely(missing)])
+                for domid, value in politely(zip(missing, read, strict=True)):
+                    values[domid] = value
+                    self._keep(domid, value, fired[domid], asked_at)
         return [values[domid] for domid in politely(domids)]
+
+    @contextmanager
+    def _asking(self) -> Iterator[int]:
+        """While a question is under way: when it was asked."""
+        with self._lock:
+            asked_at = next(self._moments)
+            self._ended[asked_at] = set()
+        try:
+            yield asked_at
+        finally:
+            with self._lock:
+                del self._ended[asked_at]
 
     def _want(self, domids: Iterable[int]) -> None:
         """Have their names watched from now on, where somebody would."""
@@ -119,18 +136,21 @@ class StoreNames:
     def heard(self, domid: int, value: bytes | None) -> bool:
         """Whoever watches has read the name after its watch fired; whether it is another than was known."""
         with self._lock:
-            if domid not in self._asked_for:
+            fired = self._fired.get(domid)
+            if fired is None or fired < self._asked_at.get(domid, -1):  # the name of who was there before, or an older one
                 return False
             before = self._last.get(domid)
-            self._kept[domid], self._last[domid] = value, value or b""
+            self._kept[domid], self._last[domid], self._asked_at[domid] = value, value or b"", fired
             return before != self._last[domid]
 
-    def _keep(self, domid: int, value: bytes | None, fired: int | None) -> None:
+    def _keep(self, domid: int, value: bytes | None, fired: int | None, asked_at: int) -> None:
         with self._lock:
+            if domid in self._ended[asked_at] or asked_at < self._asked_at.get(domid, -1):
+                return
             if self._fired.get(domid) != fired:  # whoever watches has read it since, or will
                 self._last.setdefault(domid, value or b"")
                 return
-            self._last[domid] = value or b""
+            self._last[domid], self._asked_at[domid] = value or b"", asked_at
             if fired is not None:
                 self._kept[domid] = value
 
@@ -160,8 +180,10 @@ class StoreNames:
             self.want(domid)
 
     def _forget(self, domid: int) -> None:
-        for kept in (self._kept, self._last, self._fired):
+        for kept in (self._kept, self._last, self._fired, self._asked_at):
             kept.pop(domid, None)
+        for ended in self._ended.values():
+            ended.add(domid)
 
     # What watches tell
 
@@ -171,7 +193,7 @@ class StoreNames:
             self.changes += 1
             if domid not in self._asked_for:
                 return False
-            self._fired[domid] = self.changes  # no two watches of a name ever have the same
+            self._fired[domid] = next(self._moments)  # no two watches of a name ever have the same
             self._kept.pop(domid, None)
             return True
 
