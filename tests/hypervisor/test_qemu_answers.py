@@ -287,6 +287,29 @@ def test_one_domain_is_asked_twice_a_second_at_most_and_waits_for_nobody() -> No
     assert all(given.closed for given in host.given)
 
 
+@pytest.mark.parametrize("end", [False, True])
+def test_no_counter_goes_back_and_none_is_the_next_domains(end: bool) -> None:
+    """Two ask at once, and the one who asked first is answered last; meanwhile the domain may have ended."""
+    host, early = Host(1), list[Disks]()
+    plain = host.qemus._ask
+
+    def late(question: str, domids: Sequence[int]) -> Answers:
+        answers = plain(question, domids)
+        host.qemus._ask = plain
+        if end:
+            host.qemus.forget(1)
+        else:
+            host.now.s += 0.01
+            early.append(host.qemus.of(1))
+        return answers
+
+    host.qemus._ask = late
+    first = host.qemus.of(1)
+    then = host.qemus.of(1)
+    assert then[XVDA].rd_req > first[XVDA].rd_req
+    assert end or then == early[0]
+
+
 def test_answers_of_single_domains_are_not_kept_for_ever() -> None:
     host = Host()
     for domid in range(5000):

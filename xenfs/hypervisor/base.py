@@ -128,6 +128,8 @@ class Hypervisor:
         self.names.gone(domain.domid)
         self.requests.pop(domain, None)
         self.starts.forget(domain)
+        if self.qemus is not None:
+            self.qemus.forget(domain.domid)
         self.departed(domain)
 
     def hypercall(self, op: Operation, *args: int | Buffer, domid: int | None = None) -> int:

@@ -137,7 +137,7 @@ class StoreNames:
         """Whoever watches has read the name after its watch fired; whether it is another than was known."""
         with self._lock:
             fired = self._fired.get(domid)
-            if fired is None or fired < self._asked_at.get(domid, -1):  # the name of who was there before, or an older one
+            if fired is None or fired < self._asked_at.get(domid, -1):  # of who was there before, or an older one
                 return False
             before = self._last.get(domid)
             self._kept[domid], self._last[domid], self._asked_at[domid] = value, value or b"", fired

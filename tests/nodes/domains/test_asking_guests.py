@@ -8,7 +8,9 @@ import re
 import pytest
 from worlds import Host
 
-from xenfs.errors import XenfsError
+from xenfs.calls.domains import life_now
+from xenfs.errors import Stale, XenfsError
+from xenfs.nodes.tables.base import File
 from xenfs.xenstore import FakeXenstore
 from xenfs.xenstore.base import Path
 
@@ -193,6 +195,31 @@ def test_a_start_is_asked_for_once(host: Host, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(store_of(host), "read_many", deaf)
     assert host.value("domains/1/boot_s")
+
+
+@pytest.mark.parametrize("asks", ["read_many", "write"])
+def test_of_who_ends_while_xenstore_is_asked_nothing_is_kept(
+    host: Host, monkeypatch: pytest.MonkeyPatch, asks: str
+) -> None:
+    """Another thread has heard of the end meanwhile; what is remembered of a life is forgotten then, and only then."""
+
+    def slow(*args: object) -> object:
+        answer = plain(*args)
+        host.world.vanish(2)
+        assert life_now(host.xen, 2) is None
+        return answer
+
+    place = host.at("domains/2/uptime_s" if asks == "read_many" else "domains/2/request")
+    plain = getattr(store_of(host), asks)
+    monkeypatch.setattr(host.xen.store, asks, slow)
+    if asks == "write":
+        host.put(place, b"poweroff")
+    else:
+        assert isinstance(place.node, File)
+        with pytest.raises(Stale):
+            place.node.produce(host.xen, place.ids)
+    assert not host.has("domains/2")
+    assert not [life for life in (*host.xen.starts._known, *host.xen.requests) if life.domid == 2]
 
 
 @pytest.mark.parametrize("raw", [b"", b"soon", b"-5", b"1.x", b"9" * 40, b"\xff"])

@@ -89,7 +89,7 @@ class Qemus:
         self._later: Answers | None = None
         self._later_at = float("-inf")
         self._again_at = float("-inf")
-        self._recent: dict[int, tuple[float, Told]] = {}  # of single domains: until when, and what
+        self._recent: dict[int, _Kept] = {}  # of single domains
         self._recent_lock = threading.Lock()
 
     def there(self, domid: int) -> bool:
@@ -118,18 +118,28 @@ class Qemus:
                 self._kept = now, found
             return found
 
+    def forget(self, domid: int) -> None:
+        """That domain is over: what was told of its QEMU, or is about to be, is not told of the next one's."""
+        with self._recent_lock:
+            self._recent = {each: kept for each, kept in self._recent.items() if each != domid}
+        self.made.pop(domid, None)
+
     def _recently(self, domid: int) -> Told:
         began = self._clock()
         with self._recent_lock:
-            until, told = self._recent.get(domid, (began, None))
-        if told is None or began >= until:
-            told = self._one("disks", domid)
-            now = self._clock()
-            kept_s = _SILENT_S if told.errno and now - began > KEPT_S else KEPT_S
-            with self._recent_lock:
-                if len(self._recent) >= _MOST_KEPT:
-                    self._recent.clear()
-                self._recent[domid] = now + kept_s, told
+            recent = self._recent
+            kept = recent.get(domid)
+        if kept is not None and began < kept.until:
+            return kept.told
+        told = self._one("disks", domid)
+        now = self._clock()
+        kept_s = _SILENT_S if told.errno and now - began > KEPT_S else KEPT_S
+        with self._recent_lock:
+            before = recent.get(domid)
+            if before is None or before.asked_at <= began:  # or a counter would go back
+                if len(recent) >= _MOST_KEPT:
+                    recent.clear()
+                recent[domid] = _Kept(began, now + kept_s, told)
         return told
 
     def _one(self, question: str, domid: int) -> Told:
@@ -171,6 +181,14 @@ class Qemus:
     def _is_over(self, domid: int, now: float) -> bool:
         lapse = self._lapses.get(domid)
         return lapse is None or (now >= lapse.until and self._later_at > lapse.at)  # what it has told before is stale
+
+
+class _Kept(NamedTuple):
+    """What one has told, when it was asked, and until when others are told the same."""
+
+    asked_at: float
+    until: float
+    told: Told
 
 
 class _Lapse(NamedTuple):

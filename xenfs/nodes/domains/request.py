@@ -42,6 +42,8 @@ def _ask(xen: Hypervisor, domain: Domain, wanted: str, known: DomainInfo) -> Non
     require_listener(xen, domain, known, wanted)
     store(xen).write(at(domain, _SHUTDOWN), wanted.encode())
     xen.requests[domain] = wanted
+    if xen.lives.ended(domain):  # meanwhile: nobody else would forget it
+        xen.requests.pop(domain, None)
 
 
 REQUEST = File(

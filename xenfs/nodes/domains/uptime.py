@@ -12,6 +12,7 @@ from xenfs.nodes.domains.asking import at, has_store, store
 from xenfs.nodes.tables import show
 from xenfs.nodes.tables.base import File
 from xenfs.nodes.tables.cost import Cost
+from xenfs.politely import politely
 
 _MOST_DIGITS = 11
 
@@ -31,6 +32,9 @@ def learn(xen: Hypervisor, domains: Sequence[Domain]) -> None:
         if domain.domid == own_domid(xen):
             told[domain] = xen.backend.booted_s()
     xen.starts.learn(due, {domain: began_s for domain, began_s in told.items() if began_s is not None})
+    for domain in politely(due):
+        if xen.lives.ended(domain):  # meanwhile: nobody else would forget it
+            xen.starts.forget(domain)
 
 
 def _seconds(raw: bytes | None) -> float | None:
