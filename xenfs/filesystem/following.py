@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from xenfs.filesystem.handles import Handle
@@ -25,6 +26,7 @@ class Follower(Handle):
         self._begin = 0  # the offset of the first byte of content
         self._taken = 0  # the offset behind the last byte that was read
         self._taking = False
+        self._looking = threading.Lock()  # a process may ask how long a file is in one thread, and read it in another
         self.content = b""
 
     @property
@@ -47,11 +49,11 @@ class Follower(Handle):
     def read(self, xen: Hypervisor, offset: int, size: int) -> bytes:
         """Bytes at `offset`; those that have gone by are gone, and offset 0 begins anew."""
         if offset == 0 and (self._taken or not self.content):
-            self._begin = 0
-            self._follow(xen, self._start)
+            with self._looking:
+                self._begin = 0
+                self._follow(xen, self._start)
         elif offset >= self._end:
-            self._begin = self._end
-            self._follow(xen, self._position)
+            self._go_on(xen, offset)
         at = offset - self._begin
         found = (self.content or b"")[at : at + size] if at >= 0 else b""
         self._taken = offset + len(found)
@@ -69,11 +71,17 @@ class Follower(Handle):
 
     def grown(self, xen: Hypervisor) -> bool:
         """Look on, if all that is there was read; whether something is there that was not."""
-        if self._taken >= self._end:
+        return self._go_on(xen, self._taken)
+
+    def _go_on(self, xen: Hypervisor, offset: int) -> bool:
+        """Follow on from what is there, if that ends here; whether there is more then. What another thread has found
+        meanwhile is there, and not gone by."""
+        with self._looking:
+            if offset < self._end:
+                return False
             self._begin = self._end
             self._follow(xen, self._position)
             return bool(self.content)
-        return False
 
     @property
     def length(self) -> int:

@@ -35,6 +35,8 @@ class Starts:
         now = monotonic()
         for domain in asked:
             began_s, before = told.get(domain), self._known.get(domain)
+            if began_s is None and before is not None and before.began_s is not None:
+                continue  # somebody who asked later has been told it
             gap_s = 2 * before.gap_s if before else _AGAIN_S
             self._known[domain] = Start(began_s, now + gap_s if began_s is None else float("inf"), gap_s)
 

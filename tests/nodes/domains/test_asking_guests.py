@@ -10,6 +10,8 @@ from worlds import Host
 
 from xenfs.calls.domains import life_now
 from xenfs.errors import Stale, XenfsError
+from xenfs.hypervisor.lives import Domain
+from xenfs.hypervisor.starts import Starts
 from xenfs.nodes.tables.base import File
 from xenfs.xenstore import FakeXenstore
 from xenfs.xenstore.base import Path
@@ -195,6 +197,15 @@ def test_a_start_is_asked_for_once(host: Host, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(store_of(host), "read_many", deaf)
     assert host.value("domains/1/boot_s")
+
+
+def test_a_start_that_somebody_knows_stays_known() -> None:
+    """Who asked before the toolstack wrote it, and is answered late, knows nothing better."""
+    starts, domain = Starts(), Domain(1, 1)
+    starts.learn([domain], {domain: 5.0})
+    starts.learn([domain], {})
+    assert starts.of(domain) == 5.0
+    assert starts.due([domain]) == []
 
 
 @pytest.mark.parametrize("asks", ["read_many", "write"])

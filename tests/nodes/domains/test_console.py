@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
+import threading
 
 import pytest
+from patience import PATIENCE_S
 from pyfuse3 import InodeT
 from worlds import Host
 
@@ -74,6 +76,37 @@ def test_it_goes_on(host: Host) -> None:
     ring(host, 4 * 2048 + 2, b"fg" + b"y" * 2046)
     assert found.read(host.xen, 21 + 2047, 4096) == b"y" * 2046 + b"fg", "what was overwritten is gone"
     assert not found.ahead(host.xen)
+
+
+def test_who_asks_how_long_it_is_takes_nothing_from_who_reads(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In another thread of the same process: he has seen that all was read, and goes on when it is no longer so."""
+    looks, followed, over = threading.Event(), threading.Event(), threading.Event()
+    end, follow = Follower._end.fget, Follower._follow  # type: ignore[attr-defined]
+
+    def looked(self: Follower) -> int:
+        there: int = end(self)
+        if threading.current_thread() is other and not looks.is_set():
+            looks.set()
+            followed.wait(0.3)
+        return there
+
+    def followed_slowly(self: Follower, *args: object) -> None:
+        follow(self, *args)
+        if threading.current_thread() is not other:
+            followed.set()
+            over.wait(0.3)
+
+    host.world.console.print("(d2) first")
+    found = opened(host, "domains/2/console")
+    assert found.read(host.xen, 0, 4096) == b"first\n"
+    other = threading.Thread(target=lambda: [found.grown(host.xen), over.set()])
+    host.world.console.print("(d2) second")
+    monkeypatch.setattr(Follower, "_end", property(looked))
+    monkeypatch.setattr(Follower, "_follow", followed_slowly)
+    other.start()
+    assert looks.wait(PATIENCE_S)
+    assert found.read(host.xen, 6, 4096) == b"second\n"
+    other.join()
 
 
 def test_the_ring_of_a_pv_guest_is_where_xenstore_says(host: Host) -> None:
