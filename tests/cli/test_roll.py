@@ -45,9 +45,9 @@ def test_the_lines_lead_from_one_to_the_other(before: Population, after: Populat
 
 
 def test_less_processor_time_is_another_life() -> None:
-    roll = Roll(stat({3: ("a", "running")}, cpu=9))
-    assert list(roll.compared(stat({3: ("a", "running")}, cpu=9))) == []
-    assert list(roll.compared(stat({3: ("a", "running")}, cpu=8))) == [
+    roll = Roll(stat({3: ("a", "running")}, cpu=2_000_000_000))
+    assert list(roll.compared(stat({3: ("a", "running")}, cpu=1_989_000_000))) == [], "another CPU has answered"
+    assert list(roll.compared(stat({3: ("a", "running")}, cpu=1_000_000_000))) == [
         "0 dying 3 a -",
         "0 gone 3 a -",
         "0 created 3 a -",

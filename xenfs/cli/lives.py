@@ -7,6 +7,7 @@ import os
 
 from xenfs.errors import XenfsError
 from xenfs.filesystem.mountinfo import OUR_TYPE, mounts
+from xenfs.hypervisor.lives import CLOCKS_DIFFER_NS
 
 OVER = (errno.ESTALE, errno.ENOENT, errno.ESRCH)
 """What a file answers whose domain is gone."""
@@ -54,7 +55,7 @@ def continues(before: tuple[str, str, int] | None, now: tuple[str, str, int] | N
     """Whether it is one life. Processor time never falls."""
     if before is None or now is None:
         return before is now
-    return before[:2] == now[:2] and before[2] <= now[2]
+    return before[:2] == now[:2] and before[2] <= now[2] + CLOCKS_DIFFER_NS
 
 
 def named(name: str, problem: OSError) -> XenfsError:

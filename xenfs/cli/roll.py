@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from xenfs.hypervisor.lives import CLOCKS_DIFFER_NS
+
 
 @dataclass(slots=True)
 class _Known:
@@ -50,7 +52,7 @@ class Roll:
             known = self._known[domid]
             found = now[domid][0] if domid in now else None
             # Processor time never falls: with the same UUID it would be another life, restored or made anew.
-            if found is None or found.uuid != known.uuid or found.cpu_ns < known.cpu_ns:
+            if found is None or found.uuid != known.uuid or found.cpu_ns + CLOCKS_DIFFER_NS < known.cpu_ns:
                 kinds = ("gone",) if known.dying else ("dying", "gone")
                 yield from (f"0 {kind} {domid} {known.uuid} -" for kind in kinds)
                 del self._known[domid]

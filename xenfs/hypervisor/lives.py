@@ -23,7 +23,7 @@ _KIND = int(DomInf.hvm_guest)
 _DYING = int(DomInf.dying)
 # Xen adds what runs at this moment from the clock of the CPU that answers, and clocks differ: by microseconds on
 # hardware, by 11 ms as seen on an emulated machine. A new life begins near zero, so only a real fall tells.
-_CLOCKS_DIFFER_NS = 500_000_000
+CLOCKS_DIFFER_NS = 500_000_000
 _LONGEST_NS = 3600 * 10**9  # no answer is under way for so long, in a daemon that was stopped meanwhile neither
 
 
@@ -49,7 +49,7 @@ def _same(old: Sight, new: Sight, *, ordered: bool) -> bool:
     new_uuid, new_flags, new_time, new_frame, new_unique = new
     if unique and new_unique:
         return unique == new_unique
-    if ordered and (new_time + _CLOCKS_DIFFER_NS < time or flags & ~new_flags & _DYING):
+    if ordered and (new_time + CLOCKS_DIFFER_NS < time or flags & ~new_flags & _DYING):
         return False
     if uuid != new_uuid or (flags ^ new_flags) & _KIND:
         return False
