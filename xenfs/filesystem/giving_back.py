@@ -19,7 +19,7 @@ _AFTER_S = 30.0
 
 
 async def trim() -> None:
-    """Have the C library give back all that is free: some milliseconds of a thread that leaves Python to others."""
+    """Have the C library give back all that is free, in a thread. Who allocates meanwhile waits: some milliseconds."""
     with suppress(AttributeError):  # another C library
         await in_a_thread(ctypes.CDLL(None).malloc_trim, ctypes.c_size_t(0))
 
@@ -30,7 +30,7 @@ async def give_back(at_work: LoopAtWork, trim: Callable[[], Awaitable[None]] = t
         await at_work.computed.wait()
         await trio.sleep(after_s)
         at_work.computed = trio.Event()
-        if at_work.computes:
+        while at_work.computes:  # others may begin before this goes on
             await at_work.computed.wait()
             at_work.computed = trio.Event()
         await trim()
