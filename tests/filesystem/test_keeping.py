@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import trio
+from pyfuse3 import InodeT
 from test_operations import Kernel, kernel, readdir_reply, refused
 from worlds import Host
 
 from xenfs.errors import Stale
 from xenfs.filesystem import keeping
-from xenfs.filesystem.inodes import ROOT, Inode
+from xenfs.filesystem.inodes import ROOT, Inode, Inodes
 from xenfs.filesystem.keeping import AT_REST, Keeping
+from xenfs.filesystem.listings import Listing
 
 __all__ = ["readdir_reply"]
 
@@ -134,3 +138,49 @@ def test_what_a_few_listings_cost_is_given_back_too(crowded: Host) -> None:
                 await trio.sleep(0.01)
 
     trio.run(run)
+
+
+def test_who_lists_while_listings_are_given_back_ends_nothing(host: Host) -> None:
+    """Lists are made in threads, and given back in the loop: what came out of there would end the mount."""
+    inodes = Inodes(host.root)
+    lists = [Inode(InodeT(number), host.root, (), "", None) for number in (2, 3)]
+
+    def keep(inode: Inode) -> None:
+        inodes.keep_listing(inode, Listing([], []))
+
+    class Kept(dict[Inode, int]):
+        """Somebody keeps a listing just as this is gone through."""
+
+        def items(self) -> Any:
+            found = iter(super().items())
+            other.start()
+            other.join(0.2)
+            return found
+
+    keep(lists[0])
+    inodes._listings = Kept(inodes._listings)
+    other = threading.Thread(target=keep, args=[lists[1]])
+    inodes.drop_listings(inodes.round + 1)
+    other.join()
+    assert list(inodes._listings.keys()) == lists[1:]
+
+
+def test_a_listing_that_is_dropped_while_the_next_one_is_made_is_looked_at_to_its_end(host: Host) -> None:
+    class Dropped(Inode):
+        """As the loop leaves it right after a thread has looked."""
+
+        looks: list[Listing | None]
+
+        @property
+        def listing(self) -> Listing | None:  # type: ignore[override]
+            return self.looks.pop(0)
+
+        @listing.setter
+        def listing(self, listing: Listing | None) -> None:
+            pass
+
+    inodes = Inodes(host.root)
+    where = Dropped(InodeT(2), host.root, (), "", None)
+    entry = (b"a", Inode(InodeT(3), host.root, (), "a", where))
+    where.looks = [Listing([], [entry]), None]
+    assert inodes.listed(where, [("a", host.root, ())]) == [entry]

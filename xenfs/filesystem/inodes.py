@@ -6,6 +6,7 @@ are not needed. The kernel's lookup counts say how long an entry is kept.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from itertools import count, islice
 from typing import Any, NamedTuple
@@ -94,6 +95,7 @@ class Inodes:
         self.round = 0
         self._beyond = 1 << 62
         self._told: Callable[[], None] = lambda: None
+        self._lock = threading.Lock()  # for a few instructions: of the listings, which threads make
         self._listings: dict[Inode, int] = {}  # directories of which one is remembered; in which round it was asked for
         self._of: dict[Any, dict[Inode, None]] = {}  # by the thing that an `Each` of a fixed directory found
 
@@ -130,15 +132,17 @@ class Inodes:
         return found
 
     def keep_listing(self, where: Inode, listing: Listing) -> None:
-        """Remember what a directory had last, while it is asked for."""
+        """Remember what a directory had last, while it is asked for; said in the thread that has listed it."""
         where.listing = listing
-        self._listings.pop(where, None)
-        self._listings[where] = self.round  # the longest unused come first
+        with self._lock:
+            self._listings.pop(where, None)
+            self._listings[where] = self.round  # the longest unused come first
 
     def drop_listings(self, before: int) -> None:
         """Forget those that nobody has asked for since before that round: a few in this turn of the loop, and the
         others in those that follow. Somebody may have listed thousands."""
-        some = list(islice(self._listings.items(), _DROPPED))
+        with self._lock:
+            some = list(islice(self._listings.items(), _DROPPED))
         for where, asked in some:
             if asked >= before:
                 return
@@ -150,7 +154,8 @@ class Inodes:
         if where.listing is not None:
             where.listing.end()
         where.listing = None
-        self._listings.pop(where, None)
+        with self._lock:
+            self._listings.pop(where, None)
 
     def hold(self, inode: Inode) -> None:
         """Count a lookup: the kernel has this number now, and gives it back by `forget`."""

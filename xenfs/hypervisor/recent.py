@@ -152,6 +152,6 @@ class Listings:
 
     def tidy(self) -> None:
         """Give back what is old."""
-        for question, (begun_at, _, _) in list(self._kept.items()):
-            if self._clock() - begun_at > LISTING_KEPT_S:
+        for question in list(self._kept):  # of pairs Python up to 3.11 might let another thread in between two
+            if self._clock() - self._kept[question][0] > LISTING_KEPT_S:
                 self._kept.pop(question, None)
