@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from mounting import Mount, Mounter, open_up
 from patience import until
+from scripted_xenstored import Store
 
 from xenfs.filesystem.keeping import AT_REST
 
@@ -216,6 +217,61 @@ def test_twenty_of_one_user_may_have_the_same_large_file_open(crowded: Mount) ->
     words = [sys.executable, "-c", TOGETHER, str(crowded.where / "metrics/xen.prom"), str(BEN)]
     said = subprocess.run(words, capture_output=True, text=True, timeout=300, check=True).stdout
     assert Counter(said.split("\n")) == {str(1 << 16): 20, "": 1}
+
+
+UNWATCHED = """
+import ctypes, glob, os, sys, time
+os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
+setup, submit = {"x86_64": (206, 209), "aarch64": (0, 2)}[os.uname().machine]
+class Block(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_uint64 * 2), ("op", ctypes.c_uint32), ("fd", ctypes.c_uint32),
+        ("buffer", ctypes.c_uint64), ("nbytes", ctypes.c_uint64), ("rest", ctypes.c_uint64 * 3)]
+libc, context, many = ctypes.CDLL(None, use_errno=True), ctypes.c_ulong(0), int(sys.argv[3])
+assert libc.syscall(setup, many, ctypes.byref(context)) == 0
+buffer = ctypes.create_string_buffer(4096)
+names = glob.glob(f"{sys.argv[1]}/domains/[1-9]*/name")[:many]
+for number, path in enumerate(names):
+    fd = os.open(path, os.O_RDONLY)
+    block = Block(fd=fd, buffer=ctypes.addressof(buffer), nbytes=4096)
+    if number == 12:
+        os.write(1, b"under way")
+    assert libc.syscall(submit, context, 1, ctypes.byref(ctypes.pointer(block))) == 1
+time.sleep(600)
+"""
+PATIENT = """
+import os, sys
+from xenfs import xenstore
+from xenfs.simulator.simulator import Simulator
+store = xenstore.connect([os.environ["XENSTORED_PATH"]], timeout_s=60.0)
+Simulator.xenstore = lambda self: store
+from xenfs.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_what_is_read_by_aio_holds_up_nobodys_closes(mounter: Mounter, tmp_path: Path) -> None:
+    """To the kernel a close is a request that nobody waits for, as these are. Root opens ten times as many files
+    as it may have open, and closes each, while names are asked for that a silent xenstored never tells."""
+    path = tmp_path / "xenstored"
+    store = Store(path)
+    mount = mounter(
+        "domains=50", options="allow_other,open_max=60", program=("-c", PATIENT), env={"XENSTORED_PATH": str(path)}
+    )
+    open_up(mount.where)
+    store.server.handler = lambda request: []  # silent from now on
+    words = [sys.executable, "-c", UNWATCHED, str(mount.where), str(ANN), "40"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as reader:
+        try:
+            assert reader.stdout is not None
+            assert reader.stdout.read(9) == b"under way"
+            for _ in range(600):
+                mount.read("host/memory/free_kb")
+            assert reader.poll() is None
+        finally:
+            path.unlink()
+            store.hang_up()  # it ends when its reads have
+            store.server.stop()
+            reader.kill()
 
 
 def test_failing_stats_list_the_domains_four_times_a_second_at_most(crowded: Mount) -> None:

@@ -19,7 +19,7 @@ from xenfs.calls import version
 from xenfs.cli.mountpoint import Claim
 from xenfs.connect.opening import faulty, open_hypervisor
 from xenfs.errors import StartError
-from xenfs.filesystem import garbage
+from xenfs.filesystem import background, garbage
 from xenfs.filesystem.confine import Identity, Opener, Unmounter, give_up_rights
 from xenfs.filesystem.operations import Operations
 from xenfs.filesystem.record import Record
@@ -76,7 +76,8 @@ def serve_tree(
     which = _which(xen)  # asked before anything fails on purpose
 
     def ready() -> None:
-        unmounter.mounted(claim.fd)
+        if mount := unmounter.mounted(claim.fd):
+            background.allow(mount)
         claim.release()
         if args.new_session:
             with suppress(OSError):  # whoever leads a group of processes has one of its own

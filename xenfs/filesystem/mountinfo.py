@@ -16,13 +16,14 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 class Mount(NamedTuple):
-    """One line of mountinfo: where, of which filesystem type, from what source; its number, and FUSE's user."""
+    """One line of mountinfo: where, of which filesystem type, from what source; its number, FUSE's user, its device."""
 
     mountpoint: str
     fstype: str
     source: str
     number: int = 0
     user: int | None = None
+    device: str = ""
 
 
 def mounts(mountinfo: str = "/proc/self/mountinfo") -> list[Mount]:
@@ -55,8 +56,9 @@ def _parsed(line: str) -> Mount:
     words = before.split(" ")
     user = re.search(r"(?:^|,)user_id=(\d+)", options)
     return Mount(
-        _unescaped(words[4]), _unescaped(fstype), _unescaped(source), int(words[0]), int(user[1]) if user else None
-    )
+        _unescaped(words[4]), _unescaped(fstype), _unescaped(source), int(words[0]), int(user[1]) if user else None,
+        words[2],
+    )  # fmt: skip
 
 
 def _unescaped(field: str) -> str:

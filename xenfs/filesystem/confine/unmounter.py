@@ -32,16 +32,17 @@ class Unmounter:
     def __init__(self) -> None:
         self._pid, self._socket = beside(b"xenfs-unmount", frozenset((SYS_ADMIN,)), _wait)
 
-    def mounted(self, directory: int) -> None:
+    def mounted(self, directory: int) -> Mount | None:
         """The mount is there, on this open directory: that one, by its number, whatever its path may come to be."""
         for _ in range(_ATTEMPTS):
             where = os.readlink(f"/proc/self/fd/{directory}")
             there = [mount for mount in mounts() if mount.mountpoint == where]
             if there and there[-1].fstype == OUR_TYPE:
                 self._socket.send(str(there[-1].number).encode())
-                return
+                return there[-1]
             time.sleep(_AGAIN_S)
         log.warning("the mount is not where it was made: unmount it by hand in the end")
+        return None
 
     def unmount(self) -> None:
         """Unmount if it is still mounted, and end. The second time there is nothing to do."""
