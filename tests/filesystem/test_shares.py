@@ -18,7 +18,7 @@ from xenfs.errors import XenfsError
 from xenfs.filesystem import shares
 from xenfs.filesystem.shares import NOTHING_MUCH, SMALL, Share, Shares, Weight
 from xenfs.hypervisor.base import Hypervisor
-from xenfs.nodes.tables.base import Exchange, File
+from xenfs.nodes.tables.base import Dir, Each, Exchange, File
 from xenfs.nodes.tables.cost import Cost
 from xenfs.options import Options
 
@@ -97,6 +97,31 @@ def test_who_reads_much_and_closes_nothing(host: Host, monkeypatch: pytest.Monke
         for fh in (*fhs[1:], other):
             await kernel.ops.release(fh)
         assert len(kernel.ops.shares) == 0
+
+    trio.run(run)
+
+
+def test_who_lists_much_and_closes_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open directory remembers what it had: where names come and go, each that is opened has a listing of its own.
+    The same listing counts once."""
+    monkeypatch.setattr(shares, "_MOST_BYTES", 130_000)
+    names = [[(str(number), number) for number in range(1000)]]
+    entry = Dir("<n>", "help", (File("value", "help", read=lambda xen, number: "x"),))
+    each = Each(label="n", list=lambda xen: names[-1], find=lambda xen, name: int(name), node=entry)
+
+    async def run() -> None:
+        kernel = over(host, Dir("many", "help", (each,)))
+        ops, inode = kernel.ops, (await kernel.lookup("many")).st_ino
+        fhs = [await ops.opendir(inode, by(0)) for _ in range(3)]
+        names.append(list(names[0]))
+        fhs.append(await ops.opendir(inode, by(0)))
+        names.append(list(names[0]))
+        assert await refused(ops.opendir(inode, by(0))) == errno.ENOMEM
+        await ops.releasedir(fhs.pop())
+        fhs.append(await ops.opendir(inode, by(0)))
+        for fh in fhs:
+            await ops.releasedir(fh)
+        assert len(ops.shares) == 0
 
     trio.run(run)
 

@@ -93,6 +93,7 @@ class Directories(Served):
         share = self.shares.take(ctx.uid)
         try:
             listing = await self._listed(ctx.uid, where, directory)
+            share.weigh(NOTHING_MUCH, listing.weight)
         except BaseException:
             self.shares.give_back(share, NOTHING_MUCH)
             raise
@@ -172,8 +173,8 @@ class Directories(Served):
 
     @at_once
     def releasedir(self, fh: int) -> None:
-        where, _, share = self._listings.pop(fh)
-        self.shares.give_back(share, NOTHING_MUCH)
+        where, listing, share = self._listings.pop(fh)
+        self.shares.give_back(share, listing.weight)
         self.departed.closed(where)
 
     @answered

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from xenfs.filesystem.shares import Weight
+
 Entry = tuple[bytes, Any]
 """A name, and its Inode: inodes.py stands on this file."""
 
+_OF_A_NAME = 64  # bytes that a listing takes, beside what it has in common with others
 FEWEST = 16  # of fewer each may as well be counted by itself
 
 
@@ -49,6 +52,11 @@ class Listing:
     def __init__(self, found: list[Sequence[Any]], entries: list[Entry]) -> None:
         self.parts: list[Any] = [*found, entries]  # all that takes long to free
         self._bundles: dict[int, Bundle] = {}  # by the place of the first entry
+
+    @property
+    def weight(self) -> Weight:
+        """What it counts against the share of who has it open: once, however often he has."""
+        return Weight(self, _OF_A_NAME * len(self.entries))
 
     @property
     def entries(self) -> list[Entry]:
