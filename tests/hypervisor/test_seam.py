@@ -369,3 +369,27 @@ def test_nothing_is_asked_while_nobody_asks(host: Host) -> None:
     ):
         host.read(path)
     assert not host.asked(before)
+
+
+def test_who_stops_to_wait_as_a_call_ends_breaks_nothing() -> None:
+    """The loop takes back what is to be called, in the middle of the end of a call in a thread."""
+    rung: list[bool] = []
+
+    class TakenBack(Ledger):
+        """There at the first look and never again."""
+
+        looks = 0
+
+        @property
+        def ended(self) -> Callable[[], object] | None:  # type: ignore[override]
+            self.looks += 1
+            return (lambda: rung.append(True)) if self.looks == 1 else None
+
+        @ended.setter
+        def ended(self, ended: Callable[[], object] | None) -> None:
+            pass
+
+    ledger, op = TakenBack(), PHYSINFO
+    ledger.end(ledger.begin(op, None, 0), op, None, 0, 0)
+    assert rung == [True]
+    assert ledger.last == 1

@@ -192,8 +192,9 @@ class DomainLog:
             self._begun, self._looked_at = True, began
             self.took_s, self.dying = monotonic() - began, self._census.dying
             news = self.last != before
-        if news and self.told is not None:
-            self.told()
+        told = self.told
+        if news and told is not None:
+            told()
         return news
 
     def resumed(self, domain: Domain) -> None:

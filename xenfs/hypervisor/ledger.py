@@ -91,8 +91,9 @@ class Ledger:
         watching = watch.get()
         if watching is not None:
             watching.add(op.name, domid, result)
-        if self.ended is not None:
-            self.ended()
+        ended = self.ended
+        if ended is not None:  # the loop takes it away when nobody waits any more
+            ended()
 
     def lacks(self, name: str, code: int) -> None:
         """Note an operation that this Xen does not have, where only who asked can tell: ENODEV, a refused register."""

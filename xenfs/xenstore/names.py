@@ -90,14 +90,15 @@ class StoreNames:
 
     def _want(self, domids: Iterable[int]) -> None:
         """Have their names watched from now on, where somebody would."""
-        if self.want is None:
+        want = self.want
+        if want is None:
             return
         for domid in politely(domids):
             with self._lock:
                 if domid in self._asked_for:
                     continue
                 self._asked_for.add(domid)
-            self.want(domid)
+            want(domid)
 
     def listed(self, ask: Callable[[], Sequence[Found]], nothing: Sequence[Found]) -> Sequence[Found]:
         """What `ask` finds for a directory; `nothing` where xenstore is dead, or alive but deaf.
@@ -176,8 +177,9 @@ class StoreNames:
                 return
             self._asked_for.remove(domid)
         self.unwant(domid)
-        if self.want is not None and domid in self._asked_for:  # again, since then: it may be watched no longer
-            self.want(domid)
+        want = self.want
+        if want is not None and domid in self._asked_for:  # again, since then: it may be watched no longer
+            want(domid)
 
     def _forget(self, domid: int) -> None:
         for kept in (self._kept, self._last, self._fired, self._asked_at):
