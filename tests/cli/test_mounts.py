@@ -35,7 +35,7 @@ def mountinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_names_survive_mountinfo(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     table = tmp_path_factory.mktemp("m") / "mountinfo"
     table.write_bytes(os.fsencode(LINE.format(at=escaped("/" + name), fstype="fuse.xenfs", source="xenfs")))
-    assert mounts.mounts(str(table)) == [("/" + name, "fuse.xenfs", "xenfs", 100, 0)]
+    assert mounts.mounts(str(table)) == [("/" + name, "fuse.xenfs", "xenfs", 100, 0, "0:45")]
 
 
 def test_name_that_is_not_utf8(tmp_path: Path) -> None:
