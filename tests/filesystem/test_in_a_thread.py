@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -51,12 +52,17 @@ def bomb(monkeypatch: pytest.MonkeyPatch) -> Bomb:
     return found
 
 
+async def until(holds: Callable[[], object]) -> None:
+    """It does within a minute."""
+    with trio.fail_after(60):
+        while not holds():
+            await trio.sleep(0.01)
+
+
 async def until_tried(bomb: Bomb, more: int = 3) -> None:
     """It wanted a thread several times, and got none; from now on there are some."""
     before = bomb.tries
-    with trio.fail_after(60):
-        while bomb.tries < before + more:
-            await trio.sleep(0.01)
+    await until(lambda: bomb.tries >= before + more)
     bomb.on = False
 
 
@@ -103,9 +109,7 @@ def test_what_is_gone_is_told_to_the_kernel_later(bomb: Bomb, monkeypatch: pytes
                 bomb.begin()
                 gone.gone(domain)
                 await until_tried(bomb)
-                with trio.fail_after(60):
-                    while not told:
-                        await trio.sleep(0.01)
+                await until(lambda: told)
                 nursery.cancel_scope.cancel()
 
     trio.run(main)
@@ -125,9 +129,7 @@ def test_what_nobody_uses_is_given_back_later(bomb: Bomb, monkeypatch: pytest.Mo
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(Keeping(host.xen, k.ops.inodes, most=1500, round_s=0.01).run)
                 await until_tried(bomb)
-                with trio.fail_after(60):
-                    while not told:
-                        await trio.sleep(0.01)
+                await until(lambda: told)
                 nursery.cancel_scope.cancel()
 
     trio.run(main)

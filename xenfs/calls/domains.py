@@ -164,9 +164,9 @@ def require_same(xen: Hypervisor, domain: Domain, *_: object) -> DomainInfo | No
     return seen and seen[1]
 
 
-def infos(xen: Hypervisor) -> list[DomainInfo]:
-    """Every domain in the order of ids; sysctl getdomaininfolist."""
-    return list(map(DomainInfo._make, politely(freed(rows(xen)))))
+def infos(xen: Hypervisor, beside: Beside | None = None) -> list[DomainInfo]:
+    """Every domain in the order of ids; `beside` is shown each batch as it lies in memory. sysctl getdomaininfolist."""
+    return list(map(DomainInfo._make, politely(freed(_listed(xen, _rows(xen.abi), beside)))))
 
 
 def rows(xen: Hypervisor) -> list[tuple[Any, ...]]:
@@ -220,9 +220,9 @@ def identities(xen: Hypervisor) -> list[tuple[Any, ...]]:
 
 
 def living(xen: Hypervisor, beside: Beside | None = None) -> list[tuple[Domain, DomainInfo]]:
-    """Every domain with the life that it is in; `beside` is shown each batch as it lies in memory."""
+    """Every domain with the life that it is in; `beside` as `infos` has it."""
     asked = perf_counter_ns()
-    found = list(map(DomainInfo._make, politely(freed(_listed(xen, _rows(xen.abi), beside)))))
+    found = infos(xen, beside)
     xen.lives.keep_only((info.domain for info in found), asked)
     observe = xen.lives.observe
     seen, unsure = list[tuple[Domain, DomainInfo]](), list[int]()
